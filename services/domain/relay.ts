@@ -1,0 +1,89 @@
+export const relayKinds = ['rtpengine', 'rtpproxy', 'builtin'] as const;
+export type RelayKind = (typeof relayKinds)[number];
+
+export const relayStates = ['active', 'draining', 'disabled'] as const;
+/** Whether a relay takes new calls. Calls bound to it stay, whatever the state. */
+export type RelayState = (typeof relayStates)[number];
+
+export const maxWeight = 10_000;
+export const defaultWeight = 100;
+export const maxCapacity = 1_000_000;
+export const maxLabels = 16;
+export const maxMediaAddresses = 16;
+
+/** What a relay node says of its relay, once per registration. */
+export interface Relay {
+  /** Unique within the set. */
+  readonly id: string;
+  readonly set: string;
+  readonly kind: RelayKind;
+  /** Random id of this life of the media process; a restart that lost its sessions has a new one. */
+  readonly instance: string;
+  /** Where a SIP proxy controls it: `udp:HOST:PORT`. */
+  readonly controlUrl: string;
+  /** Media address by interface name. */
+  readonly mediaAddresses: Readonly<Record<string, string>>;
+  /** `draining` once the relay node was told to stop; what operators want stands in the intent. */
+  readonly state: 'active' | 'draining';
+  /** Share of new calls relative to the rest of the set, 0-10000; 0 takes none. */
+  readonly weight: number;
+  /** Most concurrent calls; 0 is no limit. */
+  readonly capacity: number;
+  /** Empty if not said. */
+  readonly zone: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Version of the media process, as it reports itself. */
+  readonly version: string;
+  /** When the media process started, ms since 1970. */
+  readonly startedAtMs: number;
+}
+
+/** What operators want of a relay. Survives the relay and every restart. */
+export interface Intent {
+  readonly state: RelayState;
+  /** Replaces the relay's own weight; undefined leaves it. */
+  readonly weight?: number | undefined;
+  readonly reason: string;
+  readonly actor: string;
+  readonly atMs: number;
+}
+
+/** A relay's own report of how busy it is. */
+export interface Load {
+  /** Concurrent calls. */
+  readonly calls: number;
+  /** Processor use of its host, 0-1. */
+  readonly cpu: number;
+  /** RTP packets per second. */
+  readonly packetRate: number;
+  /** By the relay node's clock, ms since 1970. */
+  readonly atMs: number;
+}
+
+/** A registered relay with all that is known of it. */
+export interface RegisteredRelay {
+  readonly relay: Relay;
+  /** etcd's mod revision of the registration: what a transaction checks to know that it still stands. */
+  readonly revision: number;
+  readonly intent?: Intent | undefined;
+  readonly load?: Load | undefined;
+  /** When the load report reached this process, by its monotonic clock, ms. */
+  readonly loadHeardAtMs?: number | undefined;
+}
+
+/** Unique name of a relay over all sets, and the tail of its etcd keys. */
+export function relayKey(set: string, id: string): string {
+  return `${set}/${id}`;
+}
+
+/** The stricter of what the relay node published and what operators want. */
+export function effectiveState({ relay, intent }: RegisteredRelay): RelayState {
+  if (intent?.state === 'disabled') return 'disabled';
+  if (intent?.state === 'draining' || relay.state === 'draining') return 'draining';
+  return 'active';
+}
+
+/** The operators' weight if they gave one, else the relay's own. */
+export function effectiveWeight({ relay, intent }: RegisteredRelay): number {
+  return intent?.weight ?? relay.weight;
+}

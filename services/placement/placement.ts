@@ -1,0 +1,51 @@
+import type { RegisteredRelay } from '../domain/relay.js';
+import type { Candidate } from './candidate.js';
+import { FirstAvailable } from './first-available.js';
+import { LeastLoaded } from './least-loaded.js';
+import type { Policy } from './policy.js';
+import { noRelayRegistered, Pool, type Wish } from './pool.js';
+import { Rendezvous } from './rendezvous.js';
+import { RoundRobin } from './round-robin.js';
+
+export const policyNames = ['least-loaded', 'rendezvous', 'round-robin', 'first-available'] as const;
+export type PolicyName = (typeof policyNames)[number];
+
+const policies: Record<PolicyName, new () => Policy> = {
+  'least-loaded': LeastLoaded,
+  rendezvous: Rendezvous,
+  'round-robin': RoundRobin,
+  'first-available': FirstAvailable,
+};
+
+/** Chooses relays for calls, from whatever it was last told is registered. */
+export class Placement {
+  readonly #pools = new Map<string, Pool>();
+
+  constructor(private readonly policy: PolicyName) {}
+
+  put(registered: RegisteredRelay): void {
+    const { set } = registered.relay;
+    let pool = this.#pools.get(set);
+    if (!pool) {
+      pool = new Pool(set, new policies[this.policy]());
+      this.#pools.set(set, pool);
+    }
+    pool.put(registered);
+  }
+
+  remove(set: string, id: string): void {
+    const pool = this.#pools.get(set);
+    pool?.remove(id);
+    if (pool?.size === 0) this.#pools.delete(set);
+  }
+
+  /**
+   * @param nowMs by the monotonic clock that stamped `loadHeardAtMs`
+   * @throws HoldfastError `relays-full` or `no-relay`, naming the set.
+   */
+  choose(set: string, callKey: string, wish: Wish, nowMs: number): Candidate {
+    const pool = this.#pools.get(set);
+    if (!pool) throw noRelayRegistered(set);
+    return pool.choose(callKey, wish, nowMs);
+  }
+}

@@ -1,0 +1,110 @@
+import { HoldfastError } from '../domain/error.js';
+import type { RegisteredRelay } from '../domain/relay.js';
+import { Candidate } from './candidate.js';
+import type { Policy } from './policy.js';
+
+/** What a request asks of the relay, besides its set. */
+export interface Wish {
+  /** Ids not to choose. */
+  readonly excluded?: readonly string[] | undefined;
+  /** Preferred while a relay in it is eligible. */
+  readonly zone?: string | undefined;
+  /** All of these must match. */
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+  /** Only this one. */
+  readonly target?: string | undefined;
+}
+
+/** The relays of one set, ready to choose from. Eligibility is decided here and nowhere else. */
+export class Pool {
+  #candidates = new Map<string, Candidate>();
+  /** Those that take calls, sorted by id; undefined after a change, until it is needed. */
+  #open: readonly Candidate[] | undefined;
+
+  constructor(
+    readonly set: string,
+    readonly policy: Policy,
+  ) {}
+
+  get size(): number {
+    return this.#candidates.size;
+  }
+
+  put(registered: RegisteredRelay): void {
+    const previous = this.#candidates.get(registered.relay.id);
+    // Load reports are frequent and change no eligibility but capacity, which is looked at anyway.
+    if (previous?.onlyLoadDiffers(registered)) {
+      previous.report(registered);
+      return;
+    }
+    const candidate = new Candidate(registered);
+    if (previous) candidate.continueFrom(previous);
+    this.#candidates.set(candidate.id, candidate);
+    this.#open = undefined;
+  }
+
+  remove(id: string): void {
+    this.#candidates.delete(id);
+    this.#open = undefined;
+  }
+
+  /**
+   * @throws HoldfastError `relays-full` if capacity alone stands in the way, `no-relay` otherwise; both name the set.
+   */
+  choose(callKey: string, wish: Wish, nowMs: number): Candidate {
+    const fitting = this.#fitting(wish);
+    if (fitting.length === 0) throw this.#noRelay(wish);
+    const free = fitting.some((candidate) => candidate.isFull)
+      ? fitting.filter((candidate) => !candidate.isFull)
+      : fitting;
+    if (free.length === 0)
+      throw new HoldfastError(
+        'relays-full',
+        `no relay is free: all ${fitting.length} eligible relays of set ${this.set} are at their capacity`,
+      );
+    const chosen = this.policy.choose(preferZone(free, wish.zone), callKey, nowMs);
+    chosen.pick();
+    return chosen;
+  }
+
+  /** Everything but capacity and zone. The list itself, where the request asks for nothing special. */
+  #fitting({ excluded, labels, target }: Wish): readonly Candidate[] {
+    const open = this.#openCandidates();
+    const wanted = Object.entries(labels ?? {});
+    if (!excluded?.length && wanted.length === 0 && !target) return open;
+    return open.filter(
+      (candidate) =>
+        (!target || candidate.id === target) &&
+        !excluded?.includes(candidate.id) &&
+        wanted.every(([name, value]) => candidate.registered.relay.labels[name] === value),
+    );
+  }
+
+  #openCandidates(): readonly Candidate[] {
+    this.#open ??= [...this.#candidates.values()]
+      .filter((candidate) => candidate.takesCalls)
+      .sort((a, b) => (a.id < b.id ? -1 : 1));
+    return this.#open;
+  }
+
+  #noRelay(wish: Wish): HoldfastError {
+    if (this.size === 0) return noRelayRegistered(this.set);
+    const open = this.#openCandidates().length;
+    const why = wish.target
+      ? `relay ${wish.target} is not registered in set ${this.set}, or takes no calls`
+      : open === 0
+        ? `set ${this.set} has ${this.size} registered, none of which takes calls (draining, disabled, or weight 0)`
+        : `set ${this.set} has ${open} that take calls, but none fits the request's exclusions and labels`;
+    return new HoldfastError('no-relay', `no eligible relay: ${why}`);
+  }
+}
+
+export function noRelayRegistered(set: string): HoldfastError {
+  return new HoldfastError('no-relay', `no eligible relay: none is registered in set ${set}`);
+}
+
+function preferZone(candidates: readonly Candidate[], zone: string | undefined): readonly Candidate[] {
+  if (!zone) return candidates;
+  const near = candidates.filter((candidate) => candidate.registered.relay.zone === zone);
+  return near.length > 0 ? near : candidates;
+}
