@@ -1,0 +1,37 @@
+/**
+ * Where every part takes its time from, so that tests can turn the hands.
+ * Deadlines and ages use `monotonicMs`, which no clock adjustment can move; only what is shown to people
+ * or shared with other machines uses `wallMs`.
+ */
+export interface Clock {
+  /** Milliseconds since an arbitrary point; never goes back. */
+  monotonicMs(): number;
+  /** Milliseconds since 1970-01-01 UTC. */
+  wallMs(): number;
+  /** Runs `task` once after `delayMs`; the returned function cancels it. Does not keep the process alive. */
+  after(delayMs: number, task: () => void): () => void;
+}
+
+export const systemClock: Clock = {
+  monotonicMs: () => performance.now(),
+  wallMs: () => Date.now(),
+  after: (delayMs, task) => {
+    const timer = setTimeout(task, delayMs);
+    timer.unref();
+    return () => clearTimeout(timer);
+  },
+};
+
+/** Resolves after `delayMs`, or at once when the signal aborts. Never rejects. */
+export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal?.aborted) return resolve();
+    const finish = () => {
+      cancel();
+      signal?.removeEventListener('abort', finish);
+      resolve();
+    };
+    const cancel = clock.after(delayMs, finish);
+    signal?.addEventListener('abort', finish, { once: true });
+  });
+}

@@ -1,0 +1,152 @@
+import { z } from 'zod';
+import { logLevels } from './log.js';
+
+/** One thing that can be configured: in the environment, or by the flag that stands for it. */
+export interface Setting<T> {
+  /** Environment variable, always beginning with HOLDFAST_. */
+  readonly name: string;
+  /** Command-line flag, as commander takes it; a secret has none. */
+  readonly flag?: string;
+  readonly description: string;
+  /** What is allowed, in words. */
+  readonly allowed: string;
+  /** As text, as if it stood in the environment; undefined makes the setting optional. */
+  readonly fallback?: string | undefined;
+  readonly schema: z.ZodType<T, string>;
+}
+
+export type Settings = Readonly<Record<string, Setting<unknown>>>;
+
+/** What a table of settings reads as. */
+export type ConfigOf<S extends Settings> = {
+  readonly [K in keyof S]: S[K] extends Setting<infer T>
+    ? S[K] extends { fallback: string }
+      ? T
+      : T | undefined
+    : never;
+};
+
+/** The start has to stop: every problem is told at once, each with variable, value and what is allowed. */
+export class ConfigError extends Error {
+  constructor(readonly problems: readonly string[]) {
+    super(`configuration is wrong:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
+    this.name = 'ConfigError';
+  }
+}
+
+/**
+ * Reads all settings from the environment. An empty variable counts as not set.
+ * @throws ConfigError
+ */
+export function readConfig<S extends Settings>(settings: S, environment: NodeJS.ProcessEnv): ConfigOf<S> {
+  const problems: string[] = [];
+  const config: Record<string, unknown> = {};
+  for (const [key, setting] of Object.entries(settings)) {
+    const text = environment[setting.name] || setting.fallback;
+    if (text === undefined) continue;
+    const parsed = setting.schema.safeParse(text);
+    if (parsed.success) config[key] = parsed.data;
+    else problems.push(`${setting.name}=${shown(setting, text)}: allowed: ${setting.allowed}`);
+  }
+  if (problems.length > 0) throw new ConfigError(problems);
+  return config as ConfigOf<S>;
+}
+
+/** HOLDFAST_ variables that are set and mean nothing: most likely misspelt. */
+export function unknownVariables(settings: Settings, environment: NodeJS.ProcessEnv): string[] {
+  const known = new Set(Object.values(settings).map(({ name }) => name));
+  return Object.keys(environment).filter((name) => name.startsWith('HOLDFAST_') && !known.has(name));
+}
+
+function shown(setting: Setting<unknown>, text: string): string {
+  return setting.flag === undefined ? '(hidden)' : JSON.stringify(text.slice(0, 200));
+}
+
+/** A host and a port; port 0 takes a free one. */
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** `HOST:PORT`, with an IPv6 host in brackets. */
+export const addressSchema = z.string().transform((text, context): Address => {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(text);
+  const port = Number(match?.[3]);
+  if (match && port <= 65_535) return { host: match[1] ?? match[2] ?? '', port };
+  context.addIssue('not HOST:PORT');
+  return z.NEVER;
+});
+
+export function formatAddress({ host, port }: Address): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+export function wholeNumber(least: number, most: number): z.ZodType<number, string> {
+  return z
+    .string()
+    .regex(/^\d{1,15}$/)
+    .transform(Number)
+    .refine((value) => value >= least && value <= most);
+}
+
+/** What every Holdfast process needs: where etcd is, and how to be watched. */
+export const commonSettings = {
+  etcd: {
+    name: 'HOLDFAST_ETCD',
+    flag: '--etcd <endpoints>',
+    description: 'etcd members, separated by commas',
+    allowed: '1-9 of HOST:PORT, http://HOST:PORT or https://HOST:PORT, separated by commas',
+    fallback: '127.0.0.1:2379',
+    schema: z
+      .string()
+      .transform((text) => text.split(',').map((endpoint) => endpoint.trim()))
+      .refine(
+        (list) => list.length <= 9 && list.every((each) => /^(https?:\/\/)?[^\s/:]+:\d{1,5}$/.test(each)),
+      ),
+  },
+  etcdUsername: {
+    name: 'HOLDFAST_ETCD_USERNAME',
+    flag: '--etcd-username <name>',
+    description: 'etcd user, where etcd asks for one',
+    allowed: 'any text',
+    schema: z.string(),
+  },
+  etcdPassword: {
+    name: 'HOLDFAST_ETCD_PASSWORD',
+    description: 'password of that user',
+    allowed: 'any text',
+    schema: z.string(),
+  },
+  etcdTimeoutMs: {
+    name: 'HOLDFAST_ETCD_TIMEOUT_MS',
+    flag: '--etcd-timeout-ms <ms>',
+    description: 'most that one call to etcd may take, ms',
+    allowed: '50-60000',
+    fallback: '1000',
+    schema: wholeNumber(50, 60_000),
+  },
+  etcdPrefix: {
+    name: 'HOLDFAST_ETCD_PREFIX',
+    flag: '--etcd-prefix <prefix>',
+    description: 'etcd keys stand below this',
+    allowed: "'/' and 1-200 of a-z A-Z 0-9 . _ - and '/', not ending in '/'",
+    fallback: '/holdfast/v1',
+    schema: z.string().regex(/^\/[\w./-]{0,199}[\w.-]$/),
+  },
+  httpListen: {
+    name: 'HOLDFAST_HTTP_LISTEN',
+    flag: '--http <host:port>',
+    description: 'where /metrics, /livez and /readyz are served; port 0 takes a free one',
+    allowed: 'HOST:PORT',
+    fallback: '127.0.0.1:0',
+    schema: addressSchema,
+  },
+  logLevel: {
+    name: 'HOLDFAST_LOG_LEVEL',
+    flag: '--log-level <level>',
+    description: 'least severe level that is logged',
+    allowed: logLevels.join(', '),
+    fallback: 'info',
+    schema: z.enum(logLevels) as z.ZodType<(typeof logLevels)[number], string>,
+  },
+} as const satisfies Settings;

@@ -1,0 +1,66 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Registry } from 'prom-client';
+import { type Address, formatAddress } from './config.js';
+import { listenError } from './listen-error.js';
+
+export interface HttpParts {
+  readonly listen: Address;
+  readonly metrics: Registry;
+  /** Why the process is not ready, or undefined if it is. */
+  readonly notReady: () => string | undefined;
+}
+
+/**
+ * What operators and Kubernetes ask: `/metrics` (Prometheus text), `/livez` (200 while the event loop turns) and
+ * `/readyz` (200, or 503 with the reason).
+ */
+export class HttpServer {
+  readonly #server: Server;
+  readonly #listen: Address;
+
+  constructor({ listen, metrics, notReady }: HttpParts) {
+    this.#listen = listen;
+    this.#server = createServer(async (request, response) => {
+      const answer = (status: number, text: string, type = 'text/plain; charset=utf-8') =>
+        response.writeHead(status, { 'content-type': type }).end(text);
+      if (request.method !== 'GET' && request.method !== 'HEAD') return answer(405, 'GET only\n');
+      switch (request.url?.split('?')[0]) {
+        case '/livez':
+          return answer(200, 'ok\n');
+        case '/readyz': {
+          const reason = notReady();
+          return reason === undefined ? answer(200, 'ok\n') : answer(503, `not ready: ${reason}\n`);
+        }
+        case '/metrics':
+          return answer(200, await metrics.metrics(), metrics.contentType);
+        default:
+          return answer(404, 'try /metrics, /livez or /readyz\n');
+      }
+    });
+    this.#server.requestTimeout = 10_000;
+    this.#server.headersTimeout = 5_000;
+    this.#server.maxConnections = 256;
+  }
+
+  /** The address that is listened on, with the real port. */
+  get address(): string {
+    const { port } = this.#server.address() as AddressInfo;
+    return formatAddress({ host: this.#listen.host, port });
+  }
+
+  /** @throws Error naming the address, if it cannot be listened on */
+  start(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', (error) => reject(listenError('HOLDFAST_HTTP_LISTEN', this.#listen, error)));
+      this.#server.listen(this.#listen.port, this.#listen.host, resolve);
+    });
+  }
+
+  stop(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#server.close(() => resolve());
+      this.#server.closeAllConnections();
+    });
+  }
+}
