@@ -1,0 +1,180 @@
+import type { ICompare, IKeyValue, IRangeResponse, IRequestOp } from 'etcd3';
+import type { Binding, StoredBinding } from '../domain/binding.js';
+import { type Call, callFromKey } from '../domain/call.js';
+import type { Logger } from '../runtime/log.js';
+import { decodeBinding, encodeBinding } from './binding-value.js';
+import type { EtcdConnection } from './connection.js';
+import { etcdUnavailable, LeaseGone } from './etcd-error.js';
+import type { GroupCommit } from './group-commit.js';
+import { endOfPrefix, type Keyspace } from './keyspace.js';
+import type { LeaseBuckets } from './lease-buckets.js';
+
+/** What must be true of a relay's registration for a write to happen. */
+export interface RelayGuard {
+  readonly set: string;
+  readonly id: string;
+  /** Mod revision that was seen of the registration; 0 for «not registered». */
+  readonly revision: number;
+}
+
+export interface BindingWrite {
+  readonly binding: Binding;
+  /** Mod revision that was seen of the call's key; 0 for «no such key». */
+  readonly expected: number;
+  readonly guards: readonly RelayGuard[];
+  /** How long the key must live at least from now, seconds. */
+  readonly lifetimeSeconds: number;
+}
+
+/** What etcd holds under a call's key. `binding` is undefined if it is nothing, or junk. */
+export interface Found {
+  readonly revision: number;
+  readonly binding: Binding | undefined;
+}
+
+export type WriteOutcome =
+  | { readonly written: true; readonly stored: StoredBinding }
+  /** A guard did not hold; nothing was written. `guardsHeld` false: what was seen of a relay is not so any more. */
+  | { readonly written: false; readonly found: Found; readonly guardsHeld: boolean };
+
+/** Caches hear of moves by these keys; long enough for the slowest of them to hear, short enough to stay few. */
+const moveLifetimeSeconds = 60;
+const pageSize = 1_000;
+
+export interface BindingStoreParts {
+  readonly connection: EtcdConnection;
+  readonly commits: GroupCommit;
+  readonly buckets: LeaseBuckets;
+  readonly keys: Keyspace;
+  readonly log: Logger;
+}
+
+/** The bindings in etcd. Every write is guarded by what its writer has seen. */
+export class BindingStore {
+  readonly #parts: BindingStoreParts;
+
+  constructor(parts: BindingStoreParts) {
+    this.#parts = parts;
+  }
+
+  /** @throws HoldfastError `unavailable` or `overloaded` */
+  async read(call: Call): Promise<Found> {
+    return this.#found(call, await this.#parts.commits.read({ key: this.#parts.keys.call(call) }));
+  }
+
+  /** @throws HoldfastError `unavailable` (the outcome is unknown) or `overloaded` (nothing was written) */
+  async write(write: BindingWrite): Promise<WriteOutcome> {
+    try {
+      return await this.#attempt(write);
+    } catch (error) {
+      if (!(error instanceof LeaseGone)) throw error;
+    }
+    this.#parts.buckets.reset();
+    try {
+      return await this.#attempt(write);
+    } catch (error) {
+      throw error instanceof LeaseGone ? etcdUnavailable('renewing leases', error) : error;
+    }
+  }
+
+  async #attempt({ binding, expected, guards, lifetimeSeconds }: BindingWrite): Promise<WriteOutcome> {
+    const { commits, buckets, keys } = this.#parts;
+    const { call, generation } = binding;
+    const key = keys.call(call);
+    const moved = generation > 1 && expected > 0 && guards.length > 0;
+    const [lease, moveLease] = await Promise.all([
+      buckets.take(lifetimeSeconds),
+      moved ? buckets.take(moveLifetimeSeconds) : '',
+    ]);
+    const success: IRequestOp[] = [{ request_put: { key, value: encodeBinding(binding), lease } }];
+    if (moved)
+      success.push({
+        request_put: { key: keys.move(call), value: encodeMove(binding), lease: moveLease },
+      });
+    const { succeeded, header, responses } = await commits.write({
+      key: call.key,
+      compare: [modRevisionIs(key, expected), ...guards.map((guard) => this.#compare(guard))],
+      success,
+      failure: [key, ...guards.map(({ set, id }) => keys.relay(set, id))].map((each) => ({
+        request_range: { key: each },
+      })),
+    });
+    // A nested reply's header may carry no revision; the put's own does.
+    const revision = Number(responses[0]?.response_put?.header?.revision ?? header?.revision);
+    if (succeeded) return { written: true, stored: { binding, revision } };
+    const [found, ...registrations] = responses.map(({ response_range }) => response_range);
+    return {
+      written: false,
+      found: this.#found(call, found),
+      guardsHeld: guards.every(({ revision }, i) => modRevision(registrations[i]) === revision),
+    };
+  }
+
+  /**
+   * All bindings at one etcd revision, page by page, in the order of their keys.
+   * @throws HoldfastError `unavailable`
+   */
+  async *list(): AsyncGenerator<Binding> {
+    const { connection, keys } = this.#parts;
+    const end = endOfPrefix(keys.calls);
+    let from = Buffer.from(keys.calls);
+    let revision = '0';
+    for (let more = true; more; ) {
+      const page = await connection
+        .range({ key: from, range_end: end, limit: pageSize, revision })
+        .catch((error) => {
+          throw etcdUnavailable('listing bindings', error);
+        });
+      if (revision === '0') revision = page.header.revision;
+      for (const kv of page.kvs) {
+        const call = callFromKey(kv.key.toString().slice(keys.calls.length));
+        const binding = call && this.#decode(call, kv);
+        if (binding) yield binding;
+      }
+      more = page.more;
+      const last = page.kvs.at(-1);
+      if (last) from = Buffer.concat([last.key, Buffer.of(0)]);
+    }
+  }
+
+  #compare({ set, id, revision }: RelayGuard): ICompare {
+    return modRevisionIs(this.#parts.keys.relay(set, id), revision);
+  }
+
+  #found(call: Call, range: IRangeResponse | undefined): Found {
+    const kv = range?.kvs[0];
+    return kv ? { revision: Number(kv.mod_revision), binding: this.#decode(call, kv) } : nothing;
+  }
+
+  #decode(call: Call, kv: IKeyValue): Binding | undefined {
+    const binding = decodeBinding(call, kv.value);
+    if (!binding)
+      this.#parts.log.warn({ callId: call.callId, revision: kv.mod_revision }, 'junk in etcd; skipped');
+    return binding;
+  }
+}
+
+const nothing: Found = { revision: 0, binding: undefined };
+
+/** Of a key that does not exist, etcd takes the mod revision to be 0. */
+function modRevisionIs(key: Buffer, revision: number): ICompare {
+  return { result: 'Equal', target: 'Mod', key, mod_revision: revision };
+}
+
+function modRevision(range: IRangeResponse | undefined): number {
+  return Number(range?.kvs[0]?.mod_revision ?? 0);
+}
+
+function encodeMove({ generation, relayId }: Binding): Buffer {
+  return Buffer.from(JSON.stringify({ generation, relay: relayId }));
+}
+
+/** The generation that a `moves/` value tells, or undefined if it is junk. */
+export function decodeMove(_key: string, bytes: Buffer): number | undefined {
+  try {
+    const { generation } = JSON.parse(bytes.toString());
+    return Number.isSafeInteger(generation) ? generation : undefined;
+  } catch {
+    return undefined;
+  }
+}

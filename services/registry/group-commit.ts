@@ -1,0 +1,146 @@
+import type { ICompare, IRangeRequest, IRangeResponse, IRequestOp, ITxnResponse } from 'etcd3';
+import { HoldfastError } from '../domain/error.js';
+import type { EtcdConnection } from './connection.js';
+import { etcdUnavailable, isLeaseGone, LeaseGone } from './etcd-error.js';
+
+/** «If all of these hold, do this, else do that», for one key of its own. */
+export interface GuardedWrite {
+  /** The key that is written. One commit carries at most one write of a key: etcd refuses more. */
+  readonly key: string;
+  readonly compare: ICompare[];
+  readonly success: IRequestOp[];
+  readonly failure: IRequestOp[];
+}
+
+interface Waiting {
+  readonly operation: { key: string; request: IRequestOp; bytes: number };
+  readonly resolve: (response: unknown) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * etcd allows 128 operations at the outer level of a transaction, less those of the largest nested one: a guarded
+ * write compares and reads up to 3.
+ */
+const maxOperations = 120;
+/** etcd refuses requests above 1.5 MiB. */
+const maxBytes = 1024 * 1024;
+/** A round trip costs less than its share of the disk write: a few commits on their way keep etcd busy. */
+const maxInFlight = 4;
+/** Beyond this, more waiting would only make every answer late. */
+export const maxWaiting = 20_000;
+
+/**
+ * Carries many small guarded writes and reads in few etcd transactions: each operation is nested in the commit that
+ * leaves next. An operation that comes alone leaves at once; while commits are under way, the next one fills.
+ */
+export class GroupCommit {
+  readonly #connection: EtcdConnection;
+  #waiting: Waiting[] = [];
+  #inFlight = 0;
+  #scheduled = false;
+  /** Since the start, for metrics. */
+  readonly counters = { commits: 0, operations: 0, failedCommits: 0 };
+
+  constructor(connection: EtcdConnection) {
+    this.#connection = connection;
+  }
+
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
+  /** @throws HoldfastError `unavailable` (the outcome is unknown) or `overloaded`; LeaseGone (nothing was written) */
+  async write({ key, compare, success, failure }: GuardedWrite): Promise<ITxnResponse> {
+    const request = { request_txn: { compare, success, failure } };
+    const response = await this.#submit(key, request, bytesOf([...success, ...failure]));
+    return (response as { response_txn: ITxnResponse }).response_txn;
+  }
+
+  /** A linearizable read. A commit of reads alone costs etcd no log entry. @throws as `write` */
+  async read(request: IRangeRequest & { key: Buffer }): Promise<IRangeResponse> {
+    const response = await this.#submit('', { request_range: request }, request.key.length + overheadBytes);
+    return (response as { response_range: IRangeResponse }).response_range;
+  }
+
+  #submit(key: string, request: IRequestOp, bytes: number): Promise<unknown> {
+    if (this.#waiting.length >= maxWaiting)
+      throw new HoldfastError(
+        'overloaded',
+        `this replica has ${maxWaiting} operations waiting for etcd, its most; try another replica`,
+      );
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ operation: { key, request, bytes }, resolve, reject });
+      this.#schedule();
+    });
+  }
+
+  /** After the present turn of the event loop, so that what arrived in one packet leaves in one commit. */
+  #schedule(): void {
+    if (this.#scheduled || this.#inFlight >= maxInFlight || this.#waiting.length === 0) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      const batch = this.#takeBatch();
+      this.#inFlight++;
+      void this.#commit(batch).finally(() => {
+        this.#inFlight--;
+        this.#schedule();
+      });
+      this.#schedule();
+    });
+  }
+
+  /** The longest run of waiting operations that fits a commit; a second write of a key waits for the next. */
+  #takeBatch(): Waiting[] {
+    const keys = new Set<string>();
+    const postponed: Waiting[] = [];
+    const batch: Waiting[] = [];
+    let bytes = 0;
+    let taken = 0;
+    for (const waiting of this.#waiting) {
+      if (batch.length >= maxOperations) break;
+      const { key, bytes: size } = waiting.operation;
+      if (bytes + size > maxBytes && batch.length > 0) break;
+      taken++;
+      if (key !== '' && keys.has(key)) {
+        postponed.push(waiting);
+        continue;
+      }
+      if (key !== '') keys.add(key);
+      bytes += size;
+      batch.push(waiting);
+    }
+    this.#waiting = [...postponed, ...this.#waiting.slice(taken)];
+    return batch;
+  }
+
+  async #commit(batch: Waiting[]): Promise<void> {
+    this.counters.commits++;
+    this.counters.operations += batch.length;
+    try {
+      const { responses } = await this.#connection.txn({
+        compare: [],
+        success: batch.map(({ operation }) => operation.request),
+        failure: [],
+      });
+      batch.forEach((waiting, i) => {
+        waiting.resolve(responses[i]);
+      });
+    } catch (error) {
+      this.counters.failedCommits++;
+      const reason = isLeaseGone(error) ? new LeaseGone() : etcdUnavailable('committing', error);
+      for (const { reject } of batch) reject(reason);
+    }
+  }
+}
+
+/** Framing and revisions of one operation, generously. */
+const overheadBytes = 128;
+
+function bytesOf(operations: readonly IRequestOp[]): number {
+  let sum = overheadBytes;
+  for (const { request_put: put, request_range: range } of operations)
+    sum += overheadBytes + (put?.key?.length ?? 0) + (put?.value?.length ?? 0) + (range?.key?.length ?? 0);
+  return sum;
+}

@@ -1,0 +1,61 @@
+import type { Call } from '../domain/call.js';
+import { relayKey } from '../domain/relay.js';
+
+export const defaultPrefix = '/holdfast/v1';
+
+/** Where things stand in etcd, below one prefix. Readable with etcdctl. */
+export class Keyspace {
+  readonly relays: string;
+  readonly load: string;
+  readonly intents: string;
+  readonly lives: string;
+  readonly calls: string;
+  readonly moves: string;
+
+  constructor(prefix: string) {
+    this.relays = `${prefix}/relays/`;
+    this.load = `${prefix}/load/`;
+    this.intents = `${prefix}/intents/`;
+    this.lives = `${prefix}/lives/`;
+    this.calls = `${prefix}/calls/`;
+    this.moves = `${prefix}/moves/`;
+  }
+
+  /** The registration of a relay; leased by its relay node. */
+  relay(set: string, id: string): Buffer {
+    return Buffer.from(this.relays + relayKey(set, id));
+  }
+
+  /** The last load report of a relay; leased by its relay node. */
+  loadOf(set: string, id: string): Buffer {
+    return Buffer.from(this.load + relayKey(set, id));
+  }
+
+  /** What operators want of a relay; never leased. */
+  intent(set: string, id: string): Buffer {
+    return Buffer.from(this.intents + relayKey(set, id));
+  }
+
+  /** Which life of its media process a relay node last saw; never leased. */
+  life(set: string, id: string): Buffer {
+    return Buffer.from(this.lives + relayKey(set, id));
+  }
+
+  /** The binding of a call; on a shared bucket lease. */
+  call(call: Call): Buffer {
+    return Buffer.from(this.calls + call.key);
+  }
+
+  /** The last move of a call; on a short lease. */
+  move(call: Call): Buffer {
+    return Buffer.from(this.moves + call.key);
+  }
+}
+
+/** The end of the range of all keys with this prefix (which ends in '/', so its last byte can be raised). */
+export function endOfPrefix(prefix: string): Buffer {
+  const end = Buffer.from(prefix);
+  const last = end.length - 1;
+  end[last] = (end[last] as number) + 1;
+  return end;
+}
