@@ -1,0 +1,97 @@
+import { type ServerWritableStream, status } from '@grpc/grpc-js';
+import {
+  type ListBindingsRequest,
+  type ListBindingsResponse,
+  type RelayServiceServer,
+  WatchRelaysResponse_Type as Type,
+  type WatchRelaysRequest,
+  type WatchRelaysResponse,
+} from '../../../proto/generated/holdfast/v1/relay.js';
+import type { BindingStore } from '../../registry/binding-store.js';
+import type { IntentStore } from '../../registry/intent-store.js';
+import type { RelayChange, RelayDirectory } from '../../registry/relay-directory.js';
+import type { Clock } from '../../runtime/clock.js';
+import { type Observer, observe, unary } from './observed.js';
+import { listedBinding, relayMessage } from './replies.js';
+import { parseIntent, parseRelayName, parseSetFilter } from './requests.js';
+
+export interface RelayServiceParts {
+  readonly directory: RelayDirectory;
+  readonly intents: IntentStore;
+  readonly store: BindingStore;
+  readonly clock: Clock;
+  readonly observer: Observer;
+}
+
+/** Messages that may wait for a slow subscriber before it is ended. */
+const maxBehind = 1024;
+
+/** `holdfast.v1.RelayService`: the membership, for operators and their programs. */
+export function relayService(parts: RelayServiceParts): RelayServiceServer {
+  const { directory, intents, clock, observer } = parts;
+  return {
+    listRelays: unary('ListRelays', observer, async ({ set }) => ({
+      relays: directory.list(parseSetFilter(set)).map(relayMessage),
+      fresh: directory.live,
+    })),
+    watchRelays: (stream) => watchRelays(stream, parts),
+    setIntent: unary('SetIntent', observer, async (request) => {
+      const { set, id } = parseRelayName(request);
+      const intent = parseIntent(request, clock.wallMs());
+      await intents.set(set, id, intent);
+      const { state = 'active', weight, reason, actor } = intent ?? {};
+      observer.log.info({ relay: id, set, state, weight, reason, actor }, 'intent set');
+      return { registered: directory.get(set, id) !== undefined };
+    }),
+    listBindings: (stream) => listBindings(stream, parts),
+  };
+}
+
+const types: Record<RelayChange['type'], Type> = {
+  joined: Type.JOINED,
+  changed: Type.CHANGED,
+  left: Type.LEFT,
+};
+
+async function watchRelays(
+  stream: ServerWritableStream<WatchRelaysRequest, WatchRelaysResponse>,
+  { directory, observer }: RelayServiceParts,
+): Promise<void> {
+  const outcome = await observe('WatchRelays', observer, async () => parseSetFilter(stream.request.set));
+  if ('error' in outcome) return void stream.emit('error', outcome.error);
+  const set = outcome.value;
+  for (const relay of directory.list(set)) stream.write({ type: Type.SNAPSHOT, relay: relayMessage(relay) });
+  stream.write({ type: Type.SYNCED, relay: undefined });
+  const unsubscribe = directory.subscribe(({ type, relay }) => {
+    if (set && relay.relay.set !== set) return;
+    if (stream.writableLength > maxBehind) {
+      unsubscribe();
+      const details = `this subscriber is more than ${maxBehind} events behind; watch again`;
+      return void stream.emit('error', { code: status.RESOURCE_EXHAUSTED, details });
+    }
+    stream.write({ type: types[type], relay: relayMessage(relay) });
+  });
+  for (const event of ['cancelled', 'close', 'error'] as const) stream.on(event, unsubscribe);
+}
+
+async function listBindings(
+  stream: ServerWritableStream<ListBindingsRequest, ListBindingsResponse>,
+  { store, observer }: RelayServiceParts,
+): Promise<void> {
+  const outcome = await observe('ListBindings', observer, async () => {
+    const { set, id } = parseRelayName(stream.request);
+    for await (const binding of store.list()) {
+      if (stream.cancelled) return;
+      if (binding.relayId !== id || binding.set !== set) continue;
+      if (!stream.write(listedBinding(binding))) await writable(stream);
+    }
+  });
+  if ('error' in outcome) stream.emit('error', outcome.error);
+  else stream.end();
+}
+
+function writable(stream: ServerWritableStream<ListBindingsRequest, ListBindingsResponse>): Promise<void> {
+  return new Promise((resolve) => {
+    for (const event of ['drain', 'cancelled', 'close'] as const) stream.once(event, resolve);
+  });
+}

@@ -1,0 +1,126 @@
+import {
+  type ListBindingsResponse,
+  RelayKind as WireKind,
+  type Relay as WireRelay,
+  RelayState as WireState,
+} from '../../../proto/generated/holdfast/v1/relay.js';
+import {
+  type Binding as WireBinding,
+  Freshness as WireFreshness,
+  Origin as WireOrigin,
+} from '../../../proto/generated/holdfast/v1/selection.js';
+import type { Binding, Freshness, Origin } from '../../domain/binding.js';
+import {
+  effectiveState,
+  effectiveWeight,
+  type RegisteredRelay,
+  type RelayKind,
+  type RelayState,
+} from '../../domain/relay.js';
+import type { Answer } from '../selector.js';
+
+/** From the domain to messages. */
+
+const kinds: Record<RelayKind, WireKind> = {
+  rtpengine: WireKind.RTPENGINE,
+  rtpproxy: WireKind.RTPPROXY,
+  builtin: WireKind.BUILTIN,
+};
+const states: Record<RelayState, WireState> = {
+  active: WireState.ACTIVE,
+  draining: WireState.DRAINING,
+  disabled: WireState.DISABLED,
+};
+const origins: Record<Origin, WireOrigin> = {
+  new: WireOrigin.NEW,
+  existing: WireOrigin.EXISTING,
+  moved: WireOrigin.MOVED,
+};
+const freshnesses: Record<Freshness, WireFreshness> = {
+  fresh: WireFreshness.FRESH,
+  stale: WireFreshness.STALE,
+  provisional: WireFreshness.PROVISIONAL,
+};
+
+export function answerMessage({ binding, relay, origin, freshness }: Answer) {
+  return {
+    binding: bindingMessage(binding, relay),
+    origin: origins[origin],
+    freshness: freshnesses[freshness],
+  };
+}
+
+export function bindingMessage(binding: Binding, registered: RegisteredRelay | undefined): WireBinding {
+  return {
+    callId: binding.call.callId,
+    viaBranch: binding.call.branch,
+    relay: registered ? relayIdentity(registered) : goneRelay(binding),
+    generation: BigInt(binding.generation),
+    createTime: new Date(binding.createdAtMs),
+    expireTime: new Date(binding.expiresAtMs),
+    released: binding.released,
+  };
+}
+
+/** What a SIP proxy needs to reach the relay, without what changes every second. */
+function relayIdentity(registered: RegisteredRelay): WireRelay {
+  const { relay, intent } = registered;
+  return {
+    id: relay.id,
+    set: relay.set,
+    kind: kinds[relay.kind],
+    instance: relay.instance,
+    controlUrl: relay.controlUrl,
+    mediaAddresses: relay.mediaAddresses,
+    state: states[effectiveState(registered)],
+    weight: effectiveWeight(registered),
+    capacity: relay.capacity,
+    zone: relay.zone,
+    labels: relay.labels,
+    version: relay.version,
+    startTime: new Date(relay.startedAtMs),
+    load: undefined,
+    reason: intent?.reason ?? '',
+  };
+}
+
+export function relayMessage(registered: RegisteredRelay): WireRelay {
+  const { load } = registered;
+  return {
+    ...relayIdentity(registered),
+    load: load && {
+      calls: load.calls,
+      cpu: load.cpu,
+      packetRate: load.packetRate,
+      reportTime: new Date(load.atMs),
+    },
+  };
+}
+
+function goneRelay({ relayId, set, instance }: Binding): WireRelay {
+  return {
+    id: relayId,
+    set,
+    kind: WireKind.UNSPECIFIED,
+    instance,
+    controlUrl: '',
+    mediaAddresses: {},
+    state: WireState.UNSPECIFIED,
+    weight: 0,
+    capacity: 0,
+    zone: '',
+    labels: {},
+    version: '',
+    startTime: undefined,
+    load: undefined,
+    reason: '',
+  };
+}
+
+export function listedBinding(binding: Binding): ListBindingsResponse {
+  const { callId, viaBranch, generation, createTime, expireTime, released } = bindingMessage(
+    binding,
+    undefined,
+  );
+  return { callId, viaBranch, instance: binding.instance, generation, createTime, expireTime, released };
+}

@@ -1,0 +1,94 @@
+import { Server, ServerCredentials } from '@grpc/grpc-js';
+import { loadSync } from '@grpc/proto-loader';
+import { ReflectionService } from '@grpc/reflection';
+import { HealthImplementation } from 'grpc-health-check';
+import { type RelayServiceServer, RelayServiceService } from '../../../proto/generated/holdfast/v1/relay.js';
+import {
+  type SelectionServiceServer,
+  SelectionServiceService,
+} from '../../../proto/generated/holdfast/v1/selection.js';
+import { type Address, formatAddress } from '../../runtime/config.js';
+import { listenError } from '../../runtime/listen-error.js';
+import { protoDirectory } from './proto-directory.js';
+
+export interface GrpcServerParts {
+  readonly listen: Address;
+  readonly selection: SelectionServiceServer;
+  readonly relays: RelayServiceServer;
+}
+
+const services = ['', 'holdfast.v1.SelectionService', 'holdfast.v1.RelayService'];
+
+/** Serves both services, `grpc.health.v1.Health` and server reflection. */
+export class GrpcServer {
+  readonly #server: Server;
+  readonly #health = new HealthImplementation(
+    Object.fromEntries(services.map((name) => [name, 'NOT_SERVING'])),
+  );
+  readonly #listen: Address;
+  #port = 0;
+
+  constructor({ listen, selection, relays }: GrpcServerParts) {
+    this.#listen = listen;
+    this.#server = new Server({
+      // The largest request is a Call-ID, a few names and labels.
+      'grpc.max_receive_message_length': 64 * 1024,
+      'grpc.max_concurrent_streams': 10_000,
+      // A proxy that vanished without a FIN must not hold its streams for ever.
+      'grpc.keepalive_time_ms': 30_000,
+      'grpc.keepalive_timeout_ms': 10_000,
+    });
+    this.#server.addService(SelectionServiceService, selection);
+    this.#server.addService(RelayServiceService, relays);
+    this.#health.addToServer(this.#server);
+    const definitions = loadSync(['holdfast/v1/selection.proto', 'holdfast/v1/relay.proto'], {
+      includeDirs: [protoDirectory()],
+      keepCase: true,
+    });
+    new ReflectionService(definitions).addToServer(this.#server);
+  }
+
+  /** The address that is listened on, with the real port. */
+  get address(): string {
+    return formatAddress({ host: this.#listen.host, port: this.#port });
+  }
+
+  /** @throws Error naming the address, if it cannot be listened on */
+  start(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#server.bindAsync(
+        formatAddress(this.#listen),
+        ServerCredentials.createInsecure(),
+        (error, port) => {
+          if (error) return reject(listenError('HOLDFAST_GRPC_LISTEN', this.#listen, asSystemError(error)));
+          this.#port = port;
+          resolve();
+        },
+      );
+    });
+  }
+
+  /** What health checks hear. */
+  setServing(serving: boolean): void {
+    for (const name of services) this.#health.setStatus(name, serving ? 'SERVING' : 'NOT_SERVING');
+  }
+
+  /** Takes no new request, answers those under way for at most `graceMs`, then cuts what is left. */
+  async stop(graceMs: number): Promise<void> {
+    this.setServing(false);
+    await new Promise<void>((resolve) => {
+      // Streams that last (watches, health) end only when they are cut.
+      const timer = setTimeout(() => this.#server.forceShutdown(), graceMs);
+      this.#server.tryShutdown(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+  }
+}
+
+/** grpc-js puts the system's error code into a text. */
+function asSystemError(error: Error): Error {
+  const [code] = /\bE[A-Z]{3,}\b/.exec(error.message) ?? [];
+  return code ? Object.assign(error, { code }) : error;
+}

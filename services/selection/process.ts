@@ -1,0 +1,17 @@
+import { readConfig, unknownVariables } from '../runtime/config.js';
+import { runUntilSignal } from '../runtime/lifecycle.js';
+import { createLogger } from '../runtime/log.js';
+import { selectionSettings } from './config.js';
+import { Replica } from './replica.js';
+
+/** Runs one replica until it is told to stop. @returns the exit code @throws ConfigError */
+export async function runSelection(environment: NodeJS.ProcessEnv): Promise<number> {
+  const config = readConfig(selectionSettings, environment);
+  const log = createLogger('selection', config.logLevel);
+  for (const name of unknownVariables(selectionSettings, environment))
+    log.warn({ name }, 'unknown variable; ignored');
+  return runUntilSignal(new Replica(config, log), {
+    log,
+    stopDeadlineMs: config.stopDeadlineSeconds * 1_000,
+  });
+}
