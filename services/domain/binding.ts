@@ -24,6 +24,19 @@ export interface Binding {
   readonly released: boolean;
 }
 
+/**
+ * A lease outlives the TTL by half, and is renewed by the first use that finds less than a TTL left: so a binding
+ * lives a whole TTL after its last use, yet most uses write nothing.
+ */
+export function leaseSeconds(ttlSeconds: number): number {
+  return ttlSeconds * 1.5;
+}
+
+/** How much longer the binding surely lives, s. */
+export function remainingSeconds(binding: Binding, wallMs: number): number {
+  return (binding.expiresAtMs - wallMs) / 1_000;
+}
+
 /** A binding as etcd holds it. */
 export interface StoredBinding {
   readonly binding: Binding;

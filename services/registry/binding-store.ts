@@ -1,6 +1,6 @@
 import type { ICompare, IKeyValue, IRangeResponse, IRequestOp } from 'etcd3';
 import type { Binding, StoredBinding } from '../domain/binding.js';
-import { type Call, callFromKey } from '../domain/call.js';
+import { type Call, callFromKey, parseCall } from '../domain/call.js';
 import type { Logger } from '../runtime/log.js';
 import { decodeBinding, encodeBinding } from './binding-value.js';
 import type { EtcdConnection } from './connection.js';
@@ -62,6 +62,21 @@ export class BindingStore {
     return this.#found(call, await this.#parts.commits.read({ key: this.#parts.keys.call(call) }));
   }
 
+  /**
+   * The bindings of a whole call and of each of its branches. Junk is left out.
+   * @throws HoldfastError `unavailable` or `overloaded`
+   */
+  async readAll(callId: string): Promise<StoredBinding[]> {
+    const { commits, keys } = this.#parts;
+    const whole = keys.call(parseCall(callId));
+    const branches = Buffer.concat([whole, Buffer.from('/')]);
+    const ranges = await Promise.all([
+      commits.read({ key: whole }),
+      commits.read({ key: branches, range_end: endOfPrefix(branches.toString()), limit: pageSize }),
+    ]);
+    return ranges.flatMap(({ kvs }) => kvs).flatMap((kv) => this.#stored(kv) ?? []);
+  }
+
   /** @throws HoldfastError `unavailable` (the outcome is unknown) or `overloaded` (nothing was written) */
   async write(write: BindingWrite): Promise<WriteOutcome> {
     try {
@@ -114,7 +129,7 @@ export class BindingStore {
    * All bindings at one etcd revision, page by page, in the order of their keys.
    * @throws HoldfastError `unavailable`
    */
-  async *list(): AsyncGenerator<Binding> {
+  async *list(): AsyncGenerator<StoredBinding> {
     const { connection, keys } = this.#parts;
     const end = endOfPrefix(keys.calls);
     let from = Buffer.from(keys.calls);
@@ -127,9 +142,8 @@ export class BindingStore {
         });
       if (revision === '0') revision = page.header.revision;
       for (const kv of page.kvs) {
-        const call = callFromKey(kv.key.toString().slice(keys.calls.length));
-        const binding = call && this.#decode(call, kv);
-        if (binding) yield binding;
+        const stored = this.#stored(kv);
+        if (stored) yield stored;
       }
       more = page.more;
       const last = page.kvs.at(-1);
@@ -144,6 +158,12 @@ export class BindingStore {
   #found(call: Call, range: IRangeResponse | undefined): Found {
     const kv = range?.kvs[0];
     return kv ? { revision: Number(kv.mod_revision), binding: this.#decode(call, kv) } : nothing;
+  }
+
+  #stored(kv: IKeyValue): StoredBinding | undefined {
+    const call = callFromKey(kv.key.toString().slice(this.#parts.keys.calls.length));
+    const binding = call && this.#decode(call, kv);
+    return binding && { binding, revision: Number(kv.mod_revision) };
   }
 
   #decode(call: Call, kv: IKeyValue): Binding | undefined {

@@ -62,23 +62,27 @@ export class RelayRegistration {
     if (this.#session && this.#revision > 0) await this.#put(this.#session, this.#revision);
   }
 
-  /** Publishes a load report; if the registration turns out to be gone, registers again. */
-  async report(load: Load): Promise<void> {
+  /**
+   * Publishes a load report; if the registration turns out to be gone, registers again.
+   * @returns whether the report is in etcd @throws what etcd answered
+   */
+  async report(load: Load): Promise<boolean> {
     this.#load = load;
     const { connection, keys } = this.#parts;
     const { set, id } = this.#relay;
     const session = this.#session;
-    if (!session || !this.registered) return;
+    if (!session || !this.registered) return false;
     const { succeeded } = await connection.txn({
       compare: [{ result: 'Equal', target: 'Mod', key: keys.relay(set, id), mod_revision: this.#revision }],
       success: [
         { request_put: { key: keys.loadOf(set, id), value: encodeLoad(load), lease: session.lease } },
       ],
     });
-    if (succeeded) return;
+    if (succeeded) return true;
     this.#log.warn('the registration was removed or replaced in etcd; registering again');
     this.#revision = 0;
     await session.close();
+    return false;
   }
 
   async #run(): Promise<void> {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { type Address, parseAddress } from './address.js';
 import { logLevels } from './log.js';
 
 /** One thing that can be configured: in the environment, or by the flag that stands for it. */
@@ -12,6 +13,8 @@ export interface Setting<T> {
   readonly allowed: string;
   /** As text, as if it stood in the environment; undefined makes the setting optional. */
   readonly fallback?: string | undefined;
+  /** True if there is no sensible fallback and nothing works without it. */
+  readonly required?: true | undefined;
   readonly schema: z.ZodType<T, string>;
 }
 
@@ -20,7 +23,7 @@ export type Settings = Readonly<Record<string, Setting<unknown>>>;
 /** What a table of settings reads as. */
 export type ConfigOf<S extends Settings> = {
   readonly [K in keyof S]: S[K] extends Setting<infer T>
-    ? S[K] extends { fallback: string }
+    ? S[K] extends { fallback: string } | { required: true }
       ? T
       : T | undefined
     : never;
@@ -43,7 +46,10 @@ export function readConfig<S extends Settings>(settings: S, environment: NodeJS.
   const config: Record<string, unknown> = {};
   for (const [key, setting] of Object.entries(settings)) {
     const text = environment[setting.name] || setting.fallback;
-    if (text === undefined) continue;
+    if (text === undefined) {
+      if (setting.required) problems.push(`${setting.name} is not set; allowed: ${setting.allowed}`);
+      continue;
+    }
     const parsed = setting.schema.safeParse(text);
     if (parsed.success) config[key] = parsed.data;
     else problems.push(`${setting.name}=${shown(setting, text)}: allowed: ${setting.allowed}`);
@@ -62,24 +68,13 @@ function shown(setting: Setting<unknown>, text: string): string {
   return setting.flag === undefined ? '(hidden)' : JSON.stringify(text.slice(0, 200));
 }
 
-/** A host and a port; port 0 takes a free one. */
-export interface Address {
-  readonly host: string;
-  readonly port: number;
-}
-
 /** `HOST:PORT`, with an IPv6 host in brackets. */
 export const addressSchema = z.string().transform((text, context): Address => {
-  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(text);
-  const port = Number(match?.[3]);
-  if (match && port <= 65_535) return { host: match[1] ?? match[2] ?? '', port };
+  const address = parseAddress(text);
+  if (address) return address;
   context.addIssue('not HOST:PORT');
   return z.NEVER;
 });
-
-export function formatAddress({ host, port }: Address): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
-}
 
 export function wholeNumber(least: number, most: number): z.ZodType<number, string> {
   return z

@@ -1,8 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Registry } from 'prom-client';
-import { type Address, formatAddress } from './config.js';
-import { listenError } from './listen-error.js';
+import { type Address, formatAddress, listenError } from './address.js';
 
 export interface HttpParts {
   readonly listen: Address;
@@ -52,7 +51,9 @@ export class HttpServer {
   /** @throws Error naming the address, if it cannot be listened on */
   start(): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#server.once('error', (error) => reject(listenError('HOLDFAST_HTTP_LISTEN', this.#listen, error)));
+      this.#server.once('error', (error) =>
+        reject(listenError('HTTP (HOLDFAST_HTTP_LISTEN)', this.#listen, error)),
+      );
       this.#server.listen(this.#listen.port, this.#listen.host, resolve);
     });
   }

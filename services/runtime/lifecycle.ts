@@ -28,6 +28,8 @@ export interface RunOptions {
 export async function runUntilSignal(part: Part, { log, stopDeadlineMs }: RunOptions): Promise<number> {
   const signalled = new Promise<string>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => resolve(signal));
+    // Whoever started this process over an IPC channel and died without a word is not there to signal.
+    process.once('disconnect', () => resolve('the parent process is gone'));
   });
   // A failed start is told by whoever awaits this; stopping while starting is an orderly stop.
   const started = part.start().then(() => undefined);

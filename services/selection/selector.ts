@@ -1,8 +1,10 @@
 import {
   type Binding,
   type Freshness,
+  leaseSeconds,
   type Origin,
   originOf,
+  remainingSeconds,
   type StoredBinding,
 } from '../domain/binding.js';
 import type { Call } from '../domain/call.js';
@@ -64,11 +66,6 @@ export interface SelectorParts {
   readonly log: Logger;
 }
 
-/**
- * A lease outlives the TTL by half, and is renewed by the first use that finds less than a TTL left: so a binding
- * lives a whole TTL after its last use, yet most uses write nothing.
- */
-const leaseFactor = 1.5;
 /** Each attempt begins where the last one showed this replica to be behind. */
 const maxAttempts = 6;
 /** No attempt begins later than this after the request came. */
@@ -226,7 +223,7 @@ export class Selector {
       requestId,
       createdAtMs: nowMs,
       ttlSeconds,
-      expiresAtMs: nowMs + ttlSeconds * leaseFactor * 1_000,
+      expiresAtMs: nowMs + leaseSeconds(ttlSeconds) * 1_000,
       released: false,
     };
     const outcome = await this.#writeTo(target, binding, found?.revision ?? 0, []);
@@ -369,7 +366,7 @@ export class Selector {
   #isSettled(binding: Binding, request: SelectRequest): boolean {
     if (!this.#stands(binding)) return false;
     if (binding.released) return true;
-    return binding.expiresAtMs - this.#parts.clock.wallMs() >= this.#wantedTtl(binding, request) * 1_000;
+    return remainingSeconds(binding, this.#parts.clock.wallMs()) >= this.#wantedTtl(binding, request);
   }
 
   #wantedTtl(binding: Binding, request: SelectRequest): number {
@@ -380,7 +377,7 @@ export class Selector {
   }
 
   #lifetimeSeconds({ released, ttlSeconds }: Binding): number {
-    return released ? this.#settings.lingerSeconds : ttlSeconds * leaseFactor;
+    return released ? this.#settings.lingerSeconds : leaseSeconds(ttlSeconds);
   }
 
   #answer({ binding }: StoredBinding, requestId: string, freshness: Freshness): Answer {

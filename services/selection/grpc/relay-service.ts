@@ -80,7 +80,7 @@ async function listBindings(
 ): Promise<void> {
   const outcome = await observe('ListBindings', observer, async () => {
     const { set, id } = parseRelayName(stream.request);
-    for await (const binding of store.list()) {
+    for await (const { binding } of store.list()) {
       if (stream.cancelled) return;
       if (binding.relayId !== id || binding.set !== set) continue;
       if (!stream.write(listedBinding(binding))) await writable(stream);

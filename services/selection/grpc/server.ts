@@ -7,8 +7,7 @@ import {
   type SelectionServiceServer,
   SelectionServiceService,
 } from '../../../proto/generated/holdfast/v1/selection.js';
-import { type Address, formatAddress } from '../../runtime/config.js';
-import { listenError } from '../../runtime/listen-error.js';
+import { type Address, formatAddress, listenError } from '../../runtime/address.js';
 import { protoDirectory } from './proto-directory.js';
 
 export interface GrpcServerParts {
@@ -60,7 +59,7 @@ export class GrpcServer {
         formatAddress(this.#listen),
         ServerCredentials.createInsecure(),
         (error, port) => {
-          if (error) return reject(listenError('HOLDFAST_GRPC_LISTEN', this.#listen, asSystemError(error)));
+          if (error) return reject(listenError('gRPC (HOLDFAST_GRPC_LISTEN)', this.#listen, error));
           this.#port = port;
           resolve();
         },
@@ -85,10 +84,4 @@ export class GrpcServer {
       });
     });
   }
-}
-
-/** grpc-js puts the system's error code into a text. */
-function asSystemError(error: Error): Error {
-  const [code] = /\bE[A-Z]{3,}\b/.exec(error.message) ?? [];
-  return code ? Object.assign(error, { code }) : error;
 }

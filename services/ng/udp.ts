@@ -1,0 +1,21 @@
+import type { SocketType } from 'node:dgram';
+import { type LookupOneOptions, lookup } from 'node:dns';
+import { isIP, isIPv6 } from 'node:net';
+
+export function socketType(host: string): SocketType {
+  return isIPv6(host) ? 'udp6' : 'udp4';
+}
+
+/**
+ * For `createSocket`: numeric addresses need no resolver. Without this every datagram sent goes through
+ * `dns.lookup`, which answers even for a number only on the next tick, at the cost of a closure.
+ */
+export function numericLookup(
+  host: string,
+  options: LookupOneOptions,
+  callback: (error: NodeJS.ErrnoException | null, address: string, family: number) => void,
+): void {
+  const family = isIP(host);
+  if (family === 0) lookup(host, options, callback);
+  else callback(null, host, family);
+}

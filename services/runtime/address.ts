@@ -1,0 +1,36 @@
+import { isIPv6 } from 'node:net';
+
+/** A host and a port; port 0 takes a free one. */
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** `192.0.2.1:2223`, `relay.example.org:2223` or `[2001:db8::1]:2223`. */
+export function formatAddress({ host, port }: Address): string {
+  return isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** The inverse; undefined for anything else. */
+export function parseAddress(text: string): Address | undefined {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(text);
+  const host = match?.[1] ?? match?.[2];
+  const port = Number(match?.[3]);
+  return host !== undefined && port <= 65_535 ? { host, port } : undefined;
+}
+
+const advice: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'another process has it: stop that one, or choose another port',
+  EADDRNOTAVAIL: 'this machine has no such address: choose one of its own',
+  EACCES: 'not permitted: choose a port above 1023, or run with CAP_NET_BIND_SERVICE',
+  ENOTFOUND: 'the name does not resolve: use an IP address',
+};
+
+/** Why an address cannot be listened on, for what, and what to change. */
+export function listenError(purpose: string, address: Address, error: unknown): Error {
+  const text = error instanceof Error ? error.message : String(error);
+  // grpc-js hides the system's code in its text.
+  const { code = /\bE[A-Z]{3,}\b/.exec(text)?.[0] ?? '' } = error as NodeJS.ErrnoException;
+  const help = advice[code] ?? text;
+  return new Error(`cannot listen on ${formatAddress(address)} for ${purpose}: ${help}`, { cause: error });
+}

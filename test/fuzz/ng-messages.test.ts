@@ -1,0 +1,126 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import test from 'ava';
+import fc from 'fast-check';
+import { BencodeError, decode, encode } from '../../services/ng/bencode.js';
+import { callId, command, fromTag, hasFlag, toTag, viaBranch } from '../../services/ng/fields.js';
+import { encodeMessage, NgMessageError, parseMessage } from '../../services/ng/message.js';
+
+/**
+ * Any bytes are either a message or refused in words; nothing else may happen. Failures print a seed and a
+ * path: run `fc.assert` with them to see the same bytes again.
+ */
+const corpusUrl = new URL('../../../test/corpus/ng/', import.meta.url);
+
+interface Sample {
+  readonly name: string;
+  readonly expected: string;
+  readonly datagram: Buffer;
+}
+
+const corpus: Sample[] = readdirSync(corpusUrl).map((name) => {
+  const [, expectation = '', ...rest] = readFileSync(new URL(name, corpusUrl), 'latin1').split('\n');
+  const text = rest.join('\n').replace(/\n$/, '');
+  const bytes = text.replace(/\\(?:x([0-9a-f]{2})|r|n)/g, (sequence, hex?: string) =>
+    hex ? String.fromCharCode(Number.parseInt(hex, 16)) : sequence === '\\r' ? '\r' : '\n',
+  );
+  return { name, expected: expectation.replace('# expect: ', ''), datagram: Buffer.from(bytes, 'latin1') };
+});
+
+/** What becomes of a datagram; anything that throws otherwise fails the test. */
+function outcome(datagram: Buffer): 'request' | 'refused' | 'dropped' {
+  try {
+    const message = parseMessage(datagram);
+    for (const read of [command, callId, fromTag, toTag, viaBranch]) read(message.body);
+    hasFlag(message.body, 'supports', 'load limit');
+    parseMessage(encodeMessage(message.cookie, message.body, message.format));
+    return 'request';
+  } catch (error) {
+    if (error instanceof NgMessageError) return error.cookie === undefined ? 'dropped' : 'refused';
+    throw error;
+  }
+}
+
+for (const { name, expected, datagram } of corpus) {
+  test(`corpus: ${name}`, (t) => {
+    t.is(outcome(datagram), expected as ReturnType<typeof outcome>);
+  });
+}
+
+test('arbitrary bytes', (t) => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
+      outcome(Buffer.from(bytes));
+    }),
+    { numRuns: 5000 },
+  );
+  t.pass();
+});
+
+test('arbitrary bytes after a cookie and the start of a body', (t) => {
+  const start = fc.constantFrom('c d', 'c d1:a', 'c {', 'c {"a":', 'c d7:call-id', 'c d1:al', 'c d1:ai');
+  const rest = fc.array(fc.constantFrom(...'dlie:-0123456789a{}[]",\\ '.split(''), '\xff', '\x00'), {
+    maxLength: 60,
+  });
+  fc.assert(
+    fc.property(start, rest, (head, tail) => {
+      outcome(Buffer.from(head + tail.join(''), 'latin1'));
+    }),
+    { numRuns: 5000 },
+  );
+  t.pass();
+});
+
+test('the corpus with bytes changed, taken out and put in', (t) => {
+  const mutation = fc.record({
+    sample: fc.constantFrom(...corpus.filter(({ datagram }) => datagram.length < 2000)),
+    edits: fc.array(fc.tuple(fc.nat(2000), fc.nat(3), fc.uint8Array({ maxLength: 4 })), {
+      minLength: 1,
+      maxLength: 4,
+    }),
+  });
+  fc.assert(
+    fc.property(mutation, ({ sample, edits }) => {
+      let datagram = sample.datagram;
+      for (const [at, removed, inserted] of edits) {
+        const position = datagram.length === 0 ? 0 : at % datagram.length;
+        datagram = Buffer.concat([
+          datagram.subarray(0, position),
+          inserted,
+          datagram.subarray(position + removed),
+        ]);
+      }
+      outcome(datagram);
+    }),
+    { numRuns: 5000 },
+  );
+  t.pass();
+});
+
+test('whatever bencode is accepted comes back equal from its own encoding', (t) => {
+  const alphabet = fc.constantFrom('d', 'l', 'e', 'i1e', '1:a', '1:b', '0:', '2:\xc3\xa4', '1:\xff', 'i-7e');
+  fc.assert(
+    fc.property(fc.array(alphabet, { maxLength: 20 }), (tokens) => {
+      try {
+        const encoded = encode(decode(Buffer.from(tokens.join(''), 'latin1')));
+        t.true(encode(decode(encoded)).equals(encoded));
+      } catch (error) {
+        if (!(error instanceof BencodeError)) throw error;
+      }
+    }),
+    { numRuns: 5000 },
+  );
+  t.pass();
+});
+
+test('the largest hostile datagrams are read quickly', (t) => {
+  const bodies = [
+    `d1:al${'le'.repeat(30_000)}`,
+    `d${'0:0:'.repeat(16_000)}e`,
+    `d1:a${'9'.repeat(60_000)}`,
+    `{"a":[${'[],'.repeat(20_000)}1]}`,
+  ];
+  const startedAt = performance.now();
+  for (const body of bodies) outcome(Buffer.from(`c ${body}`));
+  outcome(Buffer.from(`c d10:rtpp-flags60000:${' '.repeat(60_000)}e`));
+  t.true(performance.now() - startedAt < 2000);
+});
