@@ -1,0 +1,23 @@
+/** Counters of a relay, shared by all its media ports. */
+export interface Traffic {
+  relayedPackets: number;
+  relayedBytes: number;
+  /** Neither RTP nor RTCP: too short, another version, STUN. */
+  malformedPackets: number;
+  /** From somewhere else than the party whose port it is. */
+  foreignPackets: number;
+  /** For a party whose address is not known yet, or that is on hold. */
+  undeliveredPackets: number;
+  sendErrors: number;
+}
+
+export function newTraffic(): Traffic {
+  return {
+    relayedPackets: 0,
+    relayedBytes: 0,
+    malformedPackets: 0,
+    foreignPackets: 0,
+    undeliveredPackets: 0,
+    sendErrors: 0,
+  };
+}

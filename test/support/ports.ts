@@ -1,0 +1,71 @@
+import { randomInt } from 'node:crypto';
+import { createSocket } from 'node:dgram';
+import { createServer } from 'node:net';
+
+/**
+ * Ports are proposed from below the range that systems take for outgoing connections: a server that a test stops and
+ * starts again on its old port must not find it taken by somebody's client. The system is asked whether each is free.
+ */
+const lowest = 20_000;
+const highest = 32_000;
+const attempts = 500;
+
+/** Handed out by this process already: not proposed again, for their owners may not have bound them yet. */
+const taken = new Set<string>();
+
+export async function freeTcpPort(host = '127.0.0.1'): Promise<number> {
+  return await freeBlock('tcp', 1, 1, (port) => bindsTcp(port, host));
+}
+
+export async function freeUdpPort(host = '127.0.0.1'): Promise<number> {
+  return await freeBlock('udp', 1, 1, (port) => bindsUdp(port, host));
+}
+
+/** The first of `count` adjacent free UDP ports, an even one, as RTP has it. */
+export async function freeUdpBlock(count: number, host = '127.0.0.1'): Promise<number> {
+  return await freeBlock('udp', count, 2, (port) => bindsUdp(port, host));
+}
+
+export async function freeTcpPorts(count: number, host = '127.0.0.1'): Promise<number[]> {
+  const ports: number[] = [];
+  while (ports.length < count) ports.push(await freeTcpPort(host));
+  return ports;
+}
+
+async function freeBlock(
+  protocol: 'tcp' | 'udp',
+  count: number,
+  step: number,
+  isFree: (port: number) => Promise<boolean>,
+): Promise<number> {
+  for (let attempt = 0; attempt < attempts; attempt++) {
+    const first = randomInt(Math.ceil(lowest / step), Math.floor((highest - count) / step)) * step;
+    const ports = Array.from({ length: count }, (_, index) => first + index);
+    const keys = ports.map((port) => `${protocol}:${port}`);
+    if (keys.some((key) => taken.has(key))) continue;
+    for (const key of keys) taken.add(key);
+    const free = await Promise.all(ports.map(isFree));
+    if (free.every(Boolean)) return first;
+    for (const key of keys) taken.delete(key);
+  }
+  throw new Error(`no ${count} free ${protocol} ports between ${lowest} and ${highest}`);
+}
+
+function bindsTcp(port: number, host: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(false));
+    server.listen({ port, host, exclusive: true }, () => server.close(() => resolve(true)));
+  });
+}
+
+function bindsUdp(port: number, host: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createSocket(host.includes(':') ? 'udp6' : 'udp4');
+    socket.once('error', () => {
+      socket.close();
+      resolve(false);
+    });
+    socket.bind({ port, address: host, exclusive: true }, () => socket.close(() => resolve(true)));
+  });
+}

@@ -1,0 +1,227 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** Whoever owns what a helper starts: a test (`t`), or a scope that outlives single tests. */
+export interface Scope {
+  teardown(task: () => Promise<void> | void): void;
+}
+
+export interface ProcessOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+  /** Written to its standard input, which is then closed. */
+  readonly input?: string;
+}
+
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+const defaultTimeoutMs = 20_000;
+const maxOutputChars = 1 << 20;
+
+/** Process groups that must not outlive this process. */
+const running = new Set<number>();
+process.once('exit', () => {
+  for (const pid of running) signalGroup(pid, 'SIGKILL');
+});
+
+/** A child process of a test, with all that it printed. It leads its own process group, which dies as one. */
+export class TestProcess {
+  readonly #name: string;
+  readonly #child: ChildProcess;
+  readonly #watchers = new Set<() => void>();
+  readonly exited: Promise<Exit>;
+  #stdout = '';
+  #output = '';
+  #exit: Exit | undefined;
+
+  constructor(name: string, child: ChildProcess) {
+    this.#name = name;
+    this.#child = child;
+    child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      this.#stdout = (this.#stdout + text).slice(-maxOutputChars);
+      this.#append(text);
+    });
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => this.#append(text));
+    // 'close' and not 'exit': by then all output has arrived.
+    this.exited = new Promise((resolve) => {
+      child.once('close', (code, signal) => {
+        this.#exit = { code, signal };
+        this.#changed();
+        resolve(this.#exit);
+      });
+    });
+  }
+
+  get pid(): number {
+    return this.#child.pid as number;
+  }
+
+  get running(): boolean {
+    return this.#exit === undefined;
+  }
+
+  get stdout(): string {
+    return this.#stdout;
+  }
+
+  /** Standard output and standard error as they came. */
+  get output(): string {
+    return this.#output;
+  }
+
+  /** Resolves with the first line of output, past or future, that matches. */
+  async waitForLine(pattern: RegExp | string, timeoutMs = defaultTimeoutMs): Promise<string> {
+    const matches = (line: string) =>
+      typeof pattern === 'string' ? line.includes(pattern) : pattern.test(line);
+    const find = () => this.#output.split('\n').find(matches);
+    const found = await this.#waitFor(find, `a line with ${pattern}`, timeoutMs);
+    return found;
+  }
+
+  /** Asks again and again until the answer is true; an error counts as "not yet". Fails as soon as the process ends. */
+  async waitUntil(
+    ask: () => Promise<boolean> | boolean,
+    what: string,
+    timeoutMs = defaultTimeoutMs,
+  ): Promise<void> {
+    const deadline = performance.now() + timeoutMs;
+    for (;;) {
+      let reason: unknown;
+      try {
+        if (await ask()) return;
+      } catch (error) {
+        reason = error;
+      }
+      if (this.#exit) throw this.#failure(`ended (${describe(this.#exit)}) before ${what}`);
+      if (performance.now() > deadline) {
+        throw this.#failure(`no ${what} within ${timeoutMs} ms${reason ? ` (${reason})` : ''}`);
+      }
+      await delay(20);
+    }
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    if (this.running) signalGroup(this.pid, signal);
+  }
+
+  /** Asks it to end, and makes it end after the timeout. */
+  async stop(timeoutMs = 5_000): Promise<Exit> {
+    this.signal('SIGTERM');
+    const timer = setTimeout(() => this.signal('SIGKILL'), timeoutMs);
+    try {
+      return await this.exited;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async kill(): Promise<Exit> {
+    this.signal('SIGKILL');
+    return this.exited;
+  }
+
+  /** The exit code; fails, with the output, when it is not 0. */
+  async success(timeoutMs = defaultTimeoutMs): Promise<string> {
+    await this.#waitFor(() => this.#exit, 'exit', timeoutMs);
+    if (this.#exit?.code !== 0) throw this.#failure(`failed (${describe(await this.exited)})`);
+    return this.#stdout;
+  }
+
+  #append(text: string): void {
+    this.#output = (this.#output + text).slice(-maxOutputChars);
+    this.#changed();
+  }
+
+  #changed(): void {
+    for (const watcher of [...this.#watchers]) watcher();
+  }
+
+  #waitFor<T>(find: () => T | undefined, what: string, timeoutMs: number): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const done = (settle: () => void) => {
+        clearTimeout(timer);
+        this.#watchers.delete(look);
+        settle();
+      };
+      const look = () => {
+        const found = find();
+        if (found !== undefined) done(() => resolve(found));
+        else if (this.#exit)
+          done(() => reject(this.#failure(`ended (${describe(this.#exit)}) before ${what}`)));
+      };
+      const timer = setTimeout(
+        () => done(() => reject(this.#failure(`no ${what} within ${timeoutMs} ms`))),
+        timeoutMs,
+      );
+      this.#watchers.add(look);
+      look();
+    });
+  }
+
+  #failure(reason: string): Error {
+    return new Error(`${this.#name}: ${reason}; its output:\n${this.#output || '(none)'}`);
+  }
+}
+
+/** Starts a program that is killed, with its children, when the scope ends, however it ends. */
+export async function startProcess(
+  scope: Scope,
+  command: string,
+  args: readonly string[],
+  options: ProcessOptions = {},
+): Promise<TestProcess> {
+  const child = spawn(command, args, {
+    cwd: options.cwd,
+    env: { ...process.env, ...options.env },
+    detached: true,
+    stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+  });
+  const started = new TestProcess(command, child);
+  await new Promise<void>((resolve, reject) => {
+    child.once('spawn', resolve);
+    child.once('error', (error) => reject(new Error(`cannot start ${command}: ${error.message}`)));
+  });
+  running.add(started.pid);
+  const release = guard(started.pid);
+  void started.exited.then(() => {
+    running.delete(started.pid);
+    release();
+  });
+  scope.teardown(async () => {
+    await started.kill();
+  });
+  if (options.input !== undefined) {
+    child.stdin?.on('error', () => {}); // it ended without reading: its exit tells
+    child.stdin?.end(options.input);
+  }
+  return started;
+}
+
+/**
+ * A shell that kills the group once its standard input ends, which happens however this process dies, even by a
+ * SIGKILL that no handler sees. It has a session of its own, so that Ctrl-C does not end it first.
+ */
+function guard(pid: number): () => void {
+  const shell = spawn('/bin/sh', ['-c', `read -r _; kill -s KILL -- -${pid}`], {
+    detached: true,
+    stdio: ['pipe', 'ignore', 'ignore'],
+  });
+  shell.on('error', () => {});
+  shell.stdin?.on('error', () => {});
+  shell.unref();
+  (shell.stdin as unknown as { unref?: () => void } | null)?.unref?.();
+  return () => shell.kill('SIGKILL');
+}
+
+function signalGroup(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(-pid, signal);
+  } catch {
+    // It has ended already.
+  }
+}
+
+const describe = (exit: Exit | undefined): string => (exit?.signal ? exit.signal : `code ${exit?.code}`);

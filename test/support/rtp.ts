@@ -1,0 +1,126 @@
+import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
+import { once } from 'node:events';
+
+export interface HeardPacket {
+  readonly data: Buffer;
+  readonly from: RemoteInfo;
+}
+
+const patienceMs = 10_000;
+
+/** One UDP socket that remembers what it hears. */
+export class PacketSocket {
+  readonly heard: HeardPacket[] = [];
+
+  private constructor(readonly socket: Socket) {
+    socket.on('message', (data, from) => {
+      this.heard.push({ data, from });
+      socket.emit('heard');
+    });
+  }
+
+  static async open(address: string, port = 0): Promise<PacketSocket> {
+    const socket = createSocket(address.includes(':') ? 'udp6' : 'udp4');
+    socket.bind(port, address);
+    await once(socket, 'listening');
+    return new PacketSocket(socket);
+  }
+
+  get port(): number {
+    return this.socket.address().port;
+  }
+
+  send(packet: Buffer, port: number, address: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.socket.send(packet, port, address, (error) => (error ? reject(error) : resolve()));
+    });
+  }
+
+  /** The n-th packet heard, counted from 1, as soon as it is there. */
+  async nth(n: number): Promise<HeardPacket> {
+    const signal = AbortSignal.timeout(patienceMs);
+    for (;;) {
+      const packet = this.heard[n - 1];
+      if (packet) return packet;
+      await once(this.socket, 'heard', { signal }).catch(() => {
+        throw new Error(`packet ${n} did not come within ${patienceMs} ms; ${this.heard.length} came`);
+      });
+    }
+  }
+
+  async close(): Promise<void> {
+    await new Promise<void>((resolve) => this.socket.close(() => resolve()));
+  }
+}
+
+export interface RtpTarget {
+  readonly address: string;
+  readonly port: number;
+  readonly rtcpPort: number;
+}
+
+/** A phone's media: it sends RTP and RTCP to where it is told, and counts what it hears. */
+export class RtpParty {
+  readonly ssrc: number;
+  #sequence = 0;
+
+  private constructor(
+    readonly address: string,
+    readonly rtp: PacketSocket,
+    readonly rtcp: PacketSocket,
+  ) {
+    this.ssrc = rtp.port * 65_536 + rtcp.port;
+  }
+
+  static async open(address = '127.0.0.1'): Promise<RtpParty> {
+    return new RtpParty(address, await PacketSocket.open(address), await PacketSocket.open(address));
+  }
+
+  /** For the m= line. */
+  get port(): number {
+    return this.rtp.port;
+  }
+
+  /** For a=rtcp: it need not be the next port. */
+  get rtcpPort(): number {
+    return this.rtcp.port;
+  }
+
+  /** Sends one packet of 20 ms PCMA; the returned bytes are what the other party should hear. */
+  async sendRtp(to: RtpTarget): Promise<Buffer> {
+    const packet = rtpPacket(this.ssrc, ++this.#sequence);
+    await this.rtp.send(packet, to.port, to.address);
+    return packet;
+  }
+
+  async sendRtcp(to: RtpTarget): Promise<Buffer> {
+    const packet = rtcpReport(this.ssrc);
+    await this.rtcp.send(packet, to.rtcpPort, to.address);
+    return packet;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.rtp.close(), this.rtcp.close()]);
+  }
+}
+
+/** RFC 3550 section 5.1, payload type 8. */
+export function rtpPacket(ssrc: number, sequence: number): Buffer {
+  const packet = Buffer.alloc(12 + 160, 0xd5);
+  packet[0] = 0x80;
+  packet[1] = 8;
+  packet.writeUInt16BE(sequence & 0xffff, 2);
+  packet.writeUInt32BE((sequence * 160) >>> 0, 4);
+  packet.writeUInt32BE(ssrc >>> 0, 8);
+  return packet;
+}
+
+/** RFC 3550 section 6.4.2: a receiver report without report blocks. */
+export function rtcpReport(ssrc: number): Buffer {
+  const packet = Buffer.alloc(8);
+  packet[0] = 0x80;
+  packet[1] = 201;
+  packet.writeUInt16BE(1, 2);
+  packet.writeUInt32BE(ssrc >>> 0, 4);
+  return packet;
+}
