@@ -1,0 +1,153 @@
+import { isIP } from 'node:net';
+import { z } from 'zod';
+import { defaultSet, isName, nameRule } from '../services/domain/name.js';
+import { maxCapacity, maxLabels, maxMediaAddresses, maxWeight } from '../services/domain/relay.js';
+import {
+  addressSchema,
+  type ConfigOf,
+  commonSettings,
+  type Settings,
+  wholeNumber,
+} from '../services/runtime/config.js';
+
+/** The kinds of relay that a relay node can stand beside. */
+export const servedKinds = ['builtin', 'rtpengine'] as const;
+
+export const relayNodeSettings = {
+  id: {
+    name: 'HOLDFAST_RELAY_ID',
+    flag: '--id <name>',
+    description: 'name of the relay, unique in its set',
+    allowed: nameRule,
+    required: true,
+    schema: z.string().refine(isName),
+  },
+  set: {
+    name: 'HOLDFAST_RELAY_SET',
+    flag: '--set <name>',
+    description: 'relay set that it joins',
+    allowed: nameRule,
+    fallback: defaultSet,
+    schema: z.string().refine(isName),
+  },
+  kind: {
+    name: 'HOLDFAST_RELAY_KIND',
+    flag: '--kind <kind>',
+    description: 'which relay it is: one in this process, or a running rtpengine',
+    allowed: servedKinds.join(', '),
+    fallback: 'builtin',
+    schema: z.enum(servedKinds) as z.ZodType<(typeof servedKinds)[number], string>,
+  },
+  control: {
+    name: 'HOLDFAST_RELAY_CONTROL',
+    flag: '--control <host:port>',
+    description:
+      "the relay's ng address: where rtpengine listens, or where the built-in relay shall (port 0: a free one)",
+    allowed: 'HOST:PORT',
+    fallback: '127.0.0.1:2223',
+    schema: addressSchema,
+  },
+  advertise: {
+    name: 'HOLDFAST_RELAY_ADVERTISE',
+    flag: '--advertise <host:port>',
+    description: 'the ng address that SIP proxies are told, where it differs',
+    allowed: 'HOST:PORT',
+    schema: addressSchema,
+  },
+  media: {
+    name: 'HOLDFAST_RELAY_MEDIA',
+    flag: '--media <name=ip,...>',
+    description: 'media address by interface name; the built-in relay listens on the first',
+    allowed: `1-${maxMediaAddresses} of NAME=IP, separated by commas`,
+    fallback: 'default=127.0.0.1',
+    schema: pairs(maxMediaAddresses).refine(
+      (map) => Object.keys(map).length > 0 && Object.values(map).every((address) => isIP(address) !== 0),
+    ),
+  },
+  weight: {
+    name: 'HOLDFAST_RELAY_WEIGHT',
+    flag: '--weight <number>',
+    description: 'share of new calls relative to the rest of the set; 0 takes none',
+    allowed: `0-${maxWeight}`,
+    fallback: '100',
+    schema: wholeNumber(0, maxWeight),
+  },
+  capacity: {
+    name: 'HOLDFAST_RELAY_CAPACITY',
+    flag: '--capacity <calls>',
+    description: 'most concurrent calls; 0 is no limit',
+    allowed: `0-${maxCapacity}`,
+    fallback: '0',
+    schema: wholeNumber(0, maxCapacity),
+  },
+  zone: {
+    name: 'HOLDFAST_RELAY_ZONE',
+    flag: '--zone <zone>',
+    description: 'where it stands, for requests that prefer a zone',
+    allowed: 'at most 63 characters',
+    fallback: '',
+    schema: z.string().max(63),
+  },
+  labels: {
+    name: 'HOLDFAST_RELAY_LABELS',
+    flag: '--labels <name=value,...>',
+    description: 'labels that requests may ask for',
+    allowed: `at most ${maxLabels} of NAME=VALUE, separated by commas`,
+    fallback: '',
+    schema: pairs(maxLabels),
+  },
+  portMin: {
+    name: 'HOLDFAST_RELAY_PORT_MIN',
+    flag: '--port-min <port>',
+    description: 'first media port of the built-in relay',
+    allowed: '1024-65534',
+    fallback: '30000',
+    schema: wholeNumber(1_024, 65_534),
+  },
+  portMax: {
+    name: 'HOLDFAST_RELAY_PORT_MAX',
+    flag: '--port-max <port>',
+    description: 'last media port of the built-in relay, above the first',
+    allowed: '1025-65535',
+    fallback: '39999',
+    schema: wholeNumber(1_025, 65_535),
+  },
+  idleTimeoutSeconds: {
+    name: 'HOLDFAST_RELAY_IDLE_TIMEOUT_SECONDS',
+    flag: '--idle-timeout <seconds>',
+    description: 'the built-in relay ends a call that sent no packet for this long, s',
+    allowed: '5-86400',
+    fallback: '60',
+    schema: wholeNumber(5, 86_400),
+  },
+  drainDeadlineSeconds: {
+    name: 'HOLDFAST_DRAIN_DEADLINE_SECONDS',
+    flag: '--drain-deadline <seconds>',
+    description: 'most that it waits for its calls to end when told to stop, s',
+    allowed: '0-86400',
+    fallback: '300',
+    schema: wholeNumber(0, 86_400),
+  },
+  ...commonSettings,
+} as const satisfies Settings;
+
+export type RelayNodeConfig = ConfigOf<typeof relayNodeSettings>;
+
+/** `a=1,b=2`; empty is none. */
+function pairs(limit: number): z.ZodType<Record<string, string>, string> {
+  return z
+    .string()
+    .transform((text, context) => {
+      const map: Record<string, string> = {};
+      for (const pair of text.split(',').filter((part) => part.trim() !== '')) {
+        const [, name, value] = /^\s*([\w.-]{1,63})=([\x21-\x2b\x2d-\x7e]{0,255})\s*$/.exec(pair) ?? [];
+        if (name === undefined || value === undefined || name in map) {
+          context.addIssue('not NAME=VALUE');
+          return z.NEVER;
+        }
+        map[name] = value;
+      }
+      return map;
+    })
+    .refine((map) => Object.keys(map).length <= limit);
+}

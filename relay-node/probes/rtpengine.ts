@@ -1,0 +1,99 @@
+import { NgClient } from '../../services/ng/client.js';
+import type { NgDictionary, NgValue } from '../../services/ng/message.js';
+import { type Address, formatAddress } from '../../services/runtime/address.js';
+import type { Clock } from '../../services/runtime/clock.js';
+import type { Logger } from '../../services/runtime/log.js';
+import type { Probe, RelayStatus } from './probe.js';
+
+/** A probe waits no longer than the pace at which it asks. */
+const timeoutMs = 450;
+/** Call-IDs asked for at once: a reply is one datagram, and rtpengine sends nothing when it would not fit. */
+const mostListed = 1_000;
+const leastListed = 50;
+
+export interface RtpengineParts {
+  readonly control: Address;
+  /** What SIP proxies are told; the control address where they share it. */
+  readonly advertise: Address | undefined;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** Asks an rtpengine over its ng port. */
+export class RtpengineProbe implements Probe {
+  readonly kind = 'rtpengine';
+  readonly #parts: RtpengineParts;
+  readonly #client: NgClient;
+  #listLimit = mostListed;
+
+  constructor(parts: RtpengineParts) {
+    this.#parts = parts;
+    this.#client = new NgClient({ ...parts.control, timeoutMs, clock: parts.clock, log: parts.log });
+  }
+
+  get controlUrl(): string {
+    return `udp:${formatAddress(this.#parts.advertise ?? this.#parts.control)}`;
+  }
+
+  async start(): Promise<void> {
+    // A name that does not resolve yet is a relay that is not there yet: the pings will tell.
+    await this.#client.start().catch(() => undefined);
+  }
+
+  stop(): Promise<void> {
+    return this.#client.stop();
+  }
+
+  async ping(): Promise<void> {
+    const { result } = await this.#ask({ command: 'ping' });
+    if (result !== 'pong') throw new Error(`answered ${text(result)} to ping`);
+  }
+
+  async status(): Promise<RelayStatus> {
+    const askedAtMs = this.#parts.clock.monotonicMs();
+    const { statistics } = await this.#ask({ command: 'statistics' });
+    const uptimeSeconds = Number(text(dig(statistics, 'totalstatistics', 'uptime')));
+    const calls = Number(dig(statistics, 'currentstatistics', 'sessionstotal'));
+    const packetRate = Number(dig(statistics, 'currentstatistics', 'packetrate'));
+    if (![uptimeSeconds, calls].every(Number.isFinite))
+      throw new Error('statistics without uptime or sessionstotal');
+    return {
+      startedAtMs: askedAtMs - uptimeSeconds * 1_000,
+      version: '',
+      calls,
+      packetRate: Number.isFinite(packetRate) ? packetRate : 0,
+    };
+  }
+
+  async callIds(): Promise<string[]> {
+    try {
+      const { calls } = await this.#ask({ command: 'list', limit: this.#listLimit });
+      if (!Array.isArray(calls)) throw new Error('list without calls');
+      return calls.map(text);
+    } catch (error) {
+      // Long Call-IDs fill a datagram sooner.
+      this.#listLimit = Math.max(leastListed, Math.floor(this.#listLimit / 2));
+      throw error;
+    }
+  }
+
+  async #ask(request: NgDictionary): Promise<NgDictionary> {
+    const reply = await this.#client.request(request);
+    if (text(reply.result) === 'error')
+      throw new Error(text(reply['error-reason'] ?? 'error without a reason'));
+    return reply;
+  }
+}
+
+function text(value: NgValue | undefined): string {
+  return Buffer.isBuffer(value) ? value.toString() : String(value);
+}
+
+function dig(value: NgValue | undefined, ...path: string[]): NgValue | undefined {
+  let at = value;
+  for (const name of path) {
+    if (typeof at !== 'object' || Array.isArray(at) || Buffer.isBuffer(at)) return undefined;
+    at = at[name];
+  }
+  return at;
+}

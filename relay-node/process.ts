@@ -1,0 +1,119 @@
+import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import { BindingStore } from '../services/registry/binding-store.js';
+import { EtcdConnection } from '../services/registry/connection.js';
+import { GroupCommit } from '../services/registry/group-commit.js';
+import { Keyspace } from '../services/registry/keyspace.js';
+import { LeaseBuckets } from '../services/registry/lease-buckets.js';
+import { type Clock, systemClock } from '../services/runtime/clock.js';
+import { ConfigError, readConfig, unknownVariables } from '../services/runtime/config.js';
+import { HttpServer } from '../services/runtime/http-server.js';
+import { type Part, runUntilSignal } from '../services/runtime/lifecycle.js';
+import { createLogger, type Logger } from '../services/runtime/log.js';
+import { Agent } from './agent.js';
+import { BindingKeeper } from './binding-keeper.js';
+import { type RelayNodeConfig, relayNodeSettings } from './config.js';
+import { BuiltinProbe } from './probes/builtin.js';
+import type { Probe } from './probes/probe.js';
+import { RtpengineProbe } from './probes/rtpengine.js';
+import { BuiltinRelay } from './relay/builtin-relay.js';
+
+/** Runs one relay node until it is told to stop. @returns the exit code @throws ConfigError */
+export async function runRelayNode(environment: NodeJS.ProcessEnv): Promise<number> {
+  const config = readConfig(relayNodeSettings, environment);
+  if (config.portMax <= config.portMin)
+    throw new ConfigError([
+      `HOLDFAST_RELAY_PORT_MAX=${config.portMax}: allowed: above HOLDFAST_RELAY_PORT_MIN (${config.portMin})`,
+    ]);
+  const log = createLogger('relay-node', config.logLevel);
+  for (const name of unknownVariables(relayNodeSettings, environment))
+    log.warn({ name }, 'unknown variable; ignored');
+  const drainDeadlineMs = config.drainDeadlineSeconds * 1_000;
+  // What comes after the drain is quick, but etcd may be slow to hear of it.
+  return runUntilSignal(relayNode(config, log), { log, stopDeadlineMs: drainDeadlineMs + 10_000 });
+}
+
+/** Builds the parts and joins them. */
+function relayNode(config: RelayNodeConfig, log: Logger): Part {
+  const clock = systemClock;
+  const connection = new EtcdConnection({
+    endpoints: config.etcd,
+    username: config.etcdUsername,
+    password: config.etcdPassword,
+    timeoutMs: config.etcdTimeoutMs,
+  });
+  const keys = new Keyspace(config.etcdPrefix);
+  const store = new BindingStore({
+    connection,
+    keys,
+    log,
+    commits: new GroupCommit(connection),
+    buckets: new LeaseBuckets(connection, clock),
+  });
+  const { id, set, weight, capacity, zone, labels, media } = config;
+  const agent = new Agent({
+    probe: probeFor(config, clock, log),
+    identity: { id, set, weight, capacity, zone, labels, mediaAddresses: media },
+    connection,
+    keys,
+    keeper: new BindingKeeper(store, clock),
+    clock,
+    log,
+    drainDeadlineMs: config.drainDeadlineSeconds * 1_000,
+  });
+  const http = new HttpServer({
+    listen: config.httpListen,
+    metrics: metricsOf(agent),
+    notReady: () => agent.notReady,
+  });
+  return {
+    start: async () => {
+      await http.start();
+      await agent.start();
+      log.info({ http: http.address }, 'started');
+    },
+    stop: async () => {
+      await agent.stop();
+      await http.stop();
+      connection.close();
+    },
+  };
+}
+
+function probeFor(config: RelayNodeConfig, clock: Clock, log: Logger): Probe {
+  const { control, advertise } = config;
+  if (config.kind === 'rtpengine') return new RtpengineProbe({ control, advertise, clock, log });
+  const [mediaAddress = '127.0.0.1'] = Object.values(config.media);
+  const relay = new BuiltinRelay({
+    ngListen: control,
+    mediaAddress,
+    portMin: config.portMin,
+    portMax: config.portMax,
+    maxSessions: config.capacity || Number.POSITIVE_INFINITY,
+    idleTimeoutMs: config.idleTimeoutSeconds * 1_000,
+    clock,
+    log,
+  });
+  return new BuiltinProbe(relay, advertise, () => clock.monotonicMs());
+}
+
+function metricsOf(agent: Agent): Registry {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  new Gauge({
+    name: 'holdfast_relay_calls',
+    help: 'Concurrent calls, as the relay says',
+    registers: [registry],
+    collect() {
+      this.set(agent.calls ?? 0);
+    },
+  });
+  new Gauge({
+    name: 'holdfast_relay_ready',
+    help: '1 while the relay answers and its registration stands',
+    registers: [registry],
+    collect() {
+      this.set(agent.notReady === undefined ? 1 : 0);
+    },
+  });
+  return registry;
+}
