@@ -1,0 +1,115 @@
+import { type ClientReadableStream, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import {
+  type ListBindingsResponse,
+  type ListRelaysResponse,
+  RelayServiceClient,
+  SetIntentRequest,
+  type SetIntentResponse,
+  type WatchRelaysResponse,
+} from '../../proto/generated/holdfast/v1/relay.js';
+import {
+  LookupRequest,
+  type LookupResponse,
+  MoveRequest,
+  type MoveResponse,
+  ReleaseRequest,
+  type ReleaseResponse,
+  SelectionServiceClient,
+  SelectRequest,
+  type SelectResponse,
+} from '../../proto/generated/holdfast/v1/selection.js';
+import { CommandError, exitCodeOf } from './exit.js';
+
+const deadlineMs = 5_000;
+
+type Callback<T> = (error: ServiceError | null, response: T) => void;
+
+/** A client of one replica. Each method rejects with a CommandError that says what the service said. */
+export class HoldfastClient {
+  readonly #selection: SelectionServiceClient;
+  readonly #relays: RelayServiceClient;
+
+  constructor(readonly server: string) {
+    this.#selection = new SelectionServiceClient(server, credentials.createInsecure());
+    this.#relays = new RelayServiceClient(server, credentials.createInsecure());
+  }
+
+  select(request: Partial<SelectRequest>): Promise<SelectResponse> {
+    return this.#ask((metadata, options, callback) =>
+      this.#selection.select(SelectRequest.fromPartial(request), metadata, options, callback),
+    );
+  }
+
+  lookup(request: Partial<LookupRequest>): Promise<LookupResponse> {
+    return this.#ask((metadata, options, callback) =>
+      this.#selection.lookup(LookupRequest.fromPartial(request), metadata, options, callback),
+    );
+  }
+
+  move(request: Partial<MoveRequest>): Promise<MoveResponse> {
+    return this.#ask((metadata, options, callback) =>
+      this.#selection.move(MoveRequest.fromPartial(request), metadata, options, callback),
+    );
+  }
+
+  release(request: Partial<ReleaseRequest>): Promise<ReleaseResponse> {
+    return this.#ask((metadata, options, callback) =>
+      this.#selection.release(ReleaseRequest.fromPartial(request), metadata, options, callback),
+    );
+  }
+
+  listRelays(set: string): Promise<ListRelaysResponse> {
+    return this.#ask((metadata, options, callback) =>
+      this.#relays.listRelays({ set }, metadata, options, callback),
+    );
+  }
+
+  setIntent(request: Partial<SetIntentRequest>): Promise<SetIntentResponse> {
+    return this.#ask((metadata, options, callback) =>
+      this.#relays.setIntent(SetIntentRequest.fromPartial(request), metadata, options, callback),
+    );
+  }
+
+  /** Snapshot, then changes, until the service ends it or the loop is left. */
+  watchRelays(set: string): AsyncGenerator<WatchRelaysResponse> {
+    return this.#each(this.#relays.watchRelays({ set }));
+  }
+
+  listBindings(set: string, relayId: string): AsyncGenerator<ListBindingsResponse> {
+    return this.#each(this.#relays.listBindings({ set, relayId }));
+  }
+
+  close(): void {
+    this.#selection.close();
+    this.#relays.close();
+  }
+
+  #ask<T>(
+    send: (metadata: Metadata, options: { deadline: number }, callback: Callback<T>) => unknown,
+  ): Promise<T> {
+    return new Promise((resolve, reject) => {
+      send(new Metadata(), { deadline: Date.now() + deadlineMs }, (error, response) => {
+        if (error) reject(this.#explain(error));
+        else resolve(response);
+      });
+    });
+  }
+
+  async *#each<T>(stream: ClientReadableStream<T>): AsyncGenerator<T> {
+    try {
+      yield* stream as AsyncIterable<T>;
+    } catch (error) {
+      throw this.#explain(error as ServiceError);
+    } finally {
+      stream.cancel();
+    }
+  }
+
+  #explain(error: ServiceError): CommandError {
+    const unreachable = error.code === status.UNAVAILABLE && error.details.startsWith('No connection');
+    const message = unreachable
+      ? `no Holdfast replica answers at ${this.server}: is it running? (--server or HOLDFAST_SERVER names another)`
+      : `${status[error.code] ?? error.code}: ${error.details}`;
+    return new CommandError(message, exitCodeOf(error.code));
+  }
+}

@@ -1,0 +1,96 @@
+import { type Relay, RelayKind, RelayState } from '../../proto/generated/holdfast/v1/relay.js';
+import { type Binding, Freshness, Origin } from '../../proto/generated/holdfast/v1/selection.js';
+import { relativeTime } from './output.js';
+
+/** How answers are shown: one shape for programs, from which the one for people is made. */
+
+export function relayShape(relay: Relay) {
+  return {
+    set: relay.set,
+    id: relay.id,
+    kind: lower(RelayKind[relay.kind]),
+    state: lower(RelayState[relay.state]),
+    weight: relay.weight,
+    capacity: relay.capacity,
+    calls: relay.load?.calls,
+    packetRate: relay.load?.packetRate,
+    zone: relay.zone,
+    labels: relay.labels,
+    controlUrl: relay.controlUrl,
+    media: relay.mediaAddresses,
+    instance: relay.instance,
+    version: relay.version,
+    startedAt: relay.startTime?.toISOString(),
+    reason: relay.reason,
+  };
+}
+
+export const relayHeader = [
+  'SET',
+  'RELAY',
+  'KIND',
+  'STATE',
+  'WEIGHT',
+  'CALLS',
+  'ZONE',
+  'CONTROL',
+  'INSTANCE',
+  'UP',
+];
+
+export function relayRow(relay: Relay): string[] {
+  const { set, id, kind, state, weight, capacity, calls, zone, controlUrl, instance, reason } =
+    relayShape(relay);
+  const since = relativeTime(relay.startTime).replace(' ago', '');
+  const load = `${calls ?? '?'}${capacity > 0 ? `/${capacity}` : ''}`;
+  const shownState = reason ? `${state} (${reason})` : state;
+  return [set, id, kind, shownState, String(weight), load, zone || '-', controlUrl, instance, since];
+}
+
+export interface Answered {
+  readonly binding: Binding | undefined;
+  readonly origin?: Origin;
+  readonly freshness?: Freshness;
+}
+
+export function bindingShape({ binding, origin, freshness }: Answered) {
+  const relay = binding?.relay;
+  return {
+    callId: binding?.callId,
+    viaBranch: binding?.viaBranch || undefined,
+    relay: relay && relayShape(relay),
+    generation: Number(binding?.generation ?? 0),
+    origin: origin === undefined ? undefined : lower(Origin[origin]),
+    freshness: freshness === undefined ? undefined : lower(Freshness[freshness]),
+    createdAt: binding?.createTime?.toISOString(),
+    expiresAt: binding?.expireTime?.toISOString(),
+    released: binding?.released,
+  };
+}
+
+/** Two columns: what, and how it is. */
+export function bindingRows(answer: Answered): string[][] {
+  const { callId = '', viaBranch, relay, generation, origin, freshness, released } = bindingShape(answer);
+  const gone = relay?.controlUrl === '' ? ' (not registered)' : '';
+  const rows = [
+    ['call', callId],
+    ['relay', `${relay?.id}${gone}`],
+    ['control', relay?.controlUrl || '-'],
+    ['media', Object.values(relay?.media ?? {}).join(', ') || '-'],
+    ['instance', relay?.instance ?? ''],
+    ['generation', String(generation)],
+    ['bound', relativeTime(answer.binding?.createTime)],
+    [
+      'expires',
+      `${relativeTime(answer.binding?.expireTime)} at the earliest${released ? ' (released)' : ''}`,
+    ],
+  ];
+  if (viaBranch) rows.splice(1, 0, ['branch', viaBranch]);
+  if (origin) rows.push(['origin', origin]);
+  if (freshness) rows.push(['freshness', freshness]);
+  return rows;
+}
+
+function lower(name: string | undefined): string {
+  return (name ?? 'unknown').toLowerCase();
+}

@@ -1,0 +1,148 @@
+import { rmSync } from 'node:fs';
+import { type Command, Option } from 'commander';
+import type { HoldfastClient } from '../client.js';
+import { CommandError } from '../exit.js';
+import { wholeOption } from '../options.js';
+import { print } from '../output.js';
+import type { Child } from './child.js';
+import { prove } from './proof.js';
+import { Report } from './report.js';
+import { Stack } from './stack.js';
+
+interface UpOptions {
+  readonly once: boolean;
+  readonly port: number;
+  readonly etcdPort: number;
+  readonly etcd?: string;
+}
+
+const relayCount = 3;
+/** Each relay has a thousand media ports of its own, from here. */
+const firstMediaPort = 30_000;
+
+/** `up`: all of Holdfast on this machine, with a proof on real calls. */
+export function addUpCommand(program: Command): void {
+  program
+    .command('up')
+    .summary('run everything on this machine, and prove it on real calls')
+    .description(
+      'Starts etcd (embedded, unless --etcd names one), two replicas and three built-in relays on loopback, proves\n' +
+        'on real calls that they stay on their relays, and goes on until Ctrl-C.',
+    )
+    .option('--once', 'stop after the proof; exit code 0 only if every line held', false)
+    .option(
+      '--port <port>',
+      'gRPC port of the first replica, the second has the next; 0 takes free ones',
+      wholeOption,
+      7_400,
+    )
+    .option('--etcd-port <port>', 'port of the embedded etcd; 0 takes a free one', wholeOption, 7_379)
+    .addOption(
+      new Option('--etcd <endpoints>', 'use this etcd instead of the embedded one').env('HOLDFAST_ETCD'),
+    )
+    .action(async (options: UpOptions) => {
+      process.exitCode = (await up(options)) ? 0 : 1;
+    });
+}
+
+/** @returns whether every line of the proof held */
+async function up({ once, port, etcdPort, etcd }: UpOptions): Promise<boolean> {
+  const stack = new Stack({ port, etcdPort, etcd });
+  let interrupt: (reason: Error) => void = () => {};
+  const interrupted = new Promise<never>((_, reject) => {
+    interrupt = reject;
+  });
+  interrupted.catch(() => undefined);
+  const onSignal = (signal: NodeJS.Signals) => interrupt(new Interrupted(signal));
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal);
+  const report = new Report();
+  const clients: HoldfastClient[] = [];
+  try {
+    await Promise.race([interrupted, startAndProve(stack, clients, report)]);
+    if (!once) {
+      whatNext(
+        stack,
+        clients.map(({ server }) => server),
+      );
+      await interrupted;
+    }
+  } catch (error) {
+    if (!(error instanceof Interrupted)) throw error;
+    print(`\n${error.signal}: stopping everything`);
+    if (once) report.line(false, 'interrupted');
+  } finally {
+    for (const client of clients) client.close();
+    await stack.stop();
+    if (report.held) rmSync(stack.logDirectory, { recursive: true, force: true });
+    else print(`Logs: ${stack.logDirectory}`);
+  }
+  return report.held;
+}
+
+class Interrupted extends Error {
+  constructor(readonly signal: NodeJS.Signals) {
+    super(signal);
+  }
+}
+
+async function startAndProve(stack: Stack, clients: HoldfastClient[], report: Report): Promise<void> {
+  report.heading('Starting Holdfast on this machine');
+  await stack.startEtcd();
+  report.note(
+    stack.isEmbedded
+      ? `etcd       ${stack.etcd}  embedded: for one machine, in memory, nothing is kept when it stops`
+      : `etcd       ${stack.etcd}`,
+  );
+  for (const client of await Promise.all([0, 1].map((index) => stack.startReplica(index)))) {
+    clients.push(client);
+    report.note(`replica ${'AB'[clients.length - 1]}  ${client.server}`);
+  }
+  const [a, b] = clients as [HoldfastClient, HoldfastClient];
+  const relays = new Map<string, Child>();
+  const join = (id: string) => {
+    const child = stack.startRelay(id, firstMediaPort + 1_000 * relays.size);
+    relays.set(id, child);
+    return child;
+  };
+  for (let i = 1; i <= relayCount; i++) join(`relay-${i}`);
+  await untilListed(a, [...relays.keys()], relays);
+  await untilListed(b, [...relays.keys()], relays);
+  for (const [id, child] of relays) report.note(`${id}    pid ${child.pid}`);
+  report.note(`logs       ${stack.logDirectory}`);
+  await prove({ a, b, relays, join, report });
+  report.verdict();
+}
+
+async function untilListed(
+  client: HoldfastClient,
+  ids: string[],
+  relays: ReadonlyMap<string, Child>,
+): Promise<void> {
+  for (const deadline = Date.now() + 15_000; ; ) {
+    const { relays: listed } = await client.listRelays('default');
+    if (ids.every((id) => listed.some((relay) => relay.id === id))) return;
+    for (const child of relays.values())
+      if (!child.running)
+        throw new CommandError(`${child.name} ended; its last words:\n${child.lastWords()}`);
+    if (Date.now() > deadline) throw new CommandError('the relays did not register within 15 s');
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+function whatNext({ etcd }: Stack, [a = '', b = '']: string[]): void {
+  print(`
+Everything goes on until Ctrl-C. In another terminal:
+
+  npx holdfast relays --watch --server ${b}
+  npx holdfast select my-call@example.org --server ${a}
+  npx holdfast lookup my-call@example.org --server ${b}
+  npx holdfast drain relay-1 --wait --server ${a}
+  npx holdfast --help
+
+  etcdctl --endpoints=${etcd} get --prefix /holdfast/v1/relays/
+  etcdctl --endpoints=${etcd} watch --prefix /holdfast/v1/relays/
+
+  grpcurl -plaintext ${a} list
+  grpcurl -plaintext -d '{"call_id": "my-call@example.org"}' ${b} holdfast.v1.SelectionService/Select
+`);
+}

@@ -1,0 +1,125 @@
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { EmbeddedEtcd } from '../../embedded-etcd/embedded-etcd.js';
+import { HoldfastClient } from '../client.js';
+import { CommandError, exits } from '../exit.js';
+import { Child } from './child.js';
+
+export interface StackOptions {
+  /** gRPC port of the first replica, the second has the next; 0 takes free ones. */
+  readonly port: number;
+  /** Port of the embedded etcd; 0 takes a free one. */
+  readonly etcdPort: number;
+  /** etcd to use instead of the embedded one. */
+  readonly etcd: string | undefined;
+}
+
+const host = '127.0.0.1';
+const patienceMs = 15_000;
+
+/** etcd, replicas and relays on this machine, each but the embedded etcd a process of its own. */
+export class Stack {
+  readonly logDirectory = mkdtempSync(join(tmpdir(), 'holdfast-'));
+  readonly #options: StackOptions;
+  readonly #children: Child[] = [];
+  #embedded: EmbeddedEtcd | undefined;
+  #stopped: Promise<void> | undefined;
+
+  constructor(options: StackOptions) {
+    this.#options = options;
+  }
+
+  /** Where etcd answers, as HOST:PORT. */
+  etcd = '';
+
+  get isEmbedded(): boolean {
+    return this.#embedded !== undefined;
+  }
+
+  async startEtcd(): Promise<void> {
+    if (this.#options.etcd !== undefined) {
+      this.etcd = this.#options.etcd;
+      return;
+    }
+    this.#embedded = new EmbeddedEtcd({ host, port: this.#options.etcdPort });
+    await this.#embedded.start();
+    this.etcd = this.#embedded.endpoint;
+  }
+
+  /** Starts a replica and waits until it is ready. @returns a client of it */
+  async startReplica(index: number): Promise<HoldfastClient> {
+    const port = this.#options.port === 0 ? await freePort() : this.#options.port + index;
+    const address = `${host}:${port}`;
+    const child = this.#start(`selection-${index + 1}`, 'selection', { HOLDFAST_GRPC_LISTEN: address });
+    const client = new HoldfastClient(address);
+    await this.#until(child, async () => (await client.listRelays('')).fresh);
+    return client;
+  }
+
+  /** Starts a built-in relay in a process of its own; it is there when a replica lists it. */
+  startRelay(id: string, portMin: number): Child {
+    return this.#start(id, 'relay-node', {
+      HOLDFAST_RELAY_ID: id,
+      HOLDFAST_RELAY_KIND: 'builtin',
+      HOLDFAST_RELAY_CONTROL: `${host}:0`,
+      HOLDFAST_RELAY_PORT_MIN: String(portMin),
+      HOLDFAST_RELAY_PORT_MAX: String(portMin + 999),
+      // Its calls are the proof's own: nobody waits for them when the stack stops.
+      HOLDFAST_DRAIN_DEADLINE_SECONDS: '0',
+    });
+  }
+
+  /** Stops everything in order: relays first, so that they leave etcd while it is there. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  async #stop(): Promise<void> {
+    await Promise.all(
+      this.#children.filter(({ name }) => name.startsWith('relay')).map((child) => child.stop(5_000)),
+    );
+    await Promise.all(this.#children.map((child) => child.stop(5_000)));
+    await this.#embedded?.stop();
+  }
+
+  #start(name: string, command: string, environment: Record<string, string>): Child {
+    const common = { HOLDFAST_ETCD: this.etcd, HOLDFAST_HTTP_LISTEN: `${host}:0` };
+    const child = new Child(
+      name,
+      command,
+      { ...common, ...environment },
+      join(this.logDirectory, `${name}.log`),
+    );
+    this.#children.push(child);
+    return child;
+  }
+
+  /** Waits until the condition holds, as long as the process lives. */
+  async #until(child: Child, condition: () => Promise<boolean>): Promise<void> {
+    const deadline = Date.now() + patienceMs;
+    for (;;) {
+      if (await condition().catch(() => false)) return;
+      if (!child.running)
+        throw new CommandError(`${child.name} ended at once; its last words:\n${child.lastWords()}`);
+      if (Date.now() > deadline)
+        throw new CommandError(
+          `${child.name} is not ready after ${patienceMs / 1_000} s; is etcd at ${this.etcd} well? Its last words:\n${child.lastWords()}`,
+          exits.unavailable,
+        );
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}
+
+async function freePort(): Promise<number> {
+  const { createServer } = await import('node:net');
+  return new Promise((resolve, reject) => {
+    const server = createServer().once('error', reject);
+    server.listen(0, host, () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
+    });
+  });
+}
