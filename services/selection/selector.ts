@@ -2,14 +2,12 @@ import {
   type Binding,
   type Freshness,
   leaseSeconds,
-  type Origin,
   originOf,
   remainingSeconds,
   type StoredBinding,
 } from '../domain/binding.js';
 import type { Call } from '../domain/call.js';
 import { HoldfastError } from '../domain/error.js';
-import type { RegisteredRelay } from '../domain/relay.js';
 import type { Candidate } from '../placement/candidate.js';
 import type { Placement } from '../placement/placement.js';
 import type { Wish } from '../placement/pool.js';
@@ -18,33 +16,7 @@ import type { RelayDirectory } from '../registry/relay-directory.js';
 import { type Clock, sleep } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
 import type { BindingCache } from './binding-cache.js';
-
-export interface SelectRequest {
-  readonly call: Call;
-  readonly set: string;
-  /** Names this request across retries. */
-  readonly requestId: string;
-  /** Undefined for the default: setup where this binds the call, call where it was bound before. */
-  readonly ttlSeconds?: number | undefined;
-  readonly wish: Wish;
-}
-
-export interface MoveRequest {
-  readonly call: Call;
-  /** The generation to replace. */
-  readonly generation: number;
-  readonly reason: string;
-  readonly requestId: string;
-  readonly wish: Wish;
-}
-
-export interface Answer {
-  readonly binding: Binding;
-  /** Undefined if the relay's registration is gone (Lookup) or belongs to another life of it. */
-  readonly relay: RegisteredRelay | undefined;
-  readonly origin: Origin;
-  readonly freshness: Freshness;
-}
+import type { Answer, MoveRequest, SelectRequest } from './question.js';
 
 export interface SelectorSettings {
   /** TTL of a call that was not answered yet, s. */

@@ -17,7 +17,7 @@ import {
   type RelayKind,
   type RelayState,
 } from '../../domain/relay.js';
-import type { Answer } from '../selector.js';
+import type { Answer } from '../question.js';
 
 /** From the domain to messages. */
 

@@ -14,7 +14,7 @@ import { invalidArgument } from '../../domain/error.js';
 import { defaultSet, parseName, quote } from '../../domain/name.js';
 import { type Intent, maxLabels, maxWeight, type RelayState } from '../../domain/relay.js';
 import type { Wish } from '../../placement/pool.js';
-import type { MoveRequest, SelectRequest } from '../selector.js';
+import type { MoveRequest, SelectRequest } from '../question.js';
 
 /**
  * From messages to domain requests. Every field is looked at here and nowhere else; a bad one is refused with

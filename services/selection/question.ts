@@ -1,0 +1,33 @@
+import type { Binding, Freshness, Origin } from '../domain/binding.js';
+import type { Call } from '../domain/call.js';
+import type { RegisteredRelay } from '../domain/relay.js';
+import type { Wish } from '../placement/pool.js';
+
+/** What the fronts ask the selector, and what it answers. */
+
+export interface SelectRequest {
+  readonly call: Call;
+  readonly set: string;
+  /** Names this request across retries. */
+  readonly requestId: string;
+  /** Undefined for the default: setup where this binds the call, call where it was bound before. */
+  readonly ttlSeconds?: number | undefined;
+  readonly wish: Wish;
+}
+
+export interface MoveRequest {
+  readonly call: Call;
+  /** The generation to replace. */
+  readonly generation: number;
+  readonly reason: string;
+  readonly requestId: string;
+  readonly wish: Wish;
+}
+
+export interface Answer {
+  readonly binding: Binding;
+  /** Undefined if the relay's registration is gone (Lookup) or belongs to another life of it. */
+  readonly relay: RegisteredRelay | undefined;
+  readonly origin: Origin;
+  readonly freshness: Freshness;
+}
