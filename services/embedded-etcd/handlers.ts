@@ -1,0 +1,125 @@
+import {
+  type handleBidiStreamingCall,
+  type handleUnaryCall,
+  type ServerDuplexStream,
+  type ServiceError,
+  status,
+} from '@grpc/grpc-js';
+import type { Logger } from '../runtime/log.js';
+import { EtcdError } from './errors.js';
+
+/** A handler that answers what `answer` returns; what it throws becomes a status and never reaches the process. */
+export function unary<Request, Response>(
+  log: Logger,
+  answer: (request: Request) => Response,
+): handleUnaryCall<Request, Response> {
+  return (call, reply) => {
+    let response: Response;
+    try {
+      response = answer(call.request);
+    } catch (error) {
+      reply(toStatus(error, log));
+      return;
+    }
+    reply(null, response);
+  };
+}
+
+/** What a duplex handler may do with its call. */
+export interface Connection<Response> {
+  readonly writable: boolean;
+  write(response: Response): void;
+}
+
+/** One open duplex call, as its handler sees it. */
+export interface Conversation<Request> {
+  handle(request: Request): void;
+  drained(): void;
+  close(): void;
+}
+
+/** The duplex calls of one server: they last until somebody ends them, so stopping must. */
+export class OpenCalls {
+  readonly #ends = new Set<() => void>();
+
+  add(end: () => void): () => void {
+    this.#ends.add(end);
+    return () => this.#ends.delete(end);
+  }
+
+  endAll(): void {
+    for (const end of [...this.#ends]) end();
+  }
+}
+
+const serverStopped = new EtcdError(status.UNAVAILABLE, 'etcdserver: server stopped');
+
+/**
+ * A duplex call with back-pressure both ways: requests are not read while the client does not take the answers, so
+ * that neither side of the stream can pile up.
+ */
+export function duplex<Request, Response>(
+  log: Logger,
+  calls: OpenCalls,
+  open: (connection: Connection<Response>) => Conversation<Request>,
+): handleBidiStreamingCall<Request, Response> {
+  return (call) => {
+    let writable = true;
+    let ended = false;
+    const conversation = open({
+      get writable() {
+        return writable && !ended;
+      },
+      write: (response) => {
+        if (ended) return;
+        writable = call.write(response);
+        if (!writable) call.pause();
+      },
+    });
+    const end = () => {
+      if (ended) return;
+      ended = true;
+      forget();
+      conversation.close();
+    };
+    const refuse = (error: unknown) => {
+      end();
+      fail(call, toStatus(error, log));
+    };
+    const forget = calls.add(() => refuse(serverStopped));
+    const attempt = (task: () => void) => {
+      if (ended) return;
+      try {
+        task();
+      } catch (error) {
+        refuse(error);
+      }
+    };
+    call.on('data', (request: Request) => attempt(() => conversation.handle(request)));
+    call.on('drain', () => {
+      writable = true;
+      attempt(() => conversation.drained());
+      if (writable) call.resume();
+    });
+    call.on('end', () => {
+      end();
+      call.end();
+    });
+    call.on('cancelled', end);
+    call.on('close', end);
+    call.on('error', end);
+  };
+}
+
+function fail<Request, Response>(
+  call: ServerDuplexStream<Request, Response>,
+  error: Partial<ServiceError>,
+): void {
+  call.emit('error', error);
+}
+
+function toStatus(error: unknown, log: Logger): Partial<ServiceError> {
+  if (error instanceof EtcdError) return { code: error.code, details: error.details, message: error.details };
+  log.error({ err: error }, 'embedded etcd: a request failed for a reason of our own');
+  return { code: status.INTERNAL, details: 'internal error', message: 'internal error' };
+}

@@ -1,0 +1,54 @@
+import { type ByteString, fromWire } from './byte-string.js';
+import { duplicateKey } from './errors.js';
+import { KeyRangeSet } from './key-range-set.js';
+import type { DeleteRangeRequest, RequestOp } from './messages.js';
+
+/** What a level hands to the one around it. */
+interface Touched {
+  readonly puts: Set<ByteString>;
+  readonly deletes: KeyRangeSet;
+}
+
+/**
+ * No key may be put twice, or put and deleted, by one transaction; the two branches of a nested transaction exclude
+ * each other and may share keys. Puts of nested transactions are held against the deletes of this level and of the
+ * siblings before them only: that a later sibling may delete what an earlier one put is etcd's own gap.
+ */
+export function checkOverlap(ops: readonly RequestOp[]): Touched {
+  const deletes = new KeyRangeSet();
+  for (const op of ops) if (op.request_delete_range) addDelete(deletes, op.request_delete_range);
+  const puts = new Set<ByteString>();
+  for (const { request_txn: nested } of ops) {
+    if (!nested) continue;
+    const success = checkOverlap(nested.success ?? []);
+    const failure = checkOverlap(nested.failure ?? []);
+    for (const key of success.puts) {
+      if (puts.has(key) || deletes.has(key)) throw duplicateKey();
+      puts.add(key);
+    }
+    for (const key of failure.puts) {
+      if ((puts.has(key) && !success.puts.has(key)) || deletes.has(key)) throw duplicateKey();
+      puts.add(key);
+    }
+    deletes.addAll(success.deletes);
+    deletes.addAll(failure.deletes);
+  }
+  for (const { request_put: request } of ops) {
+    if (!request) continue;
+    const key = fromWire(request.key);
+    if (puts.has(key) || deletes.has(key)) throw duplicateKey();
+    puts.add(key);
+  }
+  return { puts, deletes };
+}
+
+/**
+ * This one check of etcd's does not know that the end '\0' means "no end": like any end that is not above the key, it
+ * makes an empty range, and such a deletion collides with nothing.
+ */
+function addDelete(deletes: KeyRangeSet, request: DeleteRangeRequest): void {
+  const from = fromWire(request.key);
+  const end = fromWire(request.range_end);
+  if (end === '') deletes.add(from, `${from}\0`);
+  else if (end > from) deletes.add(from, end);
+}

@@ -1,0 +1,29 @@
+import type { ByteString } from './byte-string.js';
+
+/** A lease id is any signed 64-bit number except 0, beyond what a JavaScript number holds exactly. */
+export type LeaseId = bigint;
+export const noLease: LeaseId = 0n;
+
+/** One key as of one revision; a deletion is a version too, with `version` 0 (a tombstone). */
+export interface Version {
+  readonly key: ByteString;
+  readonly value: ByteString;
+  readonly createRevision: number;
+  readonly modRevision: number;
+  readonly version: number;
+  readonly lease: LeaseId;
+  /** What this one replaced, until compaction cuts it off. */
+  older: Version | undefined;
+}
+
+export const isTombstone = (version: Version): boolean => version.version === 0;
+
+/** The bytes a version is accounted with; the constant stands for the objects around the two strings. */
+export const sizeOf = (version: Version): number => version.key.length + version.value.length + 160;
+
+/** The key as it was at a revision: undefined when it did not exist then. */
+export function asOf(newest: Version | undefined, revision: number): Version | undefined {
+  let version = newest;
+  while (version && version.modRevision > revision) version = version.older;
+  return version && !isTombstone(version) ? version : undefined;
+}

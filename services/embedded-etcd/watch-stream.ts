@@ -1,0 +1,236 @@
+import { type KeyRange, keyRange } from './key-range.js';
+import type { Keyspace } from './keyspace.js';
+import type { ResponseHeader, WatchCreateRequest, WatchRequest, WatchResponse } from './messages.js';
+import type { Version } from './version.js';
+import { fragments } from './watch-fragments.js';
+import type { WatchHub } from './watch-hub.js';
+import { type Watcher, wants } from './watcher.js';
+import { toEvent, toNumber } from './wire.js';
+
+/** The client's end of a watch stream. */
+export interface WatchSink {
+  /** Whether the client takes more now; if not, `drained` will be called. */
+  readonly writable: boolean;
+  write(response: WatchResponse): void;
+}
+
+/** How much a lagging watcher is given per response, and how much of the log is read for it before others get a turn. */
+const catchUp = { maxRevisions: 1_000, maxBytes: 1 << 20, maxScanned: 20_000 };
+/** etcd's limit for requests and half a MiB of overhead. */
+const fragmentBytes = 2 * 1024 * 1024;
+const maxWatchers = 10_000;
+const noPut = 0;
+const noDelete = 1;
+const broadcastId = -1;
+
+/**
+ * The watchers of one stream. Whatever the client is slow to take stays in the shared log, never in a buffer of its
+ * own: its watchers fall out of step, read on when it drains, and are cancelled when compaction overtakes them.
+ */
+export class WatchStream {
+  readonly #keyspace: Keyspace;
+  readonly #hub: WatchHub;
+  readonly #sink: WatchSink;
+  readonly #header: (revision: number) => ResponseHeader;
+  readonly #watchers = new Map<number, Watcher>();
+  readonly #lagging = new Set<Watcher>();
+  #nextId = 0;
+  #progressWanted = false;
+  #turn: NodeJS.Immediate | undefined;
+
+  constructor(
+    keyspace: Keyspace,
+    hub: WatchHub,
+    sink: WatchSink,
+    header: (revision: number) => ResponseHeader,
+  ) {
+    this.#keyspace = keyspace;
+    this.#hub = hub;
+    this.#sink = sink;
+    this.#header = header;
+  }
+
+  handle(request: WatchRequest): void {
+    if (request.create_request) this.#create(request.create_request);
+    else if (request.cancel_request) this.#cancel(toNumber(request.cancel_request.watch_id));
+    else if (request.progress_request) {
+      this.#progressWanted = true;
+      this.#answerProgress();
+    }
+  }
+
+  /** The hub's call: a commit that this in-step watcher wants. */
+  deliver(watcher: Watcher, events: readonly Version[]): void {
+    if (this.#sink.writable) {
+      this.#send(watcher, events);
+      return;
+    }
+    watcher.inStep = false;
+    watcher.nextRevision = events[0]?.modRevision ?? watcher.nextRevision;
+    this.#lagging.add(watcher);
+  }
+
+  /** The client takes more again. */
+  drained(): void {
+    this.#continue();
+  }
+
+  /** Tells the watchers that asked for it, and had nothing to receive since the last time, how far they are. */
+  notifyProgress(): void {
+    for (const watcher of this.#watchers.values()) {
+      if (watcher.progressNotify && watcher.inStep && !watcher.busy && this.#sink.writable) {
+        this.#reply({ header: this.#header(this.#keyspace.revision), watch_id: watcher.id });
+      }
+      watcher.busy = false;
+    }
+  }
+
+  close(): void {
+    if (this.#turn) clearImmediate(this.#turn);
+    for (const watcher of this.#watchers.values()) this.#hub.remove(watcher);
+    this.#watchers.clear();
+    this.#lagging.clear();
+  }
+
+  #create(request: WatchCreateRequest): void {
+    const header = this.#header(this.#keyspace.revision);
+    // '\0' is the smallest key there can be: etcd reads a missing key as it.
+    const key = request.key?.length ? request.key : Buffer.of(0);
+    const keys = keyRange(key, request.range_end);
+    const wantedId = toNumber(request.watch_id);
+    const refusal = this.#refusal(keys, wantedId);
+    if (refusal !== undefined) {
+      this.#reply({ header, watch_id: -1, created: true, canceled: true, cancel_reason: refusal });
+      return;
+    }
+    const startRevision = toNumber(request.start_revision);
+    const nextRevision = startRevision === 0 ? this.#keyspace.revision + 1 : startRevision;
+    const filters = request.filters ?? [];
+    const watcher: Watcher = {
+      id: wantedId === 0 ? this.#chooseId() : wantedId,
+      keys,
+      withPuts: !filters.includes(noPut),
+      withDeletes: !filters.includes(noDelete),
+      withPrevious: request.prev_kv === true,
+      fragment: request.fragment === true,
+      progressNotify: request.progress_notify === true,
+      nextRevision,
+      inStep: nextRevision > this.#keyspace.revision,
+      busy: false,
+    };
+    this.#watchers.set(watcher.id, watcher);
+    this.#hub.add(watcher, this);
+    this.#reply({ header, watch_id: watcher.id, created: true });
+    if (watcher.inStep) return;
+    this.#lagging.add(watcher);
+    this.#continue();
+  }
+
+  #refusal(keys: KeyRange, id: number): string | undefined {
+    if (keys.to !== undefined && keys.to !== '' && keys.from >= keys.to)
+      return 'mvcc: watcher range is empty';
+    if (id !== 0 && this.#watchers.has(id)) {
+      return 'mvcc: duplicate watch ID provided on the WatchStream';
+    }
+    if (this.#watchers.size >= maxWatchers) return `more than ${maxWatchers} watchers on one stream`;
+    return undefined;
+  }
+
+  #chooseId(): number {
+    while (this.#watchers.has(this.#nextId)) this.#nextId++;
+    return this.#nextId++;
+  }
+
+  /** A watcher that does not exist is not answered, as in etcd. */
+  #cancel(id: number): void {
+    const watcher = this.#watchers.get(id);
+    if (!watcher) return;
+    this.#forget(watcher);
+    this.#reply({ header: this.#header(this.#keyspace.revision), watch_id: id, canceled: true });
+  }
+
+  #forget(watcher: Watcher): void {
+    this.#watchers.delete(watcher.id);
+    this.#lagging.delete(watcher);
+    this.#hub.remove(watcher);
+  }
+
+  /** Progress promises that all up to the header's revision was sent, so it waits for those that lag. */
+  #answerProgress(): void {
+    if (!this.#progressWanted || this.#lagging.size > 0) return;
+    this.#progressWanted = false;
+    this.#reply({ header: this.#header(this.#keyspace.revision), watch_id: broadcastId });
+  }
+
+  #continue(): void {
+    if (this.#turn || this.#lagging.size === 0) return;
+    this.#turn = setImmediate(() => {
+      this.#turn = undefined;
+      let scanned = 0;
+      for (const watcher of [...this.#lagging]) {
+        if (!this.#sink.writable || scanned >= catchUp.maxScanned) break;
+        scanned += this.#readOn(watcher);
+      }
+      this.#answerProgress();
+      if (this.#sink.writable) this.#continue();
+    });
+  }
+
+  /**
+   * Sends a lagging watcher the next part of the past; puts it in step when it has reached the present. Returns how
+   * many log entries it looked at.
+   */
+  #readOn(watcher: Watcher): number {
+    const { log, revision, compactRevision } = this.#keyspace;
+    if (watcher.nextRevision < compactRevision) {
+      this.#forget(watcher);
+      // The header's revision is 0 here: etcd has read nothing for it.
+      const header = this.#header(0);
+      this.#reply({ header, watch_id: watcher.id, canceled: true, compact_revision: compactRevision });
+      return 0;
+    }
+    const events: Version[] = [];
+    let bytes = 0;
+    let revisions = 0;
+    let lastRevision = 0;
+    let next = revision + 1;
+    const first = log.indexOf(watcher.nextRevision);
+    let index = first;
+    for (; index < log.length; index++) {
+      const event = log.at(index) as Version;
+      if (event.modRevision !== lastRevision) {
+        // Only between revisions: what was written together is sent together.
+        const full = revisions >= catchUp.maxRevisions || bytes >= catchUp.maxBytes;
+        if (full || index - first >= catchUp.maxScanned) {
+          next = event.modRevision;
+          break;
+        }
+        lastRevision = event.modRevision;
+        revisions++;
+      }
+      if (!wants(watcher, event)) continue;
+      events.push(event);
+      bytes += event.key.length + event.value.length;
+    }
+    watcher.nextRevision = next;
+    // To the end of the queue, so that one far behind does not keep the others waiting.
+    this.#lagging.delete(watcher);
+    watcher.inStep = next > revision;
+    if (!watcher.inStep) this.#lagging.add(watcher);
+    if (events.length > 0) this.#send(watcher, events);
+    return index - first;
+  }
+
+  #send(watcher: Watcher, versions: readonly Version[]): void {
+    watcher.busy = true;
+    const events = versions.map((version) => toEvent(version, watcher.withPrevious));
+    const header = this.#header(this.#keyspace.revision);
+    const response: WatchResponse = { header, watch_id: watcher.id, events };
+    const parts = watcher.fragment ? fragments(response, fragmentBytes) : [response];
+    for (const part of parts) this.#reply(part);
+  }
+
+  #reply(response: WatchResponse): void {
+    this.#sink.write(response);
+  }
+}
