@@ -84,7 +84,7 @@ export class BindingStore {
     } catch (error) {
       if (!(error instanceof LeaseGone)) throw error;
     }
-    this.#parts.buckets.reset();
+    // Its lease was forgotten: the second attempt takes another.
     try {
       return await this.#attempt(write);
     } catch (error) {
@@ -106,13 +106,18 @@ export class BindingStore {
       success.push({
         request_put: { key: keys.move(call), value: encodeMove(binding), lease: moveLease },
       });
-    const { succeeded, header, responses } = await commits.write({
+    const writing = commits.write({
       key: call.key,
       compare: [modRevisionIs(key, expected), ...guards.map((guard) => this.#compare(guard))],
       success,
       failure: [key, ...guards.map(({ set, id }) => keys.relay(set, id))].map((each) => ({
         request_range: { key: each },
       })),
+    });
+    const { succeeded, header, responses } = await writing.catch((error) => {
+      // Which of the leases it was, nobody knows.
+      if (error instanceof LeaseGone) for (const each of [lease, moveLease]) buckets.forget(each);
+      throw error;
     });
     // A nested reply's header may carry no revision; the put's own does.
     const revision = Number(responses[0]?.response_put?.header?.revision ?? header?.revision);

@@ -53,7 +53,7 @@ export class GroupCommit {
   /** @throws HoldfastError `unavailable` (the outcome is unknown) or `overloaded`; LeaseGone (nothing was written) */
   async write({ key, compare, success, failure }: GuardedWrite): Promise<ITxnResponse> {
     const request = { request_txn: { compare, success, failure } };
-    const response = await this.#submit(key, request, bytesOf([...success, ...failure]));
+    const response = await this.#submit(key, request, bytesOf(compare, [...success, ...failure]));
     return (response as { response_txn: ITxnResponse }).response_txn;
   }
 
@@ -129,17 +129,26 @@ export class GroupCommit {
       });
     } catch (error) {
       this.counters.failedCommits++;
-      const reason = isLeaseGone(error) ? new LeaseGone() : etcdUnavailable('committing', error);
+      if (isLeaseGone(error)) return this.#withoutLease(batch);
+      const reason = etcdUnavailable('committing', error);
       for (const { reject } of batch) reject(reason);
     }
   }
+
+  /** One write named a lease that is gone, and nothing of its commit was done. The reads have no part in that. */
+  #withoutLease(batch: readonly Waiting[]): void {
+    const isWrite = ({ operation }: Waiting) => operation.key !== '';
+    this.#waiting.unshift(...batch.filter((waiting) => !isWrite(waiting)));
+    for (const { reject } of batch.filter(isWrite)) reject(new LeaseGone());
+  }
 }
 
-/** Framing and revisions of one operation, generously. */
+/** Framing and revisions of one comparison or operation, generously. */
 const overheadBytes = 128;
 
-function bytesOf(operations: readonly IRequestOp[]): number {
+function bytesOf(compare: readonly ICompare[], operations: readonly IRequestOp[]): number {
   let sum = overheadBytes;
+  for (const { key } of compare) sum += overheadBytes + (key?.length ?? 0);
   for (const { request_put: put, request_range: range } of operations)
     sum += overheadBytes + (put?.key?.length ?? 0) + (put?.value?.length ?? 0) + (range?.key?.length ?? 0);
   return sum;

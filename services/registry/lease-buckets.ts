@@ -42,9 +42,9 @@ export class LeaseBuckets {
     return line.take();
   }
 
-  /** Forgets all leases: etcd has lost one, and so perhaps all. */
-  reset(): void {
-    this.#lines.clear();
+  /** etcd does not know this lease any more: it is given out no longer. Of many who tell, the first is enough. */
+  forget(lease: string): void {
+    for (const [seconds, line] of this.#lines) if (line.has(lease)) this.#lines.delete(seconds);
   }
 }
 
@@ -63,6 +63,10 @@ class Line {
     this.#clock = clock;
     this.#lifetimeSeconds = lifetimeSeconds;
     this.#maxAgeMs = Math.min(maxAgeMs, Math.max(1_000, lifetimeSeconds * 1_000 * maxAgeShare));
+  }
+
+  has(lease: string): boolean {
+    return this.#current?.lease === lease || this.#next?.lease === lease;
   }
 
   async take(): Promise<string> {

@@ -53,6 +53,11 @@ export class LeaseSession {
     return new LeaseSession(parts, lease, ttlSeconds, grantedAtMs);
   }
 
+  /** True once `done` is about to resolve. */
+  get ended(): boolean {
+    return this.#stopping.signal.aborted;
+  }
+
   /** Ms until this session gives itself up, unless it is renewed before. */
   get remainingMs(): number {
     return this.#renewedAtMs + this.#lifeMs - this.#clock.monotonicMs();

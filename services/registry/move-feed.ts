@@ -3,8 +3,10 @@ import { PrefixView, type ViewOptions } from './prefix-view.js';
 import type { DirectoryParts } from './relay-directory.js';
 
 export interface MoveListener {
-  /** The call is at this generation now: whoever remembers a lower one must forget it. */
-  readonly onMove: (callKey: string, generation: number) => void;
+  /** The call was moved at this etcd revision: what was read of it before is history. */
+  readonly onMove: (callKey: string, revision: number) => void;
+  /** The move is so long ago that no answer from before it can still be on its way. */
+  readonly onPast: (callKey: string) => void;
   /** Moves may have been missed: what is remembered has to be read again before it is trusted. */
   readonly onGap: () => void;
 }
@@ -13,16 +15,15 @@ export interface MoveListener {
 export class MoveFeed {
   readonly #view: PrefixView<number>;
 
-  constructor({ keys, ...parts }: DirectoryParts, { onMove, onGap }: MoveListener) {
+  constructor({ keys, ...parts }: DirectoryParts, { onMove, onPast, onGap }: MoveListener) {
     const options: ViewOptions<number> = {
       ...parts,
       prefix: keys.moves,
       decode: decodeMove,
-      // A move's key that expires says nothing about the call.
-      onChange: (callKey, entry) => entry && onMove(callKey, entry.value),
-      onLive: (live) => {
-        if (!live) onGap();
-      },
+      // Written in the transaction of the move, the key has the binding's own mod revision.
+      onChange: (callKey, entry) => (entry ? onMove(callKey, entry.revision) : onPast(callKey)),
+      // When it begins too: what was read during the gap may have been moved and past before its end.
+      onLive: onGap,
     };
     this.#view = new PrefixView(options);
   }

@@ -115,6 +115,7 @@ export class PrefixView<T> {
     const { connection, prefix, log } = this.#options;
     const end = endOfPrefix(prefix);
     const listed = new Map<string, { value: Buffer; revision: number }>();
+    const seenBefore = this.#revision;
     let revision = 0;
     let from = Buffer.from(prefix);
     for (let more = true; more; ) {
@@ -129,11 +130,11 @@ export class PrefixView<T> {
       const last = page.kvs.at(-1);
       if (more && last) from = Buffer.concat([last.key, Buffer.of(0)]);
     }
-    const backwards = revision < this.#revision;
-    // While a watch runs, it may have told more than this list could know.
-    if (backwards && this.#live) return;
     // etcd whose data were lost starts again at a low revision: what it says now is what counts.
-    if (backwards) log.warn({ prefix, revision, seen: this.#revision }, 'etcd has gone back in time');
+    const backwards = revision < seenBefore;
+    // A watch that ran meanwhile has told more than this list can know.
+    if (!backwards && revision < this.#revision) return;
+    if (backwards) log.warn({ prefix, revision, seen: seenBefore }, 'etcd has gone back in time');
     for (const name of [...this.#entries.keys()]) if (!listed.has(name)) this.#remove(name);
     for (const [name, { value, revision }] of listed)
       if (backwards || this.#entries.get(name)?.revision !== revision) this.#put(name, value, revision);
@@ -194,7 +195,10 @@ export class PrefixView<T> {
       if (type === 'Delete') this.#remove(name);
       else this.#put(name, kv.value, revision);
     }
-    const reached = Number(response.header.revision);
+    // A watch that has much to catch up on tells it in parts, each with etcd's present revision in its header:
+    // only without events does the header say how far this watch has come.
+    const last = response.events.at(-1)?.kv.mod_revision;
+    const reached = Number(last ?? response.header.revision);
     if (!response.created && !response.fragment && reached > this.#revision) this.#revision = reached;
   }
 

@@ -10,6 +10,7 @@ import { decodeRelay, encodeLife, encodeLoad, encodeRelay } from './values.js';
 
 export const registrationTtlSeconds = 5;
 const retryMs = { first: 200, most: 2_000 };
+const strangerPollMs = 1_000;
 
 export interface RegistrationParts {
   readonly connection: EtcdConnection;
@@ -31,6 +32,9 @@ export class RelayRegistration {
   #session: LeaseSession | undefined;
   /** Mod revision of the registration that stands, 0 while none does. */
   #revision = 0;
+  /** What it says. */
+  #published: Relay | undefined;
+  #turn: Promise<unknown> = Promise.resolve();
   #running: Promise<void> | undefined;
 
   constructor(parts: RegistrationParts, relay: Relay) {
@@ -41,7 +45,8 @@ export class RelayRegistration {
 
   /** True while the registration stands, by this node's own clock: it may take new calls. */
   get registered(): boolean {
-    return this.#revision > 0 && (this.#session?.remainingMs ?? 0) > 0;
+    const session = this.#session;
+    return this.#revision > 0 && session !== undefined && !session.ended && session.remainingMs > 0;
   }
 
   /** Begins to register; returns at once, and tries until stopped. */
@@ -56,33 +61,33 @@ export class RelayRegistration {
     await this.#running;
   }
 
-  /** Publishes that the relay takes no new calls. Resolves when etcd has it, or at once if not registered. */
-  async drain(): Promise<void> {
+  /**
+   * Publishes that the relay takes no new calls. Resolves when etcd has it, or at once if not registered: then the
+   * next registration says so. @throws what etcd answered; then the next report says so
+   */
+  drain(): Promise<void> {
     this.#relay = { ...this.#relay, state: 'draining' };
-    if (this.#session && this.#revision > 0) await this.#put(this.#session, this.#revision);
+    return this.#inTurn(async () => {
+      if (this.#session && this.registered) await this.#register(this.#session);
+    });
   }
 
   /**
-   * Publishes a load report; if the registration turns out to be gone, registers again.
+   * Publishes a load report. If the registration is gone, or does not say what it should, it is written again, under
+   * the lease that stands: a relay that vanished for a moment would lose its calls to others.
    * @returns whether the report is in etcd @throws what etcd answered
    */
-  async report(load: Load): Promise<boolean> {
+  report(load: Load): Promise<boolean> {
     this.#load = load;
-    const { connection, keys } = this.#parts;
-    const { set, id } = this.#relay;
-    const session = this.#session;
-    if (!session || !this.registered) return false;
-    const { succeeded } = await connection.txn({
-      compare: [{ result: 'Equal', target: 'Mod', key: keys.relay(set, id), mod_revision: this.#revision }],
-      success: [
-        { request_put: { key: keys.loadOf(set, id), value: encodeLoad(load), lease: session.lease } },
-      ],
+    return this.#inTurn(async () => {
+      const session = this.#session;
+      if (!session || !this.registered) return false;
+      if (this.#published === this.#relay && (await this.#putLoad(session, load))) return true;
+      this.#log.warn('the registration in etcd is gone, or not what it should be; writing it again');
+      if (await this.#register(session)) return true;
+      await session.close();
+      return false;
     });
-    if (succeeded) return true;
-    this.#log.warn('the registration was removed or replaced in etcd; registering again');
-    this.#revision = 0;
-    await session.close();
-    return false;
   }
 
   async #run(): Promise<void> {
@@ -91,21 +96,15 @@ export class RelayRegistration {
     let failures = 0;
     while (!signal.aborted) {
       try {
-        const session = await LeaseSession.open({ ...this.#parts, log: this.#log }, registrationTtlSeconds);
-        this.#session = session;
-        // Stopped while the lease was being granted: nobody else will close it.
-        if (signal.aborted) return await session.close();
-        if (await this.#register(session)) {
+        const session = await this.#openSession();
+        if (signal.aborted) break;
+        if (await this.#inTurn(() => this.#register(session))) {
           failures = 0;
           const reason = await session.done;
           this.#revision = 0;
           if (!signal.aborted) this.#log.warn({ reason }, 'registration lost; registering again');
-        } else {
-          await session.close();
-          await sleep(clock, 1_000, signal);
-        }
+        } else await sleep(clock, strangerPollMs, signal);
       } catch (error) {
-        await this.#session?.close();
         failures++;
         if (failures === 1 || failures % 30 === 0)
           this.#log.warn({ reason: messageOf(error), failures }, 'not registered; trying again');
@@ -113,6 +112,36 @@ export class RelayRegistration {
         await sleep(clock, delay * (0.5 + Math.random()), signal);
       }
     }
+    // Stopped while the lease was being granted: nobody else closes it.
+    await this.#session?.close();
+  }
+
+  /**
+   * The session that there is, or a new one. An old one is never revoked here: its registration may stand still, and
+   * to take it over leaves no gap.
+   */
+  async #openSession(): Promise<LeaseSession> {
+    if (!this.#session || this.#session.ended)
+      this.#session = await LeaseSession.open({ ...this.#parts, log: this.#log }, registrationTtlSeconds);
+    return this.#session;
+  }
+
+  /** Each write is guarded by the revision that the one before made, so they go one by one. */
+  #inTurn<T>(write: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(write, write);
+    this.#turn = turn.catch(() => undefined);
+    return turn;
+  }
+
+  /** False if the registration is not what this node wrote last. */
+  async #putLoad({ lease }: LeaseSession, load: Load): Promise<boolean> {
+    const { connection, keys } = this.#parts;
+    const { set, id } = this.#relay;
+    const { succeeded } = await connection.txn({
+      compare: [{ result: 'Equal', target: 'Mod', key: keys.relay(set, id), mod_revision: this.#revision }],
+      success: [{ request_put: { key: keys.loadOf(set, id), value: encodeLoad(load), lease } }],
+    });
+    return succeeded;
   }
 
   /** False if another relay holds the name. @throws what etcd answered */
@@ -137,11 +166,12 @@ export class RelayRegistration {
   /** Writes registration, load and life, if the registration is still what was seen. */
   async #put(session: LeaseSession, expected: number): Promise<boolean> {
     const { connection, keys } = this.#parts;
-    const { set, id, instance, startedAtMs } = this.#relay;
+    const relay = this.#relay;
+    const { set, id, instance, startedAtMs } = relay;
     const key = keys.relay(set, id);
     const { lease } = session;
     const success: IRequestOp[] = [
-      { request_put: { key, value: encodeRelay(this.#relay), lease } },
+      { request_put: { key, value: encodeRelay(relay), lease } },
       { request_put: { key: keys.life(set, id), value: encodeLife({ instance, startedAtMs }) } },
     ];
     if (this.#load)
@@ -150,7 +180,11 @@ export class RelayRegistration {
       compare: [{ result: 'Equal', target: 'Mod', key, mod_revision: expected }],
       success,
     });
-    if (succeeded) this.#revision = Number(header.revision);
+    // A session that ended meanwhile takes what it wrote along.
+    if (succeeded && !session.ended) {
+      this.#revision = Number(header.revision);
+      this.#published = relay;
+    }
     return succeeded;
   }
 }

@@ -14,8 +14,9 @@ export function formatAddress({ host, port }: Address): string {
 /** The inverse; undefined for anything else. */
 export function parseAddress(text: string): Address | undefined {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(text);
-  const host = match?.[1] ?? match?.[2];
-  const port = Number(match?.[3]);
+  const [, bracketed, plain, digits] = match ?? [];
+  const host = bracketed !== undefined && isIPv6(bracketed) ? bracketed : plain;
+  const port = Number(digits);
   return host !== undefined && port <= 65_535 ? { host, port } : undefined;
 }
 

@@ -47,12 +47,14 @@ export function readConfig<S extends Settings>(settings: S, environment: NodeJS.
   for (const [key, setting] of Object.entries(settings)) {
     const text = environment[setting.name] || setting.fallback;
     if (text === undefined) {
-      if (setting.required) problems.push(`${setting.name} is not set; allowed: ${setting.allowed}`);
+      if (setting.required)
+        problems.push(`${setting.name} is not set; allowed: ${setting.allowed}${flagOf(setting)}`);
       continue;
     }
     const parsed = setting.schema.safeParse(text);
     if (parsed.success) config[key] = parsed.data;
-    else problems.push(`${setting.name}=${shown(setting, text)}: allowed: ${setting.allowed}`);
+    else
+      problems.push(`${setting.name}=${shown(setting, text)}: allowed: ${setting.allowed}${flagOf(setting)}`);
   }
   if (problems.length > 0) throw new ConfigError(problems);
   return config as ConfigOf<S>;
@@ -64,8 +66,15 @@ export function unknownVariables(settings: Settings, environment: NodeJS.Process
   return Object.keys(environment).filter((name) => name.startsWith('HOLDFAST_') && !known.has(name));
 }
 
+/** Whoever gave the flag does not know the variable. */
+function flagOf({ flag }: Setting<unknown>): string {
+  return flag === undefined ? '' : ` (flag ${flag.split(' ')[0]})`;
+}
+
 function shown(setting: Setting<unknown>, text: string): string {
-  return setting.flag === undefined ? '(hidden)' : JSON.stringify(text.slice(0, 200));
+  if (setting.flag === undefined) return '(hidden)';
+  // Somebody may have tried user and password in a URL.
+  return JSON.stringify(text.replaceAll(/[^/,]*@/g, '(hidden)@').slice(0, 200));
 }
 
 /** `HOST:PORT`, with an IPv6 host in brackets. */
@@ -76,12 +85,28 @@ export const addressSchema = z.string().transform((text, context): Address => {
   return z.NEVER;
 });
 
+/** One or more items, separated by commas. */
+export function listOf<T>(parse: (text: string) => T | undefined, most: number): z.ZodType<T[], string> {
+  return z.string().transform((text, context) => {
+    const items = text.split(',').map((item) => parse(item.trim()));
+    const parsed = items.filter((item) => item !== undefined);
+    if (parsed.length === items.length && items.length <= most) return parsed;
+    context.addIssue('an item is malformed, or there are too many');
+    return z.NEVER;
+  });
+}
+
 export function wholeNumber(least: number, most: number): z.ZodType<number, string> {
   return z
     .string()
     .regex(/^\d{1,15}$/)
     .transform(Number)
     .refine((value) => value >= least && value <= most);
+}
+
+function parseEndpoint(text: string): string | undefined {
+  const address = parseAddress(text.replace(/^https?:\/\//, ''));
+  return address && address.port > 0 && !/[/@]/.test(address.host) ? text : undefined;
 }
 
 /** What every Holdfast process needs: where etcd is, and how to be watched. */
@@ -92,12 +117,7 @@ export const commonSettings = {
     description: 'etcd members, separated by commas',
     allowed: '1-9 of HOST:PORT, http://HOST:PORT or https://HOST:PORT, separated by commas',
     fallback: '127.0.0.1:2379',
-    schema: z
-      .string()
-      .transform((text) => text.split(',').map((endpoint) => endpoint.trim()))
-      .refine(
-        (list) => list.length <= 9 && list.every((each) => /^(https?:\/\/)?[^\s/:]+:\d{1,5}$/.test(each)),
-      ),
+    schema: listOf(parseEndpoint, 9),
   },
   etcdUsername: {
     name: 'HOLDFAST_ETCD_USERNAME',

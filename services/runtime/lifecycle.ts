@@ -24,6 +24,7 @@ export interface RunOptions {
 /**
  * Runs a process until SIGTERM or SIGINT: the first signal stops it in order, a second one ends it at once, a
  * deadline bounds both. Resolves with the exit code.
+ * @throws what the start threw, once everything that had started is stopped
  */
 export async function runUntilSignal(part: Part, { log, stopDeadlineMs }: RunOptions): Promise<number> {
   const signalled = new Promise<string>((resolve) => {
@@ -31,12 +32,25 @@ export async function runUntilSignal(part: Part, { log, stopDeadlineMs }: RunOpt
     // Whoever started this process over an IPC channel and died without a word is not there to signal.
     process.once('disconnect', () => resolve('the parent process is gone'));
   });
-  // A failed start is told by whoever awaits this; stopping while starting is an orderly stop.
   const started = part.start().then(() => undefined);
-  const first = await Promise.race([signalled, started]);
-  const signal = first ?? (await signalled);
+  let signal: string;
+  try {
+    // Stopping while starting is an orderly stop.
+    signal = (await Promise.race([signalled, started])) ?? (await signalled);
+  } catch (error) {
+    // What had started before the failure would keep the process alive for nothing.
+    await stopInTime(part, { log, stopDeadlineMs });
+    throw error;
+  }
   log.info({ signal, deadlineMs: stopDeadlineMs }, 'stopping');
-  const code = await Promise.race([
+  const code = await stopInTime(part, { log, stopDeadlineMs });
+  log.info({ code }, 'stopped');
+  return code;
+}
+
+/** Stops the part in order, unless a signal or the deadline comes first. Resolves with the exit code. */
+async function stopInTime(part: Part, { log, stopDeadlineMs }: RunOptions): Promise<number> {
+  return Promise.race([
     part.stop().then(() => exitCodes.ok),
     new Promise<number>((resolve) => {
       const force = (reason: string) => {
@@ -48,6 +62,4 @@ export async function runUntilSignal(part: Part, { log, stopDeadlineMs }: RunOpt
       setTimeout(() => force('the deadline for an orderly stop has passed'), stopDeadlineMs).unref();
     }),
   ]);
-  log.info({ code }, 'stopped');
-  return code;
 }

@@ -14,6 +14,8 @@ interface Remembered {
  */
 export class BindingCache {
   readonly #entries = new Map<string, Remembered>();
+  /** etcd's revision of each call's last move, for as long as etcd keeps it. */
+  readonly #moves = new Map<string, number>();
   #era = 0;
 
   constructor(
@@ -45,7 +47,8 @@ export class BindingCache {
   remember(stored: StoredBinding, askedAtMs: number): void {
     const { key } = stored.binding.call;
     const known = this.#entries.get(key);
-    // Answers may overtake each other on their way here; etcd's order is what counts.
+    // Answers and the news of moves may overtake each other on their way here; etcd's order is what counts.
+    if (stored.revision < (this.#moves.get(key) ?? 0)) return;
     if (known && known.era === this.#era && known.stored.revision > stored.revision) return;
     this.#entries.delete(key);
     this.#entries.set(key, { stored, verifiedAtMs: askedAtMs, era: this.#era });
@@ -59,10 +62,16 @@ export class BindingCache {
     this.#entries.delete(callKey);
   }
 
-  /** The call has this generation now: a lower one is history. */
-  hearMove(callKey: string, generation: number): void {
+  /** The call was moved at this etcd revision: what was read of it before is history, even if it comes later. */
+  hearMove(callKey: string, revision: number): void {
+    this.#moves.set(callKey, revision);
     const known = this.#entries.get(callKey);
-    if (known && known.stored.binding.generation < generation) this.#entries.delete(callKey);
+    if (known && known.stored.revision < revision) this.#entries.delete(callKey);
+  }
+
+  /** The move is so long ago that no answer from before it can still come. */
+  forgetMove(callKey: string): void {
+    this.#moves.delete(callKey);
   }
 
   /** Moves may have gone unheard. */

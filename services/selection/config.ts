@@ -1,12 +1,17 @@
+import { isIP } from 'node:net';
 import { z } from 'zod';
+import { defaultSet, isName, nameRule } from '../domain/name.js';
 import { policyNames } from '../placement/placement.js';
+import { type Address, parseAddress } from '../runtime/address.js';
 import {
   addressSchema,
   type ConfigOf,
   commonSettings,
+  listOf,
   type Settings,
   wholeNumber,
 } from '../runtime/config.js';
+import { parseNetwork } from '../runtime/network.js';
 
 export const selectionSettings = {
   grpcListen: {
@@ -65,7 +70,44 @@ export const selectionSettings = {
     fallback: '10',
     schema: wholeNumber(1, 3_600),
   },
+  ngListen: {
+    name: 'HOLDFAST_NG_LISTEN',
+    flag: '--ng <host:port,...>',
+    description: 'where the ng gateway serves SIP proxies over UDP; no gateway if not set',
+    allowed: '1-8 of ADDRESS:PORT, IPv6 in brackets, separated by commas',
+    schema: listOf(parseIpAddress, 8),
+  },
+  ngSet: {
+    name: 'HOLDFAST_NG_SET',
+    flag: '--ng-set <name>',
+    description: 'relay set of the calls that come through the gateway',
+    allowed: nameRule,
+    fallback: defaultSet,
+    schema: z.string().refine(isName),
+  },
+  ngAllow: {
+    name: 'HOLDFAST_NG_ALLOW',
+    flag: '--ng-allow <networks>',
+    description: 'networks that may ask the gateway; datagrams of others are counted and dropped',
+    allowed: '1-64 of ADDRESS or ADDRESS/BITS, separated by commas',
+    fallback: '127.0.0.0/8,::1',
+    schema: listOf(parseNetwork, 64),
+  },
+  ngRate: {
+    name: 'HOLDFAST_NG_RATE',
+    flag: '--ng-rate <count>',
+    description:
+      'datagrams per second that one source may send the gateway, twice as many in a burst; 0 is no limit',
+    allowed: '0-1000000',
+    fallback: '10000',
+    schema: wholeNumber(0, 1_000_000),
+  },
   ...commonSettings,
 } as const satisfies Settings;
+
+function parseIpAddress(text: string): Address | undefined {
+  const address = parseAddress(text);
+  return address && isIP(address.host) !== 0 ? address : undefined;
+}
 
 export type SelectionConfig = ConfigOf<typeof selectionSettings>;

@@ -72,6 +72,21 @@ export class Metrics {
     );
   }
 
+  /** Begins to report what the ng gateway counts. */
+  watchGateway(read: () => Readonly<Record<string, number>>): void {
+    const options: CounterConfiguration<'event'> = {
+      name: 'holdfast_ng_events_total',
+      help: 'What happened to the datagrams of SIP proxies',
+      labelNames: ['event'],
+      registers: [this.registry],
+      collect() {
+        this.reset();
+        for (const [event, count] of Object.entries(read())) this.inc({ event: snakeCase(event) }, count);
+      },
+    };
+    new Counter(options);
+  }
+
   #total(name: string, help: string, read: () => number): void {
     const options: CounterConfiguration<string> = {
       name: `holdfast_${name}`,
@@ -96,4 +111,8 @@ export class Metrics {
     };
     new Gauge(options);
   }
+}
+
+function snakeCase(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }

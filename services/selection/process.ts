@@ -9,7 +9,7 @@ export async function runSelection(environment: NodeJS.ProcessEnv): Promise<numb
   const config = readConfig(selectionSettings, environment);
   const log = createLogger('selection', config.logLevel);
   for (const name of unknownVariables(selectionSettings, environment))
-    log.warn({ name }, 'unknown variable; ignored');
+    log.warn({ variable: name }, 'not a setting of this process; ignored');
   return runUntilSignal(new Replica(config, log), {
     log,
     stopDeadlineMs: config.stopDeadlineSeconds * 1_000,

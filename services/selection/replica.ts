@@ -1,3 +1,4 @@
+import { NgGateway } from '../ng-gateway/gateway.js';
 import { Placement } from '../placement/placement.js';
 import { BindingStore } from '../registry/binding-store.js';
 import { EtcdConnection } from '../registry/connection.js';
@@ -7,6 +8,7 @@ import { Keyspace } from '../registry/keyspace.js';
 import { LeaseBuckets } from '../registry/lease-buckets.js';
 import { MoveFeed } from '../registry/move-feed.js';
 import { RelayDirectory } from '../registry/relay-directory.js';
+import { formatAddress } from '../runtime/address.js';
 import { systemClock } from '../runtime/clock.js';
 import { HttpServer } from '../runtime/http-server.js';
 import type { Part } from '../runtime/lifecycle.js';
@@ -35,6 +37,7 @@ export class Replica implements Part {
   readonly #moves: MoveFeed;
   readonly #grpc: GrpcServer;
   readonly #http: HttpServer;
+  readonly #gateway: NgGateway | undefined;
   readonly selector: Selector;
   #ready = false;
   #stopped: Promise<void> | undefined;
@@ -62,7 +65,8 @@ export class Replica implements Part {
       else placement.put(relay);
     });
     this.#moves = new MoveFeed(shared, {
-      onMove: (callKey, generation) => cache.hearMove(callKey, generation),
+      onMove: (callKey, revision) => cache.hearMove(callKey, revision),
+      onPast: (callKey) => cache.forgetMove(callKey),
       onGap: () => cache.distrust(),
     });
     const live = () => this.#directory.live && this.#moves.live;
@@ -93,6 +97,21 @@ export class Replica implements Part {
         observer,
       }),
     });
+    if (config.ngListen) {
+      const gateway = new NgGateway({
+        listen: config.ngListen,
+        admission: { allowed: config.ngAllow, perSourcePerSecond: config.ngRate },
+        set: config.ngSet,
+        callTtlSeconds: config.callTtlSeconds,
+        selector: this.selector,
+        directory: this.#directory,
+        notReady,
+        clock,
+        log,
+      });
+      metrics.watchGateway(() => gateway.counters);
+      this.#gateway = gateway;
+    }
     this.#http = new HttpServer({
       listen: config.httpListen,
       metrics: metrics.registry,
@@ -108,11 +127,18 @@ export class Replica implements Part {
     return this.#http.address;
   }
 
+  /** Where SIP proxies reach the gateway; empty if there is none. */
+  get ngAddresses(): string[] {
+    return (this.#gateway?.addresses ?? []).map(formatAddress);
+  }
+
   /** Listens at once, so that probes are answered; resolves when ready, however long etcd takes to appear. */
   async start(): Promise<void> {
     await this.#http.start();
     await this.#grpc.start();
-    this.#log.info({ grpc: this.grpcAddress, http: this.httpAddress }, 'listening; reading etcd');
+    await this.#gateway?.start();
+    const ng = this.ngAddresses;
+    this.#log.info({ grpc: this.grpcAddress, http: this.httpAddress, ng }, 'listening; reading etcd');
     await Promise.all([this.#directory.start(), this.#moves.start()]);
     if (this.#stopped) return;
     this.#ready = true;
@@ -131,7 +157,7 @@ export class Replica implements Part {
 
   async #stopInOrder(): Promise<void> {
     this.#ready = false;
-    await this.#grpc.stop(stopGraceMs);
+    await Promise.all([this.#grpc.stop(stopGraceMs), this.#gateway?.stop()]);
     await Promise.all([this.#directory.stop(), this.#moves.stop()]);
     await this.#http.stop();
     this.#connection.close();

@@ -16,6 +16,7 @@ import type { RelayDirectory } from '../registry/relay-directory.js';
 import { type Clock, sleep } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
 import type { BindingCache } from './binding-cache.js';
+import { asksAlike, asRefused, bound, isOutage, isUnavailable, withGuard } from './outcome.js';
 import type { Answer, MoveRequest, SelectRequest } from './question.js';
 
 export interface SelectorSettings {
@@ -48,7 +49,7 @@ export class Selector {
   readonly #parts: SelectorParts;
   readonly #settings: SelectorSettings;
   /** Calls whose binding is being settled: concurrent requests for one call share the work. */
-  readonly #settling = new Map<string, Promise<StoredBinding>>();
+  readonly #settling = new Map<string, { request: SelectRequest; settled: Promise<StoredBinding> }>();
   /** Since the start, for metrics. */
   readonly counters = { bound: 0, moved: 0, refreshed: 0, released: 0, guardFailures: 0 };
 
@@ -66,13 +67,7 @@ export class Selector {
     const trusted = this.#trusted(call);
     if (trusted && this.#isSettled(trusted.binding, request))
       return this.#answer(trusted, requestId, 'fresh');
-    try {
-      return this.#answer(await this.#settle(request, trusted), requestId, 'fresh');
-    } catch (error) {
-      const known = isOutage(error) && this.#parts.cache.lastKnown(call.key, this.#parts.clock.wallMs());
-      if (!known) throw error;
-      return this.#answer(known, requestId, 'stale');
-    }
+    return this.#orStale(call, requestId, () => this.#settle(request, trusted));
   }
 
   /**
@@ -80,16 +75,25 @@ export class Selector {
    * @throws HoldfastError `unavailable`, `overloaded`
    */
   async lookup(call: Call): Promise<Answer | undefined> {
-    const trusted = this.#trusted(call);
-    if (trusted) return this.#answer(trusted, '', 'fresh');
-    try {
-      const stored = await this.#read(call);
-      return stored.binding && this.#answer(stored as StoredBinding, '', 'fresh');
-    } catch (error) {
-      const known = isOutage(error) && this.#parts.cache.lastKnown(call.key, this.#parts.clock.wallMs());
-      if (!known) throw error;
-      return this.#answer(known, '', 'stale');
-    }
+    return this.#orStale(call, '', async () => this.#trusted(call) ?? bound(await this.#read(call)));
+  }
+
+  /**
+   * The same, and the binding lives at least `ttlSeconds` from now. Neither binds nor moves.
+   * @throws HoldfastError `unavailable`, `overloaded`
+   */
+  async prolong(call: Call, ttlSeconds: number): Promise<Answer | undefined> {
+    return this.#orStale(call, '', async () =>
+      bound(
+        await this.#attempts<Found>(this.#trusted(call), async (seen) => {
+          const found = seen ?? (await this.#read(call));
+          const stored = bound(found);
+          return stored && !this.#livesFor(stored.binding, ttlSeconds)
+            ? this.#refresh(stored, ttlSeconds)
+            : found;
+        }),
+      ),
+    );
   }
 
   /**
@@ -149,14 +153,19 @@ export class Selector {
     const underWay = this.#settling.get(key);
     // What another request settles may not live as long as this one asks: then this one has its own turn.
     if (underWay)
-      return underWay.then((stored) =>
-        this.#isSettled(stored.binding, request) ? stored : this.#settle(request, stored),
+      return underWay.settled.then(
+        (stored) => (this.#isSettled(stored.binding, request) ? stored : this.#settle(request, stored)),
+        (error) => {
+          // No relay for the other request may be no answer to this one.
+          if (isOutage(error) || asksAlike(underWay.request, request)) throw error;
+          return this.#settle(request, undefined);
+        },
       );
-    const settling = this.#attempts<StoredBinding>(trusted, (found) => this.#step(request, found)).finally(
+    const settled = this.#attempts<StoredBinding>(trusted, (found) => this.#step(request, found)).finally(
       () => this.#settling.delete(key),
     );
-    this.#settling.set(key, settling);
-    return settling;
+    this.#settling.set(key, { request, settled });
+    return settled;
   }
 
   /** One guarded step from what was found towards a binding that stands and lives long enough. */
@@ -168,7 +177,8 @@ export class Selector {
       const gone = { set, id, revision: this.#parts.directory.get(set, id)?.revision ?? 0 };
       return this.#moveTo(stored, request.requestId, request.wish, [gone], 'its relay is gone');
     }
-    if (!this.#isSettled(stored.binding, request)) return this.#refresh(stored, request);
+    const ttlSeconds = this.#wantedTtl(stored.binding, request);
+    if (!this.#livesFor(stored.binding, ttlSeconds)) return this.#refresh(stored, ttlSeconds);
     return stored;
   }
 
@@ -233,8 +243,8 @@ export class Selector {
     return outcome;
   }
 
-  async #refresh({ binding, revision }: StoredBinding, request: SelectRequest): Promise<WriteOutcome> {
-    const next = { ...binding, ttlSeconds: this.#wantedTtl(binding, request) };
+  async #refresh({ binding, revision }: StoredBinding, ttlSeconds: number): Promise<WriteOutcome> {
+    const next = { ...binding, ttlSeconds: Math.max(binding.ttlSeconds, ttlSeconds) };
     const lifetimeSeconds = this.#lifetimeSeconds(next);
     const expiresAtMs = this.#parts.clock.wallMs() + lifetimeSeconds * 1_000;
     const outcome = await this.#write({ ...next, expiresAtMs }, revision, [], lifetimeSeconds);
@@ -281,6 +291,7 @@ export class Selector {
     const askedAtMs = this.#parts.clock.monotonicMs();
     const outcome = await this.#parts.store.write({ binding, expected, guards, lifetimeSeconds });
     this.#remember(binding.call, outcome.written ? outcome.stored : outcome.found, askedAtMs);
+    if (!outcome.written) this.counters.guardFailures++;
     return outcome;
   }
 
@@ -308,21 +319,20 @@ export class Selector {
     const startedAtMs = clock.monotonicMs();
     let found = begin;
     for (let count = 1; ; count++) {
-      const isLast = count >= maxAttempts || clock.monotonicMs() - startedAtMs > patienceMs;
+      const isLast = () => count >= maxAttempts || clock.monotonicMs() - startedAtMs > patienceMs;
       try {
         const outcome = await attempt(found);
         if (!('written' in outcome)) return outcome;
         if (outcome.written) return outcome.stored as Found as R;
-        this.counters.guardFailures++;
         found = outcome.found;
         if (!outcome.guardsHeld) await directory.refresh();
-        if (isLast)
+        if (isLast())
           throw new HoldfastError(
             'unavailable',
             `the registry changed ${count} times while this was decided`,
           );
       } catch (error) {
-        if (isLast || !isUnavailable(error)) throw error;
+        if (isLast() || !isUnavailable(error)) throw error;
         // The outcome is unknown: what was found before proves nothing any more.
         found = undefined;
         await sleep(clock, 20 * 2 ** count * (0.5 + Math.random()));
@@ -336,9 +346,12 @@ export class Selector {
 
   /** Its relay is there, and it will live as long as this use asks. */
   #isSettled(binding: Binding, request: SelectRequest): boolean {
-    if (!this.#stands(binding)) return false;
-    if (binding.released) return true;
-    return remainingSeconds(binding, this.#parts.clock.wallMs()) >= this.#wantedTtl(binding, request);
+    return this.#stands(binding) && this.#livesFor(binding, this.#wantedTtl(binding, request));
+  }
+
+  /** Use does not prolong a released binding: it is as it should be. */
+  #livesFor(binding: Binding, ttlSeconds: number): boolean {
+    return binding.released || remainingSeconds(binding, this.#parts.clock.wallMs()) >= ttlSeconds;
   }
 
   #wantedTtl(binding: Binding, request: SelectRequest): number {
@@ -352,28 +365,25 @@ export class Selector {
     return released ? this.#settings.lingerSeconds : leaseSeconds(ttlSeconds);
   }
 
+  /** While etcd is out of reach, what was last known of the call is better than nothing, if its relay is there. */
+  async #orStale<T extends StoredBinding | undefined>(
+    call: Call,
+    requestId: string,
+    ask: () => Promise<T>,
+  ): Promise<Answer | (T & undefined)> {
+    try {
+      const stored = await ask();
+      return stored ? this.#answer(stored, requestId, 'fresh') : (stored as T & undefined);
+    } catch (error) {
+      const known = isOutage(error) && this.#parts.cache.lastKnown(call.key, this.#parts.clock.wallMs());
+      if (!known || !this.#stands(known.binding)) throw error;
+      return this.#answer(known, requestId, 'stale');
+    }
+  }
+
   #answer({ binding }: StoredBinding, requestId: string, freshness: Freshness): Answer {
     const registered = this.#parts.directory.get(binding.set, binding.relayId);
     const relay = registered?.relay.instance === binding.instance ? registered : undefined;
     return { binding, relay, origin: originOf(binding, requestId), freshness };
   }
-}
-
-/** What a read found, for the next step: as if a write had been refused and told it. */
-function asRefused(found: Found): WriteOutcome {
-  return { written: false, found, guardsHeld: true };
-}
-
-/** One guard per relay: a relay that came back as the target is guarded by what was seen of it last. */
-function withGuard(guards: readonly RelayGuard[], target: RelayGuard): RelayGuard[] {
-  return [...guards.filter(({ set, id }) => set !== target.set || id !== target.id), target];
-}
-
-function isUnavailable(error: unknown): boolean {
-  return error instanceof HoldfastError && error.code === 'unavailable';
-}
-
-/** etcd is out of reach, or too much waits for it: what was known before is better than nothing. */
-function isOutage(error: unknown): boolean {
-  return error instanceof HoldfastError && (error.code === 'unavailable' || error.code === 'overloaded');
 }

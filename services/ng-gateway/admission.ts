@@ -1,0 +1,67 @@
+import { BlockList, isIPv6 } from 'node:net';
+import type { Clock } from '../runtime/clock.js';
+import type { Network } from '../runtime/network.js';
+
+export interface AdmissionSettings {
+  /** Networks that may ask. */
+  readonly allowed: readonly Network[];
+  /** Datagrams that one source address may send per second; twice as many in a burst. 0 is no limit. */
+  readonly perSourcePerSecond: number;
+}
+
+/** Sources that are counted at once; beyond it the one that was quiet longest is forgotten. */
+const maxSources = 4_096;
+
+interface Bucket {
+  tokens: number;
+  atMs: number;
+}
+
+/** Who may ask, and how often. UDP sources can be forged, so this keeps out mistakes and floods, not spies. */
+export class Admission {
+  readonly #allowed = new BlockList();
+  readonly #rate: number;
+  readonly #clock: Clock;
+  readonly #buckets = new Map<string, Bucket>();
+  readonly counters = { notAllowed: 0, tooMany: 0 };
+
+  constructor({ allowed, perSourcePerSecond }: AdmissionSettings, clock: Clock) {
+    for (const { address, prefixLength } of allowed)
+      this.#allowed.addSubnet(address, prefixLength, isIPv6(address) ? 'ipv6' : 'ipv4');
+    this.#rate = perSourcePerSecond;
+    this.#clock = clock;
+  }
+
+  accepts(source: string): boolean {
+    if (!this.#allowed.check(source, isIPv6(source) ? 'ipv6' : 'ipv4')) {
+      this.counters.notAllowed++;
+      return false;
+    }
+    if (this.#rate === 0 || this.#takeToken(source)) return true;
+    this.counters.tooMany++;
+    return false;
+  }
+
+  #takeToken(source: string): boolean {
+    const nowMs = this.#clock.monotonicMs();
+    const burst = this.#rate * 2;
+    const bucket = this.#buckets.get(source) ?? this.#begin(source, burst, nowMs);
+    bucket.tokens = Math.min(burst, bucket.tokens + ((nowMs - bucket.atMs) / 1_000) * this.#rate);
+    bucket.atMs = nowMs;
+    if (bucket.tokens < 1) return false;
+    bucket.tokens--;
+    return true;
+  }
+
+  #begin(source: string, tokens: number, atMs: number): Bucket {
+    if (this.#buckets.size >= maxSources) {
+      const [quietest] = [...this.#buckets].reduce((one, other) =>
+        one[1].atMs <= other[1].atMs ? one : other,
+      );
+      this.#buckets.delete(quietest);
+    }
+    const bucket = { tokens, atMs };
+    this.#buckets.set(source, bucket);
+    return bucket;
+  }
+}

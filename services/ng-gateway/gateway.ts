@@ -1,0 +1,144 @@
+import { HoldfastError } from '../domain/error.js';
+import type { RegisteredRelay } from '../domain/relay.js';
+import * as fields from '../ng/fields.js';
+import { errorReply, type NgMessage } from '../ng/message.js';
+import { NgServer } from '../ng/server.js';
+import type { RelayDirectory } from '../registry/relay-directory.js';
+import type { Address } from '../runtime/address.js';
+import type { Clock } from '../runtime/clock.js';
+import type { Part } from '../runtime/lifecycle.js';
+import type { Logger } from '../runtime/log.js';
+import type { Selector } from '../selection/selector.js';
+import { Admission, type AdmissionSettings } from './admission.js';
+import { callRequest } from './call-request.js';
+import { HangUps } from './hang-ups.js';
+import { InDialog } from './in-dialog.js';
+import { Offers } from './offers.js';
+import { RelayClients } from './relay-clients.js';
+import type { Reply } from './reply.js';
+import { survey } from './survey.js';
+
+/**
+ * Kamailio asks again after 1 s, and blocks a worker meanwhile; after 5 s it takes the whole gateway for dead. Every
+ * answer has left by then.
+ */
+const budgetMs = 900;
+/** A relay is waited for until then, so that there is time to say that it did not answer. */
+const relayBudgetMs = 850;
+
+export interface NgGatewayParts {
+  readonly listen: readonly Address[];
+  readonly admission: AdmissionSettings;
+  readonly set: string;
+  readonly callTtlSeconds: number;
+  readonly selector: Selector;
+  readonly directory: RelayDirectory;
+  /** Why requests cannot be served yet, or undefined. */
+  readonly notReady: () => string | undefined;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/**
+ * Speaks rtpengine's ng protocol to unmodified SIP proxies, as if it were one rtpengine: each call goes to the relay that
+ * it is bound to, whichever gateway is asked.
+ */
+export class NgGateway implements Part {
+  readonly #parts: NgGatewayParts;
+  readonly #server: NgServer;
+  readonly #clients: RelayClients;
+  readonly #admission: Admission;
+  readonly #hangUps: HangUps;
+  readonly #offers: Offers;
+  readonly #inDialog: InDialog;
+  #unsubscribe: () => void = () => {};
+
+  constructor(parts: NgGatewayParts) {
+    const { clock, log } = parts;
+    this.#parts = parts;
+    this.#clients = new RelayClients(clock, log);
+    const commandParts = { ...parts, clients: this.#clients };
+    this.#hangUps = new HangUps(commandParts);
+    this.#offers = new Offers(commandParts, this.#hangUps);
+    this.#inDialog = new InDialog(commandParts);
+    this.#admission = new Admission(parts.admission, clock);
+    this.#server = new NgServer({
+      listen: parts.listen,
+      accept: (source) => this.#admission.accepts(source),
+      handler: (message) => this.#handle(message),
+      clock,
+      log,
+    });
+  }
+
+  /** The addresses that are listened on, with the real ports. */
+  get addresses(): readonly Address[] {
+    return this.#server.addresses();
+  }
+
+  /** Since the start, for metrics. */
+  get counters(): Readonly<Record<string, number>> {
+    return {
+      ...this.#server.counters,
+      ...this.#admission.counters,
+      ...this.#offers.counters,
+      ...this.#hangUps.counters,
+    };
+  }
+
+  /** @throws Error naming the address, if one cannot be listened on */
+  async start(): Promise<void> {
+    this.#unsubscribe = this.#parts.directory.subscribe(({ type, relay }) => {
+      if (type === 'left') this.#forget(relay);
+    });
+    await this.#server.start();
+  }
+
+  async stop(): Promise<void> {
+    this.#unsubscribe();
+    await this.#server.stop();
+    await this.#hangUps.stop();
+    await this.#clients.stop();
+  }
+
+  #forget({ relay }: RegisteredRelay): void {
+    const stillUsed = this.#parts.directory
+      .list()
+      .some((other) => other.relay.controlUrl === relay.controlUrl);
+    if (!stillUsed) void this.#clients.drop(relay.controlUrl);
+  }
+
+  /** Always answers within the budget. */
+  async #handle(message: NgMessage): Promise<Reply> {
+    const deadlineMs = this.#parts.clock.monotonicMs() + relayBudgetMs;
+    let cancel = () => {};
+    const timedOut = new Promise<Reply>((resolve) => {
+      cancel = this.#parts.clock.after(budgetMs, () => resolve(errorReply('no answer in time')));
+    });
+    try {
+      return await Promise.race([this.#serve(message, deadlineMs), timedOut]);
+    } catch (error) {
+      if (error instanceof HoldfastError) return errorReply(error.message);
+      throw error;
+    } finally {
+      cancel();
+    }
+  }
+
+  async #serve(message: NgMessage, deadlineMs: number): Promise<Reply> {
+    const { notReady, directory, set } = this.#parts;
+    const command = fields.command(message.body);
+    const reason = notReady();
+    if (reason !== undefined) return errorReply(reason);
+    if (command === 'ping') return { result: 'pong' };
+    const request = callRequest(message, deadlineMs);
+    if (request) {
+      if (command === 'offer') return this.#offers.handle(request);
+      if (command === 'delete') return this.#hangUps.handle(request);
+      return this.#inDialog.handle(request);
+    }
+    if (command === 'list' || command === 'statistics')
+      return survey(message, directory.list(set), this.#clients);
+    return errorReply(command === undefined ? 'No command' : 'No call-id in message');
+  }
+}

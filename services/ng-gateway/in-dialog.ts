@@ -1,0 +1,36 @@
+import { errorReply } from '../ng/message.js';
+import type { CallRequest } from './call-request.js';
+import type { CommandParts } from './parts.js';
+import { askRelay } from './relay-link.js';
+import { type Reply, unknownCall } from './reply.js';
+
+/**
+ * `answer`, `query` and every other command that needs the call to be there: the bound relay or none. Another one would
+ * know nothing of the call.
+ */
+export class InDialog {
+  readonly #parts: CommandParts;
+
+  constructor(parts: CommandParts) {
+    this.#parts = parts;
+  }
+
+  /** @throws HoldfastError `unavailable`, `overloaded` */
+  async handle(request: CallRequest): Promise<Reply> {
+    const { selector, clients, clock, callTtlSeconds, log } = this.#parts;
+    const { call, command, body, deadlineMs } = request;
+    // An answered call outlives one that is being set up.
+    const answer =
+      command === 'answer' ? await selector.prolong(call, callTtlSeconds) : await selector.lookup(call);
+    if (!answer) return unknownCall;
+    const { relayId, generation } = answer.binding;
+    if (!answer.relay) return errorReply(`relay ${relayId} of this call is gone; offer again`);
+    const asked = await askRelay(clients, answer.relay, body, deadlineMs - clock.monotonicMs());
+    if (asked.kind === 'replied') return asked.reply;
+    log.warn(
+      { callId: call.callId, relay: relayId, generation, command, reason: asked.reason },
+      'relay did not answer',
+    );
+    return errorReply(`relay ${relayId} of this call did not answer: ${asked.reason}`);
+  }
+}

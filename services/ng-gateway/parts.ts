@@ -1,0 +1,15 @@
+import type { Clock } from '../runtime/clock.js';
+import type { Logger } from '../runtime/log.js';
+import type { Selector } from '../selection/selector.js';
+import type { RelayClients } from './relay-clients.js';
+
+/** What the gateway's commands work with. */
+export interface CommandParts {
+  readonly selector: Pick<Selector, 'select' | 'lookup' | 'prolong' | 'move' | 'release'>;
+  readonly clients: RelayClients;
+  /** Relay set of the calls that come this way. */
+  readonly set: string;
+  readonly callTtlSeconds: number;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
