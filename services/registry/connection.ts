@@ -1,3 +1,4 @@
+import type { EventEmitter } from 'node:events';
 import type { CallOptions } from '@grpc/grpc-js';
 import { noop } from 'cockatiel';
 import {
@@ -9,6 +10,7 @@ import {
   type IOptions,
   type IRangeRequest,
   type IRangeResponse,
+  type IResponseStream,
   type ITxnRequest,
   type ITxnResponse,
   type IWatchRequest,
@@ -72,11 +74,6 @@ export class EtcdConnection {
   }
 }
 
-interface FailingStream {
-  on(event: 'error', listener: (error: Error) => void): unknown;
-  removeAllListeners(event: 'error'): unknown;
-}
-
 /**
  * The members of the etcd cluster, one client each. Calls stay with one member until it fails, then go to the
  * next: etcd3's own way, a random member for each call, would fail every third call while one of three is down.
@@ -99,11 +96,11 @@ class Members {
     }
   }
 
-  async stream<T extends FailingStream>(open: (client: Etcd3) => Promise<T>): Promise<T> {
+  async stream<T extends IResponseStream<unknown>>(open: (client: Etcd3) => Promise<T>): Promise<T> {
     const member = this.#current;
     const stream = await this.call(open);
     // etcd3's own listener would close the channel, and with it the calls under way beside this stream.
-    stream.removeAllListeners('error');
+    (stream as unknown as EventEmitter).removeAllListeners('error');
     // A stream's errors are grpc-js's own. One that was given up for being silent ends as cancelled, and moves on too.
     stream.on('error', (error) => this.#leave(member, castGrpcError(error)));
     return stream;

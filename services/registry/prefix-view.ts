@@ -1,4 +1,5 @@
 import type { IDuplexStream, IWatchRequest, IWatchResponse } from 'etcd3';
+import { messageOf } from '../domain/error.js';
 import type { Clock } from '../runtime/clock.js';
 import { sleep } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
@@ -102,7 +103,7 @@ export class PrefixView<T> {
         failures++;
         // One line for an outage, not one per attempt.
         if (failures === 1 || failures % 30 === 0)
-          log.warn({ err: error, prefix, failures }, 'cannot hear etcd; trying again');
+          log.warn({ reason: messageOf(error), prefix, failures }, 'cannot hear etcd; trying again');
         const delay = Math.min(backoffMs.most, backoffMs.first * 2 ** Math.min(failures - 1, 10));
         await sleep(clock, delay * (0.5 + Math.random()), this.#stopping.signal);
       }

@@ -2,7 +2,8 @@ import test from 'ava';
 import { BuiltinRelay, type BuiltinRelayOptions } from '../../relay-node/relay/builtin-relay.js';
 import type { NgDictionary } from '../../services/ng/message.js';
 import { silentLogger } from '../../services/runtime/log.js';
-import { audioSdp, ManualClock, newCall, relayedTo } from '../support/ng.js';
+import { ManualClock } from '../support/clock.js';
+import { audioSdp, newCall, relayedTo } from '../support/ng.js';
 import { controlPort, established, scene, until } from './builtin-relay-scene.js';
 
 test('more calls than allowed are refused in the words that the proxy understands', async (t) => {
@@ -148,7 +149,9 @@ test('a wrong media address or a control port in use stops the start, with a rea
       log: silentLogger,
       ...options,
     });
-  await t.throwsAsync(make({ ngListen: { host: '127.0.0.1', port } }).start(), { message: /another process has it/ });
+  await t.throwsAsync(make({ ngListen: { host: '127.0.0.1', port } }).start(), {
+    message: /another process has it/,
+  });
   await t.throwsAsync(make({ mediaAddress: '192.0.2.1' }).start(), { message: /no such address/ });
   t.throws(() => make({ mediaAddress: '0.0.0.0' }), {
     message: /0\.0\.0\.0 is not an IP address that parties can/,

@@ -1,7 +1,8 @@
 import type { ExecutionContext } from 'ava';
 import { BuiltinRelay, type BuiltinRelayOptions } from '../../relay-node/relay/builtin-relay.js';
 import { silentLogger } from '../../services/runtime/log.js';
-import { audioSdp, type CallTags, ManualClock, newCall, ProxyClient, relayedTo } from '../support/ng.js';
+import { ManualClock } from '../support/clock.js';
+import { audioSdp, type CallTags, newCall, ProxyClient, relayedTo } from '../support/ng.js';
 import { freeUdpBlock } from '../support/ports.js';
 import { RtpParty } from '../support/rtp.js';
 

@@ -1,44 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { NgClient, type NgRequestOptions } from '../../services/ng/client.js';
 import type { NgDictionary } from '../../services/ng/message.js';
-import type { Clock } from '../../services/runtime/clock.js';
 
-/** Time that moves only when a test says so. */
-export class ManualClock implements Clock {
-  #nowMs = 1_000_000;
-  readonly #tasks = new Set<{ atMs: number; task: () => void }>();
-
-  monotonicMs(): number {
-    return this.#nowMs;
-  }
-
-  wallMs(): number {
-    return 1_700_000_000_000 + this.#nowMs;
-  }
-
-  after(delayMs: number, task: () => void): () => void {
-    const entry = { atMs: this.#nowMs + delayMs, task };
-    this.#tasks.add(entry);
-    return () => {
-      this.#tasks.delete(entry);
-    };
-  }
-
-  /** Runs what falls due on the way, in order. */
-  advance(ms: number): void {
-    const untilMs = this.#nowMs + ms;
-    for (;;) {
-      const due = [...this.#tasks]
-        .filter((entry) => entry.atMs <= untilMs)
-        .sort((a, b) => a.atMs - b.atMs)[0];
-      if (!due) break;
-      this.#tasks.delete(due);
-      this.#nowMs = Math.max(this.#nowMs, due.atMs);
-      due.task();
-    }
-    this.#nowMs = untilMs;
-  }
-}
+export { ManualClock } from './clock.js';
 
 export interface SdpOptions {
   readonly address: string;

@@ -2,7 +2,7 @@ import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import test, { type ExecutionContext } from 'ava';
 import { NgClient, NgClientError, type NgClientOptions } from '../../services/ng/client.js';
-import { ManualClock } from '../support/ng.js';
+import { ManualClock } from '../support/clock.js';
 
 interface FakeRelay {
   readonly socket: Socket;

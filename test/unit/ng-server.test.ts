@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import test, { type ExecutionContext } from 'ava';
 import { ReplyCache } from '../../services/ng/reply-cache.js';
 import { type NgHandler, NgServer, type NgServerOptions } from '../../services/ng/server.js';
-import { ManualClock } from '../support/ng.js';
+import { ManualClock } from '../support/clock.js';
 
 class Asker {
   readonly #replies: string[] = [];

@@ -1,0 +1,72 @@
+import { type Clock, systemClock } from '../../services/runtime/clock.js';
+
+/** A clock that stands until a test moves it. */
+export class ManualClock implements Clock {
+  #nowMs = 1_000_000;
+  readonly #tasks = new Set<{ atMs: number; task: () => void }>();
+
+  monotonicMs(): number {
+    return this.#nowMs;
+  }
+
+  wallMs(): number {
+    return 1_700_000_000_000 + this.#nowMs;
+  }
+
+  after(delayMs: number, task: () => void): () => void {
+    const entry = { atMs: this.#nowMs + delayMs, task };
+    this.#tasks.add(entry);
+    return () => {
+      this.#tasks.delete(entry);
+    };
+  }
+
+  /** Runs what falls due on the way, in order. */
+  advance(ms: number): void {
+    const untilMs = this.#nowMs + ms;
+    for (;;) {
+      const due = [...this.#tasks]
+        .filter((entry) => entry.atMs <= untilMs)
+        .sort((a, b) => a.atMs - b.atMs)[0];
+      if (!due) break;
+      this.#tasks.delete(due);
+      this.#nowMs = Math.max(this.#nowMs, due.atMs);
+      due.task();
+    }
+    this.#nowMs = untilMs;
+  }
+
+  /** The same in steps, with time between them for what was woken to go on. */
+  async pass(ms: number, stepMs = 50): Promise<void> {
+    for (let left = ms; left > 0; left -= stepMs) {
+      this.advance(Math.min(stepMs, left));
+      await turns();
+    }
+  }
+}
+
+/** The system's clock, which a test can put forward. Its timers run in real time. */
+export class ShiftedClock implements Clock {
+  #shiftMs = 0;
+
+  monotonicMs(): number {
+    return systemClock.monotonicMs() + this.#shiftMs;
+  }
+
+  wallMs(): number {
+    return systemClock.wallMs() + this.#shiftMs;
+  }
+
+  after(delayMs: number, task: () => void): () => void {
+    return systemClock.after(delayMs, task);
+  }
+
+  putForward(ms: number): void {
+    this.#shiftMs += ms;
+  }
+}
+
+/** Lets everything run that waits for nothing but its turn. */
+export async function turns(count = 5): Promise<void> {
+  for (let i = 0; i < count; i++) await new Promise((resolve) => setImmediate(resolve));
+}

@@ -1,0 +1,153 @@
+import { randomBytes } from 'node:crypto';
+import type { Etcd3 } from 'etcd3';
+import { type Call, parseCall } from '../../services/domain/call.js';
+import type { Relay } from '../../services/domain/relay.js';
+import { Placement, type PolicyName } from '../../services/placement/placement.js';
+import { BindingStore } from '../../services/registry/binding-store.js';
+import { EtcdConnection } from '../../services/registry/connection.js';
+import { GroupCommit } from '../../services/registry/group-commit.js';
+import { Keyspace } from '../../services/registry/keyspace.js';
+import { LeaseBuckets } from '../../services/registry/lease-buckets.js';
+import { MoveFeed } from '../../services/registry/move-feed.js';
+import { RelayDirectory } from '../../services/registry/relay-directory.js';
+import { encodeRelay } from '../../services/registry/values.js';
+import { type Clock, systemClock } from '../../services/runtime/clock.js';
+import { type Logger, silentLogger } from '../../services/runtime/log.js';
+import { BindingCache } from '../../services/selection/binding-cache.js';
+import type { SelectRequest } from '../../services/selection/question.js';
+import { Selector, type SelectorSettings } from '../../services/selection/selector.js';
+import type { Scope } from './process.js';
+
+/** A keyspace that no other test of the same etcd uses. */
+export function newKeyspace(): Keyspace {
+  return new Keyspace(`/test-${randomBytes(6).toString('hex')}/v1`);
+}
+
+export function aRelay(overrides: Partial<Relay> = {}): Relay {
+  const id = overrides.id ?? 'r1';
+  return {
+    id,
+    set: 'default',
+    kind: 'builtin',
+    instance: `life-of-${id}`,
+    controlUrl: `udp:192.0.2.1:${2000 + (Number(/\d+/.exec(id)?.[0]) || 0)}`,
+    mediaAddresses: { default: '192.0.2.1' },
+    state: 'active',
+    weight: 100,
+    capacity: 0,
+    zone: '',
+    labels: {},
+    version: 'test',
+    startedAtMs: 1_700_000_000_000,
+    ...overrides,
+  };
+}
+
+/** Puts a registration into etcd as its relay node would, but without a lease. @returns its mod revision */
+export async function putRelay(client: Etcd3, keys: Keyspace, relay: Relay): Promise<number> {
+  const { header } = await client.kv.put({ key: keys.relay(relay.set, relay.id), value: encodeRelay(relay) });
+  return Number(header.revision);
+}
+
+export async function deleteRelay(client: Etcd3, keys: Keyspace, { set, id }: Relay): Promise<void> {
+  await client.kv.deleteRange({ key: keys.relay(set, id) });
+}
+
+export interface RegistryOptions {
+  readonly keys?: Keyspace;
+  readonly clock?: Clock;
+  readonly log?: Logger;
+  /** Most that one call to etcd may take. */
+  readonly timeoutMs?: number;
+}
+
+export function openConnection(scope: Scope, endpoint: string, timeoutMs = 10_000): EtcdConnection {
+  const connection = new EtcdConnection({ endpoints: endpoint.split(','), timeoutMs });
+  scope.teardown(() => connection.close());
+  return connection;
+}
+
+/** What most parts of the registry are made from. */
+export function registryParts(scope: Scope, endpoint: string, options: RegistryOptions = {}) {
+  return {
+    connection: openConnection(scope, endpoint, options.timeoutMs),
+    keys: options.keys ?? newKeyspace(),
+    clock: options.clock ?? systemClock,
+    log: options.log ?? silentLogger,
+  };
+}
+
+export function openStore(parts: ReturnType<typeof registryParts>) {
+  const { connection, clock } = parts;
+  const commits = new GroupCommit(connection);
+  const buckets = new LeaseBuckets(connection, clock);
+  return { commits, buckets, store: new BindingStore({ ...parts, commits, buckets }) };
+}
+
+export interface SelectorOptions extends RegistryOptions {
+  readonly settings?: Partial<SelectorSettings>;
+  readonly placement?: PolicyName;
+}
+
+export const defaultSettings: SelectorSettings = {
+  setupTtlSeconds: 300,
+  callTtlSeconds: 3_600,
+  lingerSeconds: 30,
+};
+
+/** A selector as a replica has it, without the fronts. It is ready, and stops with the scope. */
+export async function startSelector(scope: Scope, endpoint: string, options: SelectorOptions = {}) {
+  const parts = registryParts(scope, endpoint, options);
+  const settings = { ...defaultSettings, ...options.settings };
+  const { commits, buckets, store } = openStore(parts);
+  const cache = new BindingCache(10_000, settings.lingerSeconds * 1_000 * 0.8);
+  const placement = new Placement(options.placement ?? 'least-loaded');
+  const directory = new RelayDirectory(parts);
+  directory.subscribe(({ type, relay }) => {
+    if (type === 'left') placement.remove(relay.relay.set, relay.relay.id);
+    else placement.put(relay);
+  });
+  const moves = new MoveFeed(parts, {
+    onMove: (callKey, revision) => cache.hearMove(callKey, revision),
+    onPast: (callKey) => cache.forgetMove(callKey),
+    onGap: () => cache.distrust(),
+  });
+  const selector = new Selector(
+    { ...parts, store, directory, placement, cache, hearsMoves: () => moves.live },
+    settings,
+  );
+  let stopping: Promise<unknown> | undefined;
+  const stop = () => {
+    stopping ??= Promise.all([directory.stop(), moves.stop()]);
+    return stopping;
+  };
+  scope.teardown(async () => {
+    await stop();
+  });
+  await Promise.all([directory.start(), moves.start()]);
+  await eventually(() => directory.live && moves.live, 'live views');
+  return { ...parts, commits, buckets, store, cache, directory, moves, selector, stop };
+}
+
+export type TestSelector = Awaited<ReturnType<typeof startSelector>>;
+
+let requests = 0;
+
+/** A request to select a relay for the call of this id, as a SIP proxy sends it. */
+export function ask(callId: string | Call, overrides: Partial<SelectRequest> = {}): SelectRequest {
+  const call = typeof callId === 'string' ? parseCall(callId) : callId;
+  return { call, set: 'default', requestId: `request-${++requests}`, wish: {}, ...overrides };
+}
+
+/** Asks again and again until the answer is true. For what no event tells. */
+export async function eventually(
+  isTrue: () => boolean | Promise<boolean>,
+  what: string,
+  timeoutMs = 30_000,
+): Promise<void> {
+  const deadlineMs = performance.now() + timeoutMs;
+  while (!(await isTrue())) {
+    if (performance.now() > deadlineMs) throw new Error(`no ${what} within ${timeoutMs} ms`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}

@@ -1,0 +1,147 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import test from 'ava';
+
+/** The rules between rooms, held against the import statements and the size of every source file. */
+const root = fileURLToPath(new URL('../../../', import.meta.url));
+
+interface Source {
+  readonly path: string;
+  readonly lines: number;
+  /** Paths from the root for files of this repository, else the name of the package. */
+  readonly imports: readonly string[];
+  readonly readsEnvironment: boolean;
+}
+
+const statement =
+  /^\s*(?:import|export)\b[^'";]*?from\s*'([^']+)'|^\s*import\s*'([^']+)'|\bimport\('([^']+)'\)/gm;
+
+function read(path: string): Source {
+  const text = readFileSync(join(root, path), 'utf8');
+  const imports = [...text.matchAll(statement)].map((match) => {
+    const name = match[1] ?? match[2] ?? match[3] ?? '';
+    return name.startsWith('.') ? normalize(join(dirname(path), name)).replace(/\.js$/, '.ts') : name;
+  });
+  return {
+    path,
+    lines: text.trimEnd().split('\n').length,
+    imports,
+    readsEnvironment: /\bprocess\.env\b|\benv\b.*from 'node:process'/.test(text),
+  };
+}
+
+const sources = ['services', 'relay-node'].flatMap((folder) =>
+  readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => read(join(folder, name))),
+);
+const tests = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })
+  .filter((name) => name.endsWith('.ts'))
+  .map((name) => read(join('test', name)));
+
+const isOwn = (name: string) => /^(services|relay-node|proto|test)\//.test(name);
+const inRoom = (room: string) => (path: string) => path.startsWith(`${room}/`);
+
+/** «from → to» of all imports that break a rule. */
+function breaches(from: (path: string) => boolean, mayImport: (name: string) => boolean): string[] {
+  return sources
+    .filter(({ path }) => from(path))
+    .flatMap(({ path, imports }) =>
+      imports.filter((name) => !mayImport(name)).map((name) => `${path} → ${name}`),
+    );
+}
+
+test('the rules have something to hold', (t) => {
+  t.true(sources.length > 50);
+  t.true(sources.flatMap(({ imports }) => imports).filter(isOwn).length > 200);
+  const paths = new Set([...sources, ...tests].map(({ path }) => path));
+  const missing = sources.flatMap(({ imports }) => imports.filter((name) => isOwn(name) && !paths.has(name)));
+  t.deepEqual(
+    missing.filter((name) => !name.startsWith('proto/generated/')),
+    [],
+  );
+});
+
+test('the domain imports nothing', (t) => {
+  t.deepEqual(breaches(inRoom('services/domain'), inRoom('services/domain')), []);
+});
+
+test('placement knows the domain and nothing else', (t) => {
+  const allowed = (name: string) => inRoom('services/domain')(name) || inRoom('services/placement')(name);
+  t.deepEqual(breaches(inRoom('services/placement'), allowed), []);
+});
+
+test('the registry serves selection and knows neither it nor placement', (t) => {
+  const rooms = ['domain', 'registry', 'runtime'].map((room) => inRoom(`services/${room}`));
+  const allowed = (name: string) => !isOwn(name) || rooms.some((room) => room(name));
+  t.deepEqual(breaches(inRoom('services/registry'), allowed), []);
+});
+
+test('etcd3 stays inside the registry', (t) => {
+  const outside = (path: string) => !inRoom('services/registry')(path);
+  t.deepEqual(
+    breaches(outside, (name) => name !== 'etcd3'),
+    [],
+  );
+});
+
+test('generated types stop at the gRPC edges', (t) => {
+  const inside = (path: string) => !inRoom('services/selection/grpc')(path) && !inRoom('services/cli')(path);
+  t.deepEqual(
+    breaches(inside, (name) => !name.startsWith('proto/')),
+    [],
+  );
+});
+
+test('services do not know the relay node, but for the command line that starts it', (t) => {
+  const services = (path: string) => inRoom('services')(path) && !inRoom('services/cli')(path);
+  t.deepEqual(
+    breaches(services, (name) => !inRoom('relay-node')(name)),
+    [],
+  );
+});
+
+test('nobody imports an entry or a test', (t) => {
+  t.deepEqual(
+    breaches(
+      () => true,
+      (name) => !name.endsWith('/main.ts') && !name.startsWith('test/'),
+    ),
+    [],
+  );
+  t.deepEqual(
+    tests.filter(({ imports }) => imports.some((name) => name.endsWith('/main.ts'))),
+    [],
+  );
+});
+
+test('the environment is read in the command line alone', (t) => {
+  const readers = sources.filter(({ readsEnvironment }) => readsEnvironment).map(({ path }) => path);
+  t.deepEqual(
+    readers.filter((path) => !inRoom('services/cli')(path)),
+    [],
+  );
+});
+
+test('no file imports itself by way of others', (t) => {
+  const importsOf = new Map(sources.map(({ path, imports }) => [path, imports]));
+  const done = new Set<string>();
+  const cycles: string[] = [];
+  const visit = (path: string, way: readonly string[]) => {
+    if (way.includes(path)) cycles.push([...way.slice(way.indexOf(path)), path].join(' → '));
+    if (done.has(path) || way.includes(path)) return;
+    for (const next of importsOf.get(path) ?? []) visit(next, [...way, path]);
+    done.add(path);
+  };
+  for (const { path } of sources) visit(path, []);
+  t.deepEqual(cycles, []);
+});
+
+test('a file is one noun: no more than 400 lines', (t) => {
+  const long = [...sources, ...tests].filter(({ lines }) => lines > 400);
+  t.deepEqual(
+    long.map(({ path, lines }) => `${path}: ${lines}`),
+    [],
+  );
+});
