@@ -1,4 +1,5 @@
 import { availableParallelism, loadavg } from 'node:os';
+import { minTtlSeconds } from '../services/domain/binding.js';
 import { messageOf } from '../services/domain/error.js';
 import type { Load, Relay } from '../services/domain/relay.js';
 import type { EtcdConnection } from '../services/registry/connection.js';
@@ -28,14 +29,16 @@ export interface AgentParts {
   readonly drainDeadlineMs: number;
 }
 
-const pingPeriodMs = 500;
+/** A proxy that asks for a call of a dead relay is kept waiting until the relay is known to be dead, 850 ms at most. */
+const pingPeriodMs = 250;
 /** After a miss the next ping comes sooner: a relay that died is known in a fraction of a second. */
 const pingAfterMissMs = 100;
 const missesToUnhealthy = 3;
 const statusPeriodMs = 1_000;
 /** A report that did not change is repeated this often, so that its age tells whether it can be trusted. */
 const reportRepeatMs = 5_000;
-const keepPeriodMs = 60_000;
+/** A fraction of the shortest TTL, so that no binding ends between two looks. What is fresh costs nothing. */
+const keepPeriodMs = (minTtlSeconds * 1_000) / 2;
 /** Lives whose starts are told further apart than this are two. rtpengine tells its uptime in whole seconds. */
 const sameStartMs = 1_500;
 
@@ -51,7 +54,9 @@ export class Agent implements Part {
   #status: RelayStatus | undefined;
   #reported: { readonly load: Load; readonly atMs: number } | undefined;
   #keptAtMs: number;
-  #keeping: Promise<void> = Promise.resolve();
+  #keeping: Promise<void> | undefined;
+  /** Failures in a row. */
+  readonly #troubles = { looking: 0, keeping: 0, listing: 0 };
   #running: Promise<void> | undefined;
   #stopped: Promise<void> | undefined;
 
@@ -133,12 +138,15 @@ export class Agent implements Part {
       }
       if (!this.#registration) await this.#register(status);
       await this.#report(status);
-      if (clock.monotonicMs() - this.#keptAtMs >= keepPeriodMs) {
+      if (!this.#keeping && clock.monotonicMs() - this.#keptAtMs >= keepPeriodMs) {
         this.#keptAtMs = clock.monotonicMs();
-        this.#keeping = this.#keep();
+        this.#keeping = this.#keep().finally(() => {
+          this.#keeping = undefined;
+        });
       }
+      this.#troubles.looking = 0;
     } catch (error) {
-      this.#log.warn({ reason: messageOf(error) }, 'relay not looked at; trying again');
+      this.#trouble('looking', { reason: messageOf(error) }, 'relay not looked at; trying again');
     }
   }
 
@@ -191,19 +199,31 @@ export class Agent implements Part {
       const kept = await keeper.keep(callIds, { set: identity.set, relayId: identity.id, instance });
       const calls = this.#status?.calls ?? 0;
       this.#log.debug({ kept, listed: callIds.length, calls }, 'bindings kept');
-      if (callIds.length < calls * 0.9)
-        this.#log.warn(
-          { listed: callIds.length, calls },
+      this.#troubles.keeping = 0;
+      const listed = callIds.length;
+      if (listed >= calls * 0.9) this.#troubles.listing = 0;
+      else
+        this.#trouble(
+          'listing',
+          { listed, calls },
           'the relay lists only a part of its calls; the rest rely on use',
         );
     } catch (error) {
-      this.#log.warn({ reason: messageOf(error) }, 'bindings not kept; trying again in a minute');
+      this.#trouble('keeping', { reason: messageOf(error) }, 'bindings not kept; trying again');
     }
+  }
+
+  /** One line when a trouble begins and now and then while it lasts, not one per attempt. */
+  #trouble(what: 'looking' | 'keeping' | 'listing', details: object, message: string): void {
+    const failures = ++this.#troubles[what];
+    if (failures === 1 || failures % 60 === 0) this.#log.warn({ ...details, failures }, message);
   }
 
   async #drain(): Promise<void> {
     const { clock, probe, drainDeadlineMs } = this.#parts;
     this.#draining = true;
+    // It never began to watch the relay: whatever calls that has are not its own to wait for.
+    if (!this.#running) return probe.stop();
     const deadlineMs = clock.monotonicMs() + drainDeadlineMs;
     await this.#registration?.drain().catch((error) => {
       this.#log.warn({ reason: messageOf(error) }, 'draining not published');

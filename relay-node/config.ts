@@ -58,10 +58,10 @@ export const relayNodeSettings = {
     name: 'HOLDFAST_RELAY_MEDIA',
     flag: '--media <name=ip,...>',
     description: 'media address by interface name; the built-in relay listens on the first',
-    allowed: `1-${maxMediaAddresses} of NAME=IP, separated by commas`,
+    allowed: `1-${maxMediaAddresses} of NAME=IP, separated by commas; an address that parties can send to`,
     fallback: 'default=127.0.0.1',
     schema: pairs(maxMediaAddresses).refine(
-      (map) => Object.keys(map).length > 0 && Object.values(map).every((address) => isIP(address) !== 0),
+      (map) => Object.keys(map).length > 0 && Object.values(map).every(isReachable),
     ),
   },
   weight: {
@@ -132,6 +132,11 @@ export const relayNodeSettings = {
 } as const satisfies Settings;
 
 export type RelayNodeConfig = ConfigOf<typeof relayNodeSettings>;
+
+/** An IP address, and not the one that stands for «any». */
+function isReachable(address: string): boolean {
+  return isIP(address) !== 0 && !/^[0:.]+$/.test(address);
+}
 
 /** `a=1,b=2`; empty is none. */
 function pairs(limit: number): z.ZodType<Record<string, string>, string> {

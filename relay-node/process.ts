@@ -26,7 +26,7 @@ export async function runRelayNode(environment: NodeJS.ProcessEnv): Promise<numb
     ]);
   const log = createLogger('relay-node', config.logLevel);
   for (const name of unknownVariables(relayNodeSettings, environment))
-    log.warn({ name }, 'unknown variable; ignored');
+    log.warn({ variable: name }, 'not a setting of this process; ignored');
   const drainDeadlineMs = config.drainDeadlineSeconds * 1_000;
   // What comes after the drain is quick, but etcd may be slow to hear of it.
   return runUntilSignal(relayNode(config, log), { log, stopDeadlineMs: drainDeadlineMs + 10_000 });

@@ -5,7 +5,7 @@ import type { Clock } from '../../services/runtime/clock.js';
 import type { Logger } from '../../services/runtime/log.js';
 import type { Probe, RelayStatus } from './probe.js';
 
-/** A probe waits no longer than the pace at which it asks. */
+/** A relay that is busy may be late; one that is late three times in a row is not well. */
 const timeoutMs = 450;
 /** Call-IDs asked for at once: a reply is one datagram, and rtpengine sends nothing when it would not fit. */
 const mostListed = 1_000;

@@ -22,6 +22,8 @@ import { CommandError, exitCodeOf } from './exit.js';
 
 const deadlineMs = 5_000;
 
+/** Fields that are not given, or undefined, are sent as their defaults. */
+type Fields<T> = { readonly [K in keyof T]?: T[K] | undefined };
 type Callback<T> = (error: ServiceError | null, response: T) => void;
 
 /** A client of one replica. Each method rejects with a CommandError that says what the service said. */
@@ -34,27 +36,47 @@ export class HoldfastClient {
     this.#relays = new RelayServiceClient(server, credentials.createInsecure());
   }
 
-  select(request: Partial<SelectRequest>): Promise<SelectResponse> {
+  select(request: Fields<SelectRequest>): Promise<SelectResponse> {
     return this.#ask((metadata, options, callback) =>
-      this.#selection.select(SelectRequest.fromPartial(request), metadata, options, callback),
+      this.#selection.select(
+        SelectRequest.fromPartial(request as Partial<SelectRequest>),
+        metadata,
+        options,
+        callback,
+      ),
     );
   }
 
-  lookup(request: Partial<LookupRequest>): Promise<LookupResponse> {
+  lookup(request: Fields<LookupRequest>): Promise<LookupResponse> {
     return this.#ask((metadata, options, callback) =>
-      this.#selection.lookup(LookupRequest.fromPartial(request), metadata, options, callback),
+      this.#selection.lookup(
+        LookupRequest.fromPartial(request as Partial<LookupRequest>),
+        metadata,
+        options,
+        callback,
+      ),
     );
   }
 
-  move(request: Partial<MoveRequest>): Promise<MoveResponse> {
+  move(request: Fields<MoveRequest>): Promise<MoveResponse> {
     return this.#ask((metadata, options, callback) =>
-      this.#selection.move(MoveRequest.fromPartial(request), metadata, options, callback),
+      this.#selection.move(
+        MoveRequest.fromPartial(request as Partial<MoveRequest>),
+        metadata,
+        options,
+        callback,
+      ),
     );
   }
 
-  release(request: Partial<ReleaseRequest>): Promise<ReleaseResponse> {
+  release(request: Fields<ReleaseRequest>): Promise<ReleaseResponse> {
     return this.#ask((metadata, options, callback) =>
-      this.#selection.release(ReleaseRequest.fromPartial(request), metadata, options, callback),
+      this.#selection.release(
+        ReleaseRequest.fromPartial(request as Partial<ReleaseRequest>),
+        metadata,
+        options,
+        callback,
+      ),
     );
   }
 
@@ -64,9 +86,14 @@ export class HoldfastClient {
     );
   }
 
-  setIntent(request: Partial<SetIntentRequest>): Promise<SetIntentResponse> {
+  setIntent(request: Fields<SetIntentRequest>): Promise<SetIntentResponse> {
     return this.#ask((metadata, options, callback) =>
-      this.#relays.setIntent(SetIntentRequest.fromPartial(request), metadata, options, callback),
+      this.#relays.setIntent(
+        SetIntentRequest.fromPartial(request as Partial<SetIntentRequest>),
+        metadata,
+        options,
+        callback,
+      ),
     );
   }
 
@@ -106,10 +133,19 @@ export class HoldfastClient {
   }
 
   #explain(error: ServiceError): CommandError {
-    const unreachable = error.code === status.UNAVAILABLE && error.details.startsWith('No connection');
-    const message = unreachable
-      ? `no Holdfast replica answers at ${this.server}: is it running? (--server or HOLDFAST_SERVER names another)`
-      : `${status[error.code] ?? error.code}: ${error.details}`;
-    return new CommandError(message, exitCodeOf(error.code));
+    return new CommandError(this.#meaning(error), exitCodeOf(error.code));
+  }
+
+  #meaning({ code, details }: ServiceError): string {
+    const help = '(--server or HOLDFAST_SERVER names another)';
+    if (code === status.UNAVAILABLE && /^No connection|^Connection dropped/.test(details))
+      return `no Holdfast replica answers at ${this.server}: is it running? ${help}`;
+    if (code === status.UNAVAILABLE && details.startsWith('Name resolution failed'))
+      return `the host of ${this.server} has no address: is the name right? ${help}`;
+    if (code === status.UNIMPLEMENTED || details.startsWith('Received HTTP status code'))
+      return `what answers at ${this.server} is not a Holdfast replica ${help}`;
+    if (code === status.DEADLINE_EXCEEDED)
+      return `the replica at ${this.server} did not answer within ${deadlineMs / 1_000} s ${help}`;
+    return `${status[code] ?? code}: ${details}`;
   }
 }

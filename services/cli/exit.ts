@@ -16,10 +16,11 @@ Exit codes:
   0  done
   1  failed
   2  wrong usage, or a value the service refuses
-  3  no such binding or relay
+  3  the call has no binding
   4  the service, etcd or a relay is not available: try again, or another replica
   5  the call is at another generation than the one named
   6  every relay is at its capacity
+ 78  (selection, relay-node, up) the configuration is wrong: the message says where
 `;
 
 export function exitCodeOf(code: status | undefined): number {

@@ -1,11 +1,13 @@
 #!/usr/bin/env node
 import { createRequire } from 'node:module';
+import { logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
 import { Command, CommanderError } from 'commander';
 import { messageOf } from '../domain/error.js';
 import { ConfigError } from '../runtime/config.js';
 import { exitCodes } from '../runtime/lifecycle.js';
 import { addCallCommands } from './call-commands.js';
 import { CommandError, exitHelp, exits } from './exit.js';
+import { endWhenUnread } from './output.js';
 import { addProcessCommands } from './process-commands.js';
 import { addRelayCommands } from './relay-commands.js';
 import { addUpCommand } from './up/command.js';
@@ -33,6 +35,10 @@ addProcessCommands(program);
 addRelayCommands(program);
 addCallCommands(program);
 for (const command of program.commands) command.exitOverride().showHelpAfterError('(--help tells more)');
+
+endWhenUnread();
+// What gRPC has to say of itself arrives as errors; its own log would stand between the lines of ours.
+setLogVerbosity(logVerbosity.NONE);
 
 try {
   await program.parseAsync();

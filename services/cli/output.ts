@@ -1,6 +1,9 @@
-/** A table for people: columns as wide as they need to be, two spaces between. */
+/**
+ * A table for people: columns as wide as they need to be, two spaces between. Control characters, which others may
+ * have put into a name or a reason, do not reach the terminal.
+ */
 export function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
-  const lines = [header, ...rows];
+  const lines = [header, ...rows].map((line) => line.map((cell) => cell.replace(/\p{Cc}/gu, '?')));
   const widths = header.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)));
   return lines
     .map((line) =>
@@ -19,6 +22,19 @@ export function json(value: unknown): string {
 
 export function print(text: string): void {
   process.stdout.write(`${text}\n`);
+}
+
+/** Ends the command in silence once nobody reads its output, as in `holdfast bindings … | head`. */
+export function endWhenUnread(): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit();
+    throw error;
+  });
+}
+
+/** `1 call`, `2 calls`, `? calls` where the number is not known. */
+export function counted(count: number | undefined, noun: string): string {
+  return `${count ?? '?'} ${noun}${count === 1 ? '' : 's'}`;
 }
 
 /** `in 4m 10s`, `2m 3s ago`, `now`: a time relative to now, to two units. */

@@ -18,7 +18,7 @@ export function addProcessCommands(program: Command): void {
       .command('relay-node')
       .summary('run beside a relay: watch it, register it, drain it')
       .description(
-        'Registers one relay for as long as it is well. SIGTERM drains it: no new calls, wait for the present\n' +
+        'Registers one relay for as long as it is well. SIGTERM drains it: no new calls, wait for the present ' +
           'ones up to the deadline, leave. A second signal ends at once.',
       ),
     relayNodeSettings,
@@ -34,16 +34,12 @@ function addProcess(
   const flagged = new Map<string, Setting<unknown>>();
   for (const setting of Object.values(settings)) {
     if (!setting.flag) continue;
-    const rule = `${setting.description} (${setting.allowed})`;
-    const fallback = setting.fallback
-      ? `, default ${setting.fallback}`
-      : setting.required
-        ? ', required'
-        : '';
-    const option = new Option(setting.flag, `${rule} [${setting.name}${fallback}]`);
+    const option = new Option(setting.flag, `${setting.description} ${ruleOf(setting)}`);
     command.addOption(option);
     flagged.set(option.attributeName(), setting);
   }
+  const secrets = Object.values(settings).filter(({ flag }) => !flag);
+  if (secrets.length > 0) command.addHelpText('after', secretsHelp(secrets));
   command.action(async (options: Record<string, string>) => {
     const environment = { ...process.env };
     for (const [attribute, value] of Object.entries(options)) {
@@ -52,4 +48,16 @@ function addProcess(
     }
     process.exit(await run(environment));
   });
+}
+
+/** What is allowed, the variable, and what holds without it. */
+function ruleOf({ name, allowed, fallback, required }: Setting<unknown>): string {
+  const otherwise = fallback ? `, default: ${fallback}` : required ? ', required' : '';
+  return `(${allowed}) [${name}${otherwise}]`;
+}
+
+/** A flag could be read by every user of the machine. */
+function secretsHelp(secrets: readonly Setting<unknown>[]): string {
+  const lines = secrets.map((each) => `  ${each.name}  ${each.description} (${each.allowed})`);
+  return `\nOnly in the environment, because it is secret:\n${lines.join('\n')}\n`;
 }

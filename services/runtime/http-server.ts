@@ -23,7 +23,10 @@ export class HttpServer {
     this.#server = createServer(async (request, response) => {
       const answer = (status: number, text: string, type = 'text/plain; charset=utf-8') =>
         response.writeHead(status, { 'content-type': type }).end(text);
-      if (request.method !== 'GET' && request.method !== 'HEAD') return answer(405, 'GET only\n');
+      if (request.method !== 'GET' && request.method !== 'HEAD') {
+        response.setHeader('allow', 'GET, HEAD');
+        return answer(405, 'GET only\n');
+      }
       switch (request.url?.split('?')[0]) {
         case '/livez':
           return answer(200, 'ok\n');

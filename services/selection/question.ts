@@ -13,6 +13,8 @@ export interface SelectRequest {
   /** Undefined for the default: setup where this binds the call, call where it was bound before. */
   readonly ttlSeconds?: number | undefined;
   readonly wish: Wish;
+  /** Where the call was released, it is a call like any other again. Otherwise it stays released. */
+  readonly beginsAgain?: boolean;
 }
 
 export interface MoveRequest {

@@ -32,6 +32,7 @@ const stopGraceMs = 2_000;
 /** One replica of the selection service: builds the parts, joins them, starts and stops them in order. */
 export class Replica implements Part {
   readonly #log: Logger;
+  readonly #etcd: readonly string[];
   readonly #connection: EtcdConnection;
   readonly #directory: RelayDirectory;
   readonly #moves: MoveFeed;
@@ -45,6 +46,7 @@ export class Replica implements Part {
   constructor(config: SelectionConfig, log: Logger) {
     const clock = systemClock;
     this.#log = log;
+    this.#etcd = config.etcd;
     const connection = new EtcdConnection({
       endpoints: config.etcd,
       username: config.etcdUsername,
@@ -105,7 +107,8 @@ export class Replica implements Part {
         callTtlSeconds: config.callTtlSeconds,
         selector: this.selector,
         directory: this.#directory,
-        notReady,
+        // It serves to its last moment: proxies cannot be told to go elsewhere.
+        notReady: () => (this.#stopped ? undefined : notReady()),
         clock,
         log,
       });
@@ -138,7 +141,8 @@ export class Replica implements Part {
     await this.#grpc.start();
     await this.#gateway?.start();
     const ng = this.ngAddresses;
-    this.#log.info({ grpc: this.grpcAddress, http: this.httpAddress, ng }, 'listening; reading etcd');
+    const listening = { grpc: this.grpcAddress, http: this.httpAddress, ng, etcd: this.#etcd };
+    this.#log.info(listening, 'listening; reading etcd');
     await Promise.all([this.#directory.start(), this.#moves.start()]);
     if (this.#stopped) return;
     this.#ready = true;

@@ -171,14 +171,15 @@ export class Selector {
   /** One guarded step from what was found towards a binding that stands and lives long enough. */
   async #step(request: SelectRequest, found: Found | undefined): Promise<StoredBinding | WriteOutcome> {
     if (!found?.binding) return this.#bind(request, found);
-    const stored = found as StoredBinding;
+    const revives = request.beginsAgain === true && found.binding.released;
+    const stored = { ...found, binding: revives ? { ...found.binding, released: false } : found.binding };
     if (!this.#stands(stored.binding)) {
       const { set, relayId: id } = stored.binding;
       const gone = { set, id, revision: this.#parts.directory.get(set, id)?.revision ?? 0 };
       return this.#moveTo(stored, request.requestId, request.wish, [gone], 'its relay is gone');
     }
     const ttlSeconds = this.#wantedTtl(stored.binding, request);
-    if (!this.#livesFor(stored.binding, ttlSeconds)) return this.#refresh(stored, ttlSeconds);
+    if (revives || !this.#livesFor(stored.binding, ttlSeconds)) return this.#refresh(stored, ttlSeconds);
     return stored;
   }
 
@@ -346,6 +347,7 @@ export class Selector {
 
   /** Its relay is there, and it will live as long as this use asks. */
   #isSettled(binding: Binding, request: SelectRequest): boolean {
+    if (binding.released && request.beginsAgain === true) return false;
     return this.#stands(binding) && this.#livesFor(binding, this.#wantedTtl(binding, request));
   }
 

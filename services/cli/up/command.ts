@@ -1,7 +1,8 @@
 import { rmSync } from 'node:fs';
-import { type Command, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { commonSettings } from '../../runtime/config.js';
 import type { HoldfastClient } from '../client.js';
-import { CommandError } from '../exit.js';
+import { CommandError, exits } from '../exit.js';
 import { wholeOption } from '../options.js';
 import { print } from '../output.js';
 import type { Child } from './child.js';
@@ -10,12 +11,13 @@ import { Report } from './report.js';
 import { Stack } from './stack.js';
 
 interface UpOptions {
-  readonly once: boolean;
+  readonly once?: true;
   readonly port: number;
   readonly etcdPort: number;
   readonly etcd?: string;
 }
 
+const { etcd } = commonSettings;
 const relayCount = 3;
 /** Each relay has a thousand media ports of its own, from here. */
 const firstMediaPort = 30_000;
@@ -26,36 +28,55 @@ export function addUpCommand(program: Command): void {
     .command('up')
     .summary('run everything on this machine, and prove it on real calls')
     .description(
-      'Starts etcd (embedded, unless --etcd names one), two replicas and three built-in relays on loopback, proves\n' +
+      'Starts etcd (embedded, unless --etcd names one), two replicas and three built-in relays on loopback, proves ' +
         'on real calls that they stay on their relays, and goes on until Ctrl-C.',
     )
-    .option('--once', 'stop after the proof; exit code 0 only if every line held', false)
+    .option('--once', 'stop after the proof; exit code 0 only if every line held')
     .option(
       '--port <port>',
       'gRPC port of the first replica, the second has the next; 0 takes free ones',
-      wholeOption,
+      wholeOption(0, 65_534),
       7_400,
     )
-    .option('--etcd-port <port>', 'port of the embedded etcd; 0 takes a free one', wholeOption, 7_379)
+    .option(
+      '--etcd-port <port>',
+      'port of the embedded etcd; 0 takes a free one',
+      wholeOption(0, 65_535),
+      7_379,
+    )
     .addOption(
-      new Option('--etcd <endpoints>', 'use this etcd instead of the embedded one').env('HOLDFAST_ETCD'),
+      new Option('--etcd <endpoints>', 'use this etcd instead of the embedded one')
+        .env(etcd.name)
+        .argParser(etcdOption),
     )
     .action(async (options: UpOptions) => {
-      process.exitCode = (await up(options)) ? 0 : 1;
+      process.exitCode = (await up(options)) ? exits.ok : exits.failed;
     });
 }
 
+function etcdOption(value: string): string {
+  if (etcd.schema.safeParse(value).success) return value;
+  throw new InvalidArgumentError(`allowed: ${etcd.allowed}`);
+}
+
 /** @returns whether every line of the proof held */
-async function up({ once, port, etcdPort, etcd }: UpOptions): Promise<boolean> {
-  const stack = new Stack({ port, etcdPort, etcd });
+async function up({ once, ...where }: UpOptions): Promise<boolean> {
+  const stack = new Stack({ etcd: undefined, ...where });
   let interrupt: (reason: Error) => void = () => {};
   const interrupted = new Promise<never>((_, reject) => {
     interrupt = reject;
   });
   interrupted.catch(() => undefined);
-  const onSignal = (signal: NodeJS.Signals) => interrupt(new Interrupted(signal));
+  let signals = 0;
+  const onSignal = (signal: NodeJS.Signals) => {
+    interrupt(new Interrupted(signal));
+    if (++signals === 1) return;
+    stack.kill();
+    process.exit(exits.failed);
+  };
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal);
   const report = new Report();
+  let failed = false;
   const clients: HoldfastClient[] = [];
   try {
     await Promise.race([interrupted, startAndProve(stack, clients, report)]);
@@ -67,14 +88,17 @@ async function up({ once, port, etcdPort, etcd }: UpOptions): Promise<boolean> {
       await interrupted;
     }
   } catch (error) {
-    if (!(error instanceof Interrupted)) throw error;
+    if (!(error instanceof Interrupted)) {
+      failed = true;
+      throw error;
+    }
     print(`\n${error.signal}: stopping everything`);
     if (once) report.line(false, 'interrupted');
   } finally {
     for (const client of clients) client.close();
     await stack.stop();
-    if (report.held) rmSync(stack.logDirectory, { recursive: true, force: true });
-    else print(`Logs: ${stack.logDirectory}`);
+    if (stack.hasLogs && (failed || !report.held)) print(`\nLogs: ${stack.logDirectory}`);
+    else rmSync(stack.logDirectory, { recursive: true, force: true });
   }
   return report.held;
 }
@@ -87,15 +111,16 @@ class Interrupted extends Error {
 
 async function startAndProve(stack: Stack, clients: HoldfastClient[], report: Report): Promise<void> {
   report.heading('Starting Holdfast on this machine');
+  await stack.choosePorts();
   await stack.startEtcd();
   report.note(
     stack.isEmbedded
       ? `etcd       ${stack.etcd}  embedded: for one machine, in memory, nothing is kept when it stops`
       : `etcd       ${stack.etcd}`,
   );
-  for (const client of await Promise.all([0, 1].map((index) => stack.startReplica(index)))) {
+  for (const { client, child } of await Promise.all([0, 1].map((index) => stack.startReplica(index)))) {
     clients.push(client);
-    report.note(`replica ${'AB'[clients.length - 1]}  ${client.server}`);
+    report.note(`replica ${'AB'[clients.length - 1]}  ${client.server}  pid ${child.pid}`);
   }
   const [a, b] = clients as [HoldfastClient, HoldfastClient];
   const relays = new Map<string, Child>();
@@ -119,12 +144,16 @@ async function untilListed(
   relays: ReadonlyMap<string, Child>,
 ): Promise<void> {
   for (const deadline = Date.now() + 15_000; ; ) {
-    const { relays: listed } = await client.listRelays('default');
-    if (ids.every((id) => listed.some((relay) => relay.id === id))) return;
     for (const child of relays.values())
       if (!child.running)
         throw new CommandError(`${child.name} ended; its last words:\n${child.lastWords()}`);
-    if (Date.now() > deadline) throw new CommandError('the relays did not register within 15 s');
+    const { relays: listed } = await client.listRelays('default');
+    const missing = ids.find((id) => !listed.some((relay) => relay.id === id));
+    if (missing === undefined) return;
+    if (Date.now() > deadline)
+      throw new CommandError(
+        `${missing} did not register within 15 s; its last words:\n${relays.get(missing)?.lastWords()}`,
+      );
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }

@@ -1,7 +1,10 @@
 import { mkdtempSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { messageOf } from '../../domain/error.js';
 import { EmbeddedEtcd } from '../../embedded-etcd/embedded-etcd.js';
+import { listenError } from '../../runtime/address.js';
 import { HoldfastClient } from '../client.js';
 import { CommandError, exits } from '../exit.js';
 import { Child } from './child.js';
@@ -23,6 +26,7 @@ export class Stack {
   readonly logDirectory = mkdtempSync(join(tmpdir(), 'holdfast-'));
   readonly #options: StackOptions;
   readonly #children: Child[] = [];
+  readonly #ports: number[] = [];
   #embedded: EmbeddedEtcd | undefined;
   #stopped: Promise<void> | undefined;
 
@@ -33,8 +37,28 @@ export class Stack {
   /** Where etcd answers, as HOST:PORT. */
   etcd = '';
 
+  /** True once there may be something to read in the log directory. */
+  get hasLogs(): boolean {
+    return this.#children.length > 0;
+  }
+
   get isEmbedded(): boolean {
     return this.#embedded !== undefined;
+  }
+
+  /**
+   * Takes the ports of the replicas, before anything is started: what answers at a port that somebody else has would
+   * pass for the replica that could not listen there. @throws CommandError
+   */
+  async choosePorts(): Promise<void> {
+    const { port } = this.#options;
+    for (const wanted of port === 0 ? [0, 0] : [port, port + 1])
+      this.#ports.push(
+        await freePort(wanted).catch((error) => {
+          const reason = listenError('a replica', { host, port: wanted }, error).message;
+          throw new CommandError(`${reason} (--port; 0 takes free ones)`);
+        }),
+      );
   }
 
   async startEtcd(): Promise<void> {
@@ -43,18 +67,19 @@ export class Stack {
       return;
     }
     this.#embedded = new EmbeddedEtcd({ host, port: this.#options.etcdPort });
-    await this.#embedded.start();
+    await this.#embedded.start().catch((error) => {
+      throw new CommandError(`${messageOf(error)} (--etcd-port; 0 takes a free one)`);
+    });
     this.etcd = this.#embedded.endpoint;
   }
 
-  /** Starts a replica and waits until it is ready. @returns a client of it */
-  async startReplica(index: number): Promise<HoldfastClient> {
-    const port = this.#options.port === 0 ? await freePort() : this.#options.port + index;
-    const address = `${host}:${port}`;
+  /** Starts a replica and waits until it is ready. @returns it, and a client of it */
+  async startReplica(index: number): Promise<{ client: HoldfastClient; child: Child }> {
+    const address = `${host}:${this.#ports[index]}`;
     const child = this.#start(`selection-${index + 1}`, 'selection', { HOLDFAST_GRPC_LISTEN: address });
     const client = new HoldfastClient(address);
     await this.#until(child, async () => (await client.listRelays('')).fresh);
-    return client;
+    return { client, child };
   }
 
   /** Starts a built-in relay in a process of its own; it is there when a replica lists it. */
@@ -76,6 +101,11 @@ export class Stack {
     return this.#stopped;
   }
 
+  /** Leaves no process behind where there is no time to stop in order. */
+  kill(): void {
+    for (const child of this.#children) child.kill('SIGKILL');
+  }
+
   async #stop(): Promise<void> {
     await Promise.all(
       this.#children.filter(({ name }) => name.startsWith('relay')).map((child) => child.stop(5_000)),
@@ -85,6 +115,8 @@ export class Stack {
   }
 
   #start(name: string, command: string, environment: Record<string, string>): Child {
+    // Whoever starts more while the stack stops would leave a process behind.
+    if (this.#stopped) throw new CommandError(`${name} not started: everything is being stopped`);
     const common = { HOLDFAST_ETCD: this.etcd, HOLDFAST_HTTP_LISTEN: `${host}:0` };
     const child = new Child(
       name,
@@ -113,13 +145,13 @@ export class Stack {
   }
 }
 
-async function freePort(): Promise<number> {
-  const { createServer } = await import('node:net');
+/** The port, or a free one for 0. @throws if another process has it */
+function freePort(port: number): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer().once('error', reject);
-    server.listen(0, host, () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
+    server.listen({ port, host, exclusive: true }, () => {
+      const address = server.address() as AddressInfo;
+      server.close(() => resolve(address.port));
     });
   });
 }

@@ -12,6 +12,7 @@ import type { IntentStore } from '../../registry/intent-store.js';
 import type { RelayChange, RelayDirectory } from '../../registry/relay-directory.js';
 import type { Clock } from '../../runtime/clock.js';
 import { type Observer, observe, unary } from './observed.js';
+import { Outlet } from './outlet.js';
 import { listedBinding, relayMessage } from './replies.js';
 import { parseIntent, parseRelayName, parseSetFilter } from './requests.js';
 
@@ -78,20 +79,14 @@ async function listBindings(
   stream: ServerWritableStream<ListBindingsRequest, ListBindingsResponse>,
   { store, observer }: RelayServiceParts,
 ): Promise<void> {
+  const outlet = new Outlet<ListBindingsResponse>(stream);
   const outcome = await observe('ListBindings', observer, async () => {
     const { set, id } = parseRelayName(stream.request);
     for await (const { binding } of store.list()) {
-      if (stream.cancelled) return;
-      if (binding.relayId !== id || binding.set !== set) continue;
-      if (!stream.write(listedBinding(binding))) await writable(stream);
+      if (outlet.isOver) return;
+      if (binding.relayId === id && binding.set === set) await outlet.write(listedBinding(binding));
     }
   });
   if ('error' in outcome) stream.emit('error', outcome.error);
   else stream.end();
-}
-
-function writable(stream: ServerWritableStream<ListBindingsRequest, ListBindingsResponse>): Promise<void> {
-  return new Promise((resolve) => {
-    for (const event of ['drain', 'cancelled', 'close'] as const) stream.once(event, resolve);
-  });
 }

@@ -7,6 +7,7 @@ import type {
 } from '../../../proto/generated/holdfast/v1/selection.js';
 import { invalidArgument } from '../../domain/error.js';
 import { type Observer, observe } from './observed.js';
+import { Outlet } from './outlet.js';
 
 type Stream = ServerDuplexStream<SelectStreamRequest, SelectStreamResponse>;
 
@@ -19,6 +20,7 @@ export function serveSelectStream(
   select: (request: SelectRequest) => Promise<SelectResponse>,
   observer: Observer,
 ): void {
+  const outlet = new Outlet<SelectStreamResponse>(stream);
   let underWay = 0;
   let ended = false;
   const endIfIdle = () => {
@@ -40,10 +42,7 @@ export function serveSelectStream(
       'error' in outcome
         ? { $case: 'error', value: { code: outcome.error.code, message: outcome.error.details } }
         : { $case: 'response', value: outcome.value };
-    if (!stream.destroyed && !stream.cancelled) {
-      const flowing = stream.write({ requestId, result });
-      if (!flowing) await new Promise((resolve) => whenWritable(stream, resolve));
-    }
+    await outlet.write({ requestId, result });
     if (--underWay < maxUnderWay && stream.isPaused()) stream.resume();
     endIfIdle();
   });
@@ -53,14 +52,4 @@ export function serveSelectStream(
   });
   // A client that goes away is no error of ours; the requests under way finish by themselves.
   stream.on('error', (error) => observer.log.debug({ err: error }, 'select stream broken'));
-}
-
-/** Calls back once when the stream takes more, or is over. */
-function whenWritable(stream: Stream, resume: (value?: unknown) => void): void {
-  const events = ['drain', 'close', 'cancelled', 'error'] as const;
-  const settle = () => {
-    for (const event of events) stream.off(event, settle);
-    resume();
-  };
-  for (const event of events) stream.on(event, settle);
 }

@@ -1,0 +1,164 @@
+import { Origin, type SelectResponse } from '../../proto/generated/holdfast/v1/selection.js';
+import type { HoldfastClient } from '../../services/cli/client.js';
+import { startRealEtcd } from '../support/etcd.js';
+import { audioSdp, type CallTags, newCall, ProxyClient, relayedTo } from '../support/ng.js';
+import { type Scope, startProcess, type TestProcess } from '../support/process.js';
+import { eventually } from '../support/registry.js';
+import { findProgram } from '../support/requirement.js';
+import { type Rtpengine, startRtpengine } from '../support/rtpengine.js';
+import {
+  type RelayNodeOptions,
+  type RelayNodeProcess,
+  type ReplicaProcess,
+  startRelayNode,
+  startReplica,
+} from '../support/stack.js';
+
+export const programs = ['etcd', 'etcdctl', 'rtpengine'];
+
+export interface NodeWithRtpengine {
+  readonly id: string;
+  readonly rtpengine: Rtpengine;
+  node: RelayNodeProcess;
+}
+
+/** A real etcd, two replicas, and rtpengines with a relay node each: all processes of their own. */
+export class Scene {
+  readonly relays = new Map<string, NodeWithRtpengine>();
+
+  private constructor(
+    readonly scope: Scope,
+    readonly etcd: string,
+    readonly replicas: readonly [ReplicaProcess, ReplicaProcess],
+  ) {}
+
+  static async start(scope: Scope, relayIds: readonly string[]): Promise<Scene> {
+    const { endpoint } = await startRealEtcd(scope);
+    const replicas = await Promise.all([startReplica(scope, endpoint), startReplica(scope, endpoint)]);
+    const scene = new Scene(scope, endpoint, replicas);
+    await Promise.all(relayIds.map((id) => scene.join(id)));
+    return scene;
+  }
+
+  get a(): HoldfastClient {
+    return this.replicas[0].client;
+  }
+
+  get b(): HoldfastClient {
+    return this.replicas[1].client;
+  }
+
+  /** Starts an rtpengine and its relay node; resolves when both replicas list it. */
+  async join(id: string, env: RelayNodeOptions['env'] = {}): Promise<NodeWithRtpengine> {
+    const rtpengine = await startRtpengine(this.scope);
+    const node = await startRelayNode(this.scope, { id, etcd: this.etcd, rtpengine, env });
+    const relay = { id, rtpengine, node };
+    this.relays.set(id, relay);
+    await this.listed(id);
+    return relay;
+  }
+
+  relay(id: string | undefined): NodeWithRtpengine {
+    const relay = this.relays.get(id ?? '');
+    if (!relay) throw new Error(`no relay ${id} in this scene`);
+    return relay;
+  }
+
+  /** Starts a relay node beside the rtpengine that is there. */
+  async restartNode(id: string): Promise<void> {
+    const relay = this.relay(id);
+    await relay.node.process.kill();
+    relay.node = await startRelayNode(this.scope, { id, etcd: this.etcd, rtpengine: relay.rtpengine });
+  }
+
+  /** The instance under which both replicas list the relay; undefined if one of them does not. */
+  async instanceOf(id: string): Promise<string | undefined> {
+    const lists = await Promise.all([this.a, this.b].map((replica) => replica.listRelays('')));
+    const [one, other] = lists.map(({ relays }) => relays.find((relay) => relay.id === id)?.instance);
+    return one === other ? one : undefined;
+  }
+
+  listed(id: string): Promise<void> {
+    return eventually(async () => (await this.instanceOf(id)) !== undefined, `${id} in both lists`);
+  }
+
+  /** Resolves when neither replica lists the relay. */
+  async gone(id: string, timeoutMs?: number): Promise<void> {
+    const isGone = async () => {
+      const lists = await Promise.all([this.a, this.b].map((replica) => replica.listRelays('')));
+      return lists.every(({ relays }) => relays.every((relay) => relay.id !== id));
+    };
+    await eventually(isGone, `leave of ${id}`, timeoutMs);
+  }
+
+  /** A SIP proxy's connection to the relay that the answer names. */
+  async proxyFor(answer: SelectResponse): Promise<ProxyClient> {
+    const [, port] = /^udp:127\.0\.0\.1:(\d+)$/.exec(answer.binding?.relay?.controlUrl ?? '') ?? [];
+    const proxy = new ProxyClient('127.0.0.1', Number(port));
+    await proxy.start();
+    this.scope.teardown(() => proxy.stop());
+    return proxy;
+  }
+
+  /** An INVITE through replica A: Select, offer, answer. */
+  async invite(call: CallTags = newCall()) {
+    const answer = await this.a.select({ callId: call.callId });
+    const proxy = await this.proxyFor(answer);
+    const ports = await negotiate(proxy, call);
+    return { call, answer, proxy, ports, relay: String(answer.binding?.relay?.id) };
+  }
+
+  /** What `etcdctl watch --prefix` says of a prefix from now on. */
+  async watch(prefix: string): Promise<EtcdctlWatch> {
+    return EtcdctlWatch.start(this.scope, this.etcd, prefix);
+  }
+}
+
+/** Offer and answer with the same tags as always. @returns the ports that the relay gave to callee and caller */
+export async function negotiate(proxy: ProxyClient, call: CallTags, inDialog = false): Promise<number[]> {
+  const phone = (port: number) => audioSdp({ address: '127.0.0.1', port });
+  const offer = await proxy.offer(call, phone(50_000), { inDialog });
+  const answer = await proxy.answer(call, phone(50_002));
+  return [relayedTo(offer).port, relayedTo(answer).port];
+}
+
+/** What two answers must agree on to name the same place for a call. */
+export function placeOf({ binding }: SelectResponse) {
+  const { id, instance, controlUrl } = binding?.relay ?? {};
+  return { id, instance, controlUrl, generation: Number(binding?.generation) };
+}
+
+export const isMoved = ({ origin }: SelectResponse) => origin === Origin.MOVED;
+
+/** A real `etcdctl watch`: keys that were put and deleted, in order. */
+export class EtcdctlWatch {
+  private constructor(
+    private readonly process: TestProcess,
+    private readonly prefix: string,
+  ) {}
+
+  static async start(scope: Scope, endpoint: string, prefix: string): Promise<EtcdctlWatch> {
+    const program = findProgram('etcdctl') ?? 'etcdctl';
+    const env = { ETCDCTL_API: '3', ETCDCTL_ENDPOINTS: endpoint };
+    const child = await startProcess(scope, program, ['watch', '--prefix', prefix], { env });
+    const watch = new EtcdctlWatch(child, prefix);
+    // It does not say when it has begun: a key of our own does.
+    const marker = `${prefix}~marker`;
+    await child.waitUntil(async () => {
+      const put = await startProcess(scope, program, ['put', marker, 'x'], { env });
+      await put.success();
+      return child.output.includes(marker);
+    }, 'event');
+    return watch;
+  }
+
+  /** `PUT default/r1`, `DELETE default/r1`, … without the marker. */
+  get events(): string[] {
+    const lines = this.process.stdout.split('\n');
+    return lines.flatMap((line, at) => {
+      if (line !== 'PUT' && line !== 'DELETE') return [];
+      const name = (lines[at + 1] ?? '').slice(this.prefix.length);
+      return name.startsWith('~') ? [] : [`${line} ${name}`];
+    });
+  }
+}

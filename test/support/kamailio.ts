@@ -1,0 +1,65 @@
+import { execFile } from 'node:child_process';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { type Scope, startProcess, type TestProcess } from './process.js';
+import { repository } from './repository.js';
+import { findProgram } from './requirement.js';
+
+const run = promisify(execFile);
+
+export const kamailioFiles = join(repository, 'test/e2e/kamailio');
+
+export interface KamailioOptions {
+  /** Of this instance; made in here. */
+  readonly name: string;
+  readonly directory: string;
+  readonly port: number;
+  /** What takes the place of the configuration's own values; undefined for a switch. Texts need quotes of their own. */
+  readonly defines: Readonly<Record<string, string | undefined>>;
+}
+
+/** One Kamailio with the example configuration. */
+export class Kamailio {
+  private constructor(
+    readonly port: number,
+    readonly process: TestProcess,
+    readonly socket: string,
+  ) {}
+
+  static async start(scope: Scope, options: KamailioOptions): Promise<Kamailio> {
+    const { name, port, defines } = options;
+    const directory = join(options.directory, name);
+    await mkdir(directory);
+    const values = { SIP_LISTEN: `udp:127.0.0.1:${port}`, ...defines };
+    const args = [
+      ...['-f', join(kamailioFiles, 'kamailio.cfg'), '-DD', '-E', '-m', '64', '-M', '4'],
+      ...['-w', directory, '-Y', directory],
+      ...Object.entries(values).flatMap(([key, value]) => [
+        '-A',
+        value === undefined ? key : `${key}=${value}`,
+      ]),
+    ];
+    const process = await startProcess(scope, findProgram('kamailio') ?? 'kamailio', args);
+    const kamailio = new Kamailio(port, process, join(directory, 'kamailio_ctl'));
+    await process.waitUntil(async () => (await kamailio.ask('core.uptime')) !== '', 'an answer to kamcmd');
+    return kamailio;
+  }
+
+  /** Kamailio's own word for it. */
+  async ask(...command: string[]): Promise<string> {
+    const { stdout } = await run(findProgram('kamcmd') ?? 'kamcmd', [
+      '-s',
+      `unix:${this.socket}`,
+      ...command,
+    ]);
+    return stdout;
+  }
+
+  /** What its rtpengine module has against the servers that it was given: each such line takes one for dead. */
+  get complaints(): string[] {
+    return this.process.output
+      .split('\n')
+      .filter((line) => /(timeout waiting reply|can't (send|read)|did not respond)/.test(line));
+  }
+}

@@ -1,0 +1,75 @@
+import { ProxyClient } from './ng.js';
+import { freeUdpBlock, freeUdpPort } from './ports.js';
+import { type Scope, startProcess, type TestProcess } from './process.js';
+import { findProgram } from './requirement.js';
+
+const loopback = '127.0.0.1';
+const mediaPorts = 60;
+
+/** A real rtpengine on loopback, in userspace, which can be hurt. */
+export interface Rtpengine {
+  /** Its ng port on 127.0.0.1. */
+  readonly port: number;
+  readonly controlUrl: string;
+  readonly pid: number;
+  readonly output: string;
+  /** At once: its calls are lost. */
+  kill(): Promise<void>;
+  /** Kills it if it still runs, and starts it again on the same ports; resolves once it answers. */
+  restart(): Promise<void>;
+  /** Freezes it: nothing answers, and no call is lost. */
+  pause(): void;
+  resume(): void;
+}
+
+/**
+ * Starts an rtpengine that ends with the scope; register such tests with testWith(['rtpengine'], …). With a media address
+ * that nobody else has, it has ports for thousands of calls.
+ */
+export async function startRtpengine(
+  scope: Scope,
+  extraArgs: readonly string[] = [],
+  address = loopback,
+): Promise<Rtpengine> {
+  const program = findProgram('rtpengine');
+  if (!program)
+    throw new Error('rtpengine is not installed: register such tests with testWith([rtpengine], …)');
+  const port = await freeUdpPort();
+  const portMin = address === loopback ? await freeUdpBlock(mediaPorts) : 30_000;
+  const portMax = address === loopback ? portMin + mediaPorts - 1 : 39_999;
+  const args = [
+    // The machine's own configuration file would add fixed TCP ports, which only one process can have.
+    ...['--config-file=none', '--table=-1', '--foreground', '--log-stderr', '--log-level=5'],
+    ...[`--interface=${address}`, `--listen-ng=127.0.0.1:${port}`, '--delete-delay=0'],
+    ...[`--port-min=${portMin}`, `--port-max=${portMax}`],
+    ...extraArgs,
+  ];
+  const probe = new ProxyClient('127.0.0.1', port);
+  scope.teardown(() => probe.stop());
+  let daemon: TestProcess;
+  const start = async () => {
+    daemon = await startProcess(scope, program, args);
+    const ping = () => probe.request({ command: 'ping' }, { timeoutMs: 200 });
+    await daemon.waitUntil(async () => (await ping())['result'] === 'pong', 'pong');
+  };
+  await start();
+  return {
+    port,
+    controlUrl: `udp:127.0.0.1:${port}`,
+    get pid() {
+      return daemon.pid;
+    },
+    get output() {
+      return daemon.output;
+    },
+    async kill() {
+      await daemon.kill();
+    },
+    async restart() {
+      await daemon.kill();
+      await start();
+    },
+    pause: () => daemon.signal('SIGSTOP'),
+    resume: () => daemon.signal('SIGCONT'),
+  };
+}

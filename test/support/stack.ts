@@ -1,0 +1,109 @@
+import { fileURLToPath } from 'node:url';
+import { HoldfastClient } from '../../services/cli/client.js';
+import { type Exit, type ProcessOptions, type Scope, startProcess, type TestProcess } from './process.js';
+import type { Rtpengine } from './rtpengine.js';
+
+/** Holdfast's processes as an operator starts them: the compiled `holdfast` command, with HOLDFAST_ variables. */
+const program = fileURLToPath(new URL('../../services/cli/main.js', import.meta.url));
+
+type Environment = Readonly<Record<string, string>>;
+
+/** Starts `holdfast ARGS`; it ends with the scope. */
+export function startHoldfast(
+  scope: Scope,
+  args: readonly string[],
+  env: Environment = {},
+  options: ProcessOptions = {},
+): Promise<TestProcess> {
+  return startProcess(scope, process.execPath, [program, ...args], { ...options, env });
+}
+
+export interface Finished extends Exit {
+  /** Standard output. */
+  readonly stdout: string;
+  /** Standard output and standard error as they came. */
+  readonly output: string;
+}
+
+/** Runs `holdfast ARGS` to its end. */
+export async function runHoldfast(
+  scope: Scope,
+  args: readonly string[],
+  env: Environment = {},
+): Promise<Finished> {
+  const child = await startHoldfast(scope, args, env);
+  const exit = await child.exited;
+  return { ...exit, stdout: child.stdout, output: child.output };
+}
+
+/** One line of a process's log. */
+export type LogLine = Readonly<Record<string, unknown>> & { readonly level: number; readonly msg: string };
+
+/** What a process has logged so far; whatever it printed besides must not be there. */
+export function logOf(child: TestProcess): LogLine[] {
+  const lines = child.output.split('\n');
+  // The last line may be on its way still.
+  return lines.slice(0, -1).map((line) => JSON.parse(line) as LogLine);
+}
+
+/** Resolves with the first log line, past or future, that has this message. */
+export async function logged(child: TestProcess, message: string, timeoutMs?: number): Promise<LogLine> {
+  return JSON.parse(await child.waitForLine(`"msg":"${message}"`, timeoutMs)) as LogLine;
+}
+
+export interface ReplicaProcess {
+  readonly process: TestProcess;
+  readonly client: HoldfastClient;
+  /** host:port */
+  readonly grpc: string;
+  readonly http: string;
+}
+
+/** Starts a replica of the selection service; resolves once it is ready. */
+export async function startReplica(
+  scope: Scope,
+  etcd: string,
+  env: Environment = {},
+): Promise<ReplicaProcess> {
+  const child = await startHoldfast(scope, ['selection'], {
+    HOLDFAST_ETCD: etcd,
+    HOLDFAST_GRPC_LISTEN: '127.0.0.1:0',
+    HOLDFAST_HTTP_LISTEN: '127.0.0.1:0',
+    ...env,
+  });
+  const { grpc, http } = await logged(child, 'ready');
+  const client = new HoldfastClient(String(grpc));
+  scope.teardown(() => client.close());
+  return { process: child, client, grpc: String(grpc), http: String(http) };
+}
+
+export interface RelayNodeOptions {
+  readonly id: string;
+  readonly etcd: string;
+  /** The rtpengine that it stands beside; without one its relay is the built-in one. */
+  readonly rtpengine?: Rtpengine;
+  readonly env?: Environment;
+}
+
+export interface RelayNodeProcess {
+  readonly process: TestProcess;
+  readonly http: string;
+}
+
+/** Starts a relay node; resolves once its relay is registered. */
+export async function startRelayNode(
+  scope: Scope,
+  { id, etcd, rtpengine, env = {} }: RelayNodeOptions,
+): Promise<RelayNodeProcess> {
+  const child = await startHoldfast(scope, ['relay-node'], {
+    HOLDFAST_ETCD: etcd,
+    HOLDFAST_HTTP_LISTEN: '127.0.0.1:0',
+    HOLDFAST_RELAY_ID: id,
+    HOLDFAST_RELAY_KIND: rtpengine ? 'rtpengine' : 'builtin',
+    HOLDFAST_RELAY_CONTROL: `127.0.0.1:${rtpengine?.port ?? 0}`,
+    ...env,
+  });
+  const { http } = await logged(child, 'started');
+  await logged(child, 'registered');
+  return { process: child, http: String(http) };
+}
