@@ -5,7 +5,7 @@ import { errorReply, type NgMessage } from '../ng/message.js';
 import { NgServer } from '../ng/server.js';
 import type { RelayDirectory } from '../registry/relay-directory.js';
 import type { Address } from '../runtime/address.js';
-import type { Clock } from '../runtime/clock.js';
+import { type Clock, sleep } from '../runtime/clock.js';
 import type { Part } from '../runtime/lifecycle.js';
 import type { Logger } from '../runtime/log.js';
 import type { Selector } from '../selection/selector.js';
@@ -25,6 +25,7 @@ import { survey } from './survey.js';
 const budgetMs = 900;
 /** A relay is waited for until then, so that there is time to say that it did not answer. */
 const relayBudgetMs = 850;
+const readinessPeriodMs = 10;
 
 export interface NgGatewayParts {
   readonly listen: readonly Address[];
@@ -108,6 +109,17 @@ export class NgGateway implements Part {
     if (!stillUsed) void this.#clients.drop(relay.controlUrl);
   }
 
+  /** A proxy that asks just after the start is better off waiting than refused. @returns why it is in vain, if so */
+  async #readiness(deadlineMs: number): Promise<string | undefined> {
+    const { notReady, clock } = this.#parts;
+    let reason = notReady();
+    while (reason !== undefined && clock.monotonicMs() < deadlineMs) {
+      await sleep(clock, readinessPeriodMs);
+      reason = notReady();
+    }
+    return reason;
+  }
+
   /** Always answers within the budget. */
   async #handle(message: NgMessage): Promise<Reply> {
     const deadlineMs = this.#parts.clock.monotonicMs() + relayBudgetMs;
@@ -126,9 +138,9 @@ export class NgGateway implements Part {
   }
 
   async #serve(message: NgMessage, deadlineMs: number): Promise<Reply> {
-    const { notReady, directory, set } = this.#parts;
+    const { directory, set } = this.#parts;
     const command = fields.command(message.body);
-    const reason = notReady();
+    const reason = await this.#readiness(deadlineMs);
     if (reason !== undefined) return errorReply(reason);
     if (command === 'ping') return { result: 'pong' };
     const request = callRequest(message, deadlineMs);

@@ -34,6 +34,7 @@ export class Offers {
   async handle(request: CallRequest): Promise<Reply> {
     const { clock, selector, set, callTtlSeconds } = this.#parts;
     const isNew = request.toTag === undefined;
+    if (isNew) await this.#hangUps.beginAgain(request);
     const requestId = randomBytes(9).toString('base64url');
     const failed: string[] = [];
     let last: Asked | undefined;
@@ -43,6 +44,7 @@ export class Offers {
         set,
         requestId,
         ttlSeconds: isNew ? undefined : callTtlSeconds,
+        beginsAgain: isNew,
         wish: { excluded: failed },
       });
       if (!answer.relay) return errorReply('the relay of this call is gone');
@@ -57,6 +59,7 @@ export class Offers {
         failed.push(answer.relay.relay.id);
         if (!(await this.#toNextRelay(answer, last, failed, requestId, request))) break;
       } else {
+        if (this.#remainingMs(request) <= lookAgainMs) break;
         await sleep(clock, lookAgainMs);
       }
     }

@@ -25,7 +25,7 @@ export async function askRelay(
   try {
     return {
       kind: 'replied',
-      reply: await client.requestRaw(body, { timeoutMs: Math.max(1, timeoutMs), retransmitMs }),
+      reply: await client.requestRaw(body, { timeoutMs: Math.max(1, Math.round(timeoutMs)), retransmitMs }),
     };
   } catch (error) {
     if (!(error instanceof NgClientError)) throw error;

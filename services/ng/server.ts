@@ -62,7 +62,7 @@ export interface NgServerCounters {
   socketErrors: number;
 }
 
-/** How long stop() waits for requests that are being handled. */
+/** How long stop() waits for a moment in which nothing is asked. */
 const stopGraceMs = 1000;
 /** Bursts of retransmissions from several proxies overrun the kernel's default of about 200 KiB. */
 const receiveBufferBytes = 4 << 20;
@@ -122,19 +122,28 @@ export class NgServer {
     }
   }
 
-  /** Takes no more requests, gives those in flight a second to be answered, then closes the sockets. */
+  /**
+   * Goes on serving until nothing is in flight and nothing more has come, for a second at most, then closes the sockets.
+   * A request to a closed port is refused at once, and its sender can ask elsewhere; one that is read and not answered
+   * costs it a timeout.
+   */
   stop(): Promise<void> {
     this.#stopping ??= this.#stop();
     return this.#stopping;
   }
 
   async #stop(): Promise<void> {
-    if (this.#inFlight.size > 0) {
-      const cut = new AbortController();
-      const handled = Promise.all(this.#inFlight.values());
-      await Promise.race([handled, sleep(this.#clock, stopGraceMs, cut.signal)]);
-      cut.abort();
+    const cut = new AbortController();
+    let over = false;
+    const grace = sleep(this.#clock, stopGraceMs, cut.signal).then(() => {
+      over = true;
+    });
+    for (let seen = -1; !over && (this.#inFlight.size > 0 || seen !== this.counters.received); ) {
+      seen = this.counters.received;
+      await Promise.race([Promise.all(this.#inFlight.values()), grace]);
+      await allReceived();
     }
+    cut.abort();
     const sockets = this.#sockets;
     this.#sockets = [];
     await Promise.all(sockets.map((socket) => new Promise<void>((resolve) => socket.close(() => resolve()))));
@@ -169,7 +178,6 @@ export class NgServer {
   }
 
   #receive(socket: Socket, local: Address, datagram: Buffer, remote: RemoteInfo): void {
-    if (this.#stopping) return;
     this.counters.received++;
     // A forged datagram may claim port 0, to which nothing can be sent.
     if (remote.port === 0) {
@@ -257,4 +265,9 @@ export class NgServer {
       else this.counters.replied++;
     });
   }
+}
+
+/** Resolves when what the system had received before has been read: after one whole turn of the event loop. */
+async function allReceived(): Promise<void> {
+  for (let turns = 0; turns < 2; turns++) await new Promise((resolve) => setImmediate(resolve));
 }

@@ -1,10 +1,20 @@
-import { type Client, credentials, type ServiceError } from '@grpc/grpc-js';
+import { type CallOptions, type Client, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
 import type { Etcd3 } from 'etcd3';
 import { pino } from 'pino';
-import { RelayServiceClient } from '../../proto/generated/holdfast/v1/relay.js';
 import {
+  type ListRelaysRequest,
+  type ListRelaysResponse,
+  RelayServiceClient,
+  SetIntentRequest,
+  type SetIntentResponse,
+} from '../../proto/generated/holdfast/v1/relay.js';
+import {
+  type LookupRequest,
+  type LookupResponse,
   MoveRequest,
   type MoveResponse,
+  type ReleaseRequest,
+  type ReleaseResponse,
   SelectionServiceClient,
   SelectRequest,
   type SelectResponse,
@@ -90,8 +100,11 @@ export async function putLoad(client: Etcd3, keys: Keyspace, id: string, load: P
   await client.kv.put({ key: keys.loadOf('default', id), value });
 }
 
+/** The last overload of what ts-proto generates: it is the one that type inference sees. */
 type Unary<Request, Response> = (
   request: Request,
+  metadata: Metadata,
+  options: Partial<CallOptions>,
   callback: (error: ServiceError | null, response: Response) => void,
 ) => unknown;
 
@@ -102,7 +115,9 @@ export function asks<Request, Response>(
   request: Request,
 ): Promise<Response> {
   return new Promise((resolve, reject) => {
-    method.call(client, request, (error, response) => (error ? reject(error) : resolve(response)));
+    method.call(client, request, new Metadata(), {}, (error, response) =>
+      error ? reject(error) : resolve(response),
+    );
   });
 }
 
@@ -115,6 +130,18 @@ export const move = (client: SelectionServiceClient, request: Partial<MoveReques
     client.move,
     MoveRequest.fromPartial({ reason: 'a test', ...request }),
   );
+
+export const lookup = (client: SelectionServiceClient, callId: string) =>
+  asks<LookupRequest, LookupResponse>(client, client.lookup, { callId, viaBranch: '' });
+
+export const release = (client: SelectionServiceClient, callId: string) =>
+  asks<ReleaseRequest, ReleaseResponse>(client, client.release, { callId, viaBranch: '' });
+
+export const listRelays = (client: RelayServiceClient, set = '') =>
+  asks<ListRelaysRequest, ListRelaysResponse>(client, client.listRelays, { set });
+
+export const setIntent = (client: RelayServiceClient, request: Partial<SetIntentRequest>) =>
+  asks<SetIntentRequest, SetIntentResponse>(client, client.setIntent, SetIntentRequest.fromPartial(request));
 
 /** The status with which it fails. */
 export async function failure(promise: Promise<unknown>): Promise<ServiceError> {

@@ -1,5 +1,4 @@
 import { Server, ServerCredentials } from '@grpc/grpc-js';
-import { loadSync } from '@grpc/proto-loader';
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
 import { type RelayServiceServer, RelayServiceService } from '../../../proto/generated/holdfast/v1/relay.js';
@@ -8,7 +7,7 @@ import {
   SelectionServiceService,
 } from '../../../proto/generated/holdfast/v1/selection.js';
 import { type Address, formatAddress, listenError } from '../../runtime/address.js';
-import { protoDirectory } from './proto-directory.js';
+import { describedServices } from './descriptors.js';
 
 export interface GrpcServerParts {
   readonly listen: Address;
@@ -40,11 +39,7 @@ export class GrpcServer {
     this.#server.addService(SelectionServiceService, selection);
     this.#server.addService(RelayServiceService, relays);
     this.#health.addToServer(this.#server);
-    const definitions = loadSync(['holdfast/v1/selection.proto', 'holdfast/v1/relay.proto'], {
-      includeDirs: [protoDirectory()],
-      keepCase: true,
-    });
-    new ReflectionService(definitions).addToServer(this.#server);
+    new ReflectionService(describedServices()).addToServer(this.#server);
   }
 
   /** The address that is listened on, with the real port. */

@@ -1,0 +1,39 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
+import type { PackageDefinition } from '@grpc/proto-loader';
+
+const path = 'proto/generated/descriptors.binpb';
+
+/**
+ * What server reflection tells: the descriptors that buf wrote at build time, each file with what it imports. Those that
+ * proto-loader makes of the .proto files join all files of a package and lose their imports, so that grpcurl cannot
+ * resolve them.
+ */
+export function describedServices(): PackageDefinition {
+  const fileDescriptorProtos = filesOf(readFileSync(join(packageRoot(), path)));
+  return {
+    holdfast: { format: 'Protocol Buffer 3 DescriptorProto', type: {}, fileDescriptorProtos },
+  } as never;
+}
+
+/** The members of a google.protobuf.FileDescriptorSet: `repeated FileDescriptorProto file = 1`. */
+function filesOf(set: Buffer): Buffer[] {
+  const reader = new BinaryReader(set);
+  const files: Buffer[] = [];
+  while (reader.pos < reader.len) {
+    const [field, wireType] = reader.tag();
+    if (field === 1 && wireType === WireType.LengthDelimited) files.push(Buffer.from(reader.bytes()));
+    else reader.skip(wireType, field);
+  }
+  return files;
+}
+
+/** The folder that ships both the compiled code and the descriptors. */
+function packageRoot(): string {
+  for (let at = dirname(fileURLToPath(import.meta.url)); ; at = dirname(at)) {
+    if (existsSync(join(at, path))) return at;
+    if (at === dirname(at)) throw new Error(`${path} is missing from this installation`);
+  }
+}

@@ -1,0 +1,247 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { RelayState } from '../../proto/generated/holdfast/v1/relay.js';
+import type { HoldfastClient } from '../../services/cli/client.js';
+import { startRealEtcd } from '../support/etcd.js';
+import { Kamailio, kamailioFiles } from '../support/kamailio.js';
+import { freeUdpPort } from '../support/ports.js';
+import type { Scope } from '../support/process.js';
+import { eventually } from '../support/registry.js';
+import { Sipp } from '../support/sipp.js';
+import { mediaNetwork, type RelaySpec, startRelay, type TestRelay } from './gateway-relays.js';
+import { GatewayReplica } from './gateway-replica.js';
+import { ownTurn } from './gateway-turn.js';
+
+/** What a scene needs on the machine. */
+export const programs = ['etcd', 'rtpengine', 'kamailio', 'kamcmd', 'sipp'];
+
+export const threeRelays: readonly RelaySpec[] = [
+  { id: 'media-1', kind: 'rtpengine' },
+  { id: 'media-2', kind: 'rtpengine' },
+  { id: 'media-3', kind: 'builtin' },
+];
+
+export interface SceneOptions {
+  readonly relays?: readonly RelaySpec[];
+  /** How the proxies reach the relays: each by a gateway of its own, with the other's to spare or not, or directly. */
+  readonly through?: 'own gateway' | 'own gateway, or the other' | 'no gateway';
+}
+
+export interface CallerOptions {
+  readonly calls: number;
+  readonly perSecond: number;
+  /** How long each of the scenario's pauses is; without it, calls wait until they are told to go on. */
+  readonly pauseMs?: number;
+}
+
+/** What a scene is made of, as far as it differs. */
+interface Parts {
+  readonly scope: Scope;
+  readonly directory: string;
+  readonly network: string;
+  readonly etcd: string | undefined;
+}
+
+/**
+ * A small installation on loopback: a phone that calls → a balancer → two proxies, each with a gateway of its own → a
+ * phone that is called; three relays; etcd. The balancer sends what follows an INVITE to the other proxy.
+ */
+export class Scene {
+  readonly relays: TestRelay[] = [];
+  readonly replicas: GatewayReplica[] = [];
+  readonly proxies: Kamailio[] = [];
+  #balancerPort = 0;
+  #callee: Sipp | undefined;
+
+  private constructor(private readonly parts: Parts) {}
+
+  static async start(scope: Scope, options: SceneOptions = {}): Promise<Scene> {
+    const { relays = threeRelays, through = 'own gateway' } = options;
+    await ownTurn(scope);
+    const directory = await mkdtemp(join(tmpdir(), 'holdfast-gateway-'));
+    scope.teardown(() => rm(directory, { recursive: true, force: true, maxRetries: 5 }));
+    const etcd = through === 'no gateway' ? undefined : (await startRealEtcd(scope)).endpoint;
+    const scene = new Scene({ scope, directory, network: mediaNetwork(), etcd });
+    await Promise.all([
+      ...relays.map((relay, index) => scene.#addRelay(relay, index)),
+      ...(etcd ? [scene.#addReplica(etcd), scene.#addReplica(etcd)] : []),
+    ]);
+    scene.relays.sort((one, other) => one.id.localeCompare(other.id));
+    await scene.everybodySees(relays.length);
+    await scene.#startProxies(through);
+    await scene.#startCallee();
+    return scene;
+  }
+
+  relay(id: string): TestRelay {
+    const relay = this.relays.find((each) => each.id === id);
+    if (!relay) throw new Error(`no relay ${id}`);
+    return relay;
+  }
+
+  /** Whose media address that is. */
+  relayAt(address: string): string {
+    return this.relays.find((relay) => relay.address === address)?.id ?? `nobody (${address})`;
+  }
+
+  get callee(): Sipp {
+    if (!this.#callee) throw new Error('the scene has not started');
+    return this.#callee;
+  }
+
+  /** A replica that answers. */
+  get client(): HoldfastClient {
+    const [replica] = this.replicas;
+    if (!replica) throw new Error('this scene has no gateway');
+    return replica.client;
+  }
+
+  /** What gateways and proxies have logged that is not as usual. */
+  warnings(): string[] {
+    const ofGateways = this.replicas
+      .flatMap((replica) => replica.warnings())
+      .map((line) => JSON.stringify(line));
+    return [...ofGateways, ...this.proxies.flatMap(({ complaints }) => complaints)];
+  }
+
+  /** One more relay joins. */
+  async join(spec: RelaySpec): Promise<void> {
+    const count = this.relays.length + 1;
+    await this.#addRelay(spec, this.relays.length);
+    await this.everybodySees(count);
+  }
+
+  /** What an operator wants of a relay, once all replicas know. */
+  async want(relayId: string, state: RelayState, weight?: number): Promise<void> {
+    await this.client.setIntent({
+      set: 'default',
+      relayId,
+      state,
+      actor: 'test',
+      ...(weight === undefined ? {} : { weight }),
+    });
+    for (const { client } of this.replicas)
+      await eventually(async () => {
+        const relay = (await client.listRelays('default')).relays.find(({ id }) => id === relayId);
+        return relay?.state === state && (weight === undefined || relay.weight === weight);
+      }, `${relayId} in state ${RelayState[state]}`);
+  }
+
+  /** New calls go to this relay alone. */
+  async only(relayId: string): Promise<void> {
+    for (const { id } of this.relays)
+      await this.want(id, id === relayId ? RelayState.ACTIVE : RelayState.DRAINING);
+  }
+
+  async all(): Promise<void> {
+    for (const { id } of this.relays) await this.want(id, RelayState.ACTIVE);
+  }
+
+  /** Resolves when every replica knows that many relays, no more and no less. */
+  async everybodySees(count: number): Promise<void> {
+    for (const { client } of this.replicas)
+      await eventually(
+        async () => (await client.listRelays('default')).relays.length === count,
+        `${count} relays at every replica`,
+      );
+  }
+
+  /** The phone begins to call; its calls are named after it. */
+  caller(name: string, { calls, perSecond, pauseMs }: CallerOptions): Promise<Sipp> {
+    return Sipp.start(this.parts.scope, {
+      name,
+      directory: this.parts.directory,
+      scenario: join(kamailioFiles, 'caller.xml'),
+      held: pauseMs === undefined,
+      to: { host: '127.0.0.1', port: this.#balancerPort },
+      args: [
+        ...[
+          '-s',
+          'callee',
+          '-m',
+          `${calls}`,
+          '-r',
+          `${perSecond}`,
+          '-l',
+          `${calls}`,
+          '-cid_str',
+          `${name}-%u`,
+        ],
+        ...(pauseMs === undefined ? [] : ['-d', `${pauseMs}`]),
+      ],
+    });
+  }
+
+  /** The bindings in etcd, those of ended calls included, by Call-ID. */
+  async bindings(): Promise<Map<string, { relay: string; generation: number; released: boolean }>> {
+    const found = new Map<string, { relay: string; generation: number; released: boolean }>();
+    for (const { id } of this.relays)
+      for await (const { callId, generation, released } of this.client.listBindings('default', id))
+        found.set(callId, { relay: id, generation: Number(generation), released });
+    return found;
+  }
+
+  async #addRelay(spec: RelaySpec, index: number): Promise<void> {
+    const { scope, network, etcd } = this.parts;
+    this.relays.push(await startRelay(scope, spec, `${network}.${index + 1}`, etcd));
+  }
+
+  async #addReplica(etcd: string): Promise<void> {
+    this.replicas.push(await GatewayReplica.start(this.parts.scope, etcd));
+  }
+
+  async #startProxies(through: SceneOptions['through']): Promise<void> {
+    const { scope, directory } = this.parts;
+    const gateways = this.replicas.map(({ ng }) => `udp:${ng}`);
+    const direct = this.relays.map(({ port }) => `udp:127.0.0.1:${port}`);
+    const list: string[] = [];
+    for (const index of [0, 1]) {
+      const [own, spare] = index === 0 ? gateways : gateways.toReversed();
+      const defines = {
+        NG_SOCK: `"${own ?? direct.join(' ')}"`,
+        WORKERS: '16',
+        ...(through === 'own gateway, or the other'
+          ? { WITH_SPARE: undefined, NG_SPARE: `"1 == ${spare}"` }
+          : {}),
+      };
+      const port = await freeUdpPort();
+      list.push(`1 sip:127.0.0.1:${port}`);
+      this.proxies.push(
+        await Kamailio.start(scope, { name: `proxy-${index + 1}`, directory, port, defines }),
+      );
+    }
+    const dispatcher = join(directory, 'dispatcher.list');
+    await writeFile(dispatcher, `${list.join('\n')}\n`);
+    this.#balancerPort = await freeUdpPort();
+    await Kamailio.start(scope, {
+      name: 'balancer',
+      directory,
+      port: this.#balancerPort,
+      defines: { WITH_BALANCER: undefined, SWAP_PROXIES: undefined, DISPATCHER_LIST: `"${dispatcher}"` },
+    });
+  }
+
+  async #startCallee(): Promise<void> {
+    const { scope, directory } = this.parts;
+    this.#callee = await Sipp.start(scope, {
+      name: 'callee',
+      directory,
+      scenario: join(kamailioFiles, 'callee.xml'),
+      args: [],
+    });
+    const registration = await Sipp.start(scope, {
+      name: 'register',
+      directory,
+      scenario: join(kamailioFiles, 'register.xml'),
+      to: { host: '127.0.0.1', port: this.#balancerPort },
+      args: ['-s', 'callee', '-m', '1', '-key', 'contact', `127.0.0.1:${this.#callee.port}`],
+    });
+    await registration.process.success();
+    for (const proxy of this.proxies)
+      await eventually(
+        async () => (await proxy.ask('ul.dump')).includes('callee'),
+        'the phone to be registered',
+      );
+  }
+}
