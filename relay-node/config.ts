@@ -75,7 +75,7 @@ export const relayNodeSettings = {
   capacity: {
     name: 'HOLDFAST_RELAY_CAPACITY',
     flag: '--capacity <calls>',
-    description: 'most concurrent calls; 0 is no limit',
+    description: 'most concurrent calls; 0 is no limit, and 500 for the built-in relay',
     allowed: `0-${maxCapacity}`,
     fallback: '0',
     schema: wholeNumber(0, maxCapacity),
@@ -129,6 +129,7 @@ export const relayNodeSettings = {
     schema: wholeNumber(0, 86_400),
   },
   ...commonSettings,
+  httpListen: { ...commonSettings.httpListen, fallback: '127.0.0.1:7490' },
 } as const satisfies Settings;
 
 export type RelayNodeConfig = ConfigOf<typeof relayNodeSettings>;

@@ -49,7 +49,8 @@ function relayNode(config: RelayNodeConfig, log: Logger): Part {
     commits: new GroupCommit(connection),
     buckets: new LeaseBuckets(connection, clock),
   });
-  const { id, set, weight, capacity, zone, labels, media } = config;
+  const { id, set, weight, zone, labels, media } = config;
+  const capacity = capacityOf(config);
   const agent = new Agent({
     probe: probeFor(config, clock, log),
     identity: { id, set, weight, capacity, zone, labels, mediaAddresses: media },
@@ -88,12 +89,22 @@ function probeFor(config: RelayNodeConfig, clock: Clock, log: Logger): Probe {
     mediaAddress,
     portMin: config.portMin,
     portMax: config.portMax,
-    maxSessions: config.capacity || Number.POSITIVE_INFINITY,
+    maxSessions: capacityOf(config),
     idleTimeoutMs: config.idleTimeoutSeconds * 1_000,
     clock,
     log,
   });
   return new BuiltinProbe(relay, advertise, () => clock.monotonicMs());
+}
+
+/**
+ * A built-in relay that was given no limit has this one: it shares its process with the lease's keepalive, and forwards
+ * about 100 packets/s for each call.
+ */
+const builtinCapacity = 500;
+
+function capacityOf({ kind, capacity }: RelayNodeConfig): number {
+  return kind === 'builtin' && capacity === 0 ? builtinCapacity : capacity;
 }
 
 function metricsOf(agent: Agent): Registry {

@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import { relayNodeSettings } from '../../relay-node/config.js';
+import { selectionSettings } from '../replica/config.js';
 import type { Setting, Settings } from '../runtime/config.js';
-import { selectionSettings } from '../selection/config.js';
 
 /** `selection` and `relay-node`: the processes. Each flag stands for an environment variable, and wins over it. */
 export function addProcessCommands(program: Command): void {
@@ -11,7 +11,7 @@ export function addProcessCommands(program: Command): void {
       .summary('run a replica of the selection service')
       .description('Runs one replica until SIGTERM or SIGINT. Run as many as you like: all answer alike.'),
     selectionSettings,
-    async (environment) => (await import('../selection/process.js')).runSelection(environment),
+    async (environment) => (await import('../replica/process.js')).runSelection(environment),
   );
   addProcess(
     program

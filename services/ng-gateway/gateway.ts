@@ -3,7 +3,6 @@ import type { RegisteredRelay } from '../domain/relay.js';
 import * as fields from '../ng/fields.js';
 import { errorReply, type NgMessage } from '../ng/message.js';
 import { NgServer } from '../ng/server.js';
-import type { RelayDirectory } from '../registry/relay-directory.js';
 import type { Address } from '../runtime/address.js';
 import { type Clock, sleep } from '../runtime/clock.js';
 import type { Part } from '../runtime/lifecycle.js';
@@ -14,6 +13,7 @@ import { callRequest } from './call-request.js';
 import { HangUps } from './hang-ups.js';
 import { InDialog } from './in-dialog.js';
 import { Offers } from './offers.js';
+import type { RelayList } from './parts.js';
 import { RelayClients } from './relay-clients.js';
 import type { Reply } from './reply.js';
 import { survey } from './survey.js';
@@ -33,7 +33,7 @@ export interface NgGatewayParts {
   readonly set: string;
   readonly callTtlSeconds: number;
   readonly selector: Selector;
-  readonly directory: RelayDirectory;
+  readonly directory: RelayList;
   /** Why requests cannot be served yet, or undefined. */
   readonly notReady: () => string | undefined;
   readonly clock: Clock;

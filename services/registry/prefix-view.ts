@@ -40,6 +40,8 @@ const answerTimeoutMs = 5_000;
 export class PrefixView<T> {
   readonly #options: ViewOptions<T>;
   readonly #entries = new Map<string, ViewEntry<T>>();
+  /** Mod revisions of keys that hold junk. */
+  readonly #junk = new Map<string, number>();
   readonly #stopping = new AbortController();
   /** All changes up to this etcd revision are in the view. */
   #revision = 0;
@@ -54,6 +56,11 @@ export class PrefixView<T> {
 
   get entries(): ReadonlyMap<string, ViewEntry<T>> {
     return this.#entries;
+  }
+
+  /** etcd's mod revision of whatever stands under the name, junk included; 0 if nothing does. */
+  revisionOf(name: string): number {
+    return this.#entries.get(name)?.revision ?? this.#junk.get(name) ?? 0;
   }
 
   /** True while a watch is established: changes arrive as they happen. */
@@ -136,9 +143,10 @@ export class PrefixView<T> {
     // A watch that ran meanwhile has told more than this list can know.
     if (!backwards && revision < this.#revision) return;
     if (backwards) log.warn({ prefix, revision, seen: seenBefore }, 'etcd has gone back in time');
-    for (const name of [...this.#entries.keys()]) if (!listed.has(name)) this.#remove(name);
+    for (const name of [...this.#entries.keys(), ...this.#junk.keys()])
+      if (!listed.has(name)) this.#remove(name);
     for (const [name, { value, revision }] of listed)
-      if (backwards || this.#entries.get(name)?.revision !== revision) this.#put(name, value, revision);
+      if (backwards || this.revisionOf(name) !== revision) this.#put(name, value, revision);
     this.#revision = revision;
   }
 
@@ -208,14 +216,17 @@ export class PrefixView<T> {
     if (value === undefined) {
       this.#options.log.warn({ key: this.#options.prefix + name, revision }, 'junk in etcd; skipped');
       this.#remove(name);
+      this.#junk.set(name, revision);
       return;
     }
+    this.#junk.delete(name);
     const entry = { value, revision };
     this.#entries.set(name, entry);
     this.#options.onChange(name, entry);
   }
 
   #remove(name: string): void {
+    this.#junk.delete(name);
     if (this.#entries.delete(name)) this.#options.onChange(name, undefined);
   }
 

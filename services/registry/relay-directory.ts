@@ -60,6 +60,11 @@ export class RelayDirectory {
     return this.#registered.get(relayKey(set, id));
   }
 
+  /** etcd's mod revision of what stands where this relay registers, even if that is junk; 0 if nothing does. */
+  revisionOf(set: string, id: string): number {
+    return this.#relays.revisionOf(relayKey(set, id));
+  }
+
   /** Ordered by set, then id. */
   list(set?: string): RegisteredRelay[] {
     return [...this.#registered.values()]

@@ -109,7 +109,7 @@ function parseEndpoint(text: string): string | undefined {
   return address && address.port > 0 && !/[/@]/.test(address.host) ? text : undefined;
 }
 
-/** What every Holdfast process needs: where etcd is, and how to be watched. */
+/** What every Holdfast process needs: where etcd is, and how to be watched. Each has an HTTP port of its own. */
 export const commonSettings = {
   etcd: {
     name: 'HOLDFAST_ETCD',
@@ -153,7 +153,6 @@ export const commonSettings = {
     flag: '--http <host:port>',
     description: 'where /metrics, /livez and /readyz are served; port 0 takes a free one',
     allowed: 'HOST:PORT',
-    fallback: '127.0.0.1:0',
     schema: addressSchema,
   },
   logLevel: {

@@ -175,7 +175,7 @@ export class Selector {
     const stored = { ...found, binding: revives ? { ...found.binding, released: false } : found.binding };
     if (!this.#stands(stored.binding)) {
       const { set, relayId: id } = stored.binding;
-      const gone = { set, id, revision: this.#parts.directory.get(set, id)?.revision ?? 0 };
+      const gone = { set, id, revision: this.#parts.directory.revisionOf(set, id) };
       return this.#moveTo(stored, request.requestId, request.wish, [gone], 'its relay is gone');
     }
     const ttlSeconds = this.#wantedTtl(stored.binding, request);

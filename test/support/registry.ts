@@ -59,10 +59,39 @@ export interface RegistryOptions {
   readonly log?: Logger;
   /** Most that one call to etcd may take. */
   readonly timeoutMs?: number;
+  /** Where watches go, if not where all else goes: so that a test can hold back the news alone. */
+  readonly watchEndpoint?: string;
 }
 
-export function openConnection(scope: Scope, endpoint: string, timeoutMs = 10_000): EtcdConnection {
-  const connection = new EtcdConnection({ endpoints: endpoint.split(','), timeoutMs });
+/** Watches over another way than it reads and writes. */
+class ForkedConnection extends EtcdConnection {
+  readonly #watches: EtcdConnection;
+
+  constructor(endpoint: string, watchEndpoint: string, timeoutMs: number) {
+    super({ endpoints: [endpoint], timeoutMs });
+    this.#watches = new EtcdConnection({ endpoints: [watchEndpoint], timeoutMs });
+  }
+
+  override watch() {
+    return this.#watches.watch();
+  }
+
+  override close(): void {
+    super.close();
+    this.#watches.close();
+  }
+}
+
+/** @param endpoint of all members, separated by commas */
+export function openConnection(
+  scope: Scope,
+  endpoint: string,
+  timeoutMs = 10_000,
+  watchEndpoint = '',
+): EtcdConnection {
+  const connection = watchEndpoint
+    ? new ForkedConnection(endpoint, watchEndpoint, timeoutMs)
+    : new EtcdConnection({ endpoints: endpoint.split(','), timeoutMs });
   scope.teardown(() => connection.close());
   return connection;
 }
@@ -70,7 +99,7 @@ export function openConnection(scope: Scope, endpoint: string, timeoutMs = 10_00
 /** What most parts of the registry are made from. */
 export function registryParts(scope: Scope, endpoint: string, options: RegistryOptions = {}) {
   return {
-    connection: openConnection(scope, endpoint, options.timeoutMs),
+    connection: openConnection(scope, endpoint, options.timeoutMs, options.watchEndpoint),
     keys: options.keys ?? newKeyspace(),
     clock: options.clock ?? systemClock,
     log: options.log ?? silentLogger,

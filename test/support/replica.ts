@@ -22,10 +22,10 @@ import {
 import type { Load, Relay } from '../../services/domain/relay.js';
 import type { Keyspace } from '../../services/registry/keyspace.js';
 import { encodeLoad } from '../../services/registry/values.js';
+import { selectionSettings } from '../../services/replica/config.js';
+import { Replica } from '../../services/replica/replica.js';
 import { readConfig } from '../../services/runtime/config.js';
 import type { Logger } from '../../services/runtime/log.js';
-import { selectionSettings } from '../../services/selection/config.js';
-import { Replica } from '../../services/selection/replica.js';
 import { connect, startEmbeddedEtcd } from './etcd.js';
 import type { Scope } from './process.js';
 import { aRelay, eventually, newKeyspace, putRelay } from './registry.js';

@@ -4,7 +4,7 @@ import { type Exit, type ProcessOptions, type Scope, startProcess, type TestProc
 import type { Rtpengine } from './rtpengine.js';
 
 /** Holdfast's processes as an operator starts them: the compiled `holdfast` command, with HOLDFAST_ variables. */
-const program = fileURLToPath(new URL('../../services/cli/main.js', import.meta.url));
+export const holdfast = fileURLToPath(new URL('../../services/cli/main.js', import.meta.url));
 
 type Environment = Readonly<Record<string, string>>;
 
@@ -15,7 +15,7 @@ export function startHoldfast(
   env: Environment = {},
   options: ProcessOptions = {},
 ): Promise<TestProcess> {
-  return startProcess(scope, process.execPath, [program, ...args], { ...options, env });
+  return startProcess(scope, process.execPath, [holdfast, ...args], { ...options, env });
 }
 
 export interface Finished extends Exit {

@@ -78,6 +78,22 @@ test('the registry serves selection and knows neither it nor placement', (t) => 
   t.deepEqual(breaches(inRoom('services/registry'), allowed), []);
 });
 
+test('the gateway knows the selector, and nothing of etcd or of other fronts', (t) => {
+  const rooms = ['domain', 'ng', 'ng-gateway', 'runtime', 'selection'].map((room) =>
+    inRoom(`services/${room}`),
+  );
+  const allowed = (name: string) => !isOwn(name) || rooms.some((room) => room(name));
+  t.deepEqual(breaches(inRoom('services/ng-gateway'), allowed), []);
+});
+
+test('selection knows no front', (t) => {
+  const rooms = ['domain', 'placement', 'registry', 'runtime', 'selection'].map((room) =>
+    inRoom(`services/${room}`),
+  );
+  const allowed = (name: string) => !isOwn(name) || rooms.some((room) => room(name));
+  t.deepEqual(breaches(inRoom('services/selection'), allowed), []);
+});
+
 test('etcd3 stays inside the registry', (t) => {
   const outside = (path: string) => !inRoom('services/registry')(path);
   t.deepEqual(
@@ -87,7 +103,7 @@ test('etcd3 stays inside the registry', (t) => {
 });
 
 test('generated types stop at the gRPC edges', (t) => {
-  const inside = (path: string) => !inRoom('services/selection/grpc')(path) && !inRoom('services/cli')(path);
+  const inside = (path: string) => !inRoom('services/grpc')(path) && !inRoom('services/cli')(path);
   t.deepEqual(
     breaches(inside, (name) => !name.startsWith('proto/')),
     [],

@@ -1,7 +1,7 @@
 import test from 'ava';
 import { relayNodeSettings } from '../../relay-node/config.js';
+import { selectionSettings } from '../../services/replica/config.js';
 import { ConfigError, readConfig, type Settings, unknownVariables } from '../../services/runtime/config.js';
-import { selectionSettings } from '../../services/selection/config.js';
 
 /** For each setting of every process, what is taken and what is refused. */
 const address = {

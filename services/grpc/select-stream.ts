@@ -4,8 +4,8 @@ import type {
   SelectResponse,
   SelectStreamRequest,
   SelectStreamResponse,
-} from '../../../proto/generated/holdfast/v1/selection.js';
-import { invalidArgument } from '../../domain/error.js';
+} from '../../proto/generated/holdfast/v1/selection.js';
+import { invalidArgument } from '../domain/error.js';
 import { type Observer, observe } from './observed.js';
 import { Outlet } from './outlet.js';
 

@@ -1,20 +1,17 @@
 import { randomBytes } from 'node:crypto';
-import {
-  type SetIntentRequest,
-  RelayState as WireState,
-} from '../../../proto/generated/holdfast/v1/relay.js';
+import { type SetIntentRequest, RelayState as WireState } from '../../proto/generated/holdfast/v1/relay.js';
 import type {
   LookupRequest,
   MoveRequest as WireMove,
   SelectRequest as WireSelect,
-} from '../../../proto/generated/holdfast/v1/selection.js';
-import { maxTtlSeconds, minTtlSeconds } from '../../domain/binding.js';
-import { type Call, isVisibleAscii, parseCall } from '../../domain/call.js';
-import { invalidArgument } from '../../domain/error.js';
-import { defaultSet, parseName, quote } from '../../domain/name.js';
-import { type Intent, maxLabels, maxWeight, type RelayState } from '../../domain/relay.js';
-import type { Wish } from '../../placement/pool.js';
-import type { MoveRequest, SelectRequest } from '../question.js';
+} from '../../proto/generated/holdfast/v1/selection.js';
+import { maxTtlSeconds, minTtlSeconds } from '../domain/binding.js';
+import { type Call, isVisibleAscii, parseCall } from '../domain/call.js';
+import { invalidArgument } from '../domain/error.js';
+import { defaultSet, parseName, quote } from '../domain/name.js';
+import { type Intent, maxLabels, maxWeight, type RelayState } from '../domain/relay.js';
+import type { Wish } from '../placement/pool.js';
+import type { MoveRequest, SelectRequest } from '../selection/question.js';
 
 /**
  * From messages to domain requests. Every field is looked at here and nowhere else; a bad one is refused with

@@ -1,11 +1,17 @@
 import { type handleUnaryCall, type sendUnaryData, status } from '@grpc/grpc-js';
-import { HoldfastError } from '../../domain/error.js';
-import type { Logger } from '../../runtime/log.js';
-import type { Metrics } from '../metrics.js';
+import type { Freshness, Origin } from '../domain/binding.js';
+import { HoldfastError } from '../domain/error.js';
+import type { Logger } from '../runtime/log.js';
 import { type StatusError, toStatus } from './status.js';
 
+/** Where requests and answers are counted. */
+export interface RequestMetrics {
+  observeRequest(method: string, code: string, durationMs: number): void;
+  countAnswer(origin: Origin, freshness: Freshness): void;
+}
+
 export interface Observer {
-  readonly metrics: Metrics;
+  readonly metrics: RequestMetrics;
   readonly log: Logger;
   /** Why requests cannot be answered yet, or undefined: until the relays are known, «no relay» would be a guess. */
   readonly notReady: () => string | undefined;

@@ -6,11 +6,11 @@ import {
   WatchRelaysResponse_Type as Type,
   type WatchRelaysRequest,
   type WatchRelaysResponse,
-} from '../../../proto/generated/holdfast/v1/relay.js';
-import type { BindingStore } from '../../registry/binding-store.js';
-import type { IntentStore } from '../../registry/intent-store.js';
-import type { RelayChange, RelayDirectory } from '../../registry/relay-directory.js';
-import type { Clock } from '../../runtime/clock.js';
+} from '../../proto/generated/holdfast/v1/relay.js';
+import type { BindingStore } from '../registry/binding-store.js';
+import type { IntentStore } from '../registry/intent-store.js';
+import type { RelayChange, RelayDirectory } from '../registry/relay-directory.js';
+import type { Clock } from '../runtime/clock.js';
 import { type Observer, observe, unary } from './observed.js';
 import { Outlet } from './outlet.js';
 import { listedBinding, relayMessage } from './replies.js';

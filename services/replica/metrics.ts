@@ -8,6 +8,7 @@ import {
   Registry,
 } from 'prom-client';
 import type { Freshness, Origin } from '../domain/binding.js';
+import type { RequestMetrics } from '../grpc/observed.js';
 
 /** Numbers that are kept elsewhere and read when they are asked for. */
 export interface MetricSources {
@@ -20,7 +21,7 @@ export interface MetricSources {
 }
 
 /** What a replica tells Prometheus. */
-export class Metrics {
+export class Metrics implements RequestMetrics {
   readonly registry = new Registry();
   readonly #duration = new Histogram({
     name: 'holdfast_request_duration_seconds',

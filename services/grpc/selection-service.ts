@@ -2,9 +2,9 @@ import type {
   SelectionServiceServer,
   SelectRequest,
   SelectResponse,
-} from '../../../proto/generated/holdfast/v1/selection.js';
-import { HoldfastError } from '../../domain/error.js';
-import type { Selector } from '../selector.js';
+} from '../../proto/generated/holdfast/v1/selection.js';
+import { HoldfastError } from '../domain/error.js';
+import type { Selector } from '../selection/selector.js';
 import { type Observer, unary } from './observed.js';
 import { answerMessage, bindingMessage } from './replies.js';
 import { parseCallOf, parseMove, parseSelect } from './requests.js';

@@ -1,6 +1,6 @@
 import { type ServiceError, status } from '@grpc/grpc-js';
-import { type ErrorCode, HoldfastError } from '../../domain/error.js';
-import type { Logger } from '../../runtime/log.js';
+import { type ErrorCode, HoldfastError } from '../domain/error.js';
+import type { Logger } from '../runtime/log.js';
 
 const codes: Record<ErrorCode, status> = {
   'invalid-argument': status.INVALID_ARGUMENT,

@@ -103,6 +103,7 @@ export const selectionSettings = {
     schema: wholeNumber(0, 1_000_000),
   },
   ...commonSettings,
+  httpListen: { ...commonSettings.httpListen, fallback: '127.0.0.1:7480' },
 } as const satisfies Settings;
 
 function parseIpAddress(text: string): Address | undefined {

@@ -1,3 +1,6 @@
+import { relayService } from '../grpc/relay-service.js';
+import { selectionService } from '../grpc/selection-service.js';
+import { GrpcServer } from '../grpc/server.js';
 import { NgGateway } from '../ng-gateway/gateway.js';
 import { Placement } from '../placement/placement.js';
 import { BindingStore } from '../registry/binding-store.js';
@@ -13,13 +16,10 @@ import { systemClock } from '../runtime/clock.js';
 import { HttpServer } from '../runtime/http-server.js';
 import type { Part } from '../runtime/lifecycle.js';
 import type { Logger } from '../runtime/log.js';
-import { BindingCache } from './binding-cache.js';
+import { BindingCache } from '../selection/binding-cache.js';
+import { Selector } from '../selection/selector.js';
 import type { SelectionConfig } from './config.js';
-import { relayService } from './grpc/relay-service.js';
-import { selectionService } from './grpc/selection-service.js';
-import { GrpcServer } from './grpc/server.js';
 import { Metrics } from './metrics.js';
-import { Selector } from './selector.js';
 
 /**
  * What etcd said less than this share of a linger ago still exists: the rest of the linger is for a release that

@@ -1,12 +1,12 @@
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
-import { type RelayServiceServer, RelayServiceService } from '../../../proto/generated/holdfast/v1/relay.js';
+import { type RelayServiceServer, RelayServiceService } from '../../proto/generated/holdfast/v1/relay.js';
 import {
   type SelectionServiceServer,
   SelectionServiceService,
-} from '../../../proto/generated/holdfast/v1/selection.js';
-import { type Address, formatAddress, listenError } from '../../runtime/address.js';
+} from '../../proto/generated/holdfast/v1/selection.js';
+import { type Address, formatAddress, listenError } from '../runtime/address.js';
 import { describedServices } from './descriptors.js';
 
 export interface GrpcServerParts {

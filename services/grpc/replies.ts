@@ -3,21 +3,21 @@ import {
   RelayKind as WireKind,
   type Relay as WireRelay,
   RelayState as WireState,
-} from '../../../proto/generated/holdfast/v1/relay.js';
+} from '../../proto/generated/holdfast/v1/relay.js';
 import {
   type Binding as WireBinding,
   Freshness as WireFreshness,
   Origin as WireOrigin,
-} from '../../../proto/generated/holdfast/v1/selection.js';
-import type { Binding, Freshness, Origin } from '../../domain/binding.js';
+} from '../../proto/generated/holdfast/v1/selection.js';
+import type { Binding, Freshness, Origin } from '../domain/binding.js';
 import {
   effectiveState,
   effectiveWeight,
   type RegisteredRelay,
   type RelayKind,
   type RelayState,
-} from '../../domain/relay.js';
-import type { Answer } from '../question.js';
+} from '../domain/relay.js';
+import type { Answer } from '../selection/question.js';
 
 /** From the domain to messages. */
 

@@ -1,0 +1,194 @@
+import type { ExecutionContext } from 'ava';
+import type { Etcd3 } from 'etcd3';
+import type { Intent, Load } from '../../services/domain/relay.js';
+import { IntentStore } from '../../services/registry/intent-store.js';
+import { RelayDirectory } from '../../services/registry/relay-directory.js';
+import { encodeLoad } from '../../services/registry/values.js';
+import { ManualClock } from '../support/clock.js';
+import { behaviours } from '../support/etcd.js';
+import { aRelay, deleteRelay, eventually, putRelay, registryParts } from '../support/registry.js';
+import { TcpProxy } from '../support/tcp-proxy.js';
+
+const behaviour = behaviours();
+const draining: Intent = { state: 'draining', weight: 7, reason: 'kernel update', actor: 'jo', atMs: 1_000 };
+const load = (calls: number): Load => ({ calls, cpu: 0.5, packetRate: 100, atMs: 2_000 });
+
+function open(t: ExecutionContext, endpoint: string, timeoutMs = 10_000) {
+  const parts = registryParts(t, endpoint, { timeoutMs });
+  const clock = new ManualClock();
+  const directory = new RelayDirectory({
+    ...parts,
+    clock: { ...parts.clock, monotonicMs: () => clock.monotonicMs() },
+  });
+  t.teardown(() => directory.stop());
+  const changes: string[] = [];
+  const unsubscribe = directory.subscribe(({ type, relay: { relay, intent, load: report } }) => {
+    const { set, id } = relay;
+    changes.push(`${type} ${set}/${id} ${intent?.state ?? '-'} ${report?.calls ?? '-'}`);
+  });
+  const intents = new IntentStore(parts.connection, parts.keys);
+  return { ...parts, clock, directory, changes, unsubscribe, intents };
+}
+
+const putLoad = (client: Etcd3, key: Buffer, calls: number) =>
+  client.kv.put({ key, value: encodeLoad(load(calls)) });
+
+behaviour('what is known at the start is complete before it begins', async (t, client, { endpoint }) => {
+  const { directory, keys, intents, changes, clock } = open(t, endpoint);
+  const relay = aRelay();
+  const revision = await putRelay(client, keys, relay);
+  await intents.set('default', 'r1', draining);
+  await putLoad(client, keys.loadOf('default', 'r1'), 5);
+  await putRelay(client, keys, aRelay({ id: 'r1', set: 'other' }));
+  await directory.start();
+  t.deepEqual(directory.get('default', 'r1'), {
+    relay,
+    revision,
+    intent: draining,
+    load: load(5),
+    loadHeardAtMs: clock.monotonicMs(),
+  });
+  t.like(directory.get('other', 'r1'), { intent: undefined, load: undefined, loadHeardAtMs: undefined });
+  t.is(directory.get('default', 'r2'), undefined);
+  t.deepEqual(
+    changes,
+    ['joined default/r1 draining 5', 'joined other/r1 - -'],
+    'none looks idle or active at first',
+  );
+});
+
+behaviour('each change is told with all that is known by then', async (t, client, { endpoint }) => {
+  const { directory, keys, intents, changes, clock, unsubscribe } = open(t, endpoint);
+  await directory.start();
+  await eventually(() => directory.live, 'live directory');
+  const told = (count: number) => eventually(() => changes.length === count, `${count} changes`);
+  await putRelay(client, keys, aRelay());
+  await told(1);
+  await intents.set('default', 'r1', draining);
+  await told(2);
+  clock.advance(500);
+  await putLoad(client, keys.loadOf('default', 'r1'), 5);
+  await told(3);
+  t.is(directory.get('default', 'r1')?.loadHeardAtMs, clock.monotonicMs());
+  await intents.set('default', 'r1', undefined);
+  await told(4);
+  const revision = await putRelay(client, keys, aRelay({ state: 'draining' }));
+  await told(5);
+  t.like(directory.get('default', 'r1'), { revision, relay: { state: 'draining' } });
+  await deleteRelay(client, keys, aRelay());
+  await told(6);
+  t.deepEqual(changes, [
+    'joined default/r1 - -',
+    'changed default/r1 draining -',
+    'changed default/r1 draining 5',
+    'changed default/r1 - 5',
+    'changed default/r1 - 5',
+    'left default/r1 - 5',
+  ]);
+  t.is(directory.get('default', 'r1'), undefined);
+  unsubscribe();
+  await putRelay(client, keys, aRelay());
+  await eventually(() => directory.get('default', 'r1') !== undefined, 'relay');
+  t.is(changes.length, 6);
+});
+
+behaviour(
+  'a relay exists by its registration alone, and finds its intent when it joins',
+  async (t, client, { endpoint }) => {
+    const { directory, keys, intents, changes } = open(t, endpoint);
+    await directory.start();
+    await eventually(() => directory.live, 'live directory');
+    await intents.set('default', 'r1', draining);
+    await putLoad(client, keys.loadOf('default', 'r1'), 5);
+    await putRelay(client, keys, aRelay({ id: 'r2' }));
+    await eventually(() => changes.length === 1, 'first relay');
+    t.deepEqual(
+      directory.list().map(({ relay }) => relay.id),
+      ['r2'],
+    );
+    await putRelay(client, keys, aRelay());
+    await eventually(
+      () => directory.get('default', 'r1')?.intent?.state === 'draining',
+      'relay with its intent',
+    );
+    await deleteRelay(client, keys, aRelay());
+    await eventually(() => directory.get('default', 'r1') === undefined, 'end of the relay');
+    await putRelay(client, keys, aRelay());
+    await eventually(
+      () => directory.get('default', 'r1')?.intent?.state === 'draining',
+      'the intent to outlive it',
+    );
+  },
+);
+
+behaviour('junk is no relay, no intent and no load', async (t, client, { endpoint }) => {
+  const { directory, keys } = open(t, endpoint);
+  await putRelay(client, keys, aRelay());
+  for (const key of [
+    keys.relay('default', 'r2'),
+    keys.intent('default', 'r1'),
+    keys.loadOf('default', 'r1'),
+    Buffer.from(`${keys.relays}nonsense`),
+    Buffer.from(`${keys.relays}a/b/c`),
+  ])
+    await client.kv.put({ key, value: Buffer.from('{"state":') });
+  await client.kv.put({
+    key: keys.relay('default', 'r3'),
+    value: Buffer.from(JSON.stringify(aRelay({ id: 'r1' }))),
+  });
+  await directory.start();
+  t.deepEqual(
+    directory.list().map(({ relay }) => relay.id),
+    ['r1'],
+  );
+  t.like(directory.get('default', 'r1'), { intent: undefined, load: undefined });
+});
+
+behaviour('relays are listed by set and id', async (t, client, { endpoint }) => {
+  const { directory, keys } = open(t, endpoint);
+  for (const [set, id] of [
+    ['b', 'r2'],
+    ['a', 'r10'],
+    ['b', 'r1'],
+    ['a', 'r9'],
+  ] as const)
+    await putRelay(client, keys, aRelay({ set, id }));
+  await directory.start();
+  const names = (set?: string) => directory.list(set).map(({ relay }) => `${relay.set}/${relay.id}`);
+  t.deepEqual(names(), ['a/r10', 'a/r9', 'b/r1', 'b/r2']);
+  t.deepEqual(names('b'), ['b/r1', 'b/r2']);
+  t.deepEqual(names('c'), []);
+});
+
+behaviour(
+  'a refresh shows what was registered before it, though the watch is silent',
+  async (t, client, { endpoint }) => {
+    const proxy = await TcpProxy.start(t, endpoint);
+    const parts = registryParts(t, endpoint, { watchEndpoint: proxy.endpoint });
+    const directory = new RelayDirectory(parts);
+    t.teardown(() => directory.stop());
+    await putRelay(client, parts.keys, aRelay());
+    await directory.start();
+    await eventually(() => directory.live, 'live directory');
+    proxy.freeze();
+    await deleteRelay(client, parts.keys, aRelay());
+    const revision = await putRelay(client, parts.keys, aRelay({ id: 'r2' }));
+    await directory.refresh();
+    t.deepEqual(
+      directory.list().map((each) => [each.relay.id, each.revision]),
+      [['r2', revision]],
+    );
+  },
+);
+
+behaviour('without etcd it stays as it was, and a refresh says so', async (t, client, { endpoint }) => {
+  const proxy = await TcpProxy.start(t, endpoint);
+  const { directory, keys } = open(t, proxy.endpoint, 500);
+  await putRelay(client, keys, aRelay());
+  await directory.start();
+  await eventually(() => directory.live, 'live directory');
+  proxy.cut();
+  await t.throwsAsync(directory.refresh(), { code: 'unavailable' });
+  await eventually(() => !directory.live, 'the cut to be noticed');
+  t.is(directory.list().length, 1);
+});
