@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { type SetIntentRequest, RelayState as WireState } from '../../proto/generated/holdfast/v1/relay.js';
 import type {
   LookupRequest,
@@ -12,6 +11,7 @@ import { defaultSet, parseName, quote } from '../domain/name.js';
 import { type Intent, maxLabels, maxWeight, type RelayState } from '../domain/relay.js';
 import type { Wish } from '../placement/pool.js';
 import type { MoveRequest, SelectRequest } from '../selection/question.js';
+import { newRequestId } from '../selection/request-id.js';
 
 /**
  * From messages to domain requests. Every field is looked at here and nowhere else; a bad one is refused with
@@ -87,7 +87,7 @@ export function parseIntent(request: SetIntentRequest, nowMs: number): Intent | 
 }
 
 function parseRequestId(value: string): string {
-  if (value === '') return randomBytes(9).toString('base64url');
+  if (value === '') return newRequestId();
   if (isVisibleAscii(value, maxRequestIdBytes)) return value;
   throw invalidArgument(
     'request_id',

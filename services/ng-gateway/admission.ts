@@ -33,34 +33,36 @@ export class Admission {
   }
 
   accepts(source: string): boolean {
-    if (!this.#allowed.check(source, isIPv6(source) ? 'ipv6' : 'ipv4')) {
+    // Who has a bucket was looked up when it was made.
+    const bucket = this.#buckets.get(source) ?? this.#begin(source);
+    if (!bucket) {
       this.counters.notAllowed++;
       return false;
     }
-    if (this.#rate === 0 || this.#takeToken(source)) return true;
+    if (this.#rate === 0 || this.#takeToken(bucket)) return true;
     this.counters.tooMany++;
     return false;
   }
 
-  #takeToken(source: string): boolean {
+  #takeToken(bucket: Bucket): boolean {
     const nowMs = this.#clock.monotonicMs();
-    const burst = this.#rate * 2;
-    const bucket = this.#buckets.get(source) ?? this.#begin(source, burst, nowMs);
-    bucket.tokens = Math.min(burst, bucket.tokens + ((nowMs - bucket.atMs) / 1_000) * this.#rate);
+    bucket.tokens = Math.min(this.#rate * 2, bucket.tokens + ((nowMs - bucket.atMs) / 1_000) * this.#rate);
     bucket.atMs = nowMs;
     if (bucket.tokens < 1) return false;
     bucket.tokens--;
     return true;
   }
 
-  #begin(source: string, tokens: number, atMs: number): Bucket {
+  /** Undefined for a source that is not allowed: it leaves nothing behind. */
+  #begin(source: string): Bucket | undefined {
+    if (!this.#allowed.check(source, isIPv6(source) ? 'ipv6' : 'ipv4')) return undefined;
     if (this.#buckets.size >= maxSources) {
       const [quietest] = [...this.#buckets].reduce((one, other) =>
         one[1].atMs <= other[1].atMs ? one : other,
       );
       this.#buckets.delete(quietest);
     }
-    const bucket = { tokens, atMs };
+    const bucket = { tokens: this.#rate * 2, atMs: this.#clock.monotonicMs() };
     this.#buckets.set(source, bucket);
     return bucket;
   }

@@ -1,9 +1,9 @@
-import { randomBytes } from 'node:crypto';
 import { HoldfastError } from '../domain/error.js';
 import type { RegisteredRelay } from '../domain/relay.js';
 import { errorReply } from '../ng/message.js';
 import { sleep } from '../runtime/clock.js';
 import type { Answer } from '../selection/question.js';
+import { newRequestId } from '../selection/request-id.js';
 import type { CallRequest } from './call-request.js';
 import type { HangUps } from './hang-ups.js';
 import type { CommandParts } from './parts.js';
@@ -35,7 +35,7 @@ export class Offers {
     const { clock, selector, set, callTtlSeconds } = this.#parts;
     const isNew = request.toTag === undefined;
     if (isNew) await this.#hangUps.beginAgain(request);
-    const requestId = randomBytes(9).toString('base64url');
+    const requestId = newRequestId();
     const failed: string[] = [];
     let last: Asked | undefined;
     while (this.#remainingMs(request) > 0) {

@@ -20,6 +20,8 @@ export class Pool {
   #candidates = new Map<string, Candidate>();
   /** Those that take calls, sorted by id; undefined after a change, until it is needed. */
   #open: readonly Candidate[] | undefined;
+  /** Whether any of those has a capacity. */
+  #isLimited = false;
 
   constructor(
     readonly set: string,
@@ -54,9 +56,10 @@ export class Pool {
   choose(callKey: string, wish: Wish, nowMs: number): Candidate {
     const fitting = this.#fitting(wish);
     if (fitting.length === 0) throw this.#noRelay(wish);
-    const free = fitting.some((candidate) => candidate.isFull)
-      ? fitting.filter((candidate) => !candidate.isFull)
-      : fitting;
+    const free =
+      this.#isLimited && fitting.some((candidate) => candidate.isFull)
+        ? fitting.filter((candidate) => !candidate.isFull)
+        : fitting;
     if (free.length === 0)
       throw new HoldfastError(
         'relays-full',
@@ -81,9 +84,11 @@ export class Pool {
   }
 
   #openCandidates(): readonly Candidate[] {
-    this.#open ??= [...this.#candidates.values()]
+    if (this.#open) return this.#open;
+    this.#open = [...this.#candidates.values()]
       .filter((candidate) => candidate.takesCalls)
       .sort((a, b) => (a.id < b.id ? -1 : 1));
+    this.#isLimited = this.#open.some(({ capacity }) => capacity > 0);
     return this.#open;
   }
 

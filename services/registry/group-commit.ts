@@ -27,6 +27,8 @@ const maxOperations = 120;
 const maxBytes = 1024 * 1024;
 /** A round trip costs less than its share of the disk write: a few commits on their way keep etcd busy. */
 const maxInFlight = 4;
+/** A commit costs the same whether it carries few operations or many: beside others under way, it waits for these. */
+const worthAnother = 32;
 /** Beyond this, more waiting would only make every answer late. */
 export const maxWaiting = 20_000;
 
@@ -78,6 +80,7 @@ export class GroupCommit {
   /** After the present turn of the event loop, so that what arrived in one packet leaves in one commit. */
   #schedule(): void {
     if (this.#scheduled || this.#inFlight >= maxInFlight || this.#waiting.length === 0) return;
+    if (this.#inFlight > 0 && this.#waiting.length < worthAnother) return;
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;

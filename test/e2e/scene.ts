@@ -3,8 +3,8 @@ import type { HoldfastClient } from '../../services/cli/client.js';
 import { startRealEtcd } from '../support/etcd.js';
 import { audioSdp, type CallTags, newCall, ProxyClient, relayedTo } from '../support/ng.js';
 import { type Scope, startProcess, type TestProcess } from '../support/process.js';
+import { findProgram } from '../support/program.js';
 import { eventually } from '../support/registry.js';
-import { findProgram } from '../support/requirement.js';
 import { type Rtpengine, startRtpengine } from '../support/rtpengine.js';
 import {
   type RelayNodeOptions,

@@ -3,7 +3,8 @@ import type { NgDictionary } from '../../services/ng/message.js';
 import { audioSdp, mediaAddresses, newCall, ProxyClient, relayedTo, reversed } from '../support/ng.js';
 import { freeUdpBlock, freeUdpPort } from '../support/ports.js';
 import { startProcess } from '../support/process.js';
-import { findProgram, testWith } from '../support/requirement.js';
+import { findProgram } from '../support/program.js';
+import { testWith } from '../support/requirement.js';
 import { party, scene, sdpOf } from './builtin-relay-scene.js';
 
 /** One suite over the built-in relay and the real rtpengine: a SIP proxy must not notice which one it has. */

@@ -1,7 +1,8 @@
 import type { ExecutionContext } from 'ava';
 import { startEmbeddedEtcd } from '../support/etcd.js';
 import { startProcess } from '../support/process.js';
-import { findProgram, testWith } from '../support/requirement.js';
+import { findProgram } from '../support/program.js';
+import { testWith } from '../support/requirement.js';
 
 /** The embedded server as an administrator meets it: through the real etcdctl. */
 async function etcdctl(t: ExecutionContext) {

@@ -7,7 +7,8 @@ import { Etcd3, type IOptions } from 'etcd3';
 import { EmbeddedEtcd, type EmbeddedEtcdOptions } from '../../services/embedded-etcd/embedded-etcd.js';
 import { freeTcpPorts } from './ports.js';
 import { type Scope, startProcess, type TestProcess } from './process.js';
-import { findProgram, testWith } from './requirement.js';
+import { findProgram } from './program.js';
+import { testWith } from './requirement.js';
 
 export interface TestEtcd {
   /** host:port */

@@ -3,8 +3,8 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { type Scope, startProcess, type TestProcess } from './process.js';
+import { findProgram } from './program.js';
 import { repository } from './repository.js';
-import { findProgram } from './requirement.js';
 
 const run = promisify(execFile);
 

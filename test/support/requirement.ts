@@ -1,30 +1,13 @@
-import { accessSync, appendFileSync, constants } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { appendFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
+import { missingPrograms } from './program.js';
 
 /**
  * Tests that need an external program. Where it is missing they are skipped, and each skip is recorded in the file
  * named by HOLDFAST_TEST_SKIPS for the runner to print; with HOLDFAST_TEST_REQUIRE=all they fail instead.
  */
 export type TestBody = (t: ExecutionContext) => Promise<void> | void;
-
-/** Directories of system daemons are often not in an ordinary user's PATH. */
-const systemDirectories = ['/usr/local/sbin', '/usr/sbin', '/sbin'];
-
-const found = new Map<string, string | undefined>();
-
-/** The program's full path, or undefined when it is not installed. */
-export function findProgram(name: string): string | undefined {
-  if (!found.has(name)) {
-    const directories = [...(process.env['PATH'] ?? '').split(delimiter), ...systemDirectories];
-    found.set(name, directories.map((directory) => join(directory, name)).find(isExecutable));
-  }
-  return found.get(name);
-}
-
-export const missingPrograms = (names: readonly string[]): string[] =>
-  names.filter((name) => findProgram(name) === undefined);
 
 export function testWith(programs: readonly string[], title: string, body: TestBody): void {
   register(test, programs, title, body);
@@ -57,13 +40,4 @@ function record(title: string, missing: readonly string[]): void {
   if (!path) return;
   const file = fileURLToPath(test.meta.file);
   appendFileSync(path, `${JSON.stringify({ title, file, missing })}\n`);
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -1,7 +1,7 @@
 import { ProxyClient } from './ng.js';
 import { freeUdpBlock, freeUdpPort } from './ports.js';
 import { type Scope, startProcess, type TestProcess } from './process.js';
-import { findProgram } from './requirement.js';
+import { findProgram } from './program.js';
 
 const loopback = '127.0.0.1';
 const mediaPorts = 60;

@@ -4,7 +4,7 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { freeUdpPort } from './ports.js';
 import { type Scope, startProcess, type TestProcess } from './process.js';
-import { findProgram } from './requirement.js';
+import { findProgram } from './program.js';
 
 export interface SippOptions {
   /** Of this instance; a directory of that name is made in `directory`. */

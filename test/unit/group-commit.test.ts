@@ -117,19 +117,25 @@ test('one that is larger than a commit leaves alone', async (t) => {
   t.deepEqual(etcd.commits.map(keysOf), [['a'], ['large'], ['b']]);
 });
 
-test('while commits are under way, those that come gather', async (t) => {
+test('while a commit is under way, those that come gather; many do not wait for it', async (t) => {
   const { etcd, group } = start();
   const writes: Promise<unknown>[] = [];
-  for (let i = 0; i < 20; i++) {
-    writes.push(write(group, `k${i}`));
-    await turns(2);
-  }
-  t.is(etcd.commits.length, 4, 'four are on their way, the rest waits');
-  t.is(group.waiting, 16);
-  etcd.commits[1]?.answer();
+  const come = async (count: number) => {
+    for (let i = 0; i < count; i++) writes.push(write(group, `k${writes.length}`));
+    await turns();
+  };
+  await come(1);
+  await come(20);
+  t.is(etcd.commits.length, 1, 'one is on its way, the rest waits for it');
+  t.is(group.waiting, 20);
+  etcd.commits[0]?.answer();
   await turns();
-  t.is(etcd.commits.length, 5);
-  t.is(etcd.commits[4]?.operations.length, 16);
+  t.is(etcd.commits[1]?.operations.length, 20);
+  await come(120);
+  t.is(etcd.commits[2]?.operations.length, 120, 'a full one goes beside the first');
+  for (let i = 0; i < 10; i++) await come(120);
+  t.is(etcd.commits.length, 5, 'four at once, not more');
+  etcd.open = true;
   for (const { answer } of etcd.commits) answer();
   await Promise.all(writes);
 });

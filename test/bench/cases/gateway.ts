@@ -1,0 +1,93 @@
+import { freeUdpPort } from '../../support/ports.js';
+import type { BenchCase, Context, Plot, Row } from '../bench-case.js';
+import { LoadGenerator } from '../load/generator.js';
+import type { Calls, LoadResult, NgCommand, Target } from '../load/job.js';
+import { inTurn } from '../rounds.js';
+import { fillBindings, freshCalls } from '../stage/bindings.js';
+import { startEtcd } from '../stage/etcd.js';
+import { startForwarder } from '../stage/forwarder.js';
+import { RegisteredRelays } from '../stage/relays.js';
+import { startReplica } from '../stage/replica.js';
+import { median } from '../statistics.js';
+import { figure } from '../table.js';
+
+/** A re-INVITE and its answer. */
+const commands: readonly NgCommand[] = ['reoffer', 'answer'];
+const concurrency = 64;
+const aimPerSecond = 20_000;
+
+/**
+ * In-dialog commands on bindings that the gateway knows. «On one core» is by the CPU time that the gateway took: on
+ * few cores the load generator, which plays the proxies and the relay, is in its way.
+ */
+export const gateway: BenchCase = {
+  name: 'gateway',
+  title: 'ng gateway alone: in-dialog commands',
+  async run(context) {
+    const rows: Row[] = [];
+    const curve: [number, number][] = [];
+    for (const bindings of context.pick([1_000, 10_000, 100_000, 1_000_000], [1_000, 5_000])) {
+      const row = await measure(context, bindings);
+      rows.push(row);
+      curve.push([bindings, median(row.candidate)]);
+    }
+    const plot: Plot = {
+      file: 'gateway.svg',
+      title: 'ng gateway: in-dialog commands per second of CPU time',
+      x: { label: 'cached bindings', scale: 'log' },
+      y: { label: 'commands per second, one core', scale: 'linear' },
+      series: [{ label: 'gateway', points: curve }],
+    };
+    return { rows, plots: [plot] };
+  },
+};
+
+async function measure(context: Context, bindings: number): Promise<Row> {
+  const { scope, pick, progress } = context;
+  const relayPort = await freeUdpPort();
+  const etcd = await startEtcd(scope);
+  const relays = await RegisteredRelays.register(scope, etcd, 3, { controlPort: relayPort });
+  // The longest linger allowed: so all bindings stay fresh while the loads go through them.
+  const settings = { HOLDFAST_CACHE_ENTRIES: String(bindings + 1_000), HOLDFAST_LINGER_SECONDS: '600' };
+  const replica = await startReplica(scope, etcd, { gateway: true, settings });
+  const forwarder = await startForwarder(scope, relayPort);
+  const load = LoadGenerator.start(scope);
+  const calls: Calls & { count: number } = { ...freshCalls(), count: bindings };
+  progress(`${figure(bindings)} bindings`);
+  await fillBindings(load, etcd, relays, calls);
+  const target = (port: number): Target => ({ kind: 'ng', port, relayPort, calls, commands });
+  await load.run({
+    target: { kind: 'ng', port: replica.ngPort, relayPort, calls, commands: ['query'] },
+    loop: { kind: 'count', concurrency: 256, operations: bindings },
+  });
+  const durations = pick({ warmupMs: 1_500, durationMs: 5_000 }, { warmupMs: 300, durationMs: 700 });
+  const loop = { kind: 'closed', concurrency, ...durations } as const;
+  const { baseline, candidate } = await inTurn(
+    context,
+    pick(5, 1),
+    () => load.run({ target: target(forwarder.port), loop, watch: [forwarder.pid] }),
+    () => load.run({ target: target(replica.ngPort), loop, watch: [replica.pid] }),
+  );
+  const half = await load.run({
+    target: target(replica.ngPort),
+    loop: { kind: 'open', perSecond: median(candidate.map(({ perSecond }) => perSecond)) / 2, ...durations },
+  });
+  await context.scope.close();
+  return {
+    name: `gateway, in-dialog commands per core, ${figure(bindings)} bindings`,
+    unit: '/s',
+    against: 'bare UDP forwarder',
+    baseline: baseline.map(perCore),
+    candidate: candidate.map(perCore),
+    aims: [{ of: 'candidate', least: aimPerSecond }],
+    notes: {
+      'by the wall clock, commands/s': figure(median(candidate.map(({ perSecond }) => perSecond))),
+      'p50 at half of that, µs': figure(half.p50Us),
+      'p99 at half of that, µs': figure(half.p99Us),
+    },
+  };
+}
+
+function perCore({ calls, cpuSeconds }: LoadResult): number {
+  return calls / (cpuSeconds[0] ?? Number.NaN);
+}

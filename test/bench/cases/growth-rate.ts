@@ -1,0 +1,61 @@
+import type { BenchCase } from '../bench-case.js';
+import type { LoadResult } from '../load/job.js';
+import { freshCalls } from '../stage/bindings.js';
+import { selectTarget, setSpeedStage } from './speed-stage.js';
+
+const x = { label: 'new calls per second', scale: 'log' } as const;
+/** Beyond it the replica falls behind, and what is measured is the queue. */
+const keepsUp = 0.95;
+
+/** How latency and CPU grow with the call rate, up to what one replica carries. */
+export const growthRate: BenchCase = {
+  name: 'growth-rate',
+  title: 'growth: cost against call rate',
+  async run(context) {
+    const { etcd, replica, load } = await setSpeedStage(context);
+    const durations = context.pick(
+      { warmupMs: 1_500, durationMs: 6_000 },
+      { warmupMs: 200, durationMs: 500 },
+    );
+    const results: [number, LoadResult][] = [];
+    for (const perSecond of context.pick(
+      [50, 100, 200, 500, 1_000, 2_000, 3_000, 4_000, 6_000, 8_000],
+      [100, 500],
+    )) {
+      context.progress(`${perSecond} calls/s`);
+      const result = await load.attempt({
+        target: selectTarget(replica, freshCalls()),
+        loop: { kind: 'open', perSecond, ...durations },
+        watch: [replica.pid, etcd.pid],
+      });
+      if (result.errors > 0 || result.perSecond < perSecond * keepsUp) break;
+      results.push([perSecond, result]);
+    }
+    const curve = (label: string, value: (result: LoadResult) => number) => ({
+      label,
+      points: results.map(([rate, result]) => [rate, value(result)] as const),
+    });
+    return {
+      rows: [],
+      plots: [
+        {
+          file: 'rate-latency.svg',
+          title: 'A new call by Select, one replica',
+          x,
+          y: { label: 'µs', scale: 'log' },
+          series: [curve('latency, p50', ({ p50Us }) => p50Us), curve('latency, p99', ({ p99Us }) => p99Us)],
+        },
+        {
+          file: 'rate-cpu.svg',
+          title: 'CPU in use, new calls by Select, one replica',
+          x,
+          y: { label: 'cores', scale: 'linear' },
+          series: [
+            curve('replica', ({ cpuSeconds, seconds }) => (cpuSeconds[0] ?? 0) / seconds),
+            curve('etcd', ({ cpuSeconds, seconds }) => (cpuSeconds[1] ?? 0) / seconds),
+          ],
+        },
+      ],
+    };
+  },
+};

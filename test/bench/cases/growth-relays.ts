@@ -1,0 +1,66 @@
+import { policyNames } from '../../../services/placement/placement.js';
+import type { BenchCase, PlotSeries } from '../bench-case.js';
+import { freshCalls } from '../stage/bindings.js';
+import { usPerChoice } from './placement.js';
+import { cpuUsPerCall, selectTarget, setSpeedStage } from './speed-stage.js';
+
+const x = { label: 'registered relays', scale: 'log' } as const;
+
+/** What a new call costs as a set grows. */
+export const growthRelays: BenchCase = {
+  name: 'growth-relays',
+  title: 'growth: cost against relays',
+  async run(context) {
+    const counts = context.pick([3, 10, 30, 100, 300, 1_000], [3, 100]);
+    const choices = context.pick(50_000, 2_000);
+    const policies = policyNames.map(
+      (policy): PlotSeries => ({
+        label: policy,
+        points: counts.map((count) => [count, usPerChoice(policy, count, choices)]),
+      }),
+    );
+    const p50: [number, number][] = [];
+    const p99: [number, number][] = [];
+    const cpu: [number, number][] = [];
+    const durations = context.pick(
+      { warmupMs: 1_000, durationMs: 5_000 },
+      { warmupMs: 200, durationMs: 500 },
+    );
+    for (const relayCount of counts) {
+      context.progress(`${relayCount} relays`);
+      const { replica, load } = await setSpeedStage(context, { relayCount });
+      const result = await load.run({
+        target: selectTarget(replica, freshCalls()),
+        loop: { kind: 'open', perSecond: 500, ...durations },
+        watch: [replica.pid],
+      });
+      p50.push([relayCount, result.p50Us]);
+      p99.push([relayCount, result.p99Us]);
+      cpu.push([relayCount, cpuUsPerCall(result)]);
+      await context.scope.close();
+    }
+    return {
+      rows: [],
+      plots: [
+        {
+          file: 'relays-placement.svg',
+          title: 'One choice of a relay',
+          x,
+          y: { label: 'µs', scale: 'log' },
+          series: policies,
+        },
+        {
+          file: 'relays-select.svg',
+          title: 'A new call by Select, 500 calls/s',
+          x,
+          y: { label: 'µs', scale: 'log' },
+          series: [
+            { label: 'latency, p50', points: p50 },
+            { label: 'latency, p99', points: p99 },
+            { label: 'replica CPU per call', points: cpu },
+          ],
+        },
+      ],
+    };
+  },
+};

@@ -1,0 +1,66 @@
+import type { BenchCase } from '../bench-case.js';
+import { LoadGenerator } from '../load/generator.js';
+import { freshCalls } from '../stage/bindings.js';
+import { startEtcd } from '../stage/etcd.js';
+import { RegisteredRelays } from '../stage/relays.js';
+import { type Replica, startReplica } from '../stage/replica.js';
+import { streamTarget } from './speed-stage.js';
+
+const x = { label: 'replicas', scale: 'linear' } as const;
+
+/** New calls by several replicas on one etcd, all on this machine: CPU per call counts, for the cores are shared. */
+export const growthReplicas: BenchCase = {
+  name: 'growth-replicas',
+  title: 'growth: cost against replicas',
+  async run(context) {
+    const { scope, pick, progress } = context;
+    const etcd = await startEtcd(scope);
+    await RegisteredRelays.register(scope, etcd, 3);
+    const load = LoadGenerator.start(scope);
+    const durations = pick({ warmupMs: 1_500, durationMs: 6_000 }, { warmupMs: 200, durationMs: 500 });
+    const replicas: Replica[] = [];
+    const rate: [number, number][] = [];
+    const replicaCpu: [number, number][] = [];
+    const etcdCpu: [number, number][] = [];
+    for (const count of pick([1, 2, 3, 4], [1, 2])) {
+      progress(`${count} replicas`);
+      while (replicas.length < count) replicas.push(await startReplica(scope, etcd));
+      const [first] = replicas;
+      if (!first) break;
+      const { perSecond, calls, cpuSeconds } = await load.run({
+        target: {
+          ...streamTarget(first, freshCalls(), 4 * count),
+          ports: replicas.map(({ grpcPort }) => grpcPort),
+        },
+        loop: { kind: 'closed', concurrency: 512, ...durations },
+        watch: [etcd.pid, ...replicas.map(({ pid }) => pid)],
+      });
+      const [etcdSeconds = 0, ...replicaSeconds] = cpuSeconds;
+      rate.push([count, perSecond]);
+      etcdCpu.push([count, (etcdSeconds * 1e6) / calls]);
+      replicaCpu.push([count, (replicaSeconds.reduce((sum, each) => sum + each, 0) * 1e6) / calls]);
+    }
+    return {
+      rows: [],
+      plots: [
+        {
+          file: 'replicas-rate.svg',
+          title: 'New calls by SelectStream, all replicas on one machine',
+          x,
+          y: { label: 'calls per second', scale: 'linear' },
+          series: [{ label: 'all replicas together', points: rate }],
+        },
+        {
+          file: 'replicas-cpu.svg',
+          title: 'CPU time of a new call by SelectStream',
+          x,
+          y: { label: 'µs per call', scale: 'linear' },
+          series: [
+            { label: 'replicas', points: replicaCpu },
+            { label: 'etcd', points: etcdCpu },
+          ],
+        },
+      ],
+    };
+  },
+};

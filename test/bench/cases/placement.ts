@@ -1,0 +1,47 @@
+import type { RegisteredRelay } from '../../../services/domain/relay.js';
+import { Placement, type PolicyName } from '../../../services/placement/placement.js';
+import type { BenchCase } from '../bench-case.js';
+import { relaysNamed } from '../stage/relays.js';
+
+export const placement: BenchCase = {
+  name: 'placement',
+  title: 'one choice among 1,000 relays',
+  async run({ pick }) {
+    const rounds = pick(9, 3);
+    const row = (policy: PolicyName, mostUs: number, choices: number) => ({
+      name: `placement, one choice of 1,000, ${policy}`,
+      unit: 'µs' as const,
+      against: '',
+      baseline: [],
+      candidate: Array.from({ length: rounds }, () => usPerChoice(policy, 1_000, choices)),
+      aims: [{ of: 'candidate' as const, most: mostUs }],
+    });
+    return {
+      rows: [row('least-loaded', 1, pick(200_000, 20_000)), row('rendezvous', 15, pick(50_000, 5_000))],
+    };
+  },
+};
+
+/** What V8 has not compiled yet is no part of a choice. */
+const warmup = 20_000;
+
+/** What the selector asks for each new call: eligibility, policy and all. */
+export function usPerChoice(policy: PolicyName, relayCount: number, choices: number): number {
+  const nowMs = 1_000;
+  const placed = new Placement(policy);
+  relaysNamed(relayCount).forEach((relay, index) => {
+    placed.put({ relay, revision: index + 1, load: idle, loadHeardAtMs: nowMs } satisfies RegisteredRelay);
+  });
+  const callIds = Array.from({ length: 4_096 }, (_, i) => `a84b4c76e66710-${i}@pc33.atlanta.example.com`);
+  const choose = (count: number) => {
+    for (let i = 0; i < count; i++) placed.choose('default', callIds[i & 4_095] as string, noWish, nowMs);
+  };
+  choose(warmup);
+  const startedAtMs = performance.now();
+  choose(choices);
+  return ((performance.now() - startedAtMs) * 1_000) / choices;
+}
+
+const idle = { calls: 0, cpu: 0, packetRate: 0, atMs: 0 };
+/** As a request without wishes is parsed. */
+const noWish = { excluded: [], zone: '', labels: {} };

@@ -1,0 +1,140 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Kamailio, kamailioFiles } from '../../support/kamailio.js';
+import { freeUdpBlock, freeUdpPort } from '../../support/ports.js';
+import { startRtpengine } from '../../support/rtpengine.js';
+import { Sipp } from '../../support/sipp.js';
+import type { BenchCase, Context } from '../bench-case.js';
+import { inTurn } from '../rounds.js';
+import { startEtcd } from '../stage/etcd.js';
+import { requireProgram } from '../stage/program.js';
+import { RegisteredRelays } from '../stage/relays.js';
+import { startReplica } from '../stage/replica.js';
+import { quantile } from '../statistics.js';
+
+const programs = ['etcd', 'rtpengine', 'kamailio', 'kamcmd', 'sipp'];
+const callsPerSecond = 100;
+const pauseMs = 250;
+/** Four for each call, and each lasts a little longer than its pauses. */
+const mediaPorts = 2_000;
+
+/** The same installation twice, but for one line: where the proxy's rtpengine module sends its commands. */
+export const sip: BenchCase = {
+  name: 'sip',
+  title: 'call set-up through Kamailio: rtpengine directly, and behind the gateway',
+  async run(context) {
+    for (const program of programs) requireProgram(program);
+    const { scope, pick } = context;
+    const directory = await mkdtemp(join(tmpdir(), 'holdfast-bench-sip-'));
+    scope.teardown(() => rm(directory, { recursive: true, force: true, maxRetries: 5 }));
+    const etcd = await startEtcd(scope);
+    const portMin = await freeUdpBlock(mediaPorts);
+    const rtpengine = await startRtpengine(scope, [
+      `--port-min=${portMin}`,
+      `--port-max=${portMin + mediaPorts - 1}`,
+    ]);
+    await RegisteredRelays.register(scope, etcd, 1, { controlPort: rtpengine.port });
+    const replica = await startReplica(scope, etcd, { gateway: true });
+    const direct = await startPhones(context, directory, 'direct', rtpengine.port);
+    const behind = await startPhones(context, directory, 'gateway', replica.ngPort);
+    const calls = pick(1_500, 60);
+    const { baseline, candidate } = await inTurn(
+      context,
+      pick(7, 1),
+      (round) => direct(`direct-${round}`, calls),
+      (round) => behind(`gateway-${round}`, calls),
+    );
+    const row = (share: number) => ({
+      name: `call set-up at ${callsPerSecond} calls/s, p${share * 100}`,
+      unit: 'ms' as const,
+      against: 'Kamailio → rtpengine directly',
+      baseline: baseline.map((times) => quantile(times, share)),
+      candidate: candidate.map((times) => quantile(times, share)),
+      aims: [],
+    });
+    const added = (share: number) =>
+      candidate.map((times, round) => quantile(times, share) - quantile(baseline[round] ?? [], share));
+    return {
+      rows: [
+        row(0.5),
+        row(0.99),
+        {
+          name: 'call set-up, added by the gateway, p99',
+          unit: 'ms',
+          against: '',
+          baseline: [],
+          candidate: added(0.99),
+          aims: [{ of: 'candidate', most: 1 }],
+        },
+      ],
+    };
+  },
+};
+
+/** Balancer, proxy and a phone that is called. @returns calls it, and tells how long each INVITE took, ms */
+async function startPhones({ scope }: Context, directory: string, name: string, ngPort: number) {
+  const [proxyPort, port] = [await freeUdpPort(), await freeUdpPort()];
+  const list = join(directory, `${name}.list`);
+  await writeFile(list, `1 sip:127.0.0.1:${proxyPort}\n`);
+  const kamailio = (role: string, at: number, defines: Record<string, string | undefined>) =>
+    Kamailio.start(scope, {
+      name: `${role}-${name}`,
+      directory,
+      port: at,
+      defines: { ...defines, WORKERS: '4' },
+    });
+  await kamailio('proxy', proxyPort, { NG_SOCK: `"udp:127.0.0.1:${ngPort}"` });
+  await kamailio('balancer', port, { WITH_BALANCER: undefined, DISPATCHER_LIST: `"${list}"` });
+  const to = { host: '127.0.0.1', port };
+  const callee = await Sipp.start(scope, {
+    name: `callee-${name}`,
+    directory,
+    scenario: join(kamailioFiles, 'callee.xml'),
+    args: [],
+  });
+  const registration = await Sipp.start(scope, {
+    name: `register-${name}`,
+    directory,
+    scenario: join(kamailioFiles, 'register.xml'),
+    to,
+    args: ['-s', 'callee', '-m', '1', '-key', 'contact', `127.0.0.1:${callee.port}`],
+  });
+  await registration.process.success();
+  return async (callerName: string, calls: number): Promise<number[]> => {
+    const trace = join(directory, `${callerName}.trace`);
+    const caller = await Sipp.start(scope, {
+      name: callerName,
+      directory,
+      scenario: join(kamailioFiles, 'caller.xml'),
+      to,
+      args: [
+        ...['-s', 'callee', '-m', String(calls), '-r', String(callsPerSecond), '-l', String(calls)],
+        ...['-cid_str', `${callerName}-%u`, '-d', String(pauseMs)],
+        ...['-trace_shortmsg', '-shortmessage_file', trace],
+      ],
+    });
+    const { succeeded, failed, errors } = await caller.ended(120_000);
+    if (failed > 0 || succeeded !== calls) throw new Error(`${failed} of ${calls} calls failed: ${errors}`);
+    return inviteTimes(await readFile(trace, 'utf8'));
+  };
+}
+
+/**
+ * From each call's first INVITE to its answer, ms. sipp's own response times count in ticks of several milliseconds; its
+ * trace tells microseconds. Its columns: date, time, seconds since 1970, S or R, Call-ID, CSeq, first line.
+ */
+function inviteTimes(trace: string): number[] {
+  const sent = new Map<string, number>();
+  const times = new Map<string, number>();
+  for (const line of trace.split('\n')) {
+    const [, , seconds, direction, callId = '', cseq, first = ''] = line.split('\t');
+    if (cseq !== 'CSeq:1 INVITE') continue;
+    const ms = Number(seconds) * 1_000;
+    if (direction === 'S' && first.startsWith('INVITE') && !sent.has(callId)) sent.set(callId, ms);
+    const sentMs = sent.get(callId);
+    if (direction === 'R' && first.startsWith('SIP/2.0 200') && sentMs !== undefined && !times.has(callId))
+      times.set(callId, ms - sentMs);
+  }
+  return [...times.values()];
+}

@@ -1,0 +1,72 @@
+import type { Context } from '../bench-case.js';
+import { LoadGenerator } from '../load/generator.js';
+import type { Calls, LoadResult, Loop, Target } from '../load/job.js';
+import { freshCalls } from '../stage/bindings.js';
+import { type EchoServer, startEcho } from '../stage/echo.js';
+import { type Member, startEtcd } from '../stage/etcd.js';
+import { RegisteredRelays } from '../stage/relays.js';
+import { type Replica, type ReplicaOptions, startReplica } from '../stage/replica.js';
+
+/** What most cases stand on: etcd, some relays, one replica, and the load generator. */
+export interface SpeedStage {
+  readonly etcd: Member;
+  readonly relays: RegisteredRelays;
+  readonly replica: Replica;
+  readonly load: LoadGenerator;
+}
+
+export async function setSpeedStage(
+  { scope }: Context,
+  { relayCount = 3, ...options }: ReplicaOptions & { readonly relayCount?: number } = {},
+): Promise<SpeedStage> {
+  const etcd = await startEtcd(scope);
+  const relays = await RegisteredRelays.register(scope, etcd, relayCount);
+  const replica = await startReplica(scope, etcd, options);
+  return { etcd, relays, replica, load: LoadGenerator.start(scope) };
+}
+
+/** A bare echo server whose messages are as long as the replica's. */
+export async function setEchoStage({ scope }: Context, { load, replica }: SpeedStage): Promise<EchoServer> {
+  const once: Loop = { kind: 'count', concurrency: 1, operations: 1 };
+  const unary = await load.run({ target: selectTarget(replica, freshCalls()), loop: once });
+  const stream = await load.run({ target: streamTarget(replica, freshCalls()), loop: once });
+  return startEcho(scope, { unaryBytes: unary.answerBytes, streamBytes: stream.answerBytes });
+}
+
+export function selectTarget(
+  replica: Pick<Replica, 'grpcPort'>,
+  calls: Calls,
+  connections = 4,
+): Extract<Target, { kind: 'unary' }> {
+  return {
+    kind: 'unary',
+    ports: [replica.grpcPort],
+    method: 'Select',
+    connections,
+    calls,
+    expect: { origin: calls.count === undefined ? 'new' : 'existing' },
+  };
+}
+
+export function streamTarget(
+  replica: Pick<Replica, 'grpcPort'>,
+  calls: Calls,
+  connections = 4,
+): Extract<Target, { kind: 'stream' }> {
+  return {
+    kind: 'stream',
+    ports: [replica.grpcPort],
+    method: 'SelectStream',
+    connections,
+    calls,
+    expect: { origin: calls.count === undefined ? 'new' : 'existing' },
+  };
+}
+
+/** CPU time of the first watched process for each call, µs. */
+export function cpuUsPerCall({ cpuSeconds, calls }: LoadResult): number {
+  return ((cpuSeconds[0] ?? 0) * 1e6) / calls;
+}
+
+export const rates = (results: readonly LoadResult[]) => results.map(({ perSecond }) => perSecond);
+export const p50s = (results: readonly LoadResult[]) => results.map(({ p50Us }) => p50Us);

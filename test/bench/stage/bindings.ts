@@ -1,0 +1,59 @@
+import { randomBytes } from 'node:crypto';
+import { leaseSeconds } from '../../../services/domain/binding.js';
+import { parseCall } from '../../../services/domain/call.js';
+import { encodeBinding } from '../../../services/registry/binding-value.js';
+import type { LoadGenerator } from '../load/generator.js';
+import type { Calls } from '../load/job.js';
+import { callIdOf } from '../load/requests.js';
+import type { Member } from './etcd.js';
+import type { RegisteredRelays } from './relays.js';
+
+const ttlSeconds = 3_600;
+const perTransaction = 100;
+/** As many different values as there may be relays among the calls. */
+const mostValues = 64;
+
+/** Call-IDs that nothing has used before. */
+export function freshCalls(count?: number): Calls {
+  return { prefix: `call-${randomBytes(5).toString('hex')}`, from: 0, count };
+}
+
+/** What a replica writes for a call on each of the relays, base64, for loads that write to etcd themselves. */
+export function bindingValues({ relays }: RegisteredRelays, calls: Calls): string[] {
+  const nowMs = Date.now();
+  return relays.slice(0, mostValues).map(({ id, set, instance }) =>
+    encodeBinding({
+      call: parseCall(callIdOf(calls, 0)),
+      set,
+      relayId: id,
+      instance,
+      generation: 1,
+      requestId: 'request-0000000000',
+      createdAtMs: nowMs,
+      ttlSeconds,
+      expiresAtMs: nowMs + leaseSeconds(ttlSeconds) * 1_000,
+      released: false,
+    }).toString('base64'),
+  );
+}
+
+/** Writes bindings of answered calls straight into etcd: the same keys, values and leases as a replica's. */
+export async function fillBindings(
+  load: LoadGenerator,
+  etcd: Member,
+  relays: RegisteredRelays,
+  calls: Calls & { readonly count: number },
+): Promise<void> {
+  await load.run({
+    target: {
+      kind: 'etcd',
+      endpoint: etcd.endpoint,
+      prefix: relays.keys.calls,
+      calls,
+      batch: perTransaction,
+      values: bindingValues(relays, calls),
+      ttlSeconds: ttlSeconds * 2,
+    },
+    loop: { kind: 'count', concurrency: 4, operations: Math.ceil(calls.count / perTransaction) },
+  });
+}

@@ -1,0 +1,103 @@
+import type { Relay } from '../../../services/domain/relay.js';
+import { Keyspace } from '../../../services/registry/keyspace.js';
+import { encodeLoad, encodeRelay } from '../../../services/registry/values.js';
+import type { Scope } from '../../support/process.js';
+import type { Member } from './etcd.js';
+
+const defaultPrefix = '/holdfast/v1';
+const reportPeriodMs = 1_000;
+/** etcd takes at most 128 operations in a transaction. */
+const perTransaction = 100;
+
+export interface RelayOptions {
+  /** Port of the relays' control address, on loopback. */
+  readonly controlPort?: number;
+}
+
+/**
+ * Registrations without relays behind them: what relay nodes write, by the same encoders, with a load report for each
+ * every second. Without a lease, so that a busy machine loses none of them.
+ */
+export class RegisteredRelays {
+  readonly keys = new Keyspace(defaultPrefix);
+  readonly #etcd: Member;
+  readonly #revisions = new Map<string, number>();
+  readonly relays: Relay[];
+  #timer: NodeJS.Timeout | undefined;
+
+  private constructor(etcd: Member, relays: Relay[]) {
+    this.#etcd = etcd;
+    this.relays = relays;
+  }
+
+  static async register(
+    scope: Scope,
+    etcd: Member,
+    count: number,
+    { controlPort = 22_222 }: RelayOptions = {},
+  ): Promise<RegisteredRelays> {
+    const registered = new RegisteredRelays(etcd, relaysNamed(count, controlPort));
+    await registered.#put(
+      registered.relays.map((relay) => ({ key: registered.#key(relay), value: encodeRelay(relay) })),
+    );
+    const { kvs } = await etcd.client.kv.range({
+      key: Buffer.from(registered.keys.relays),
+      range_end: Buffer.from(registered.keys.relays.replace(/\/$/, '0')),
+    });
+    for (const { key, mod_revision } of kvs) registered.#revisions.set(key.toString(), Number(mod_revision));
+    await registered.#report();
+    registered.#timer = setInterval(() => void registered.#report().catch(() => {}), reportPeriodMs);
+    scope.teardown(() => registered.pauseReports());
+    return registered;
+  }
+
+  /** What a guarded write compares for the first relay. */
+  get guard(): { readonly key: string; readonly revision: number } {
+    const key = this.#key(this.relays[0] as Relay).toString();
+    return { key, revision: this.#revisions.get(key) ?? 0 };
+  }
+
+  async remove(relay: Relay): Promise<void> {
+    await this.#etcd.client.kv.deleteRange({ key: this.#key(relay) });
+    this.relays.splice(this.relays.indexOf(relay), 1);
+  }
+
+  /** So that all writes which etcd counts are somebody else's. */
+  pauseReports(): void {
+    clearInterval(this.#timer);
+  }
+
+  async #report(): Promise<void> {
+    const report = encodeLoad({ calls: 0, cpu: 0.1, packetRate: 0, atMs: Date.now() });
+    await this.#put(this.relays.map(({ set, id }) => ({ key: this.keys.loadOf(set, id), value: report })));
+  }
+
+  async #put(entries: readonly { readonly key: Buffer; readonly value: Buffer }[]): Promise<void> {
+    for (let at = 0; at < entries.length; at += perTransaction) {
+      const success = entries.slice(at, at + perTransaction).map((entry) => ({ request_put: entry }));
+      await this.#etcd.client.kv.txn({ compare: [], success, failure: [] });
+    }
+  }
+
+  #key({ set, id }: Relay): Buffer {
+    return this.keys.relay(set, id);
+  }
+}
+
+export function relaysNamed(count: number, controlPort = 22_222): Relay[] {
+  return Array.from({ length: count }, (_, index) => ({
+    id: `relay-${String(index + 1).padStart(4, '0')}`,
+    set: 'default',
+    kind: 'rtpengine',
+    instance: (index + 1).toString(16).padStart(16, '0'),
+    controlUrl: `udp:127.0.0.1:${controlPort}`,
+    mediaAddresses: { default: '192.0.2.10' },
+    state: 'active',
+    weight: 100,
+    capacity: 0,
+    zone: '',
+    labels: {},
+    version: '12.5.1',
+    startedAtMs: Date.now(),
+  }));
+}

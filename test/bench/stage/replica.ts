@@ -1,0 +1,93 @@
+import { mkdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { freeTcpPorts, freeUdpPort } from '../../support/ports.js';
+import { type Scope, startProcess, type TestProcess } from '../../support/process.js';
+import type { Member } from './etcd.js';
+import { scrape } from './prometheus.js';
+
+export const holdfast = fileURLToPath(new URL('../../../services/cli/main.js', import.meta.url));
+const memoryHook = new URL('memory-hook.js', import.meta.url).href;
+
+export interface ReplicaOptions {
+  /** Further HOLDFAST_ variables. */
+  readonly settings?: Readonly<Record<string, string>>;
+  readonly gateway?: boolean;
+  /** Can be asked how much memory is in use after a garbage collection. */
+  readonly measuresMemory?: boolean;
+}
+
+export interface Replica {
+  readonly grpcPort: number;
+  readonly ngPort: number;
+  readonly pid: number;
+  metrics(): Promise<ReadonlyMap<string, number>>;
+  /** Heap and buffers in use after a garbage collection, bytes. */
+  usedBytes(): Promise<number>;
+}
+
+/** Where CPU profiles of replicas go; undefined: none are taken. */
+let profiles: string | undefined;
+
+export function profileReplicas(directory: string): void {
+  mkdirSync(directory, { recursive: true });
+  profiles = directory;
+}
+
+/** One selection replica in a process of its own, with its defaults; resolves when it is ready. */
+export async function startReplica(
+  scope: Scope,
+  etcd: Member,
+  { settings = {}, gateway = false, measuresMemory = false }: ReplicaOptions = {},
+): Promise<Replica> {
+  const [grpcPort = 0, httpPort = 0] = await freeTcpPorts(2);
+  const ngPort = gateway ? await freeUdpPort() : 0;
+  const child = await startProcess(
+    scope,
+    process.execPath,
+    [
+      ...(measuresMemory ? ['--expose-gc', '--import', memoryHook] : []),
+      ...(profiles ? ['--cpu-prof', `--cpu-prof-dir=${profiles}`] : []),
+      holdfast,
+      'selection',
+    ],
+    {
+      env: {
+        HOLDFAST_ETCD: etcd.endpoint,
+        HOLDFAST_GRPC_LISTEN: `127.0.0.1:${grpcPort}`,
+        HOLDFAST_HTTP_LISTEN: `127.0.0.1:${httpPort}`,
+        // Beside a load that fills the machine, 1 s would be a test of the scheduler.
+        HOLDFAST_ETCD_TIMEOUT_MS: '10000',
+        ...(gateway ? { HOLDFAST_NG_LISTEN: `127.0.0.1:${ngPort}`, HOLDFAST_NG_RATE: '0' } : {}),
+        ...settings,
+      },
+    },
+  );
+  // A process that is killed leaves no profile.
+  if (profiles) scope.teardown(async () => void (await child.stop()));
+  const http = `http://127.0.0.1:${httpPort}`;
+  await child.waitUntil(async () => (await fetch(`${http}/readyz`)).ok, 'readiness');
+  return {
+    grpcPort,
+    ngPort,
+    pid: child.pid,
+    metrics: () => scrape(`${http}/metrics`),
+    usedBytes: () => usedBytes(child),
+  };
+}
+
+let asked = 0;
+
+async function usedBytes(child: TestProcess): Promise<number> {
+  const nth = ++asked;
+  const before = countReports(child);
+  process.kill(child.pid, 'SIGUSR2');
+  await child.waitUntil(() => countReports(child) > before, `memory report ${nth}`, 60_000);
+  const last = child.output.split('\n').findLast((line) => line.startsWith(reportStart)) ?? '';
+  return Number(last.slice(reportStart.length));
+}
+
+const reportStart = 'bench-used-bytes ';
+
+function countReports(child: TestProcess): number {
+  return child.output.split('\n').filter((line) => line.startsWith(reportStart)).length;
+}

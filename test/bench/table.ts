@@ -1,0 +1,51 @@
+import type { Aim, Unit } from './bench-case.js';
+import type { Judged } from './verdict.js';
+
+const headings = ['case', 'baseline', 'median', 'Holdfast', 'ratio', 'aim', ''];
+
+/** The rows as Markdown, which also reads well in a terminal. */
+export function table(rows: readonly Judged[]): string {
+  const lines = rows.map((row) => [
+    row.name,
+    row.against || '–',
+    row.baselineMedian === undefined ? '–' : amount(row.baselineMedian, row.unit),
+    amount(row.candidateMedian, row.unit),
+    row.ratio === undefined ? '–' : `${figure(row.ratio)}×`,
+    row.aims.map((aim) => aimText(aim, row.unit)).join(', ') || '–',
+    verdictText(row),
+  ]);
+  const widths = headings.map((heading, i) =>
+    Math.max(heading.length, ...lines.map((line) => line[i]?.length ?? 0)),
+  );
+  const render = (cells: readonly string[]) =>
+    `| ${cells.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join(' | ')} |`;
+  const rule = render(widths.map((width) => '-'.repeat(width)));
+  return [render(headings), rule, ...lines.map(render)].join('\n');
+}
+
+function verdictText({ verdict, missedBy, aims }: Judged): string {
+  if (verdict === 'no aim') return '';
+  if (verdict === 'met') return 'met';
+  const isCount = aims.every(({ most }) => most === 0);
+  return isCount ? `missed by ${missedBy}` : `missed by ${Math.round(missedBy * 100)} %`;
+}
+
+function aimText({ of, least, most }: Aim, unit: Unit): string {
+  const shown = (value: number) => (of === 'ratio' ? `${figure(value)}×` : amount(value, unit));
+  if (least !== undefined && most !== undefined) return `${shown(least)} to ${shown(most)}`;
+  return least !== undefined ? `≥ ${shown(least)}` : `≤ ${shown(most ?? Number.NaN)}`;
+}
+
+export function amount(value: number, unit: Unit): string {
+  return unit === '/s' || unit === '×' ? `${figure(value)}${unit}` : `${figure(value)} ${unit}`;
+}
+
+/** Three digits that count, thousands set apart. */
+export function figure(value: number): string {
+  if (!Number.isFinite(value)) return '?';
+  const digits = Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2;
+  return value.toLocaleString('en-US', {
+    minimumFractionDigits: Number.isInteger(value) ? 0 : digits,
+    maximumFractionDigits: digits,
+  });
+}
