@@ -135,6 +135,11 @@ export class Replica implements Part {
     return (this.#gateway?.addresses ?? []).map(formatAddress);
   }
 
+  /** What the gateway has counted since the start; empty if there is none. */
+  get ngCounters(): Readonly<Record<string, number>> {
+    return this.#gateway?.counters ?? {};
+  }
+
   /** Listens at once, so that probes are answered; resolves when ready, however long etcd takes to appear. */
   async start(): Promise<void> {
     await this.#http.start();

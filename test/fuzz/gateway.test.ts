@@ -1,0 +1,152 @@
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import fc from 'fast-check';
+import { BuiltinRelay } from '../../relay-node/relay/builtin-relay.js';
+import { encode } from '../../services/ng/bencode.js';
+import { NgClient } from '../../services/ng/client.js';
+import { systemClock } from '../../services/runtime/clock.js';
+import { silentLogger } from '../../services/runtime/log.js';
+import { connect, startEmbeddedEtcd } from '../support/etcd.js';
+import { aRelay, eventually, newKeyspace, putRelay } from '../support/registry.js';
+import { openReplica } from '../support/replica.js';
+import { repository } from '../support/repository.js';
+
+/** Datagrams that are sent; HOLDFAST_FUZZ_RUNS asks for another number. */
+const count = Number(process.env['HOLDFAST_FUZZ_RUNS'] ?? 100_000);
+const seed = Number(process.env['HOLDFAST_FUZZ_SEED'] ?? Date.now() % 2 ** 31);
+/** Datagrams on their way at once: as many as the gateway's socket can hold. */
+const window = 256;
+/** Different ones; each is sent again and again with bytes changed. */
+const kinds = 2_000;
+
+const word = fc.constantFrom(
+  'call-id',
+  'command',
+  'sdp',
+  'from-tag',
+  'to-tag',
+  'limit',
+  'supports',
+  'via-branch',
+);
+const command = fc.constantFrom(
+  'offer',
+  'answer',
+  'delete',
+  'query',
+  'ping',
+  'list',
+  'statistics',
+  'frobnicate',
+  '',
+);
+const value = fc.letrec((tie) => ({
+  any: fc.oneof(
+    { maxDepth: 6 },
+    fc.string({ maxLength: 40 }),
+    fc.integer(),
+    fc.array(tie('any'), { maxLength: 4 }),
+    fc.dictionary(fc.oneof(word, fc.string({ maxLength: 8 })), tie('any'), { maxKeys: 4 }),
+  ),
+})).any;
+const request = fc
+  .record({
+    command,
+    'call-id': fc.oneof(fc.string({ maxLength: 1_100 }), value),
+    rest: fc.dictionary(word, value),
+  })
+  .map(({ rest, ...named }) => Buffer.concat([Buffer.from('c '), encode({ ...rest, ...named } as never)]));
+const nested = fc.integer({ min: 1, max: 30_000 }).map((depth) => Buffer.from(`c ${'l'.repeat(depth)}`));
+const sized = fc.integer({ min: 0, max: 65_507 }).map((size) => Buffer.alloc(size, 'd1:a'));
+const datagram = fc.oneof(
+  { weight: 6, arbitrary: request },
+  { weight: 2, arbitrary: fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.from(bytes)) },
+  { weight: 1, arbitrary: fc.json({ maxDepth: 4 }).map((text) => Buffer.from(`c ${text}`)) },
+);
+
+function corpus(): Buffer[] {
+  const folder = join(repository, 'test/corpus/ng');
+  return readdirSync(folder).map((name) => readFileSync(join(folder, name)));
+}
+
+test(`${count} hostile datagrams leave the gateway as it was`, async (t) => {
+  t.timeout(600_000);
+  const etcd = await startEmbeddedEtcd(t);
+  const keys = newKeyspace();
+  const relay = new BuiltinRelay({
+    ngListen: { host: '127.0.0.1', port: 0 },
+    mediaAddress: '127.0.0.1',
+    portMin: 20_000,
+    portMax: 20_999,
+    maxSessions: 100,
+    idleTimeoutMs: 60_000,
+    clock: systemClock,
+    log: silentLogger,
+  });
+  await relay.start();
+  t.teardown(() => relay.stop());
+  await putRelay(connect(t, etcd.endpoint), keys, aRelay({ controlUrl: relay.controlUrl }));
+  const { replica, ready, lines } = await openReplica(t, etcd.endpoint, keys, {
+    HOLDFAST_NG_LISTEN: '127.0.0.1:0',
+    HOLDFAST_NG_RATE: '0',
+    HOLDFAST_CACHE_ENTRIES: '10000',
+  });
+  await ready;
+  const port = Number(replica.ngAddresses[0]?.split(':')[1]);
+  const proxy = new NgClient({ host: '127.0.0.1', port });
+  await proxy.start();
+  t.teardown(() => proxy.stop());
+
+  const socket = createSocket('udp4');
+  socket.bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  t.teardown(() => new Promise<void>((resolve) => socket.close(() => resolve())));
+  const samples = [
+    ...fc.sample(datagram, { numRuns: kinds, seed }),
+    ...fc.sample(fc.oneof(nested, sized), { numRuns: 20, seed }),
+    ...corpus(),
+  ];
+  const random = fc.sample(fc.infiniteStream(fc.nat()), { numRuns: 1, seed })[0] as Iterator<number>;
+  const next = () => random.next().value as number;
+  const send = (bytes: Buffer) =>
+    new Promise<void>((resolve) => socket.send(bytes, port, '127.0.0.1', () => resolve()));
+  const received = () => replica.ngCounters['received'] ?? 0;
+  const heapMb = () => process.memoryUsage().heapUsed / 2 ** 20;
+
+  let sent = 0;
+  let heapAfterTenthMb = 0;
+  while (sent < count) {
+    const before = received();
+    const batch = Array.from({ length: Math.min(window, count - sent) }, () => {
+      const sample = Buffer.from(samples[next() % samples.length] as Buffer);
+      for (let flips = next() % 3; flips > 0 && sample.length > 0; flips--)
+        sample[next() % sample.length] = next() % 256;
+      return sample;
+    });
+    await Promise.all(batch.map(send));
+    sent += batch.length;
+    await eventually(
+      () => received() >= before + batch.length * 0.9,
+      `reception after ${sent} (seed ${seed})`,
+    );
+    if (heapAfterTenthMb === 0 && sent >= count / 10) heapAfterTenthMb = heapMb();
+  }
+  // It answers as if nothing had been, and what it keeps has bounds.
+  t.is((await proxy.request({ command: 'ping' })).result, 'pong', `seed ${seed}`);
+  const offer = { command: 'offer', 'call-id': 'good', 'from-tag': 'a' };
+  t.is(String((await proxy.request({ ...offer, sdp: 'junk' })).result), 'error');
+  t.true(heapMb() < heapAfterTenthMb + 150, `${heapAfterTenthMb} MiB became ${heapMb()} MiB (seed ${seed})`);
+  t.deepEqual(
+    lines.filter(({ level }) => Number(level) >= 50),
+    [],
+    `no error in the log (seed ${seed})`,
+  );
+  const { dropped, malformed, replied } = replica.ngCounters;
+  t.true(Number(dropped) > 0 && Number(malformed) > 0 && Number(replied) > 0);
+  t.log(
+    `seed ${seed}: sent ${sent}, received ${received()}, dropped ${dropped}, malformed ${malformed}, replied ${replied}`,
+  );
+});

@@ -1,0 +1,34 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import { relayNodeSettings } from '../../relay-node/config.js';
+import { selectionSettings } from '../../services/replica/config.js';
+import type { Setting } from '../../services/runtime/config.js';
+import { repository } from '../support/repository.js';
+
+const readme = readFileSync(join(repository, 'README.md'), 'utf8');
+const settings: Setting<unknown>[] = [
+  ...Object.values(selectionSettings),
+  ...Object.values(relayNodeSettings),
+];
+
+/** A setting's row in the README, as its table says it. */
+function rowOf({ name, flag, fallback, required, description, allowed }: Setting<unknown>): string {
+  const otherwise = fallback ? `\`${fallback}\`` : required ? '*required*' : '';
+  const shown = flag ? `\`${flag.split(' ')[0]}\`` : '';
+  return `| \`${name}\` | ${shown} | ${otherwise} | ${description} | ${allowed} |`;
+}
+
+test('the README tells every setting as the programs know it', (t) => {
+  for (const setting of settings) t.true(readme.includes(rowOf(setting)), rowOf(setting));
+});
+
+test('the README tells no setting that the programs do not know', (t) => {
+  const known = new Set([...settings.map(({ name }) => name), 'HOLDFAST_SERVER', 'HOLDFAST_TEST_REQUIRE']);
+  for (const [name] of readme.matchAll(/HOLDFAST_[A-Z_]+[A-Z]/g)) t.true(known.has(name), name);
+});
+
+test('what the README links to is there', (t) => {
+  for (const [, path = ''] of readme.matchAll(/\]\(([^)#:]+)\)/g))
+    t.true(existsSync(join(repository, path)), path);
+});
