@@ -69,6 +69,9 @@ export class RtpengineProbe implements Probe {
     try {
       const { calls } = await this.#ask({ command: 'list', limit: this.#listLimit });
       if (!Array.isArray(calls)) throw new Error('list without calls');
+      // A request that was merely lost must not shorten all later lists.
+      if (calls.length >= this.#listLimit)
+        this.#listLimit = Math.min(mostListed, Math.ceil(this.#listLimit * 1.25));
       return calls.map(text);
     } catch (error) {
       // Long Call-IDs fill a datagram sooner.

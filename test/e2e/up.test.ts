@@ -112,10 +112,10 @@ test('up that is killed leaves nothing behind', async (t) => {
 });
 
 test('up says which port is taken, and how to choose another', async (t) => {
+  const port = await freeTcpPort();
   const taken = createServer();
-  await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => taken.listen(port, '127.0.0.1', resolve));
   t.teardown(() => void taken.close());
-  const { port } = taken.address() as { port: number };
   for (const [args, problem] of [
     [['--port', `${port}`], `cannot listen on 127.0.0.1:${port} for a replica: another process has it`],
     [['--port', `${port - 1}`], `cannot listen on 127.0.0.1:${port} for a replica: another process has it`],

@@ -128,16 +128,19 @@ test('a relay that does not answer is not registered; one that answers nonsense 
   const { endpoint } = await startEmbeddedEtcd(t);
   const etcd = await registry(t, endpoint);
   let replies: 'nothing' | 'nonsense' | 'sense' = 'nonsense';
-  const statistics = {
-    totalstatistics: { uptime: '100' },
+  const bornMs = performance.now() - 100_000;
+  const statistics = () => ({
+    totalstatistics: { uptime: `${Math.floor((performance.now() - bornMs) / 1_000)}` },
     currentstatistics: { sessionstotal: 4, packetrate: 50 },
-  };
+  });
   const relay = new NgServer({
     listen: [{ host: '127.0.0.1', port: 0 }],
     handler: async ({ body }) => {
       if (replies === 'nothing') return await new Promise<never>(() => {});
       if (replies === 'nonsense') return { result: 'ok' };
-      return body.command === 'ping' ? { result: 'pong' } : { result: 'ok', statistics, calls: [] };
+      return body.command === 'ping'
+        ? { result: 'pong' }
+        : { result: 'ok', statistics: statistics(), calls: [] };
     },
   });
   await relay.start();
@@ -150,7 +153,7 @@ test('a relay that does not answer is not registered; one that answers nonsense 
   );
   const { http } = await logged(node, 'started');
   const silent = await logged(node, 'the relay does not answer');
-  t.like(silent, { relay: 'r1', misses: 3, level: 50, reason: 'answered ok to ping' });
+  t.like(silent, { relay: 'r1', misses: 3, level: 50 });
   t.is(
     await (await fetch(`http://${http}/readyz`)).text(),
     `not ready: the relay at udp:${control} does not answer\n`,

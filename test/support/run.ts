@@ -1,27 +1,43 @@
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /**
- * `npm test`: runs ava with the arguments given, then lists by name what was skipped because a program that it needs
- * is not installed.
+ * `npm test`: runs ava with the arguments given, or else all tests: first those that may run side by side, then the ones
+ * that set whole systems in motion, file by file. At the end it lists by name what was skipped because a program that it
+ * needs is not installed.
  */
 const ava = fileURLToPath(new URL('./cli.mjs', import.meta.resolve('ava')));
 const directory = mkdtempSync(join(tmpdir(), 'holdfast-test-'));
 const skips = join(directory, 'skips.jsonl');
+const given = process.argv.slice(2);
+const runs =
+  given.length > 0
+    ? [given]
+    : [['dist/test/{unit,integration,fuzz}/**/*.test.js'], ['--concurrency=1', 'dist/test/e2e/**/*.test.js']];
 
-const child = spawn(process.execPath, [ava, ...process.argv.slice(2)], {
-  stdio: 'inherit',
-  env: { ...process.env, HOLDFAST_TEST_SKIPS: skips },
-});
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => child.kill(signal));
-child.on('exit', (code) => {
-  listSkips();
-  rmSync(directory, { recursive: true, force: true });
-  process.exitCode = code ?? 1;
-});
+for (const args of runs) {
+  const code = await run(args);
+  if (code !== 0) process.exitCode = code;
+}
+listSkips();
+rmSync(directory, { recursive: true, force: true });
+
+/** @returns ava's exit code */
+async function run(args: readonly string[]): Promise<number> {
+  const child = spawn(process.execPath, [ava, ...args], {
+    stdio: 'inherit',
+    env: { ...process.env, HOLDFAST_TEST_SKIPS: skips },
+  });
+  const forward = (signal: NodeJS.Signals) => child.kill(signal);
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, forward);
+  const [code] = await once(child, 'exit');
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, forward);
+  return code ?? 1;
+}
 
 function listSkips(): void {
   if (!existsSync(skips)) return;

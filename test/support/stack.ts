@@ -8,6 +8,9 @@ export const holdfast = fileURLToPath(new URL('../../services/cli/main.js', impo
 
 type Environment = Readonly<Record<string, string>>;
 
+/** Two processes on one machine cannot both have the default one. */
+const anyHttpPort = { HOLDFAST_HTTP_LISTEN: '127.0.0.1:0' };
+
 /** Starts `holdfast ARGS`; it ends with the scope. */
 export function startHoldfast(
   scope: Scope,
@@ -15,7 +18,10 @@ export function startHoldfast(
   env: Environment = {},
   options: ProcessOptions = {},
 ): Promise<TestProcess> {
-  return startProcess(scope, process.execPath, [holdfast, ...args], { ...options, env });
+  return startProcess(scope, process.execPath, [holdfast, ...args], {
+    ...options,
+    env: { ...anyHttpPort, ...env },
+  });
 }
 
 export interface Finished extends Exit {
@@ -68,7 +74,6 @@ export async function startReplica(
   const child = await startHoldfast(scope, ['selection'], {
     HOLDFAST_ETCD: etcd,
     HOLDFAST_GRPC_LISTEN: '127.0.0.1:0',
-    HOLDFAST_HTTP_LISTEN: '127.0.0.1:0',
     ...env,
   });
   const { grpc, http } = await logged(child, 'ready');
@@ -97,7 +102,6 @@ export async function startRelayNode(
 ): Promise<RelayNodeProcess> {
   const child = await startHoldfast(scope, ['relay-node'], {
     HOLDFAST_ETCD: etcd,
-    HOLDFAST_HTTP_LISTEN: '127.0.0.1:0',
     HOLDFAST_RELAY_ID: id,
     HOLDFAST_RELAY_KIND: rtpengine ? 'rtpengine' : 'builtin',
     HOLDFAST_RELAY_CONTROL: `127.0.0.1:${rtpengine?.port ?? 0}`,

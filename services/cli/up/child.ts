@@ -21,7 +21,7 @@ export class Child {
   ) {
     const log = openSync(logFile, 'a');
     this.#process = spawn(process.execPath, [program, command], {
-      env: { ...process.env, ...environment },
+      env: { ...inherited(), ...environment },
       stdio: ['ignore', log, log, 'ipc'],
       detached: true,
     });
@@ -53,4 +53,11 @@ export class Child {
   lastWords(lines = 5): string {
     return readFileSync(this.logFile, 'utf8').trimEnd().split('\n').slice(-lines).join('\n');
   }
+}
+
+/** The environment without what configures processes: the stack's are alike, wherever it is started. How to log in stays. */
+function inherited(): NodeJS.ProcessEnv {
+  const kept = (name: string) =>
+    !name.startsWith('HOLDFAST_') || /_(USERNAME|PASSWORD|LOG_LEVEL)$/.test(name);
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => kept(name)));
 }
