@@ -89,7 +89,8 @@ export class RtpengineProbe implements Probe {
 }
 
 function text(value: NgValue | undefined): string {
-  return Buffer.isBuffer(value) ? value.toString() : String(value);
+  if (Buffer.isBuffer(value)) return value.toString();
+  return typeof value === 'object' ? 'a structure' : String(value);
 }
 
 function dig(value: NgValue | undefined, ...path: string[]): NgValue | undefined {

@@ -139,7 +139,8 @@ function defined<K extends string>(key: K, value: string | undefined): { [P in K
 
 /** Proxies write the limit as a number or as text. */
 function listLimit(body: NgDictionary): number {
-  const limit = Number(text(body['limit']) ?? body['limit'] ?? defaultListLimit);
+  const asked = text(body['limit']) ?? body['limit'];
+  const limit = typeof asked === 'object' ? Number.NaN : Number(asked ?? defaultListLimit);
   return Number.isSafeInteger(limit) && limit >= 0 ? limit : defaultListLimit;
 }
 

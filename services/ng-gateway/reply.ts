@@ -1,3 +1,4 @@
+import * as fields from '../ng/fields.js';
 import type { NgDictionary } from '../ng/message.js';
 import { bodyFormat, errorReply, parseBody } from '../ng/message.js';
 
@@ -20,7 +21,7 @@ export function isFull(reply: Buffer): boolean {
   const body = readReply(reply);
   if (!body) return false;
   if (body.result === 'load limit') return true;
-  const reason = String(body['error-reason'] ?? '');
+  const reason = fields.text(body['error-reason']) ?? '';
   return body.result === 'error' && /session limit|ran out of ports|load limit/i.test(reason);
 }
 

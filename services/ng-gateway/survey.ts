@@ -22,14 +22,18 @@ export async function survey(
     if (reply) replies.push(reply);
   }
   return fields.command(message.body) === 'list'
-    ? { result: 'ok', calls: mergeCalls(replies, Number(message.body.limit ?? defaultLimit)) }
+    ? { result: 'ok', calls: mergeCalls(replies, limitOf(message)) }
     : { result: 'ok', statistics: mergeStatistics(replies) };
 }
 
+/** A client may send anything: what is no number above 0 is the default, as with rtpengine. */
+function limitOf({ body: { limit } }: NgMessage): number {
+  const asked = typeof limit === 'number' || typeof limit === 'string' ? Number(limit) : 0;
+  return asked > 0 ? asked : defaultLimit;
+}
+
 function mergeCalls(replies: readonly NgDictionary[], limit: number): NgValue[] {
-  return replies
-    .flatMap(({ calls }) => (Array.isArray(calls) ? calls : []))
-    .slice(0, Math.max(0, limit) || defaultLimit);
+  return replies.flatMap(({ calls }) => (Array.isArray(calls) ? calls : [])).slice(0, limit);
 }
 
 function mergeStatistics(replies: readonly NgDictionary[]): NgValue {

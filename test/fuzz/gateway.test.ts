@@ -1,7 +1,5 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import test from 'ava';
 import fc from 'fast-check';
 import { BuiltinRelay } from '../../relay-node/relay/builtin-relay.js';
@@ -10,9 +8,9 @@ import { NgClient } from '../../services/ng/client.js';
 import { systemClock } from '../../services/runtime/clock.js';
 import { silentLogger } from '../../services/runtime/log.js';
 import { connect, startEmbeddedEtcd } from '../support/etcd.js';
+import { corpus } from '../support/ng-corpus.js';
 import { aRelay, eventually, newKeyspace, putRelay } from '../support/registry.js';
 import { openReplica } from '../support/replica.js';
-import { repository } from '../support/repository.js';
 
 /** Datagrams that are sent; HOLDFAST_FUZZ_RUNS asks for another number. */
 const count = Number(process.env['HOLDFAST_FUZZ_RUNS'] ?? 100_000);
@@ -67,11 +65,6 @@ const datagram = fc.oneof(
   { weight: 1, arbitrary: fc.json({ maxDepth: 4 }).map((text) => Buffer.from(`c ${text}`)) },
 );
 
-function corpus(): Buffer[] {
-  const folder = join(repository, 'test/corpus/ng');
-  return readdirSync(folder).map((name) => readFileSync(join(folder, name)));
-}
-
 test(`${count} hostile datagrams leave the gateway as it was`, async (t) => {
   t.timeout(600_000);
   const etcd = await startEmbeddedEtcd(t);
@@ -107,7 +100,7 @@ test(`${count} hostile datagrams leave the gateway as it was`, async (t) => {
   const samples = [
     ...fc.sample(datagram, { numRuns: kinds, seed }),
     ...fc.sample(fc.oneof(nested, sized), { numRuns: 20, seed }),
-    ...corpus(),
+    ...corpus.map(({ datagram }) => datagram),
   ];
   const random = fc.sample(fc.infiniteStream(fc.nat()), { numRuns: 1, seed })[0] as Iterator<number>;
   const next = () => random.next().value as number;
@@ -116,6 +109,7 @@ test(`${count} hostile datagrams leave the gateway as it was`, async (t) => {
   const received = () => replica.ngCounters['received'] ?? 0;
   const heapMb = () => process.memoryUsage().heapUsed / 2 ** 20;
 
+  for (const sample of samples.slice(-corpus.length)) await send(sample);
   let sent = 0;
   let heapAfterTenthMb = 0;
   while (sent < count) {

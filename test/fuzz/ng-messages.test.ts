@@ -1,31 +1,14 @@
-import { readdirSync, readFileSync } from 'node:fs';
 import test from 'ava';
 import fc from 'fast-check';
 import { BencodeError, decode, encode } from '../../services/ng/bencode.js';
 import { callId, command, fromTag, hasFlag, toTag, viaBranch } from '../../services/ng/fields.js';
 import { encodeMessage, NgMessageError, parseMessage } from '../../services/ng/message.js';
+import { corpus } from '../support/ng-corpus.js';
 
 /**
  * Any bytes are either a message or refused in words; nothing else may happen. Failures print a seed and a
  * path: run `fc.assert` with them to see the same bytes again.
  */
-const corpusUrl = new URL('../../../test/corpus/ng/', import.meta.url);
-
-interface Sample {
-  readonly name: string;
-  readonly expected: string;
-  readonly datagram: Buffer;
-}
-
-const corpus: Sample[] = readdirSync(corpusUrl).map((name) => {
-  const [, expectation = '', ...rest] = readFileSync(new URL(name, corpusUrl), 'latin1').split('\n');
-  const text = rest.join('\n').replace(/\n$/, '');
-  const bytes = text.replace(/\\(?:x([0-9a-f]{2})|r|n)/g, (sequence, hex?: string) =>
-    hex ? String.fromCharCode(Number.parseInt(hex, 16)) : sequence === '\\r' ? '\r' : '\n',
-  );
-  return { name, expected: expectation.replace('# expect: ', ''), datagram: Buffer.from(bytes, 'latin1') };
-});
-
 /** What becomes of a datagram; anything that throws otherwise fails the test. */
 function outcome(datagram: Buffer): 'request' | 'refused' | 'dropped' {
   try {

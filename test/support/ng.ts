@@ -2,8 +2,6 @@ import { randomBytes } from 'node:crypto';
 import { NgClient, type NgRequestOptions } from '../../services/ng/client.js';
 import type { NgDictionary } from '../../services/ng/message.js';
 
-export { ManualClock } from './clock.js';
-
 export interface SdpOptions {
   readonly address: string;
   readonly port: number;
