@@ -93,6 +93,8 @@ async function watch(
   const shown = new Map<string, string>();
   for await (const { type, relay } of client.watchRelays(set)) {
     if (asJson) print(json({ event: Change[type].toLowerCase(), relay: relay && relayShape(relay) }));
+    else if (type === Change.SYNCED)
+      print(`(${counted(shown.size, 'relay')}; changes from now on, until Ctrl-C)`);
     else if (relay) {
       const line = summary(relay);
       const name = `${relay.set}/${relay.id}`;

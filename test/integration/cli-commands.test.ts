@@ -49,6 +49,7 @@ test('relays --watch shows what is there, and joins, changes and leaves as they 
   const people = await startHoldfast(t, ['relays', '--watch', '--set', 'watched'], env);
   const programs = await startHoldfast(t, ['relays', '--watch', '--json', '--set', 'watched'], env);
   await programs.waitForLine('"event":"synced"');
+  await people.waitForLine('(0 relays; changes from now on, until Ctrl-C)');
   const relay = aRelay({ id: 'w1', set: 'watched' });
   await putRelay(client, keys, relay);
   await people.waitForLine(/Z {2}joined +watched\/w1 {2}active {2}weight 100 {2}calls \? {2}udp:/);

@@ -175,7 +175,7 @@ export async function startProcess(
 ): Promise<TestProcess> {
   const child = spawn(command, args, {
     cwd: options.cwd,
-    env: { ...process.env, ...options.env },
+    env: { ...inherited(), ...options.env },
     detached: true,
     stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
   });
@@ -225,3 +225,9 @@ function signalGroup(pid: number, signal: NodeJS.Signals): void {
 }
 
 const describe = (exit: Exit | undefined): string => (exit?.signal ? exit.signal : `code ${exit?.code}`);
+
+/** The environment without what says how tests are to run: what a test starts would wonder at it. */
+function inherited(): NodeJS.ProcessEnv {
+  const ofTests = /^HOLDFAST_(TEST|FUZZ)_/;
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !ofTests.test(name)));
+}
