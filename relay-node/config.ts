@@ -1,7 +1,13 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { defaultSet, isName, nameRule } from '../services/domain/name.js';
-import { maxCapacity, maxLabels, maxMediaAddresses, maxWeight } from '../services/domain/relay.js';
+import {
+  defaultWeight,
+  maxCapacity,
+  maxLabels,
+  maxMediaAddresses,
+  maxWeight,
+} from '../services/domain/relay.js';
 import {
   addressSchema,
   type ConfigOf,
@@ -69,7 +75,7 @@ export const relayNodeSettings = {
     flag: '--weight <number>',
     description: 'share of new calls relative to the rest of the set; 0 takes none',
     allowed: `0-${maxWeight}`,
-    fallback: '100',
+    fallback: String(defaultWeight),
     schema: wholeNumber(0, maxWeight),
   },
   capacity: {

@@ -1,8 +1,6 @@
 import type { Call } from '../domain/call.js';
 import { relayKey } from '../domain/relay.js';
 
-export const defaultPrefix = '/holdfast/v1';
-
 /** Where things stand in etcd, below one prefix. Readable with etcdctl. */
 export class Keyspace {
   readonly relays: string;

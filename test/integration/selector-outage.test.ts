@@ -1,26 +1,20 @@
 import test, { type ExecutionContext } from 'ava';
 import { parseCall } from '../../services/domain/call.js';
-import { HoldfastError } from '../../services/domain/error.js';
-import type { Answer } from '../../services/selection/question.js';
 import { behaviours, connect, startEmbeddedEtcd } from '../support/etcd.js';
 import {
   aRelay,
   ask,
   deleteRelay,
+  errorOf,
   eventually,
   newKeyspace,
   putRelay,
   startSelector,
+  where,
 } from '../support/registry.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 
 const behaviour = behaviours();
-const where = ({ binding }: Answer) => `${binding.relayId}/${binding.instance}/${binding.generation}`;
-const errorOf = (promise: Promise<unknown>) =>
-  promise.then(
-    () => 'no error',
-    (error) => (error instanceof HoldfastError ? error.code : String(error)),
-  );
 const calls = (count: number) => Array.from({ length: count }, (_, i) => `call-${i}`);
 
 behaviour(

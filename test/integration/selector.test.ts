@@ -1,20 +1,22 @@
 import test, { type ExecutionContext } from 'ava';
 import type { Etcd3 } from 'etcd3';
 import { parseCall } from '../../services/domain/call.js';
-import { HoldfastError } from '../../services/domain/error.js';
 import type { Answer } from '../../services/selection/question.js';
 import { ShiftedClock } from '../support/clock.js';
 import { behaviours, connect, startEmbeddedEtcd, type TestEtcd } from '../support/etcd.js';
 import {
   aRelay,
   ask,
+  codeOf,
   deleteRelay,
+  errorOf,
   eventually,
   newKeyspace,
   putRelay,
   type SelectorOptions,
   startSelector,
   type TestSelector,
+  where,
 } from '../support/registry.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 
@@ -36,10 +38,6 @@ async function scene(
   const [a, b = a] = selectors as [TestSelector, TestSelector?];
   return { keys, registered, selectors, a, b: b as TestSelector };
 }
-
-const where = ({ binding }: Answer) => `${binding.relayId}/${binding.instance}/${binding.generation}`;
-const code = (error: unknown) => (error instanceof HoldfastError ? error.code : String(error));
-const errorOf = (promise: Promise<unknown>) => promise.then(() => 'no error', code);
 
 /** Waits until every replica knows that the relay is registered, or not. */
 const known = (selectors: readonly TestSelector[], id: string, instance: string | undefined) =>
@@ -265,7 +263,7 @@ test('a request whose answer was lost ends in the binding that it made', async (
   const request = ask('lost-answer');
   await cut.selector.select(ask('warm-up'));
   proxy.freeze('answers');
-  const first = cut.selector.select(request).then(where, code);
+  const first = cut.selector.select(request).then(where, codeOf);
   await eventually(async () => (await other.selector.lookup(request.call)) !== undefined, 'the write');
   const retried = await other.selector.select(request);
   t.is(retried.origin, 'new', 'by its request id it knows its own write');

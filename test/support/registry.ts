@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Etcd3 } from 'etcd3';
 import { type Call, parseCall } from '../../services/domain/call.js';
+import { HoldfastError } from '../../services/domain/error.js';
 import type { Relay } from '../../services/domain/relay.js';
 import { Placement, type PolicyName } from '../../services/placement/placement.js';
 import { BindingStore } from '../../services/registry/binding-store.js';
@@ -14,7 +15,7 @@ import { encodeRelay } from '../../services/registry/values.js';
 import { type Clock, systemClock } from '../../services/runtime/clock.js';
 import { type Logger, silentLogger } from '../../services/runtime/log.js';
 import { BindingCache } from '../../services/selection/binding-cache.js';
-import type { SelectRequest } from '../../services/selection/question.js';
+import type { Answer, SelectRequest } from '../../services/selection/question.js';
 import { Selector, type SelectorSettings } from '../../services/selection/selector.js';
 import type { Scope } from './process.js';
 
@@ -167,6 +168,16 @@ export function ask(callId: string | Call, overrides: Partial<SelectRequest> = {
   const call = typeof callId === 'string' ? parseCall(callId) : callId;
   return { call, set: 'default', requestId: `request-${++requests}`, wish: {}, ...overrides };
 }
+
+/** Where an answer says that the call is: equal for two answers that agree. */
+export const where = ({ binding }: Answer): string =>
+  `${binding.relayId}/${binding.instance}/${binding.generation}`;
+
+/** The code of an error that callers are told, or its text. */
+export const codeOf = (error: unknown): string =>
+  error instanceof HoldfastError ? error.code : String(error);
+
+export const errorOf = (promise: Promise<unknown>): Promise<string> => promise.then(() => 'no error', codeOf);
 
 /** Asks again and again until the answer is true. For what no event tells. */
 export async function eventually(
