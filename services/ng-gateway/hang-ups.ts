@@ -32,11 +32,11 @@ export class HangUps {
   }
 
   async handle(request: CallRequest): Promise<Reply> {
-    const { selector, clients, log } = this.#parts;
+    const { selector, set, clients, log } = this.#parts;
     const { call } = request;
     let answer: Answer | undefined;
     try {
-      answer = await selector.lookup(call);
+      answer = await selector.lookup(call, { set });
     } catch (error) {
       log.warn(
         { callId: call.callId, reason: messageOf(error) },
@@ -53,6 +53,8 @@ export class HangUps {
     const asked = await askRelay(clients, answer.relay, request.body, patienceMs);
     if (asked.kind === 'replied') {
       this.#afterwards(request, answer.relay, asked.reply);
+      // Where it really is, etcd alone can say.
+      if (answer.freshness === 'provisional') this.#deleteLater(request);
       return asked.reply;
     }
     const { relayId } = answer.binding;

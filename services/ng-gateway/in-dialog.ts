@@ -17,11 +17,13 @@ export class InDialog {
 
   /** @throws HoldfastError `unavailable`, `overloaded` */
   async handle(request: CallRequest): Promise<Reply> {
-    const { selector, clients, clock, callTtlSeconds, log } = this.#parts;
+    const { selector, set, clients, clock, callTtlSeconds, log } = this.#parts;
     const { call, command, body, deadlineMs } = request;
     // An answered call outlives one that is being set up.
     const answer =
-      command === 'answer' ? await selector.prolong(call, callTtlSeconds) : await selector.lookup(call);
+      command === 'answer'
+        ? await selector.prolong(call, callTtlSeconds, set)
+        : await selector.lookup(call, { set });
     if (!answer) return unknownCall;
     const { relayId, generation } = answer.binding;
     if (!answer.relay) return errorReply(`relay ${relayId} of this call is gone; offer again`);

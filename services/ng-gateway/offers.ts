@@ -83,12 +83,18 @@ export class Offers {
 
   /** @returns false if there is no other relay */
   async #toNextRelay(
-    { binding, relay }: Answer,
+    { binding, relay, freshness }: Answer,
     asked: Asked,
     excluded: readonly string[],
     requestId: string,
     request: CallRequest,
   ): Promise<boolean> {
+    // Without etcd there is nothing to move: the next Select promises another one.
+    if (freshness === 'provisional') {
+      this.counters.failovers++;
+      if (asked.kind === 'silent' && relay) this.#hangUps.cleanUp(relay, request);
+      return true;
+    }
     const reason = asked.kind === 'replied' ? 'the relay is full' : `the relay is ${asked.kind}`;
     try {
       await this.#parts.selector.move({

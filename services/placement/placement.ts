@@ -48,4 +48,19 @@ export class Placement {
     if (!pool) throw noRelayRegistered(set);
     return pool.choose(callKey, wish, nowMs);
   }
+
+  /**
+   * Where replicas that know the same relays put the call without talking: capacity, load and zone have no say.
+   * @throws HoldfastError `no-relay`, naming the set.
+   */
+  presume(set: string, callKey: string, wish: Wish): Candidate {
+    const pool = this.#pools.get(set);
+    if (!pool) throw noRelayRegistered(set);
+    return pool.presume(callKey, wish);
+  }
+
+  /** This very relay for one more call, whether or not it takes new ones; undefined if it is gone. */
+  take(set: string, id: string, instance: string): Candidate | undefined {
+    return this.#pools.get(set)?.take(id, instance);
+  }
 }

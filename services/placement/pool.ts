@@ -2,6 +2,7 @@ import { HoldfastError } from '../domain/error.js';
 import type { RegisteredRelay } from '../domain/relay.js';
 import { Candidate } from './candidate.js';
 import type { Policy } from './policy.js';
+import { Rendezvous } from './rendezvous.js';
 
 /** What a request asks of the relay, besides its set. */
 export interface Wish {
@@ -14,6 +15,9 @@ export interface Wish {
   /** Only this one. */
   readonly target?: string | undefined;
 }
+
+/** By it all replicas choose alike. */
+const agreed = new Rendezvous();
 
 /** The relays of one set, ready to choose from. Eligibility is decided here and nowhere else. */
 export class Pool {
@@ -68,6 +72,20 @@ export class Pool {
     const chosen = this.policy.choose(preferZone(free, wish.zone), callKey, nowMs);
     chosen.pick();
     return chosen;
+  }
+
+  /** @throws HoldfastError `no-relay`, naming the set. */
+  presume(callKey: string, wish: Wish): Candidate {
+    const fitting = this.#fitting(wish);
+    if (fitting.length === 0) throw this.#noRelay(wish);
+    return agreed.choose(fitting, callKey);
+  }
+
+  take(id: string, instance: string): Candidate | undefined {
+    const candidate = this.#candidates.get(id);
+    if (candidate?.registered.relay.instance !== instance) return undefined;
+    candidate.pick();
+    return candidate;
   }
 
   /** Everything but capacity and zone. The list itself, where the request asks for nothing special. */

@@ -1,5 +1,5 @@
 import type { EventEmitter } from 'node:events';
-import type { CallOptions } from '@grpc/grpc-js';
+import { type CallOptions, InterceptingCall, type Interceptor } from '@grpc/grpc-js';
 import { noop } from 'cockatiel';
 import {
   castGrpcError,
@@ -48,6 +48,11 @@ export class EtcdConnection {
     return this.#kv.call((client) => client.kv.range(request, options));
   }
 
+  /** Asks something that only a quorum can answer. */
+  probe(key: string, timeoutMs: number): Promise<unknown> {
+    return this.range({ key: Buffer.from(key), keys_only: true }, { deadline: Date.now() + timeoutMs });
+  }
+
   txn(request: ITxnRequest): Promise<ITxnResponse> {
     return this.#kv.call((client) => client.kv.txn(request));
   }
@@ -66,7 +71,7 @@ export class EtcdConnection {
   }
 
   watch(): Promise<IDuplexStream<IWatchRequest, IWatchResponse>> {
-    return this.#watch.stream((client) => client.watchClient.watch());
+    return this.#watch.stream((client) => client.watchClient.watch({ interceptors: [requireLeader] }));
   }
 
   close(): void {
@@ -116,6 +121,18 @@ class Members {
       this.#current = (member + 1) % this.#clients.length;
   }
 }
+
+/**
+ * Without it, etcd keeps a watch open on a member that is cut off from the others, and it hears nothing for as long as
+ * that lasts; with it, the member ends the watch, and the next one is opened elsewhere (etcd's clientv3.WithRequireLeader).
+ */
+const requireLeader: Interceptor = (options, nextCall) =>
+  new InterceptingCall(nextCall(options), {
+    start(metadata, listener, next) {
+      metadata.set('hasleader', 'true');
+      next(metadata, listener);
+    },
+  });
 
 function clientOptions(host: string, settings: Omit<EtcdSettings, 'endpoints'>): IOptions {
   const { username, password, timeoutMs } = settings;

@@ -65,6 +65,13 @@ export class GroupCommit {
     return (response as { response_range: IRangeResponse }).response_range;
   }
 
+  /** Nobody waits any more for what has not left yet: it is not sent. */
+  refuseWaiting(error: HoldfastError): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const { reject } of waiting) reject(error);
+  }
+
   #submit(key: string, request: IRequestOp, bytes: number): Promise<unknown> {
     if (this.#waiting.length >= maxWaiting)
       throw new HoldfastError(
@@ -85,6 +92,7 @@ export class GroupCommit {
     setImmediate(() => {
       this.#scheduled = false;
       const batch = this.#takeBatch();
+      if (batch.length === 0) return;
       this.#inFlight++;
       void this.#commit(batch).finally(() => {
         this.#inFlight--;

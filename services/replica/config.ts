@@ -12,6 +12,7 @@ import {
   wholeNumber,
 } from '../runtime/config.js';
 import { parseNetwork } from '../runtime/network.js';
+import { withoutQuorumModes } from '../selection/without-quorum.js';
 
 export const selectionSettings = {
   grpcListen: {
@@ -61,6 +62,15 @@ export const selectionSettings = {
     allowed: '0-10000000',
     fallback: '200000',
     schema: wholeNumber(0, 10_000_000),
+  },
+  withoutQuorum: {
+    name: 'HOLDFAST_WITHOUT_QUORUM',
+    flag: '--without-quorum <mode>',
+    description:
+      'what becomes of new calls while etcd is out of reach: given a relay provisionally, or refused; the same for all replicas',
+    allowed: withoutQuorumModes.join(', '),
+    fallback: 'available',
+    schema: z.enum(withoutQuorumModes) as z.ZodType<(typeof withoutQuorumModes)[number], string>,
   },
   stopDeadlineSeconds: {
     name: 'HOLDFAST_STOP_DEADLINE_SECONDS',

@@ -9,16 +9,33 @@ import {
 } from 'prom-client';
 import type { Freshness, Origin } from '../domain/binding.js';
 import type { RequestMetrics } from '../grpc/observed.js';
+import type { Selector } from '../selection/selector.js';
 
 /** Numbers that are kept elsewhere and read when they are asked for. */
 export interface MetricSources {
-  readonly selector: Readonly<Record<'bound' | 'moved' | 'refreshed' | 'released' | 'guardFailures', number>>;
+  /** Asked anew each time. */
+  readonly selector: () => Selector['counters'];
   readonly commits: Readonly<Record<'commits' | 'operations' | 'failedCommits', number>>;
+  readonly quorum: Readonly<Record<'losses', number>>;
   readonly waiting: () => number;
   readonly cachedBindings: () => number;
+  readonly provisionalBindings: () => number;
   readonly relays: () => number;
   readonly live: () => boolean;
+  readonly lostForMs: () => number;
 }
+
+const selectorTotals: Record<keyof Selector['counters'], [name: string, help: string]> = {
+  bound: ['bindings_created', 'Calls bound'],
+  moved: ['bindings_moved', 'Calls moved to another relay'],
+  refreshed: ['bindings_refreshed', 'Bindings whose life was prolonged'],
+  released: ['bindings_released', 'Calls released'],
+  guardFailures: ['guard_failures', 'Writes refused because this replica was behind'],
+  claimed: ['provisional_claimed', 'Calls bound where they were promised without etcd'],
+  conflicts: ['provisional_conflicts', 'Calls promised one relay without etcd and bound to another'],
+  relaysGone: ['provisional_relays_gone', 'Calls whose promised relay was gone when etcd was back'],
+  dropped: ['provisional_dropped', 'Promises forgotten because there were too many'],
+};
 
 /** What a replica tells Prometheus. */
 export class Metrics implements RequestMetrics {
@@ -48,16 +65,10 @@ export class Metrics implements RequestMetrics {
   /** Begins to report numbers that others keep. */
   watch(sources: MetricSources): void {
     collectDefaultMetrics({ register: this.registry });
-    const { selector, commits } = sources;
-    this.#total('bindings_created_total', 'Calls bound', () => selector.bound);
-    this.#total('bindings_moved_total', 'Calls moved to another relay', () => selector.moved);
-    this.#total('bindings_refreshed_total', 'Bindings whose life was prolonged', () => selector.refreshed);
-    this.#total('bindings_released_total', 'Calls released', () => selector.released);
-    this.#total(
-      'guard_failures_total',
-      'Writes refused because this replica was behind',
-      () => selector.guardFailures,
-    );
+    const { selector, commits, quorum } = sources;
+    for (const [counter, [name, help]] of Object.entries(selectorTotals))
+      this.#total(`${name}_total`, help, () => selector()[counter as keyof Selector['counters']]);
+    this.#total('etcd_losses_total', 'Times that etcd went out of reach', () => quorum.losses);
     this.#total('etcd_commits_total', 'etcd transactions', () => commits.commits);
     this.#total('etcd_operations_total', 'Operations carried by them', () => commits.operations);
     this.#total(
@@ -66,6 +77,16 @@ export class Metrics implements RequestMetrics {
       () => commits.failedCommits,
     );
     this.#gauge('etcd_operations_waiting', 'Operations waiting for a commit', sources.waiting);
+    this.#gauge(
+      'etcd_lost_seconds',
+      'How long etcd has been out of reach; 0 while it answers',
+      () => Math.round(sources.lostForMs()) / 1_000,
+    );
+    this.#gauge(
+      'provisional_bindings',
+      'Calls given a relay without etcd, and not bound yet',
+      sources.provisionalBindings,
+    );
     this.#gauge('cached_bindings', 'Bindings remembered by this replica', sources.cachedBindings);
     this.#gauge('relays', 'Registered relays', sources.relays);
     this.#gauge('registry_live', '1 while changes in etcd are heard as they happen', () =>

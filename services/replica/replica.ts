@@ -2,30 +2,19 @@ import { relayService } from '../grpc/relay-service.js';
 import { selectionService } from '../grpc/selection-service.js';
 import { GrpcServer } from '../grpc/server.js';
 import { NgGateway } from '../ng-gateway/gateway.js';
-import { Placement } from '../placement/placement.js';
-import { BindingStore } from '../registry/binding-store.js';
 import { EtcdConnection } from '../registry/connection.js';
-import { GroupCommit } from '../registry/group-commit.js';
 import { IntentStore } from '../registry/intent-store.js';
 import { Keyspace } from '../registry/keyspace.js';
-import { LeaseBuckets } from '../registry/lease-buckets.js';
-import { MoveFeed } from '../registry/move-feed.js';
-import { RelayDirectory } from '../registry/relay-directory.js';
 import { formatAddress } from '../runtime/address.js';
 import { systemClock } from '../runtime/clock.js';
 import { HttpServer } from '../runtime/http-server.js';
 import type { Part } from '../runtime/lifecycle.js';
 import type { Logger } from '../runtime/log.js';
-import { BindingCache } from '../selection/binding-cache.js';
-import { Selector } from '../selection/selector.js';
+import { Engine } from '../selection/engine.js';
+import type { Selector } from '../selection/selector.js';
 import type { SelectionConfig } from './config.js';
 import { Metrics } from './metrics.js';
 
-/**
- * What etcd said less than this share of a linger ago still exists: the rest of the linger is for a release that
- * etcd wrote down later than its lease began to run.
- */
-const trustShare = 0.8;
 /** Requests under way when the replica is told to stop get this long, ms. */
 const stopGraceMs = 2_000;
 
@@ -34,8 +23,7 @@ export class Replica implements Part {
   readonly #log: Logger;
   readonly #etcd: readonly string[];
   readonly #connection: EtcdConnection;
-  readonly #directory: RelayDirectory;
-  readonly #moves: MoveFeed;
+  readonly #engine: Engine;
   readonly #grpc: GrpcServer;
   readonly #http: HttpServer;
   readonly #gateway: NgGateway | undefined;
@@ -56,34 +44,26 @@ export class Replica implements Part {
     this.#connection = connection;
     const keys = new Keyspace(config.etcdPrefix);
     const shared = { connection, keys, clock, log };
-    const cache = new BindingCache(config.cacheEntries, config.lingerSeconds * 1_000 * trustShare);
-    const placement = new Placement(config.placement);
-    const commits = new GroupCommit(connection);
-    const store = new BindingStore({ ...shared, commits, buckets: new LeaseBuckets(connection, clock) });
-    this.#directory = new RelayDirectory(shared);
-    this.#directory.subscribe(({ type, relay }) => {
-      const { set, id } = relay.relay;
-      if (type === 'left') placement.remove(set, id);
-      else placement.put(relay);
+    const engine = new Engine(shared, {
+      ...config,
+      onQuorum: (lost) => {
+        if (config.withoutQuorum === 'strict' && this.#ready) this.#grpc.setServing(!lost);
+      },
     });
-    this.#moves = new MoveFeed(shared, {
-      onMove: (callKey, revision) => cache.hearMove(callKey, revision),
-      onPast: (callKey) => cache.forgetMove(callKey),
-      onGap: () => cache.distrust(),
-    });
-    const live = () => this.#directory.live && this.#moves.live;
-    this.selector = new Selector(
-      { store, directory: this.#directory, placement, cache, hearsMoves: () => this.#moves.live, clock, log },
-      config,
-    );
+    const { directory, commits, quorum, cache, store } = engine;
+    this.#engine = engine;
+    this.selector = engine.selector;
     const metrics = new Metrics();
     metrics.watch({
-      selector: this.selector.counters,
+      selector: () => engine.selector.counters,
       commits: commits.counters,
+      quorum: quorum.counters,
       waiting: () => commits.waiting,
       cachedBindings: () => cache.size,
-      relays: () => this.#directory.list().length,
-      live,
+      provisionalBindings: () => engine.selector.provisionalBindings,
+      relays: () => directory.list().length,
+      live: () => engine.live,
+      lostForMs: () => quorum.lostForMs,
     });
     const notReady = () =>
       this.#ready ? undefined : 'this replica has not read from etcd yet what relays there are';
@@ -93,7 +73,7 @@ export class Replica implements Part {
       selection: selectionService(this.selector, observer),
       relays: relayService({
         ...shared,
-        directory: this.#directory,
+        directory,
         store,
         intents: new IntentStore(connection, keys),
         observer,
@@ -106,7 +86,7 @@ export class Replica implements Part {
         set: config.ngSet,
         callTtlSeconds: config.callTtlSeconds,
         selector: this.selector,
-        directory: this.#directory,
+        directory,
         // It serves to its last moment: proxies cannot be told to go elsewhere.
         notReady: () => (this.#stopped ? undefined : notReady()),
         clock,
@@ -118,7 +98,9 @@ export class Replica implements Part {
     this.#http = new HttpServer({
       listen: config.httpListen,
       metrics: metrics.registry,
-      notReady,
+      // Without etcd in strict mode another replica may do better; in the other mode this one still serves all calls.
+      notReady: () => notReady() ?? (config.withoutQuorum === 'strict' ? quorum.lost?.message : undefined),
+      caveat: () => quorum.lost?.message,
     });
   }
 
@@ -148,12 +130,12 @@ export class Replica implements Part {
     const ng = this.ngAddresses;
     const listening = { grpc: this.grpcAddress, http: this.httpAddress, ng, etcd: this.#etcd };
     this.#log.info(listening, 'listening; reading etcd');
-    await Promise.all([this.#directory.start(), this.#moves.start()]);
+    await this.#engine.start();
     if (this.#stopped) return;
     this.#ready = true;
     this.#grpc.setServing(true);
     this.#log.info(
-      { grpc: this.grpcAddress, http: this.httpAddress, relays: this.#directory.list().length },
+      { grpc: this.grpcAddress, http: this.httpAddress, relays: this.#engine.directory.list().length },
       'ready',
     );
   }
@@ -167,7 +149,7 @@ export class Replica implements Part {
   async #stopInOrder(): Promise<void> {
     this.#ready = false;
     await Promise.all([this.#grpc.stop(stopGraceMs), this.#gateway?.stop()]);
-    await Promise.all([this.#directory.stop(), this.#moves.stop()]);
+    await this.#engine.stop();
     await this.#http.stop();
     this.#connection.close();
   }

@@ -8,17 +8,19 @@ export interface HttpParts {
   readonly metrics: Registry;
   /** Why the process is not ready, or undefined if it is. */
   readonly notReady: () => string | undefined;
+  /** What is wrong while the process is ready all the same, or undefined. */
+  readonly caveat?: () => string | undefined;
 }
 
 /**
  * What operators and Kubernetes ask: `/metrics` (Prometheus text), `/livez` (200 while the event loop turns) and
- * `/readyz` (200, or 503 with the reason).
+ * `/readyz` (200, perhaps with a caveat, or 503 with the reason).
  */
 export class HttpServer {
   readonly #server: Server;
   readonly #listen: Address;
 
-  constructor({ listen, metrics, notReady }: HttpParts) {
+  constructor({ listen, metrics, notReady, caveat }: HttpParts) {
     this.#listen = listen;
     this.#server = createServer(async (request, response) => {
       const answer = (status: number, text: string, type = 'text/plain; charset=utf-8') =>
@@ -32,7 +34,9 @@ export class HttpServer {
           return answer(200, 'ok\n');
         case '/readyz': {
           const reason = notReady();
-          return reason === undefined ? answer(200, 'ok\n') : answer(503, `not ready: ${reason}\n`);
+          if (reason !== undefined) return answer(503, `not ready: ${reason}\n`);
+          const trouble = caveat?.();
+          return answer(200, trouble === undefined ? 'ok\n' : `ok, but ${trouble}\n`);
         }
         case '/metrics':
           return answer(200, await metrics.metrics(), metrics.contentType);

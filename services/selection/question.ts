@@ -1,4 +1,4 @@
-import type { Binding, Freshness, Origin } from '../domain/binding.js';
+import { type Binding, type Freshness, type Origin, originOf } from '../domain/binding.js';
 import type { Call } from '../domain/call.js';
 import type { RegisteredRelay } from '../domain/relay.js';
 import type { Wish } from '../placement/pool.js';
@@ -32,4 +32,15 @@ export interface Answer {
   readonly relay: RegisteredRelay | undefined;
   readonly origin: Origin;
   readonly freshness: Freshness;
+}
+
+/** @param registered what stands under the relay's name now: another life of it is another relay */
+export function answerOf(
+  binding: Binding,
+  registered: RegisteredRelay | undefined,
+  requestId: string,
+  freshness: Freshness,
+): Answer {
+  const relay = registered?.relay.instance === binding.instance ? registered : undefined;
+  return { binding, relay, origin: originOf(binding, requestId), freshness };
 }

@@ -3,20 +3,19 @@ import type { Etcd3 } from 'etcd3';
 import { type Call, parseCall } from '../../services/domain/call.js';
 import { HoldfastError } from '../../services/domain/error.js';
 import type { Relay } from '../../services/domain/relay.js';
-import { Placement, type PolicyName } from '../../services/placement/placement.js';
+import type { PolicyName } from '../../services/placement/placement.js';
 import { BindingStore } from '../../services/registry/binding-store.js';
 import { EtcdConnection } from '../../services/registry/connection.js';
 import { GroupCommit } from '../../services/registry/group-commit.js';
 import { Keyspace } from '../../services/registry/keyspace.js';
 import { LeaseBuckets } from '../../services/registry/lease-buckets.js';
-import { MoveFeed } from '../../services/registry/move-feed.js';
-import { RelayDirectory } from '../../services/registry/relay-directory.js';
 import { encodeRelay } from '../../services/registry/values.js';
 import { type Clock, systemClock } from '../../services/runtime/clock.js';
 import { type Logger, silentLogger } from '../../services/runtime/log.js';
-import { BindingCache } from '../../services/selection/binding-cache.js';
+import { Engine } from '../../services/selection/engine.js';
 import type { Answer, SelectRequest } from '../../services/selection/question.js';
-import { Selector, type SelectorSettings } from '../../services/selection/selector.js';
+import type { SelectorSettings } from '../../services/selection/terms.js';
+import type { WithoutQuorumMode } from '../../services/selection/without-quorum.js';
 import type { Scope } from './process.js';
 
 /** A keyspace that no other test of the same etcd uses. */
@@ -117,6 +116,7 @@ export function openStore(parts: ReturnType<typeof registryParts>) {
 export interface SelectorOptions extends RegistryOptions {
   readonly settings?: Partial<SelectorSettings>;
   readonly placement?: PolicyName;
+  readonly withoutQuorum?: WithoutQuorumMode;
 }
 
 export const defaultSettings: SelectorSettings = {
@@ -128,35 +128,26 @@ export const defaultSettings: SelectorSettings = {
 /** A selector as a replica has it, without the fronts. It is ready, and stops with the scope. */
 export async function startSelector(scope: Scope, endpoint: string, options: SelectorOptions = {}) {
   const parts = registryParts(scope, endpoint, options);
-  const settings = { ...defaultSettings, ...options.settings };
-  const { commits, buckets, store } = openStore(parts);
-  const cache = new BindingCache(10_000, settings.lingerSeconds * 1_000 * 0.8);
-  const placement = new Placement(options.placement ?? 'least-loaded');
-  const directory = new RelayDirectory(parts);
-  directory.subscribe(({ type, relay }) => {
-    if (type === 'left') placement.remove(relay.relay.set, relay.relay.id);
-    else placement.put(relay);
+  const engine = new Engine(parts, {
+    ...defaultSettings,
+    placement: options.placement ?? 'least-loaded',
+    withoutQuorum: options.withoutQuorum ?? 'available',
+    cacheEntries: 10_000,
+    etcdTimeoutMs: options.timeoutMs ?? 10_000,
+    ...options.settings,
   });
-  const moves = new MoveFeed(parts, {
-    onMove: (callKey, revision) => cache.hearMove(callKey, revision),
-    onPast: (callKey) => cache.forgetMove(callKey),
-    onGap: () => cache.distrust(),
-  });
-  const selector = new Selector(
-    { ...parts, store, directory, placement, cache, hearsMoves: () => moves.live },
-    settings,
-  );
   let stopping: Promise<unknown> | undefined;
   const stop = () => {
-    stopping ??= Promise.all([directory.stop(), moves.stop()]);
+    stopping ??= engine.stop();
     return stopping;
   };
   scope.teardown(async () => {
     await stop();
   });
-  await Promise.all([directory.start(), moves.start()]);
-  await eventually(() => directory.live && moves.live, 'live views');
-  return { ...parts, commits, buckets, store, cache, directory, moves, selector, stop };
+  await engine.start();
+  await eventually(() => engine.live, 'live views');
+  const { commits, buckets, store, cache, directory, moves, quorum, selector } = engine;
+  return { ...parts, commits, buckets, store, cache, directory, moves, quorum, selector, stop };
 }
 
 export type TestSelector = Awaited<ReturnType<typeof startSelector>>;

@@ -84,12 +84,13 @@ export async function openReplica(
 export async function replicaScene(
   scope: Scope,
   relays: readonly Partial<Relay>[] = [{ id: 'r1' }, { id: 'r2' }, { id: 'r3' }],
+  env: Readonly<Record<string, string>> = {},
 ) {
   const etcd = await startEmbeddedEtcd(scope);
   const client = connect(scope, etcd.endpoint);
   const keys = newKeyspace();
   for (const relay of relays) await putRelay(client, keys, aRelay(relay));
-  const one = await openReplica(scope, etcd.endpoint, keys);
+  const one = await openReplica(scope, etcd.endpoint, keys, env);
   await one.ready;
   return { etcd, client, keys, ...one };
 }

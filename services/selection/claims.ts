@@ -1,0 +1,96 @@
+import type { StoredBinding } from '../domain/binding.js';
+import type { Call } from '../domain/call.js';
+import { messageOf } from '../domain/error.js';
+import type { Logger } from '../runtime/log.js';
+import { isOutage } from './outcome.js';
+import type { ProvisionalBindings } from './provisional-bindings.js';
+import type { SelectRequest } from './question.js';
+
+/** Claims under way at once; their writes share commits. */
+const maxUnderWay = 64;
+
+export interface ClaimParts {
+  readonly provisional: ProvisionalBindings;
+  /** Binds the call where it was promised, or finds where it is bound; then tells `settled`. */
+  readonly settle: (request: SelectRequest) => Promise<StoredBinding>;
+  readonly log: Logger;
+}
+
+/** Makes bindings of what was promised without quorum. A binding that there is already wins. */
+export class Claims {
+  readonly #parts: ClaimParts;
+  #claiming: Promise<void> | undefined;
+  /** Since the start, for metrics. */
+  readonly counters = { claimed: 0, conflicts: 0, relaysGone: 0 };
+
+  constructor(parts: ClaimParts) {
+    this.#parts = parts;
+  }
+
+  /** Claims whatever was promised; resolves when that is done, or etcd is lost again. */
+  claimAll(): Promise<void> {
+    this.#claiming ??= this.#claimAll().finally(() => {
+      this.#claiming = undefined;
+    });
+    return this.#claiming;
+  }
+
+  /** Claims what was promised to this call, if anything was. @throws HoldfastError as Select */
+  async claim(call: Call): Promise<void> {
+    const promised = this.#parts.provisional.get(call);
+    if (!promised) return;
+    const { set, requestId, ttlSeconds } = promised;
+    await this.#parts.settle({ call, set, requestId, ttlSeconds, wish: {} });
+  }
+
+  /** The call is bound: a promise is kept by that, or broken. */
+  settled({ binding }: StoredBinding): void {
+    const { provisional, log } = this.#parts;
+    const promised = provisional.get(binding.call);
+    if (!promised) return;
+    provisional.delete(binding.call);
+    if (promised.set === binding.set && promised.instance === binding.instance) {
+      this.counters.claimed++;
+      return;
+    }
+    const relays = { promised: promised.relayId, bound: binding.relayId };
+    const { callId } = binding.call;
+    if (promised.requestId === binding.requestId) {
+      this.counters.relaysGone++;
+      log.warn({ callId, ...relays }, 'the relay promised to a call is gone; it has another');
+    } else {
+      this.counters.conflicts++;
+      log.warn({ callId, ...relays }, 'a call was promised one relay and is bound to another, which wins');
+    }
+  }
+
+  async #claimAll(): Promise<void> {
+    const { provisional, log } = this.#parts;
+    const calls = provisional.list().map(({ call }) => call);
+    if (calls.length === 0) return;
+    const before = { ...this.counters };
+    let isLost = false;
+    const work = async () => {
+      for (let call = calls.pop(); call && !isLost; call = calls.pop()) {
+        try {
+          await this.claim(call);
+        } catch (error) {
+          isLost = isOutage(error);
+          if (isLost) return;
+          provisional.delete(call);
+          log.warn({ callId: call.callId, reason: messageOf(error) }, 'a promised call cannot be bound');
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: maxUnderWay }, work));
+    log.info(
+      {
+        claimed: this.counters.claimed - before.claimed,
+        conflicts: this.counters.conflicts - before.conflicts,
+        relaysGone: this.counters.relaysGone - before.relaysGone,
+        left: provisional.size,
+      },
+      'provisional bindings claimed',
+    );
+  }
+}

@@ -1,0 +1,139 @@
+import { type Binding, leaseSeconds } from '../domain/binding.js';
+import type { Call } from '../domain/call.js';
+import type { RegisteredRelay } from '../domain/relay.js';
+import type { Placement } from '../placement/placement.js';
+import type { Wish } from '../placement/pool.js';
+import type { RelayDirectory } from '../registry/relay-directory.js';
+import type { Clock } from '../runtime/clock.js';
+import type { Ledger } from './ledger.js';
+import { isOutage } from './outcome.js';
+import type { ProvisionalBindings } from './provisional-bindings.js';
+import { type Answer, answerOf, type SelectRequest } from './question.js';
+import { newRequestId } from './request-id.js';
+import type { Terms } from './terms.js';
+
+export const withoutQuorumModes = ['available', 'strict'] as const;
+/** What becomes of new calls while etcd is out of reach: given a relay provisionally, or refused. */
+export type WithoutQuorumMode = (typeof withoutQuorumModes)[number];
+
+export interface WithoutQuorumParts {
+  readonly mode: WithoutQuorumMode;
+  readonly ledger: Ledger;
+  readonly directory: RelayDirectory;
+  readonly placement: Placement;
+  readonly provisional: ProvisionalBindings;
+  readonly terms: Terms;
+  readonly clock: Clock;
+}
+
+/** Where a call is looked for that nothing is known of. */
+export interface Presumption {
+  readonly set: string;
+  /** Kept for the call from now on, for at least this long, s; undefined: only answered. */
+  readonly keepSeconds?: number;
+}
+
+/**
+ * Answers for etcd while it is out of reach. A call that is remembered stays where it was, and is answered as stale. Any
+ * other goes where rendezvous hashing over the last known relays puts it, so that replicas agree without talking.
+ */
+export class WithoutQuorum {
+  readonly #parts: WithoutQuorumParts;
+
+  constructor(parts: WithoutQuorumParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * @param tried where this replica may have bound the call, before it heard no answer
+   * @throws `error` where there is no answer in this mode, or etcd is not the trouble
+   * @throws HoldfastError `no-relay`
+   */
+  select(request: SelectRequest, error: unknown, tried: RegisteredRelay | undefined): Answer {
+    const { call, set, requestId, wish } = request;
+    const known = this.#stale(call, requestId, error);
+    if (known) return known;
+    if (!this.#mayPresume) throw error;
+    const { provisional, placement, terms } = this.#parts;
+    const promised = provisional.get(call);
+    const relay =
+      this.#standing(promised, wish) ??
+      this.#standing(tried && { set, relayId: tried.relay.id, instance: tried.relay.instance }, wish) ??
+      placement.presume(set, call.key, wish).registered;
+    const { setupTtlSeconds, callTtlSeconds } = terms.settings;
+    const isFirstUse = !promised || promised.requestId === requestId;
+    const binding = this.#binding(request, relay, isFirstUse ? setupTtlSeconds : callTtlSeconds);
+    provisional.put(binding);
+    return answerOf(binding, relay, requestId, 'provisional');
+  }
+
+  /** The same for who must not bind the call. @throws `error` where there is no answer */
+  find(call: Call, error: unknown, presumption: Presumption | undefined): Answer {
+    const known = this.#stale(call, '', error);
+    if (known) return known;
+    if (!this.#mayPresume) throw error;
+    const { provisional, placement, terms } = this.#parts;
+    const promised = provisional.get(call);
+    const standing = this.#standing(promised, {});
+    if (!standing && !presumption) throw error;
+    const set = presumption?.set ?? promised?.set ?? '';
+    const relay = standing ?? placement.presume(set, call.key, {}).registered;
+    const { keepSeconds } = presumption ?? {};
+    const request = { call, requestId: newRequestId(), ttlSeconds: keepSeconds };
+    const binding = this.#binding(request, relay, terms.settings.setupTtlSeconds);
+    if (keepSeconds !== undefined) provisional.put(binding);
+    return answerOf(binding, relay, '', 'provisional');
+  }
+
+  /** @returns whether there was anything to release @throws `error` where etcd alone knows */
+  release(call: Call, error: unknown): boolean {
+    if (isOutage(error) && this.#parts.provisional.delete(call)) return true;
+    throw error;
+  }
+
+  get #mayPresume(): boolean {
+    return this.#parts.mode === 'available' && this.#parts.ledger.lost !== undefined;
+  }
+
+  /** What was last known is better than nothing, if the call's relay is there. */
+  #stale(call: Call, requestId: string, error: unknown): Answer | undefined {
+    if (!isOutage(error)) throw error;
+    const { ledger, terms, directory } = this.#parts;
+    const binding = ledger.lastKnown(call)?.binding;
+    if (!binding || !terms.stands(binding)) return undefined;
+    return answerOf(binding, directory.get(binding.set, binding.relayId), requestId, 'stale');
+  }
+
+  /** The relay of that binding, if it is there and wished for. */
+  #standing(
+    binding: Pick<Binding, 'set' | 'relayId' | 'instance'> | undefined,
+    { excluded }: Wish,
+  ): RegisteredRelay | undefined {
+    if (!binding || excluded?.includes(binding.relayId)) return undefined;
+    const registered = this.#parts.directory.get(binding.set, binding.relayId);
+    return registered?.relay.instance === binding.instance ? registered : undefined;
+  }
+
+  /** What was promised before is carried on: it lives as long, and is known by its first request. */
+  #binding(
+    { call, requestId, ttlSeconds }: Pick<SelectRequest, 'call' | 'requestId' | 'ttlSeconds'>,
+    { relay }: RegisteredRelay,
+    defaultTtlSeconds: number,
+  ): Binding {
+    const nowMs = this.#parts.clock.wallMs();
+    const before = this.#parts.provisional.get(call);
+    const ttl = Math.max(before?.ttlSeconds ?? 0, ttlSeconds ?? defaultTtlSeconds);
+    return {
+      call,
+      set: relay.set,
+      relayId: relay.id,
+      instance: relay.instance,
+      generation: 0,
+      requestId: before?.requestId ?? requestId,
+      createdAtMs: before?.createdAtMs ?? nowMs,
+      ttlSeconds: ttl,
+      expiresAtMs: nowMs + leaseSeconds(ttl) * 1_000,
+      released: false,
+    };
+  }
+}
