@@ -22,6 +22,8 @@ export interface ViewOptions<T> {
   readonly onChange: (name: string, entry: ViewEntry<T> | undefined) => void;
   /** Called when the view begins or ceases to hear etcd. */
   readonly onLive?: (live: boolean) => void;
+  /** Called when etcd has another leader than before. */
+  readonly onLeader?: () => void;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -45,6 +47,8 @@ export class PrefixView<T> {
   readonly #stopping = new AbortController();
   /** All changes up to this etcd revision are in the view. */
   #revision = 0;
+  /** etcd's term: each leader has its own. */
+  #term = '';
   #live = false;
   #stream: IDuplexStream<IWatchRequest, IWatchResponse> | undefined;
   #running: Promise<void> | undefined;
@@ -132,6 +136,7 @@ export class PrefixView<T> {
         { deadline: Date.now() + answerTimeoutMs },
       );
       revision ||= Number(page.header.revision);
+      this.#hearTerm(page.header.raft_term);
       for (const { key, value, mod_revision } of page.kvs)
         listed.set(key.toString().slice(prefix.length), { value, revision: Number(mod_revision) });
       more = page.more;
@@ -194,7 +199,14 @@ export class PrefixView<T> {
     }
   }
 
+  /** Heard before what comes with it, so that who asks why knows. */
+  #hearTerm(term: string): void {
+    if (this.#term !== '' && term !== this.#term) this.#options.onLeader?.();
+    this.#term = term;
+  }
+
   #apply(response: IWatchResponse): void {
+    this.#hearTerm(response.header.raft_term);
     const prefixLength = this.#options.prefix.length;
     for (const { type, kv } of response.events) {
       const revision = Number(kv.mod_revision);

@@ -1,11 +1,14 @@
 import type { Intent, Load, RegisteredRelay, Relay } from '../domain/relay.js';
 import { relayKey } from '../domain/relay.js';
-import type { Clock } from '../runtime/clock.js';
+import { type Clock, sleep } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
 import type { EtcdConnection } from './connection.js';
 import { etcdUnavailable } from './etcd-error.js';
 import type { Keyspace } from './keyspace.js';
+import { LossBrake } from './loss-brake.js';
 import { PrefixView, type ViewOptions } from './prefix-view.js';
+import { registrationTtlSeconds } from './relay-registration.js';
+import { Suspicion } from './suspicion.js';
 import { decodeIntent, decodeLoad, decodeRelay } from './values.js';
 
 export type RelayChange =
@@ -20,24 +23,54 @@ export interface DirectoryParts {
   readonly log: Logger;
 }
 
+export interface RelayDirectoryParts extends DirectoryParts {
+  /** Share of the relays, 0-100, that may vanish within a lease's time and be believed while the view is suspect. */
+  readonly massLossPercent: number;
+}
+
+/** Before a doubtful loss is looked at again: a relay node that lost its lease registers again within about that. */
+const secondLookMs = 500;
+
 /** All registered relays with their intents and loads, as etcd tells them. */
 export class RelayDirectory {
   readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #suspicion: Suspicion;
+  readonly #brake: LossBrake;
+  readonly #stopping = new AbortController();
   readonly #relays: PrefixView<Relay>;
   readonly #intents: PrefixView<Intent>;
   readonly #loads: PrefixView<HeardLoad>;
   readonly #registered = new Map<string, RegisteredRelay>();
   readonly #listeners = new Set<(change: RelayChange) => void>();
+  /** Relays that have just vanished. */
+  #vanished: string[] = [];
+  /** Relays that vanished in a way that is not believed yet. */
+  readonly #doubted = new Set<string>();
+  #looking: Promise<void> | undefined;
+  /** Since the start, for metrics. */
+  readonly counters = { massLosses: 0 };
 
-  constructor(parts: DirectoryParts) {
-    const { keys, clock } = parts;
+  constructor(parts: RelayDirectoryParts) {
+    const { keys, clock, massLossPercent: percent } = parts;
     this.#clock = clock;
+    this.#log = parts.log;
+    const windowMs = registrationTtlSeconds * 1_000;
+    this.#suspicion = new Suspicion(clock, windowMs);
+    this.#brake = new LossBrake({ percent, windowMs }, this.#suspicion, clock);
     const onChange = (key: string) => this.#compose(key);
     const view = <T>(prefix: string, decode: ViewOptions<T>['decode']) =>
       new PrefixView<T>({ ...parts, prefix, decode, onChange });
     this.#intents = view(keys.intents, decodeIntent);
     this.#loads = view(keys.load, (key, bytes) => this.#heard(decodeLoad(key, bytes)));
-    this.#relays = view(keys.relays, decodeRelay);
+    this.#relays = new PrefixView<Relay>({
+      ...parts,
+      prefix: keys.relays,
+      decode: decodeRelay,
+      onChange,
+      onLive: (live) => (live ? this.#suspicion.end() : this.#suspicion.begin('its watch was cut')),
+      onLeader: () => this.#suspicion.note('etcd has another leader'),
+    });
   }
 
   /** Resolves when all that etcd knows of relays is known here, however long etcd takes to answer. */
@@ -45,10 +78,18 @@ export class RelayDirectory {
     // Intents and loads first: a relay must not look idle and active because its intent was not read yet.
     await Promise.all([this.#intents.start(), this.#loads.start()]);
     await this.#relays.start();
+    this.#suspicion.start();
   }
 
   async stop(): Promise<void> {
-    await Promise.all([this.#relays.stop(), this.#intents.stop(), this.#loads.stop()]);
+    this.#stopping.abort();
+    this.#suspicion.stop();
+    await Promise.all([this.#relays.stop(), this.#intents.stop(), this.#loads.stop(), this.#looking]);
+  }
+
+  /** How many relays vanished in a way that is not believed yet. */
+  get doubted(): number {
+    return this.#doubted.size;
   }
 
   /** True while joins and leaves are heard as they happen. */
@@ -82,10 +123,12 @@ export class RelayDirectory {
    * Asks etcd who is registered now, for a caller that has seen this directory to be behind.
    * @throws HoldfastError `unavailable`
    */
-  refresh(): Promise<void> {
-    return this.#relays.refresh().catch((error) => {
+  async refresh(): Promise<void> {
+    const doubted = [...this.#doubted];
+    await this.#relays.refresh().catch((error) => {
       throw etcdUnavailable('listing relays', error);
     });
+    for (const key of doubted) this.#believe(key);
   }
 
   #heard(load: Load | undefined): HeardLoad | undefined {
@@ -97,9 +140,10 @@ export class RelayDirectory {
     const registration = this.#relays.entries.get(key);
     const before = this.#registered.get(key);
     if (!registration) {
-      if (this.#registered.delete(key) && before) this.#tell({ type: 'left', relay: before });
+      if (before && !this.#doubted.has(key)) this.#vanish(key);
       return;
     }
+    this.#doubted.delete(key);
     const heard = this.#loads.entries.get(key)?.value;
     const relay: RegisteredRelay = {
       relay: registration.value,
@@ -110,6 +154,50 @@ export class RelayDirectory {
     };
     this.#registered.set(key, relay);
     this.#tell({ type: before ? 'changed' : 'joined', relay });
+  }
+
+  /** What vanishes in one list, or in one message of the watch, is looked at as a whole. */
+  #vanish(key: string): void {
+    this.#vanished.push(key);
+    if (this.#vanished.length === 1) queueMicrotask(() => this.#judge());
+  }
+
+  #judge(): void {
+    const vanished = this.#vanished.filter((key) => !this.#relays.entries.has(key));
+    this.#vanished = [];
+    const left = this.#relays.entries.size;
+    const reason = this.#brake.doubt(vanished.length, left);
+    if (reason === undefined) {
+      for (const key of vanished) this.#believe(key);
+      return;
+    }
+    for (const key of vanished) this.#doubted.add(key);
+    this.counters.massLosses++;
+    this.#log.warn(
+      { vanished: vanished.length, left, because: reason },
+      'many relays vanished at once while this view is suspect; looking again before it is believed',
+    );
+    this.#looking ??= this.#lookAgain().finally(() => {
+      this.#looking = undefined;
+    });
+  }
+
+  async #lookAgain(): Promise<void> {
+    const { signal } = this.#stopping;
+    while (this.#doubted.size > 0) {
+      await sleep(this.#clock, secondLookMs, signal);
+      if (signal.aborted) return;
+      await this.refresh().catch(() => undefined);
+    }
+  }
+
+  /** The relay is gone, unless it has come back. */
+  #believe(key: string): void {
+    this.#doubted.delete(key);
+    const before = this.#registered.get(key);
+    if (this.#relays.entries.has(key) || !before) return;
+    this.#registered.delete(key);
+    this.#tell({ type: 'left', relay: before });
   }
 
   #tell(change: RelayChange): void {

@@ -72,6 +72,15 @@ export const selectionSettings = {
     fallback: 'available',
     schema: z.enum(withoutQuorumModes) as z.ZodType<(typeof withoutQuorumModes)[number], string>,
   },
+  massLossPercent: {
+    name: 'HOLDFAST_MASS_LOSS_PERCENT',
+    flag: '--mass-loss <percent>',
+    description:
+      'share of the relays that may vanish within 5 s and be believed at once while this replica’s own view is suspect, %; 100 believes all',
+    allowed: '0-100',
+    fallback: '15',
+    schema: wholeNumber(0, 100),
+  },
   stopDeadlineSeconds: {
     name: 'HOLDFAST_STOP_DEADLINE_SECONDS',
     flag: '--stop-deadline <seconds>',

@@ -17,6 +17,7 @@ export interface MetricSources {
   readonly selector: () => Selector['counters'];
   readonly commits: Readonly<Record<'commits' | 'operations' | 'failedCommits', number>>;
   readonly quorum: Readonly<Record<'losses', number>>;
+  readonly directory: Readonly<Record<'massLosses', number>>;
   readonly waiting: () => number;
   readonly cachedBindings: () => number;
   readonly provisionalBindings: () => number;
@@ -65,10 +66,15 @@ export class Metrics implements RequestMetrics {
   /** Begins to report numbers that others keep. */
   watch(sources: MetricSources): void {
     collectDefaultMetrics({ register: this.registry });
-    const { selector, commits, quorum } = sources;
+    const { selector, commits, quorum, directory } = sources;
     for (const [counter, [name, help]] of Object.entries(selectorTotals))
       this.#total(`${name}_total`, help, () => selector()[counter as keyof Selector['counters']]);
     this.#total('etcd_losses_total', 'Times that etcd went out of reach', () => quorum.losses);
+    this.#total(
+      'mass_losses_total',
+      'Times that so many relays vanished at once that they were listed again first',
+      () => directory.massLosses,
+    );
     this.#total('etcd_commits_total', 'etcd transactions', () => commits.commits);
     this.#total('etcd_operations_total', 'Operations carried by them', () => commits.operations);
     this.#total(

@@ -58,6 +58,7 @@ export class Replica implements Part {
       selector: () => engine.selector.counters,
       commits: commits.counters,
       quorum: quorum.counters,
+      directory: directory.counters,
       waiting: () => commits.waiting,
       cachedBindings: () => cache.size,
       provisionalBindings: () => engine.selector.provisionalBindings,

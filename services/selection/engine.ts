@@ -21,6 +21,8 @@ export interface EngineSettings extends SelectorSettings {
   readonly withoutQuorum: WithoutQuorumMode;
   /** Most that one call to etcd may take, ms. */
   readonly etcdTimeoutMs: number;
+  /** See RelayDirectoryParts. */
+  readonly massLossPercent: number;
   /** Called when etcd is lost, and when it is back. */
   readonly onQuorum?: (lost: boolean) => void;
 }
@@ -56,7 +58,7 @@ export class Engine {
     this.commits = new GroupCommit(connection);
     this.buckets = new LeaseBuckets(connection, clock);
     this.store = new BindingStore({ ...parts, commits: this.commits, buckets: this.buckets });
-    this.directory = new RelayDirectory(parts);
+    this.directory = new RelayDirectory({ ...parts, massLossPercent: settings.massLossPercent });
     const placement = new Placement(settings.placement);
     this.directory.subscribe(({ type, relay }) => {
       const { set, id } = relay.relay;

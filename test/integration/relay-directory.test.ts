@@ -2,11 +2,13 @@ import type { ExecutionContext } from 'ava';
 import type { Etcd3 } from 'etcd3';
 import type { Intent, Load } from '../../services/domain/relay.js';
 import { IntentStore } from '../../services/registry/intent-store.js';
+import { endOfPrefix } from '../../services/registry/keyspace.js';
 import { RelayDirectory } from '../../services/registry/relay-directory.js';
 import { encodeLoad } from '../../services/registry/values.js';
 import { ManualClock } from '../support/clock.js';
-import { behaviours } from '../support/etcd.js';
+import { behaviours, connect, leaderOf, startRealEtcdCluster } from '../support/etcd.js';
 import { aRelay, deleteRelay, eventually, putRelay, registryParts } from '../support/registry.js';
+import { testWith } from '../support/requirement.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 
 const behaviour = behaviours();
@@ -18,6 +20,7 @@ function open(t: ExecutionContext, endpoint: string, timeoutMs = 10_000) {
   const clock = new ManualClock();
   const directory = new RelayDirectory({
     ...parts,
+    massLossPercent: 15,
     clock: { ...parts.clock, monotonicMs: () => clock.monotonicMs() },
   });
   t.teardown(() => directory.stop());
@@ -165,7 +168,7 @@ behaviour(
   async (t, client, { endpoint }) => {
     const proxy = await TcpProxy.start(t, endpoint);
     const parts = registryParts(t, endpoint, { watchEndpoint: proxy.endpoint });
-    const directory = new RelayDirectory(parts);
+    const directory = new RelayDirectory({ ...parts, massLossPercent: 15 });
     t.teardown(() => directory.stop());
     await putRelay(client, parts.keys, aRelay());
     await directory.start();
@@ -191,4 +194,84 @@ behaviour('without etcd it stays as it was, and a refresh says so', async (t, cl
   await t.throwsAsync(directory.refresh(), { code: 'unavailable' });
   await eventually(() => !directory.live, 'the cut to be noticed');
   t.is(directory.list().length, 1);
+});
+
+const ten = Array.from({ length: 10 }, (_, i) => aRelay({ id: `r${i}` }));
+
+behaviour(
+  'many that vanish during a cut are looked for again before it is believed',
+  async (t, client, { endpoint }) => {
+    const proxy = await TcpProxy.start(t, endpoint);
+    const { directory, keys, changes, clock } = open(t, proxy.endpoint, 500);
+    for (const relay of ten) await putRelay(client, keys, relay);
+    await directory.start();
+    await eventually(() => directory.live, 'live directory');
+    proxy.cut();
+    await eventually(() => !directory.live, 'the cut to be noticed');
+    for (const relay of ten.slice(2)) await deleteRelay(client, keys, relay);
+    changes.length = 0;
+    proxy.restore();
+    await eventually(() => directory.doubted === 8, 'doubt');
+    t.is(directory.list().length, 10, 'their calls stay with them meanwhile');
+    t.deepEqual(changes, []);
+    t.is(directory.counters.massLosses, 1);
+    // Five have lost their lease, no more, and are back; three are gone.
+    for (const relay of ten.slice(2, 7)) await putRelay(client, keys, relay);
+    await eventually(() => directory.doubted === 3, 'news of the five');
+    await eventually(() => directory.doubted === 0, 'the second look');
+    t.deepEqual(
+      directory.list().map(({ relay }) => relay.id),
+      ten.slice(0, 7).map(({ id }) => id),
+    );
+    t.deepEqual(changes.filter((change) => change.startsWith('left')).sort(), [
+      'left default/r7 - -',
+      'left default/r8 - -',
+      'left default/r9 - -',
+    ]);
+
+    // The cut is long past: what is heard now is so.
+    await eventually(() => directory.live, 'live directory');
+    clock.advance(5_001);
+    for (const relay of ten.slice(0, 7)) await deleteRelay(client, keys, relay);
+    await eventually(() => directory.list().length === 0, 'news');
+    t.is(directory.counters.massLosses, 1);
+  },
+);
+
+behaviour('few that vanish during a cut are believed', async (t, client, { endpoint }) => {
+  const proxy = await TcpProxy.start(t, endpoint);
+  const { directory, keys } = open(t, proxy.endpoint, 500);
+  for (const relay of ten) await putRelay(client, keys, relay);
+  await directory.start();
+  await eventually(() => directory.live, 'live directory');
+  proxy.cut();
+  await eventually(() => !directory.live, 'the cut to be noticed');
+  await deleteRelay(client, keys, aRelay({ id: 'r9' }));
+  proxy.restore();
+  await eventually(() => directory.list().length === 9, 'news');
+  t.is(directory.counters.massLosses, 0);
+});
+
+testWith(['etcd'], 'relays that vanish as etcd gets another leader are looked for again', async (t) => {
+  const members = await startRealEtcdCluster(t, 3);
+  const endpoints = members.map(({ endpoint }) => endpoint).join(',');
+  const leader = await leaderOf(t, members);
+  const client = connect(t, members.find((member) => member !== leader)?.endpoint ?? '');
+  const { directory, keys } = open(t, endpoints, 500);
+  for (const relay of ten) await putRelay(client, keys, relay);
+  await directory.start();
+  await eventually(() => directory.live, 'live directory');
+  // The watch may live on, if it is with another member: it is told of the new term with the next event.
+  await leader.kill();
+  await eventually(
+    () =>
+      client.kv.deleteRange({ key: Buffer.from(keys.relays), range_end: endOfPrefix(keys.relays) }).then(
+        () => true,
+        () => false,
+      ),
+    'another leader',
+  );
+  await eventually(() => directory.counters.massLosses === 1, 'doubt');
+  await eventually(() => directory.list().length === 0, 'the second look');
+  t.pass();
 });

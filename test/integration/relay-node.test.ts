@@ -6,8 +6,9 @@ import { connect, startEmbeddedEtcd } from '../support/etcd.js';
 import { audioSdp, newCall, ProxyClient } from '../support/ng.js';
 import { freeTcpPort } from '../support/ports.js';
 import type { Scope } from '../support/process.js';
-import { eventually } from '../support/registry.js';
+import { ask, errorOf, eventually, startSelector, where } from '../support/registry.js';
 import { logged, logOf, startHoldfast, startRelayNode } from '../support/stack.js';
+import { TcpProxy } from '../support/tcp-proxy.js';
 
 const keys = new Keyspace('/holdfast/v1');
 
@@ -103,6 +104,40 @@ test('without etcd at the start a relay node says so once, and registers by itse
   const { endpoint } = await startEmbeddedEtcd(t, { port });
   await logged(node, 'registered');
   t.truthy(await (await registry(t, endpoint)).relay('r1'));
+});
+
+test('cut off from etcd, a relay node counts itself out before etcd does; its calls are still its own afterwards', async (t) => {
+  const { endpoint } = await startEmbeddedEtcd(t);
+  const etcd = await registry(t, endpoint);
+  const proxy = await TcpProxy.start(t, endpoint);
+  const { selector } = await startSelector(t, endpoint, { keys });
+  const readyz = async (http: unknown) => (await fetch(`http://${http}/readyz`)).status;
+  const start = async () => {
+    const node = await startRelayNode(t, { id: 'r1', etcd: proxy.endpoint });
+    return { node, http: (await logged(node.process, 'started'))['http'] };
+  };
+  const { node, http } = await start();
+  await eventually(async () => (await errorOf(selector.select(ask('kept')))) === 'no error', 'binding');
+  const bound = await selector.select(ask('kept'));
+  proxy.freeze();
+  await eventually(async () => (await readyz(http)) === 503, 'the node counting itself out');
+  t.truthy(await etcd.relay('r1'), 'etcd still counts it in');
+  await eventually(async () => (await etcd.relay('r1')) === undefined, 'etcd letting go');
+  await eventually(async () => (await errorOf(selector.select(ask('new')))) === 'no-relay', 'news of it');
+  proxy.restore();
+  await eventually(async () => (await readyz(http)) === 200, 'registration');
+  await eventually(async () => (await errorOf(selector.select(ask('new')))) === 'no error', 'news of it');
+  t.is(where(await selector.select(ask('kept'))), where(bound), 'the same instance: not moved');
+
+  await node.process.kill();
+  await start();
+  const instance = async () => (await etcd.relay('r1'))?.instance;
+  await eventually(async () => (await instance()) !== bound.binding.instance, 'another life of it');
+  await eventually(
+    async () => where(await selector.select(ask('kept'))) === `r1/${await instance()}/2`,
+    'the move to the other life',
+  );
+  t.pass();
 });
 
 test('two relays of one name: the second waits, says why, and takes over when the first is gone', async (t) => {

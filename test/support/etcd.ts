@@ -120,6 +120,16 @@ async function startMember(
   };
 }
 
+/** The member that leads the others. */
+export async function leaderOf(scope: Scope, members: readonly RealEtcd[]): Promise<RealEtcd> {
+  const statuses = await Promise.all(
+    members.map(({ endpoint }) => connect(scope, endpoint).maintenance.status()),
+  );
+  const leader = members.find((_, i) => statuses[i]?.leader === statuses[i]?.header.member_id);
+  if (!leader) throw new Error('no member leads');
+  return leader;
+}
+
 /** etcd answers so only when a proposal has gone through, that is, with a leader. */
 async function isHealthy(port: number): Promise<boolean> {
   const reply = await fetch(`${url(port)}/health`, { signal: AbortSignal.timeout(1_000) });

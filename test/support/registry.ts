@@ -117,6 +117,7 @@ export interface SelectorOptions extends RegistryOptions {
   readonly settings?: Partial<SelectorSettings>;
   readonly placement?: PolicyName;
   readonly withoutQuorum?: WithoutQuorumMode;
+  readonly massLossPercent?: number;
 }
 
 export const defaultSettings: SelectorSettings = {
@@ -133,6 +134,7 @@ export async function startSelector(scope: Scope, endpoint: string, options: Sel
     placement: options.placement ?? 'least-loaded',
     withoutQuorum: options.withoutQuorum ?? 'available',
     cacheEntries: 10_000,
+    massLossPercent: options.massLossPercent ?? 15,
     etcdTimeoutMs: options.timeoutMs ?? 10_000,
     ...options.settings,
   });
