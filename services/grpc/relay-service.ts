@@ -48,9 +48,11 @@ export function relayService(parts: RelayServiceParts): RelayServiceServer {
   };
 }
 
-const types: Record<RelayChange['type'], Type> = {
+/** Undefined for what is not told: a loss that is doubted is told when it is believed. */
+const types: Record<RelayChange['type'], Type | undefined> = {
   joined: Type.JOINED,
   changed: Type.CHANGED,
+  doubted: undefined,
   left: Type.LEFT,
 };
 
@@ -64,13 +66,14 @@ async function watchRelays(
   for (const relay of directory.list(set)) stream.write({ type: Type.SNAPSHOT, relay: relayMessage(relay) });
   stream.write({ type: Type.SYNCED, relay: undefined });
   const unsubscribe = directory.subscribe(({ type, relay }) => {
-    if (set && relay.relay.set !== set) return;
+    const told = types[type];
+    if (told === undefined || (set && relay.relay.set !== set)) return;
     if (stream.writableLength > maxBehind) {
       unsubscribe();
       const details = `this subscriber is more than ${maxBehind} events behind; watch again`;
       return void stream.emit('error', { code: status.RESOURCE_EXHAUSTED, details });
     }
-    stream.write({ type: types[type], relay: relayMessage(relay) });
+    stream.write({ type: told, relay: relayMessage(relay) });
   });
   for (const event of ['cancelled', 'close', 'error'] as const) stream.on(event, unsubscribe);
 }

@@ -29,6 +29,8 @@ const readinessPeriodMs = 10;
 
 export interface NgGatewayParts {
   readonly listen: readonly Address[];
+  /** Descriptors of sockets that are open already, for the first of these. */
+  readonly passed?: readonly number[];
   readonly admission: AdmissionSettings;
   readonly set: string;
   readonly callTtlSeconds: number;
@@ -65,6 +67,7 @@ export class NgGateway implements Part {
     this.#admission = new Admission(parts.admission, clock);
     this.#server = new NgServer({
       listen: parts.listen,
+      passed: parts.passed ?? [],
       accept: (source) => this.#admission.accepts(source),
       handler: (message) => this.#handle(message),
       clock,

@@ -30,6 +30,8 @@ export type NgHandler = (message: NgMessage, source: NgSource) => Promise<NgDict
 export interface NgServerOptions {
   /** Port 0 lets the system choose; see `addresses()`. */
   readonly listen: readonly Address[];
+  /** Descriptors of UDP sockets that are bound already, for the first addresses of `listen`, in their order. */
+  readonly passed?: readonly number[];
   readonly handler: NgHandler;
   /** Datagrams from other sources are counted and dropped without a reply. Default: everybody may ask. */
   readonly accept?: (address: string) => boolean;
@@ -115,7 +117,8 @@ export class NgServer {
   /** Opens all addresses or none. */
   async start(): Promise<void> {
     try {
-      for (const address of this.#options.listen) await this.#listen(address);
+      const { listen, passed = [] } = this.#options;
+      for (const [i, address] of listen.entries()) this.#serve(await openSocket(address, passed[i]));
     } catch (error) {
       await this.stop();
       throw error;
@@ -150,19 +153,8 @@ export class NgServer {
     this.#cache.clear();
   }
 
-  async #listen(address: Address): Promise<void> {
-    const type = socketType(address.host);
-    const socket = createSocket({ type, ipv6Only: type === 'udp6', lookup: numericLookup });
-    await new Promise<void>((resolve, reject) => {
-      socket.once('error', (error) => {
-        socket.close();
-        reject(listenError('the ng protocol', address, error));
-      });
-      socket.bind({ address: address.host, port: address.port, exclusive: true }, resolve);
-    });
-    const bound: AddressInfo = socket.address();
-    const local: Address = { host: bound.address, port: bound.port };
-    socket.removeAllListeners('error');
+  #serve(socket: Socket): void {
+    const local = localOf(socket);
     socket.on('error', (error) => {
       this.counters.socketErrors++;
       this.#log.warn({ err: error, listen: formatAddress(local) }, 'ng socket error');
@@ -265,6 +257,35 @@ export class NgServer {
       else this.counters.replied++;
     });
   }
+}
+
+/** @throws Error naming the address, if it cannot be listened on, or the descriptor is bound to another */
+function openSocket(address: Address, descriptor: number | undefined): Promise<Socket> {
+  const type = socketType(address.host);
+  const socket = createSocket({ type, ipv6Only: type === 'udp6', lookup: numericLookup });
+  return new Promise((resolve, reject) => {
+    const fail = (error: Error) => {
+      socket.close();
+      reject(error);
+    };
+    socket.once('error', (error) => fail(listenError('the ng protocol', address, error)));
+    socket.once('listening', () => {
+      socket.removeAllListeners('error');
+      const [wanted, bound] = [formatAddress(address), formatAddress(localOf(socket))];
+      if (descriptor === undefined || wanted === bound) resolve(socket);
+      else
+        fail(
+          new Error(`the socket passed for ${wanted} (ng) is bound to ${bound}: name both in the same order`),
+        );
+    });
+    if (descriptor === undefined) socket.bind({ address: address.host, port: address.port, exclusive: true });
+    else socket.bind({ fd: descriptor });
+  });
+}
+
+function localOf(socket: Socket): Address {
+  const { address: host, port }: AddressInfo = socket.address();
+  return { host, port };
 }
 
 /** Resolves when what the system had received before has been read: after one whole turn of the event loop. */

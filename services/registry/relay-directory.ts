@@ -13,6 +13,8 @@ import { decodeIntent, decodeLoad, decodeRelay } from './values.js';
 
 export type RelayChange =
   | { readonly type: 'joined' | 'changed'; readonly relay: RegisteredRelay }
+  /** It is not registered at the moment, which may be a mistake: it takes no new call, and keeps those that it has. */
+  | { readonly type: 'doubted'; readonly relay: RegisteredRelay }
   /** With the last that was known of it. */
   | { readonly type: 'left'; readonly relay: RegisteredRelay };
 
@@ -28,8 +30,8 @@ export interface RelayDirectoryParts extends DirectoryParts {
   readonly massLossPercent: number;
 }
 
-/** Before a doubtful loss is looked at again: a relay node that lost its lease registers again within about that. */
-const secondLookMs = 500;
+/** Before a doubtful loss is looked at again: a relay node that could not renew its lease has registered again by then. */
+const secondLookMs = 3_000;
 
 /** All registered relays with their intents and loads, as etcd tells them. */
 export class RelayDirectory {
@@ -68,7 +70,7 @@ export class RelayDirectory {
       prefix: keys.relays,
       decode: decodeRelay,
       onChange,
-      onLive: (live) => (live ? this.#suspicion.end() : this.#suspicion.begin('its watch was cut')),
+      onLive: (live) => this.suspect('its watch was cut', !live),
       onLeader: () => this.#suspicion.note('etcd has another leader'),
     });
   }
@@ -90,6 +92,16 @@ export class RelayDirectory {
   /** How many relays vanished in a way that is not believed yet. */
   get doubted(): number {
     return this.#doubted.size;
+  }
+
+  /** What is heard of relays may be wrong, for that reason, while that lasts and for a lease's time after it. */
+  suspect(reason: string, lasts: boolean): void {
+    if (lasts) this.#suspicion.begin(reason);
+    else this.#suspicion.end(reason);
+  }
+
+  isDoubted(set: string, id: string): boolean {
+    return this.#doubted.size > 0 && this.#doubted.has(relayKey(set, id));
   }
 
   /** True while joins and leaves are heard as they happen. */
@@ -123,12 +135,10 @@ export class RelayDirectory {
    * Asks etcd who is registered now, for a caller that has seen this directory to be behind.
    * @throws HoldfastError `unavailable`
    */
-  async refresh(): Promise<void> {
-    const doubted = [...this.#doubted];
-    await this.#relays.refresh().catch((error) => {
+  refresh(): Promise<void> {
+    return this.#relays.refresh().catch((error) => {
       throw etcdUnavailable('listing relays', error);
     });
-    for (const key of doubted) this.#believe(key);
   }
 
   #heard(load: Load | undefined): HeardLoad | undefined {
@@ -171,7 +181,7 @@ export class RelayDirectory {
       for (const key of vanished) this.#believe(key);
       return;
     }
-    for (const key of vanished) this.#doubted.add(key);
+    for (const key of vanished) this.#doubt(key);
     this.counters.massLosses++;
     this.#log.warn(
       { vanished: vanished.length, left, because: reason },
@@ -187,8 +197,20 @@ export class RelayDirectory {
     while (this.#doubted.size > 0) {
       await sleep(this.#clock, secondLookMs, signal);
       if (signal.aborted) return;
-      await this.refresh().catch(() => undefined);
+      const doubted = [...this.#doubted];
+      const listed = await this.refresh().then(
+        () => true,
+        () => false,
+      );
+      if (listed) for (const key of doubted) this.#believe(key);
     }
+  }
+
+  #doubt(key: string): void {
+    const relay = this.#registered.get(key);
+    if (!relay) return;
+    this.#doubted.add(key);
+    this.#tell({ type: 'doubted', relay });
   }
 
   /** The relay is gone, unless it has come back. */

@@ -9,7 +9,7 @@ import { LeaseSession } from './lease-session.js';
 import { decodeRelay, encodeLife, encodeLoad, encodeRelay } from './values.js';
 
 export const registrationTtlSeconds = 5;
-const retryMs = { first: 200, most: 2_000 };
+const retryMs = { first: 200, most: 1_000 };
 const strangerPollMs = 1_000;
 
 export interface RegistrationParts {

@@ -8,7 +8,7 @@ const toleranceMs = 1_000;
 export class Suspicion {
   readonly #clock: Clock;
   readonly #lastsMs: number;
-  #lasting: string | undefined;
+  readonly #lasting = new Set<string>();
   #noted: { readonly reason: string; readonly atMs: number } | undefined;
   #cancelHeartbeat: () => void = () => {};
 
@@ -20,7 +20,7 @@ export class Suspicion {
 
   /** Undefined if there is none. */
   get reason(): string | undefined {
-    if (this.#lasting !== undefined) return this.#lasting;
+    for (const reason of this.#lasting) return reason;
     if (!this.#noted || this.#clock.monotonicMs() - this.#noted.atMs > this.#lastsMs) return undefined;
     return this.#noted.reason;
   }
@@ -31,12 +31,11 @@ export class Suspicion {
 
   /** A cause that lasts until it ends. */
   begin(reason: string): void {
-    this.#lasting = reason;
+    this.#lasting.add(reason);
   }
 
-  end(): void {
-    if (this.#lasting !== undefined) this.note(this.#lasting);
-    this.#lasting = undefined;
+  end(reason: string): void {
+    if (this.#lasting.delete(reason)) this.note(reason);
   }
 
   /** Begins to watch the clocks. */

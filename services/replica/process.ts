@@ -1,3 +1,4 @@
+import { passedSockets } from '../runtime/activation.js';
 import { readConfig, unknownVariables } from '../runtime/config.js';
 import { runUntilSignal } from '../runtime/lifecycle.js';
 import { createLogger } from '../runtime/log.js';
@@ -10,7 +11,7 @@ export async function runSelection(environment: NodeJS.ProcessEnv): Promise<numb
   const log = createLogger('selection', config.logLevel);
   for (const name of unknownVariables(selectionSettings, environment))
     log.warn({ variable: name }, 'not a setting of this process; ignored');
-  return runUntilSignal(new Replica(config, log), {
+  return runUntilSignal(new Replica(config, log, passedSockets(environment, process.pid)), {
     log,
     stopDeadlineMs: config.stopDeadlineSeconds * 1_000,
   });

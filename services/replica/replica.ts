@@ -31,7 +31,8 @@ export class Replica implements Part {
   #ready = false;
   #stopped: Promise<void> | undefined;
 
-  constructor(config: SelectionConfig, log: Logger) {
+  /** @param passed descriptors of sockets that are open already, for the gateway */
+  constructor(config: SelectionConfig, log: Logger, passed: readonly number[] = []) {
     const clock = systemClock;
     this.#log = log;
     this.#etcd = config.etcd;
@@ -83,6 +84,7 @@ export class Replica implements Part {
     if (config.ngListen) {
       const gateway = new NgGateway({
         listen: config.ngListen,
+        passed,
         admission: { allowed: config.ngAllow, perSourcePerSecond: config.ngRate },
         set: config.ngSet,
         callTtlSeconds: config.callTtlSeconds,

@@ -31,6 +31,7 @@ export class Attempts {
     let found = begin;
     for (let count = 1; ; count++) {
       const isLast = () => count >= maxAttempts || this.clock.monotonicMs() - startedAtMs > patienceMs;
+      if (this.ledger.lost) throw this.ledger.lost;
       try {
         const outcome = await attempt(found);
         if (!('written' in outcome)) return outcome;
@@ -44,10 +45,9 @@ export class Attempts {
           );
       } catch (error) {
         if (isLast() || !isUnavailable(error)) throw error;
-        if (this.ledger.lost) throw this.ledger.lost;
         // The outcome is unknown: what was found before proves nothing any more.
         found = undefined;
-        await sleep(this.clock, 20 * 2 ** count * (0.5 + Math.random()));
+        if (!this.ledger.lost) await sleep(this.clock, 20 * 2 ** count * (0.5 + Math.random()));
       }
     }
   }

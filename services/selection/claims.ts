@@ -1,18 +1,21 @@
 import type { StoredBinding } from '../domain/binding.js';
 import type { Call } from '../domain/call.js';
 import { messageOf } from '../domain/error.js';
+import { type Clock, sleep } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
-import { isOutage } from './outcome.js';
+import { isOutage, RelayAwaited } from './outcome.js';
 import type { ProvisionalBindings } from './provisional-bindings.js';
 import type { SelectRequest } from './question.js';
 
 /** Claims under way at once; their writes share commits. */
 const maxUnderWay = 64;
+const awaitedPeriodMs = 100;
 
 export interface ClaimParts {
   readonly provisional: ProvisionalBindings;
   /** Binds the call where it was promised, or finds where it is bound; then tells `settled`. */
   readonly settle: (request: SelectRequest) => Promise<StoredBinding>;
+  readonly clock: Clock;
   readonly log: Logger;
 }
 
@@ -65,9 +68,9 @@ export class Claims {
   }
 
   async #claimAll(): Promise<void> {
-    const { provisional, log } = this.#parts;
+    const { provisional, clock, log } = this.#parts;
+    if (provisional.size === 0) return;
     const calls = provisional.list().map(({ call }) => call);
-    if (calls.length === 0) return;
     const before = { ...this.counters };
     let isLost = false;
     const work = async () => {
@@ -75,6 +78,12 @@ export class Claims {
         try {
           await this.claim(call);
         } catch (error) {
+          if (error instanceof RelayAwaited) {
+            // Relays whose leases ran out while etcd was away are about to be back.
+            calls.unshift(call);
+            await sleep(clock, awaitedPeriodMs);
+            continue;
+          }
           isLost = isOutage(error);
           if (isLost) return;
           provisional.delete(call);

@@ -62,7 +62,7 @@ export class Engine {
     const placement = new Placement(settings.placement);
     this.directory.subscribe(({ type, relay }) => {
       const { set, id } = relay.relay;
-      if (type === 'left') placement.remove(set, id);
+      if (type === 'left' || type === 'doubted') placement.remove(set, id);
       else placement.put(relay);
     });
     this.moves = new MoveFeed(parts, {
@@ -76,6 +76,8 @@ export class Engine {
       onChange: (lost) => {
         // A watch may live on beside a member that is cut off from the others: it hears of no move.
         this.cache.distrust();
+        // While etcd is away no relay node can renew its lease: all may run out at once.
+        this.directory.suspect('etcd was lost', lost !== undefined);
         if (lost) {
           this.commits.refuseWaiting(lost);
           log.warn(

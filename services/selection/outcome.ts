@@ -1,4 +1,4 @@
-import type { StoredBinding } from '../domain/binding.js';
+import type { Binding, StoredBinding } from '../domain/binding.js';
 import { HoldfastError } from '../domain/error.js';
 import type { Found, RelayGuard, WriteOutcome } from '../registry/binding-store.js';
 import type { SelectRequest } from './question.js';
@@ -18,8 +18,16 @@ export function withGuard(guards: readonly RelayGuard[], target: RelayGuard): Re
   return [...guards.filter(({ set, id }) => set !== target.set || id !== target.id), target];
 }
 
+/** The relay of a call is not registered at the moment, but not believed to be gone: it is waited for. */
+export class RelayAwaited extends HoldfastError {
+  constructor({ set, relayId }: Pick<Binding, 'set' | 'relayId'>) {
+    super('unavailable', `relay ${relayId} of set ${set} is not registered; it is looked for again`);
+  }
+}
+
+/** Another try may be answered. */
 export function isUnavailable(error: unknown): boolean {
-  return error instanceof HoldfastError && error.code === 'unavailable';
+  return error instanceof HoldfastError && error.code === 'unavailable' && !(error instanceof RelayAwaited);
 }
 
 /** etcd is out of reach, or too much waits for it: what was known before is better than nothing. */

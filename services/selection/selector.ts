@@ -81,6 +81,7 @@ export class Selector {
       return this.#answer(trusted.binding, requestId);
     let settling: Settling | undefined;
     try {
+      this.#without.hold(call);
       const settled = this.#settle(request, trusted);
       settling = this.#settling.get(call.key);
       return this.#answer((await settled).binding, requestId);
@@ -183,6 +184,7 @@ export class Selector {
     call: Call,
     ask: (trusted: StoredBinding | undefined) => Promise<Found>,
   ): Promise<StoredBinding | undefined> {
+    this.#without.hold(call);
     await this.#claims.claim(call);
     return bound(await ask(this.#ledger.trusted(call)));
   }

@@ -10,7 +10,7 @@ import type { RelayDirectory } from '../registry/relay-directory.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
 import type { Ledger } from './ledger.js';
-import { asRefused, bound, withGuard } from './outcome.js';
+import { asRefused, bound, RelayAwaited, withGuard } from './outcome.js';
 import type { ProvisionalBindings } from './provisional-bindings.js';
 import type { SelectRequest } from './question.js';
 import type { Terms } from './terms.js';
@@ -159,8 +159,9 @@ export class Steps {
    * returned, not thrown, where the caller may know better than «no relay».
    */
   #choose(set: string, call: Call, wish: Wish): Candidate | HoldfastError {
-    const { placement, provisional, clock } = this.#parts;
+    const { placement, provisional, directory, clock } = this.#parts;
     const promised = provisional.get(call);
+    if (promised && directory.isDoubted(promised.set, promised.relayId)) return new RelayAwaited(promised);
     const kept = promised?.set === set && placement.take(set, promised.relayId, promised.instance);
     if (kept && !wish.excluded?.includes(kept.id) && (!wish.target || wish.target === kept.id)) return kept;
     try {

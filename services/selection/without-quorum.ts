@@ -6,7 +6,7 @@ import type { Wish } from '../placement/pool.js';
 import type { RelayDirectory } from '../registry/relay-directory.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Ledger } from './ledger.js';
-import { isOutage } from './outcome.js';
+import { isOutage, RelayAwaited } from './outcome.js';
 import type { ProvisionalBindings } from './provisional-bindings.js';
 import { type Answer, answerOf, type SelectRequest } from './question.js';
 import { newRequestId } from './request-id.js';
@@ -45,6 +45,15 @@ export class WithoutQuorum {
   }
 
   /**
+   * A call that was promised a relay which is not believed to be gone waits for it: it is answered as before meanwhile.
+   * @throws HoldfastError `unavailable` for such a call
+   */
+  hold(call: Call): void {
+    const promised = this.#held(call);
+    if (promised) throw new RelayAwaited(promised);
+  }
+
+  /**
    * @param tried where this replica may have bound the call, before it heard no answer
    * @throws `error` where there is no answer in this mode, or etcd is not the trouble
    * @throws HoldfastError `no-relay`
@@ -53,7 +62,7 @@ export class WithoutQuorum {
     const { call, set, requestId, wish } = request;
     const known = this.#stale(call, requestId, error);
     if (known) return known;
-    if (!this.#mayPresume) throw error;
+    if (!this.#mayPresume(call)) throw error;
     const { provisional, placement, terms } = this.#parts;
     const promised = provisional.get(call);
     const relay =
@@ -71,7 +80,7 @@ export class WithoutQuorum {
   find(call: Call, error: unknown, presumption: Presumption | undefined): Answer {
     const known = this.#stale(call, '', error);
     if (known) return known;
-    if (!this.#mayPresume) throw error;
+    if (!this.#mayPresume(call)) throw error;
     const { provisional, placement, terms } = this.#parts;
     const promised = provisional.get(call);
     const standing = this.#standing(promised, {});
@@ -91,8 +100,14 @@ export class WithoutQuorum {
     throw error;
   }
 
-  get #mayPresume(): boolean {
-    return this.#parts.mode === 'available' && this.#parts.ledger.lost !== undefined;
+  #mayPresume(call: Call): boolean {
+    const { mode, ledger } = this.#parts;
+    return mode === 'available' && (ledger.lost !== undefined || this.#held(call) !== undefined);
+  }
+
+  #held(call: Call): Binding | undefined {
+    const promised = this.#parts.provisional.get(call);
+    return promised && this.#parts.directory.isDoubted(promised.set, promised.relayId) ? promised : undefined;
   }
 
   /** What was last known is better than nothing, if the call's relay is there. */

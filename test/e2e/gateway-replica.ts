@@ -1,7 +1,8 @@
 import { HoldfastClient } from '../../services/cli/client.js';
 import { freeTcpPort, freeUdpPort } from '../support/ports.js';
 import type { Scope, TestProcess } from '../support/process.js';
-import { type LogLine, logged, logOf, startHoldfast } from '../support/stack.js';
+import { startWithSocket } from '../support/socket-keeper.js';
+import { holdfast, type LogLine, logged, logOf, startHoldfast } from '../support/stack.js';
 
 /** One `holdfast selection` process with a gateway; it can be started again on the same ports. */
 export class GatewayReplica {
@@ -10,26 +11,32 @@ export class GatewayReplica {
   readonly #past: LogLine[] = [];
 
   private constructor(
-    private readonly scope: Scope,
+    readonly scope: Scope,
     private readonly etcd: string,
     readonly grpcPort: number,
-    /** Where the gateway listens: host and port as in a URL. */
-    readonly ng: string,
+    private readonly host: string,
+    readonly ngPort: number,
+    /** Somebody holds the gateway's socket while it restarts. */
+    private readonly keepsSocket: boolean,
   ) {
     this.client = new HoldfastClient(`127.0.0.1:${grpcPort}`);
     scope.teardown(() => this.client.close());
   }
 
-  static async start(scope: Scope, etcd: string, host = '127.0.0.1'): Promise<GatewayReplica> {
-    const ngPort = await freeUdpPort(host);
-    const ng = host.includes(':') ? `[${host}]:${ngPort}` : `${host}:${ngPort}`;
-    const replica = new GatewayReplica(scope, etcd, await freeTcpPort(), ng);
+  static async start(
+    scope: Scope,
+    etcd: string,
+    { host = '127.0.0.1', keepsSocket = false } = {},
+  ): Promise<GatewayReplica> {
+    const [grpcPort, ngPort] = [await freeTcpPort(), await freeUdpPort(host)];
+    const replica = new GatewayReplica(scope, etcd, grpcPort, host, ngPort, keepsSocket);
     await replica.#run();
     return replica;
   }
 
-  get ngPort(): number {
-    return Number(this.ng.slice(this.ng.lastIndexOf(':') + 1));
+  /** Where the gateway listens: host and port as in a URL. */
+  get ng(): string {
+    return this.host.includes(':') ? `[${this.host}]:${this.ngPort}` : `${this.host}:${this.ngPort}`;
   }
 
   /** What it has logged with this message, over all its lives. */
@@ -43,6 +50,12 @@ export class GatewayReplica {
 
   /** Stops it in good order, and starts it again. */
   async restart(): Promise<void> {
+    if (this.keepsSocket && this.#process) {
+      const lives = this.logged('ready').length;
+      process.kill(this.#process.pid, 'SIGHUP');
+      await this.#process.waitUntil(() => this.logged('ready').length > lives, 'another life');
+      return;
+    }
     await this.#process?.stop();
     this.#past.push(...this.#log());
     await this.#run();
@@ -53,12 +66,16 @@ export class GatewayReplica {
   }
 
   async #run(): Promise<void> {
-    this.#process = await startHoldfast(this.scope, ['selection'], {
+    const env = {
       HOLDFAST_ETCD: this.etcd,
       HOLDFAST_HTTP_LISTEN: '127.0.0.1:0',
       HOLDFAST_GRPC_LISTEN: `127.0.0.1:${this.grpcPort}`,
       HOLDFAST_NG_LISTEN: this.ng,
-    });
+    };
+    const { scope, host, ngPort: port } = this;
+    this.#process = this.keepsSocket
+      ? await startWithSocket(scope, { host, port }, [process.execPath, holdfast, 'selection'], env)
+      : await startHoldfast(scope, ['selection'], env);
     await logged(this.#process, 'ready');
   }
 }

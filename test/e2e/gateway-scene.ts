@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { RelayState } from '../../proto/generated/holdfast/v1/relay.js';
 import type { HoldfastClient } from '../../services/cli/client.js';
-import { startRealEtcd } from '../support/etcd.js';
+import { type RealEtcd, startRealEtcd } from '../support/etcd.js';
 import { Kamailio, kamailioFiles } from '../support/kamailio.js';
 import { freeUdpPort } from '../support/ports.js';
 import type { Scope } from '../support/process.js';
@@ -26,6 +26,8 @@ export interface SceneOptions {
   readonly relays?: readonly RelaySpec[];
   /** How the proxies reach the relays: each by a gateway of its own, with the other's to spare or not, or directly. */
   readonly through?: 'own gateway' | 'own gateway, or the other' | 'no gateway';
+  /** Somebody holds the gateways' sockets while they restart. */
+  readonly keepsSockets?: boolean;
 }
 
 export interface CallerOptions {
@@ -40,7 +42,7 @@ interface Parts {
   readonly scope: Scope;
   readonly directory: string;
   readonly network: string;
-  readonly etcd: string | undefined;
+  readonly etcd: RealEtcd | undefined;
 }
 
 /**
@@ -57,15 +59,15 @@ export class Scene {
   private constructor(private readonly parts: Parts) {}
 
   static async start(scope: Scope, options: SceneOptions = {}): Promise<Scene> {
-    const { relays = threeRelays, through = 'own gateway' } = options;
+    const { relays = threeRelays, through = 'own gateway', keepsSockets = false } = options;
     await ownTurn(scope);
     const directory = await mkdtemp(join(tmpdir(), 'holdfast-gateway-'));
     scope.teardown(() => rm(directory, { recursive: true, force: true, maxRetries: 5 }));
-    const etcd = through === 'no gateway' ? undefined : (await startRealEtcd(scope)).endpoint;
+    const etcd = through === 'no gateway' ? undefined : await startRealEtcd(scope);
     const scene = new Scene({ scope, directory, network: mediaNetwork(), etcd });
     await Promise.all([
       ...relays.map((relay, index) => scene.#addRelay(relay, index)),
-      ...(etcd ? [scene.#addReplica(etcd), scene.#addReplica(etcd)] : []),
+      ...(etcd ? [0, 1].map(() => scene.#addReplica(etcd.endpoint, keepsSockets)) : []),
     ]);
     scene.relays.sort((one, other) => one.id.localeCompare(other.id));
     await scene.everybodySees(relays.length);
@@ -88,6 +90,11 @@ export class Scene {
   get callee(): Sipp {
     if (!this.#callee) throw new Error('the scene has not started');
     return this.#callee;
+  }
+
+  get etcd(): RealEtcd {
+    if (!this.parts.etcd) throw new Error('this scene has no etcd');
+    return this.parts.etcd;
   }
 
   /** A replica that answers. */
@@ -184,11 +191,11 @@ export class Scene {
 
   async #addRelay(spec: RelaySpec, index: number): Promise<void> {
     const { scope, network, etcd } = this.parts;
-    this.relays.push(await startRelay(scope, spec, `${network}.${index + 1}`, etcd));
+    this.relays.push(await startRelay(scope, spec, `${network}.${index + 1}`, etcd?.endpoint));
   }
 
-  async #addReplica(etcd: string): Promise<void> {
-    this.replicas.push(await GatewayReplica.start(this.parts.scope, etcd));
+  async #addReplica(etcd: string, keepsSocket: boolean): Promise<void> {
+    this.replicas.push(await GatewayReplica.start(this.parts.scope, etcd, { keepsSocket }));
   }
 
   async #startProxies(through: SceneOptions['through']): Promise<void> {

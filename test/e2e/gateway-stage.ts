@@ -20,7 +20,7 @@ export async function stage(scope: Scope, relays: number, host = '127.0.0.1'): P
   const [{ endpoint }, network] = [await startRealEtcd(scope), mediaNetwork()];
   const ids = Array.from({ length: relays }, (_, index) => index + 1);
   const [gateway, ...started] = await Promise.all([
-    GatewayReplica.start(scope, endpoint, host),
+    GatewayReplica.start(scope, endpoint, { host }),
     ...ids.map((id) =>
       startRelay(scope, { id: `media-${id}`, kind: 'rtpengine' }, `${network}.${id}`, endpoint),
     ),

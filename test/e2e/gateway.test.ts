@@ -6,7 +6,7 @@ import { findProgram } from '../support/program.js';
 import { eventually } from '../support/registry.js';
 import { testWith } from '../support/requirement.js';
 import { Census, carriedInAll } from './gateway-census.js';
-import { programs, Scene } from './gateway-scene.js';
+import { programs, Scene, type SceneOptions } from './gateway-scene.js';
 import { allSucceed, relaysTold, tally } from './gateway-sums.js';
 
 testWith(['kamailio'], 'the example configuration is valid as it stands, in both roles', async (t) => {
@@ -56,33 +56,42 @@ testWith.serial(
   },
 );
 
-testWith.serial(
-  programs,
-  'a relay joins, one is re-weighted, a gateway restarts, in the middle of 200 calls',
-  async (t) => {
-    const calls = 200;
-    const scene = await Scene.start(t, { through: 'own gateway, or the other' });
-    const caller = await scene.caller('call', { calls, perSecond: 25, pauseMs: 2_000 });
-    await caller.reached(30, 'INVITE');
-    await scene.join({ id: 'media-4', kind: 'builtin' });
-    await scene.want('media-1', RelayState.ACTIVE, 10);
-    await caller.reached(70, 're-INVITE');
-    const phase = () =>
-      ['INVITE', 're-INVITE', 'BYE']
-        .map((request) => `${scene.callee.noted(request).size} ${request}s`)
-        .join(', ');
-    t.log(`gateway stopped after ${phase()}`);
-    await scene.replicas[1]?.restart();
-    t.log(`gateway back after ${phase()}`);
-    await allSucceed(t, scene, caller, calls);
+/** A gateway restarts: its proxy has nothing but it, or the other one to spare. */
+const restarts: readonly (readonly [name: string, SceneOptions])[] = [
+  ['its socket is kept', { keepsSockets: true }],
+  ['the other is to spare', { through: 'own gateway, or the other' }],
+];
 
-    const first = relaysTold(scene, caller, 'INVITE');
-    const later = relaysTold(scene, caller, 're-INVITE');
-    const moved = [...first].filter(([callId, relay]) => later.get(callId) !== relay);
-    const bindings = [...(await scene.bindings())].filter(([, { generation }]) => generation !== 1);
-    t.log(`calls by relay: ${tally(first.values())}; moved: ${moved.length}`);
-    t.deepEqual(moved, []);
-    t.deepEqual(bindings, []);
-    await eventually(async () => (await carriedInAll(scene.relays)) === 0, 'end of all calls');
-  },
-);
+for (const [name, options] of restarts)
+  testWith.serial(
+    programs,
+    `a relay joins, one is re-weighted, a gateway restarts (${name}), in the middle of 200 calls`,
+    async (t) => {
+      const calls = 200;
+      const scene = await Scene.start(t, options);
+      const caller = await scene.caller('call', { calls, perSecond: 25, pauseMs: 2_000 });
+      await caller.reached(30, 'INVITE');
+      await scene.join({ id: 'media-4', kind: 'builtin' });
+      await scene.want('media-1', RelayState.ACTIVE, 10);
+      await caller.reached(70, 're-INVITE');
+      const phase = () =>
+        ['INVITE', 're-INVITE', 'BYE']
+          .map((request) => `${scene.callee.noted(request).size} ${request}s`)
+          .join(', ');
+      t.log(`gateway stopped after ${phase()}`);
+      await scene.replicas[1]?.restart();
+      t.log(`gateway back after ${phase()}`);
+      await allSucceed(t, scene, caller, calls);
+
+      const first = relaysTold(scene, caller, 'INVITE');
+      const later = relaysTold(scene, caller, 're-INVITE');
+      const moved = [...first].filter(([callId, relay]) => later.get(callId) !== relay);
+      const bindings = [...(await scene.bindings())].filter(([, { generation }]) => generation !== 1);
+      t.log(`calls by relay: ${tally(first.values())}; moved: ${moved.length}`);
+      t.deepEqual(moved, []);
+      t.deepEqual(bindings, []);
+      if (options.keepsSockets)
+        for (const proxy of scene.proxies) t.regex(await proxy.ask('rtpengine.show', 'all'), /disabled: 0/);
+      await eventually(async () => (await carriedInAll(scene.relays)) === 0, 'end of all calls');
+    },
+  );

@@ -14,7 +14,7 @@ import {
   startSelector,
   where,
 } from '../support/registry.js';
-import { openLog } from '../support/replica.js';
+import { openLog, putLoad } from '../support/replica.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 
 const behaviour = behaviours();
@@ -25,7 +25,11 @@ const relayOf = ({ binding }: Answer) => binding.relayId;
 async function scene(t: ExecutionContext, endpoint: string, options: SelectorOptions = {}) {
   const client = connect(t, endpoint);
   const keys = newKeyspace();
-  for (const id of ['r1', 'r2', 'r3']) await putRelay(client, keys, aRelay({ id }));
+  for (const id of ['r1', 'r2', 'r3']) {
+    await putRelay(client, keys, aRelay({ id }));
+    // With it a relay is chosen by load, which replicas do not agree about.
+    await putLoad(client, keys, id, { calls: 10 });
+  }
   const open = async () => {
     const proxy = await TcpProxy.start(t, endpoint);
     const { log, lines } = openLog();
@@ -133,6 +137,38 @@ behaviour('a promise outlives the loss, but not its relay', async (t, client, { 
   t.is(bound.binding.generation, 1);
   t.is(one.selector.counters.relaysGone, 1);
 });
+
+behaviour(
+  'a relay whose lease ran out meanwhile keeps what it was promised',
+  async (t, client, { endpoint }) => {
+    const { keys, one, lose, comeBack } = await scene(t, endpoint);
+    const old = await one.selector.select(ask('bound-before'));
+    await lose();
+    const promised = await one.selector.select(ask('promised'));
+    for (const id of ['r1', 'r2', 'r3']) await deleteRelay(client, keys, aRelay({ id }));
+    one.proxy.restore();
+    await eventually(() => one.directory.doubted === 3, 'doubt');
+    const during = await one.selector.select(ask('promised'));
+    t.is(during.freshness, 'provisional');
+    t.is(relayOf(during), relayOf(promised));
+    t.is(where(await one.selector.select(ask('bound-before'))), where(old));
+    t.is(
+      await errorOf(one.selector.select(ask('new'))),
+      'no-relay',
+      'none is bound to a relay that is absent',
+    );
+    // Their relay nodes hear etcd again, too.
+    for (const id of ['r1', 'r2', 'r3']) await putRelay(client, keys, aRelay({ id }));
+    await comeBack();
+    t.is(
+      where(await one.selector.select(ask('promised'))),
+      `${relayOf(promised)}/life-of-${relayOf(promised)}/1`,
+    );
+    t.is(where(await one.selector.select(ask('bound-before'))), where(old));
+    t.is(one.selector.counters.relaysGone, 0);
+    t.is(one.selector.counters.moved, 0);
+  },
+);
 
 behaviour('what the gateway asks finds a call that another replica promised', async (t, _, { endpoint }) => {
   const { one, two, lose, comeBack } = await scene(t, endpoint);

@@ -15,12 +15,18 @@ test('a cause is remembered for its time; one that lasts, until its end and then
   clock.advance(1);
   t.is(suspicion.reason, undefined);
 
-  suspicion.end();
+  suspicion.end('its watch was cut');
   t.is(suspicion.reason, undefined, 'nothing had begun');
   suspicion.begin('its watch was cut');
   clock.advance(10 * lastsMs);
   t.is(suspicion.reason, 'its watch was cut');
-  suspicion.end();
+  suspicion.begin('etcd was lost');
+  suspicion.end('its watch was cut');
+  clock.advance(10 * lastsMs);
+  t.is(suspicion.reason, 'etcd was lost');
+  suspicion.begin('its watch was cut');
+  suspicion.end('etcd was lost');
+  suspicion.end('its watch was cut');
   clock.advance(lastsMs);
   t.is(suspicion.reason, 'its watch was cut');
   clock.advance(1);
