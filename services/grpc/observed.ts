@@ -17,23 +17,34 @@ export interface Observer {
   readonly notReady: () => string | undefined;
 }
 
-/** Answers one request: its errors become statuses, and how long it took is counted. */
-export async function observe<T>(
+export type Outcome<T> = { readonly value: T } | { readonly error: StatusError };
+
+/**
+ * Answers one request: its errors become statuses, and how long it took is counted. What is known at once is answered at
+ * once: a turn of the event loop per request would be a good part of its cost.
+ */
+export function observe<T>(
   method: string,
   { metrics, log, notReady }: Observer,
-  handle: () => Promise<T>,
-): Promise<{ readonly value: T } | { readonly error: StatusError }> {
+  handle: () => T | Promise<T>,
+): Outcome<T> | Promise<Outcome<T>> {
   const startedAtMs = performance.now();
-  try {
-    const reason = notReady();
-    if (reason !== undefined) throw new HoldfastError('unavailable', reason);
-    const value = await handle();
+  const answered = (value: T): Outcome<T> => {
     metrics.observeRequest(method, 'OK', performance.now() - startedAtMs);
     return { value };
-  } catch (thrown) {
+  };
+  const failed = (thrown: unknown): Outcome<T> => {
     const error = toStatus(thrown, log);
     metrics.observeRequest(method, status[error.code], performance.now() - startedAtMs);
     return { error };
+  };
+  try {
+    const reason = notReady();
+    if (reason !== undefined) throw new HoldfastError('unavailable', reason);
+    const value = handle();
+    return value instanceof Promise ? value.then(answered, failed) : answered(value);
+  } catch (thrown) {
+    return failed(thrown);
   }
 }
 
@@ -41,11 +52,15 @@ export async function observe<T>(
 export function unary<Request, Response>(
   method: string,
   observer: Observer,
-  handle: (request: Request) => Promise<Response>,
+  handle: (request: Request) => Response | Promise<Response>,
 ): handleUnaryCall<Request, Response> {
-  return async (call, callback: sendUnaryData<Response>) => {
-    const outcome = await observe(method, observer, () => handle(call.request));
-    if ('error' in outcome) callback(outcome.error, null);
-    else callback(null, outcome.value);
+  return (call, callback: sendUnaryData<Response>) => {
+    const answer = (outcome: Outcome<Response>) => {
+      if ('error' in outcome) callback(outcome.error, null);
+      else callback(null, outcome.value);
+    };
+    const outcome = observe(method, observer, () => handle(call.request));
+    if (outcome instanceof Promise) void outcome.then(answer);
+    else answer(outcome);
   };
 }

@@ -22,10 +22,10 @@ export class Outlet<T> {
     return this.#stream.destroyed || this.#stream.cancelled;
   }
 
-  /** Resolves when the stream takes more, or is over. */
-  async write(message: T): Promise<void> {
-    if (this.isOver || this.#stream.write(message) || this.isOver) return;
-    await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  /** @returns undefined where the stream takes more at once; else what resolves when it does, or is over */
+  write(message: T): Promise<void> | undefined {
+    if (this.isOver || this.#stream.write(message) || this.isOver) return undefined;
+    return new Promise<void>((resolve) => this.#waiting.push(resolve));
   }
 
   #release(): void {

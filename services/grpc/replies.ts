@@ -17,7 +17,6 @@ import {
   type RelayKind,
   type RelayState,
 } from '../domain/relay.js';
-import type { Answer } from '../selection/question.js';
 
 /** From the domain to messages. */
 
@@ -31,24 +30,16 @@ const states: Record<RelayState, WireState> = {
   draining: WireState.DRAINING,
   disabled: WireState.DISABLED,
 };
-const origins: Record<Origin, WireOrigin> = {
+export const origins: Record<Origin, WireOrigin> = {
   new: WireOrigin.NEW,
   existing: WireOrigin.EXISTING,
   moved: WireOrigin.MOVED,
 };
-const freshnesses: Record<Freshness, WireFreshness> = {
+export const freshnesses: Record<Freshness, WireFreshness> = {
   fresh: WireFreshness.FRESH,
   stale: WireFreshness.STALE,
   provisional: WireFreshness.PROVISIONAL,
 };
-
-export function answerMessage({ binding, relay, origin, freshness }: Answer) {
-  return {
-    binding: bindingMessage(binding, relay),
-    origin: origins[origin],
-    freshness: freshnesses[freshness],
-  };
-}
 
 export function bindingMessage(binding: Binding, registered: RegisteredRelay | undefined): WireBinding {
   return {
@@ -63,7 +54,7 @@ export function bindingMessage(binding: Binding, registered: RegisteredRelay | u
 }
 
 /** What a SIP proxy needs to reach the relay, without what changes every second. */
-function relayIdentity(registered: RegisteredRelay): WireRelay {
+export function relayIdentity(registered: RegisteredRelay): WireRelay {
   const { relay, intent } = registered;
   return {
     id: relay.id,

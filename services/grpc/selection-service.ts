@@ -1,37 +1,63 @@
-import type {
-  SelectionServiceServer,
-  SelectRequest,
-  SelectResponse,
+import type { ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js';
+import {
+  type LookupRequest,
+  type MoveRequest,
+  type MoveResponse,
+  type ReleaseResponse,
+  SelectionServiceService,
+  type SelectRequest,
 } from '../../proto/generated/holdfast/v1/selection.js';
 import { HoldfastError } from '../domain/error.js';
+import type { Answer } from '../selection/question.js';
 import type { Selector } from '../selection/selector.js';
+import { AnswerBytes } from './answer-bytes.js';
 import { type Observer, unary } from './observed.js';
-import { answerMessage, bindingMessage } from './replies.js';
+import { bindingMessage } from './replies.js';
 import { parseCallOf, parseMove, parseSelect } from './requests.js';
 import { serveSelectStream } from './select-stream.js';
 
-/** `holdfast.v1.SelectionService`: messages in, the selector asked, messages out. */
-export function selectionService(selector: Selector, observer: Observer): SelectionServiceServer {
-  const select = async (request: SelectRequest): Promise<SelectResponse> => {
-    const answer = await selector.select(parseSelect(request));
-    observer.metrics.countAnswer(answer.origin, answer.freshness);
-    return answerMessage(answer);
+export interface ServedService {
+  readonly definition: ServiceDefinition;
+  readonly methods: UntypedServiceImplementation;
+}
+
+/** `holdfast.v1.SelectionService`: messages in, the selector asked, bytes out. */
+export function selectionService(selector: Selector, observer: Observer): ServedService {
+  const bytes = new AnswerBytes();
+  const responseSerialize = (answer: Answer) => bytes.answer(answer);
+  const select = (request: SelectRequest): Answer | Promise<Answer> => {
+    const question = parseSelect(request);
+    return counted(selector.selectKnown(question) ?? selector.select(question));
   };
+  const counted = (answer: Answer | Promise<Answer>): Answer | Promise<Answer> => {
+    if (answer instanceof Promise) return answer.then(counted);
+    observer.metrics.countAnswer(answer.origin, answer.freshness);
+    return answer;
+  };
+  const { select: selectMethod, selectStream, lookup } = SelectionServiceService;
   return {
-    select: unary('Select', observer, select),
-    selectStream: (stream) => serveSelectStream(stream, select, observer),
-    lookup: unary('Lookup', observer, async (request) => {
-      const call = parseCallOf(request);
-      const answer = await selector.lookup(call);
-      if (!answer) throw new HoldfastError('not-found', `call ${call.callId} has no binding`);
-      return answerMessage(answer);
-    }),
-    move: unary('Move', observer, async (request) => {
-      const { binding, relay } = await selector.move(parseMove(request));
-      return { binding: bindingMessage(binding, relay) };
-    }),
-    release: unary('Release', observer, async (request) => ({
-      found: await selector.release(parseCallOf(request)),
-    })),
+    definition: {
+      ...SelectionServiceService,
+      select: { ...selectMethod, responseSerialize },
+      selectStream: { ...selectStream, responseSerialize: (answer: Buffer) => answer },
+      lookup: { ...lookup, responseSerialize },
+    },
+    methods: {
+      select: unary<SelectRequest, Answer>('Select', observer, select),
+      selectStream: serveSelectStream(select, bytes, observer),
+      lookup: unary<LookupRequest, Answer>('Lookup', observer, async (request) => {
+        const call = parseCallOf(request);
+        const answer = await selector.lookup(call);
+        if (!answer) throw new HoldfastError('not-found', `call ${call.callId} has no binding`);
+        return answer;
+      }),
+      move: unary<MoveRequest, MoveResponse>('Move', observer, async (request) => {
+        const { binding, relay } = await selector.move(parseMove(request));
+        return { binding: bindingMessage(binding, relay) };
+      }),
+      release: unary<LookupRequest, ReleaseResponse>('Release', observer, async (request) => ({
+        found: await selector.release(parseCallOf(request)),
+      })),
+    },
   };
 }

@@ -2,16 +2,13 @@ import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
 import { type RelayServiceServer, RelayServiceService } from '../../proto/generated/holdfast/v1/relay.js';
-import {
-  type SelectionServiceServer,
-  SelectionServiceService,
-} from '../../proto/generated/holdfast/v1/selection.js';
 import { type Address, formatAddress, listenError } from '../runtime/address.js';
 import { describedServices } from './descriptors.js';
+import type { ServedService } from './selection-service.js';
 
 export interface GrpcServerParts {
   readonly listen: Address;
-  readonly selection: SelectionServiceServer;
+  readonly selection: ServedService;
   readonly relays: RelayServiceServer;
 }
 
@@ -38,7 +35,7 @@ export class GrpcServer {
       'grpc.keepalive_time_ms': 30_000,
       'grpc.keepalive_timeout_ms': 10_000,
     });
-    this.#server.addService(SelectionServiceService, selection);
+    this.#server.addService(selection.definition, selection.methods);
     this.#server.addService(RelayServiceService, relays);
     this.#health.addToServer(this.#server);
     new ReflectionService(describedServices()).addToServer(this.#server);

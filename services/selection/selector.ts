@@ -70,19 +70,26 @@ export class Selector {
     return this.#provisional.size;
   }
 
+  /** The answer to `select`, if it is known at once: nothing has to be asked or written for it. */
+  selectKnown(request: SelectRequest): Answer | undefined {
+    const trusted = this.#ledger.trusted(request.call);
+    return trusted && this.#terms.isSettled(trusted.binding, request)
+      ? this.#answer(trusted.binding, request.requestId)
+      : undefined;
+  }
+
   /**
    * The relay of the call: bound before, or bound now.
    * @throws HoldfastError `relays-full`, `no-relay`, `unavailable`, `overloaded`
    */
   async select(request: SelectRequest): Promise<Answer> {
+    const known = this.selectKnown(request);
+    if (known) return known;
     const { call, requestId } = request;
-    const trusted = this.#ledger.trusted(call);
-    if (trusted && this.#terms.isSettled(trusted.binding, request))
-      return this.#answer(trusted.binding, requestId);
     let settling: Settling | undefined;
     try {
       this.#without.hold(call);
-      const settled = this.#settle(request, trusted);
+      const settled = this.#settle(request, this.#ledger.trusted(call));
       settling = this.#settling.get(call.key);
       return this.#answer((await settled).binding, requestId);
     } catch (error) {
