@@ -1,19 +1,32 @@
 import type { StoredBinding } from '../domain/binding.js';
-
-interface Remembered {
-  readonly stored: StoredBinding;
-  /** When etcd was last asked and said so, by the monotonic clock, before the question was sent. */
-  readonly verifiedAtMs: number;
-  readonly era: number;
-}
+import { HashIndex } from '../runtime/hash-index.js';
+import { KeyedHash } from '../runtime/keyed-hash.js';
+import { RecordLog, unitOf } from '../runtime/record-log.js';
+import {
+  eraAt,
+  expiresAtMsAt,
+  isOf,
+  lifeNumberAt,
+  readRecord,
+  revisionAt,
+  unitsFor,
+  verifiedAtMsAt,
+  writeRecord,
+} from './binding-record.js';
+import { RelayLives } from './relay-lives.js';
 
 /**
  * The bindings this replica has seen lately. An entry may be answered as fresh only while nothing can have ended the
  * binding unheard: moves are heard by watch, and a release keeps the key for a linger; so what etcd said less than a
  * linger ago still exists. After a gap in the watch nothing counts as fresh until it is read again.
+ *
+ * A million objects would make every collection of garbage a pause that callers notice. So the bindings are records in
+ * a few buffers, in the order in which they were written, and become objects when they are asked for.
  */
 export class BindingCache {
-  readonly #entries = new Map<string, Remembered>();
+  readonly #log = new RecordLog((hash, from, to) => this.#index.move(hash, from, to));
+  readonly #index = new HashIndex((place, callKey) => isOf(this.#log.chunkOf(place), unitOf(place), callKey));
+  readonly #lives = new RelayLives();
   /** etcd's revision of each call's last move, for as long as etcd keeps it. */
   readonly #moves = new Map<string, number>();
   #era = 0;
@@ -23,50 +36,55 @@ export class BindingCache {
     private readonly capacity: number,
     /** How long what etcd said may be answered as fresh, ms. */
     private readonly trustMs: number,
+    private readonly hash = new KeyedHash(),
   ) {}
 
   get size(): number {
-    return this.#entries.size;
+    return this.#log.size;
   }
 
   /** The binding if it can be answered as fresh. */
   trusted(callKey: string, nowMs: number): StoredBinding | undefined {
-    const entry = this.#entries.get(callKey);
-    return entry && entry.era === this.#era && nowMs - entry.verifiedAtMs < this.trustMs
-      ? entry.stored
-      : undefined;
+    const place = this.#find(callKey);
+    if (place === undefined || !this.#isOfThisEra(place)) return undefined;
+    const verifiedAtMs = verifiedAtMsAt(this.#log.chunkOf(place), unitOf(place));
+    return nowMs - verifiedAtMs < this.trustMs ? this.#read(place, callKey) : undefined;
   }
 
   /** The binding as it was last seen, however long ago, unless its time has run out. */
   lastKnown(callKey: string, wallMs: number): StoredBinding | undefined {
-    const stored = this.#entries.get(callKey)?.stored;
-    return stored && stored.binding.expiresAtMs > wallMs ? stored : undefined;
+    const place = this.#find(callKey);
+    if (place === undefined) return undefined;
+    const expiresAtMs = expiresAtMsAt(this.#log.chunkOf(place), unitOf(place));
+    return expiresAtMs > wallMs ? this.#read(place, callKey) : undefined;
   }
 
   /** @param askedAtMs when the question was sent whose answer this is, by the monotonic clock */
   remember(stored: StoredBinding, askedAtMs: number): void {
     const { key } = stored.binding.call;
-    const known = this.#entries.get(key);
+    const hash = this.hash.of(key);
+    const known = this.#index.find(hash, key);
     // Answers and the news of moves may overtake each other on their way here; etcd's order is what counts.
     if (stored.revision < (this.#moves.get(key) ?? 0)) return;
-    if (known && known.era === this.#era && known.stored.revision > stored.revision) return;
-    this.#entries.delete(key);
-    this.#entries.set(key, { stored, verifiedAtMs: askedAtMs, era: this.#era });
-    if (this.#entries.size > this.capacity) {
-      const [oldest] = this.#entries.keys();
-      if (oldest !== undefined) this.#entries.delete(oldest);
+    if (known !== undefined && this.#isOfThisEra(known) && this.#revision(known) > stored.revision) return;
+    if (known !== undefined) this.#drop(known);
+    this.#add(stored, hash, askedAtMs);
+    if (this.size > this.capacity) {
+      const oldest = this.#log.oldest();
+      if (oldest !== undefined) this.#drop(oldest);
     }
   }
 
   forget(callKey: string): void {
-    this.#entries.delete(callKey);
+    const place = this.#find(callKey);
+    if (place !== undefined) this.#drop(place);
   }
 
   /** The call was moved at this etcd revision: what was read of it before is history, even if it comes later. */
   hearMove(callKey: string, revision: number): void {
     this.#moves.set(callKey, revision);
-    const known = this.#entries.get(callKey);
-    if (known && known.stored.revision < revision) this.#entries.delete(callKey);
+    const known = this.#find(callKey);
+    if (known !== undefined && this.#revision(known) < revision) this.#drop(known);
   }
 
   /** The move is so long ago that no answer from before it can still come. */
@@ -77,5 +95,40 @@ export class BindingCache {
   /** Moves may have gone unheard. */
   distrust(): void {
     this.#era++;
+  }
+
+  #find(callKey: string): number | undefined {
+    return this.#index.find(this.hash.of(callKey), callKey);
+  }
+
+  /** A binding for which there is no room is not remembered: it is read again when asked for. */
+  #add(stored: StoredBinding, hash: number, verifiedAtMs: number): void {
+    const units = unitsFor(stored);
+    const place = units && this.#log.append(units, hash);
+    if (place === undefined) return;
+    const life = this.#lives.take(stored.binding);
+    const seen = { verifiedAtMs, era: this.#era };
+    writeRecord(this.#log.chunkOf(place), unitOf(place), stored, seen, life);
+    if (!this.#index.add(hash, place)) this.#drop(place);
+  }
+
+  #drop(place: number): void {
+    this.#index.remove(this.#log.tagOf(place), place);
+    this.#lives.release(lifeNumberAt(this.#log.chunkOf(place), unitOf(place)));
+    this.#log.drop(place);
+  }
+
+  #read(place: number, callKey: string): StoredBinding | undefined {
+    const chunk = this.#log.chunkOf(place);
+    const unit = unitOf(place);
+    return readRecord(chunk, unit, callKey, this.#lives.get(lifeNumberAt(chunk, unit)));
+  }
+
+  #revision(place: number): number {
+    return revisionAt(this.#log.chunkOf(place), unitOf(place));
+  }
+
+  #isOfThisEra(place: number): boolean {
+    return eraAt(this.#log.chunkOf(place), unitOf(place)) === this.#era;
   }
 }

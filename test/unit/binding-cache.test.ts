@@ -27,12 +27,12 @@ test('what etcd said is trusted from when it was asked, for the trust time', (t)
   const cache = new BindingCache(10, trustMs);
   const binding = stored('a', 5);
   cache.remember(binding, 100);
-  t.is(cache.trusted('a', 100), binding);
-  t.is(cache.trusted('a', 1_099), binding);
+  t.deepEqual(cache.trusted('a', 100), binding);
+  t.deepEqual(cache.trusted('a', 1_099), binding);
   t.is(cache.trusted('a', 1_100), undefined);
   t.is(cache.trusted('b', 100), undefined);
   cache.remember(binding, 1_100);
-  t.is(cache.trusted('a', 1_100), binding, 'asked again');
+  t.deepEqual(cache.trusted('a', 1_100), binding, 'asked again');
 });
 
 test('what is not trusted any more is still known, until its time has run out', (t) => {
@@ -41,7 +41,7 @@ test('what is not trusted any more is still known, until its time has run out', 
   cache.remember(binding, 0);
   cache.distrust();
   t.is(cache.trusted('a', 0), undefined);
-  t.is(cache.lastKnown('a', 4_999), binding);
+  t.deepEqual(cache.lastKnown('a', 4_999), binding);
   t.is(cache.lastKnown('a', 5_000), undefined);
   t.is(cache.lastKnown('b', 0), undefined);
 });
@@ -62,7 +62,7 @@ test('after a gap even an older revision counts: etcd may have lost its data', (
   cache.distrust();
   const anew = stored('a', 3);
   cache.remember(anew, 1);
-  t.is(cache.trusted('a', 1), anew);
+  t.deepEqual(cache.trusted('a', 1), anew);
 });
 
 test('an answer that was overtaken changes nothing', (t) => {
@@ -70,8 +70,8 @@ test('an answer that was overtaken changes nothing', (t) => {
   const newer = stored('a', 9, 2);
   cache.remember(newer, 10);
   cache.remember(stored('a', 5, 1), 0);
-  t.is(cache.trusted('a', 10), newer);
-  t.is(cache.lastKnown('a', 0), newer);
+  t.deepEqual(cache.trusted('a', 10), newer);
+  t.deepEqual(cache.lastKnown('a', 0), newer);
 });
 
 test('a move ends what was known before it, and only that', (t) => {
@@ -85,7 +85,7 @@ test('a move ends what was known before it, and only that', (t) => {
   const moved = stored('a', 7, 2);
   cache.remember(moved, 1);
   cache.hearMove('a', 7);
-  t.is(cache.trusted('a', 1), moved, 'the news of a move that is known changes nothing');
+  t.deepEqual(cache.trusted('a', 1), moved, 'the news of a move that is known changes nothing');
 });
 
 test('an answer from before a move that comes after the news of it is not believed', (t) => {
@@ -96,7 +96,7 @@ test('an answer from before a move that comes after the news of it is not believ
   t.is(cache.lastKnown('a', 0), undefined);
   const anew = stored('a', 9);
   cache.remember(anew, 1);
-  t.is(cache.trusted('a', 1), anew, 'a call that was bound again later is new');
+  t.deepEqual(cache.trusted('a', 1), anew, 'a call that was bound again later is new');
   cache.forgetMove('a');
   cache.forget('a');
   cache.remember(stored('a', 5), 0);
