@@ -53,6 +53,8 @@ export interface Context {
   /** The first where figures count, the second with `--quick`, where it only has to be seen to work. */
   pick<T>(full: T, quick: T): T;
   progress(text: string): void;
+  /** Tells a row as soon as it is there, so that it is not lost if a later one fails. @returns the same row */
+  measured(row: Row): Row;
 }
 
 export interface BenchCase {

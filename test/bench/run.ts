@@ -9,7 +9,7 @@ import { plotSvg } from './plot/plot.js';
 import { Results } from './results.js';
 import { profileReplicas } from './stage/replica.js';
 import { CaseScope } from './stage/scope.js';
-import { table } from './table.js';
+import { rowText, table } from './table.js';
 import { type Judged, judge } from './verdict.js';
 
 const usage = `usage: npm run bench [-- [--quick] [--prof DIRECTORY] [NAME...]]
@@ -72,6 +72,10 @@ async function runCase({ name, title, run }: BenchCase): Promise<CaseResult | 'f
     scope,
     pick: (full, quick) => (values.quick ? quick : full),
     progress: (text) => say(`  ${text}\n`),
+    measured: (row) => {
+      say(`  ${rowText(judge(row))}\n`);
+      return row;
+    },
   };
   try {
     return await run(context);

@@ -23,6 +23,12 @@ export function table(rows: readonly Judged[]): string {
   return [render(headings), rule, ...lines.map(render)].join('\n');
 }
 
+/** The same in one line. */
+export function rowText({ name, unit, against, baselineMedian, candidateMedian }: Judged): string {
+  const baseline = baselineMedian === undefined ? '' : `, ${against}: ${amount(baselineMedian, unit)}`;
+  return `${name}: ${amount(candidateMedian, unit)}${baseline}`;
+}
+
 function verdictText({ verdict, missedBy, aims }: Judged): string {
   if (verdict === 'no aim') return '';
   if (verdict === 'met') return 'met';

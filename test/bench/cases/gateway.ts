@@ -73,7 +73,7 @@ async function measure(context: Context, bindings: number): Promise<Row> {
     loop: { kind: 'open', perSecond: median(candidate.map(({ perSecond }) => perSecond)) / 2, ...durations },
   });
   await context.scope.close();
-  return {
+  return context.measured({
     name: `gateway, in-dialog commands per core, ${figure(bindings)} bindings`,
     unit: '/s',
     against: 'bare UDP forwarder',
@@ -85,7 +85,7 @@ async function measure(context: Context, bindings: number): Promise<Row> {
       'p50 at half of that, µs': figure(half.p50Us),
       'p99 at half of that, µs': figure(half.p99Us),
     },
-  };
+  });
 }
 
 function perCore({ calls, cpuSeconds }: LoadResult): number {

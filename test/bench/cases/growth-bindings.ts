@@ -1,6 +1,7 @@
 import type { BenchCase } from '../bench-case.js';
 import { fillBindings, freshCalls } from '../stage/bindings.js';
 import { residentBytes } from '../stage/cpu.js';
+import { figure } from '../table.js';
 import { selectTarget, setSpeedStage } from './speed-stage.js';
 
 const x = { label: 'bindings in etcd', scale: 'log' } as const;
@@ -28,6 +29,7 @@ export const growthBindings: BenchCase = {
         target: selectTarget(replica, freshCalls(), 1),
         loop: { kind: 'closed', concurrency: 1, ...durations },
       });
+      context.progress(`p50 ${figure(p50Us)} µs, p99 ${figure(p99Us)} µs`);
       p50.push([bindings, p50Us]);
       p99.push([bindings, p99Us]);
       disk.push([bindings, ((await etcd.metrics()).get('etcd_mvcc_db_total_size_in_bytes') ?? 0) / 2 ** 20]);

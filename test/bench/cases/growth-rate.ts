@@ -1,6 +1,7 @@
 import type { BenchCase } from '../bench-case.js';
 import type { LoadResult } from '../load/job.js';
 import { freshCalls } from '../stage/bindings.js';
+import { figure } from '../table.js';
 import { selectTarget, setSpeedStage } from './speed-stage.js';
 
 const x = { label: 'new calls per second', scale: 'log' } as const;
@@ -29,6 +30,7 @@ export const growthRate: BenchCase = {
         watch: [replica.pid, etcd.pid],
       });
       if (result.errors > 0 || result.perSecond < perSecond * keepsUp) break;
+      context.progress(`p50 ${figure(result.p50Us)} µs, p99 ${figure(result.p99Us)} µs`);
       results.push([perSecond, result]);
     }
     const curve = (label: string, value: (result: LoadResult) => number) => ({

@@ -1,6 +1,7 @@
 import { policyNames } from '../../../services/placement/placement.js';
 import type { BenchCase, PlotSeries } from '../bench-case.js';
 import { freshCalls } from '../stage/bindings.js';
+import { figure } from '../table.js';
 import { usPerChoice } from './placement.js';
 import { cpuUsPerCall, selectTarget, setSpeedStage } from './speed-stage.js';
 
@@ -34,6 +35,7 @@ export const growthRelays: BenchCase = {
         loop: { kind: 'open', perSecond: 500, ...durations },
         watch: [replica.pid],
       });
+      context.progress(`p50 ${figure(result.p50Us)} µs, p99 ${figure(result.p99Us)} µs`);
       p50.push([relayCount, result.p50Us]);
       p99.push([relayCount, result.p99Us]);
       cpu.push([relayCount, cpuUsPerCall(result)]);

@@ -4,6 +4,7 @@ import { freshCalls } from '../stage/bindings.js';
 import { startEtcd } from '../stage/etcd.js';
 import { RegisteredRelays } from '../stage/relays.js';
 import { type Replica, startReplica } from '../stage/replica.js';
+import { figure } from '../table.js';
 import { streamTarget } from './speed-stage.js';
 
 const x = { label: 'replicas', scale: 'linear' } as const;
@@ -36,6 +37,7 @@ export const growthReplicas: BenchCase = {
         watch: [etcd.pid, ...replicas.map(({ pid }) => pid)],
       });
       const [etcdSeconds = 0, ...replicaSeconds] = cpuSeconds;
+      progress(`${figure(perSecond)} calls/s`);
       rate.push([count, perSecond]);
       etcdCpu.push([count, (etcdSeconds * 1e6) / calls]);
       replicaCpu.push([count, (replicaSeconds.reduce((sum, each) => sum + each, 0) * 1e6) / calls]);

@@ -45,24 +45,23 @@ export const latencyAlone: BenchCase = {
     const busy = { kind: 'count', concurrency: 64, operations: context.pick(20_000, 2_000) } as const;
     await load.run({ target: selectTarget(replica, freshCalls()), loop: busy });
     const rounds = context.pick(7, 1);
-    const againstRaw = await inTurn(context, rounds, raw, select);
-    const againstClient = await inTurn(context, rounds, client, select);
-    const row = (against: string, { baseline, candidate }: Rounds<LoadResult, LoadResult>): Row => ({
-      name: 'latency, one client, new call p50',
-      unit: 'µs',
-      against,
-      baseline: p50s(baseline),
-      candidate: p50s(candidate),
-      aims: [{ of: 'ratio', most: 1.5 }],
-      notes: {
-        'etcd p99, µs': figure(median(baseline.map(({ p99Us }) => p99Us))),
-        'Select p99, µs': figure(median(candidate.map(({ p99Us }) => p99Us))),
-      },
-    });
+    const row = (against: string, { baseline, candidate }: Rounds<LoadResult, LoadResult>): Row =>
+      context.measured({
+        name: 'latency, one client, new call p50',
+        unit: 'µs',
+        against,
+        baseline: p50s(baseline),
+        candidate: p50s(candidate),
+        aims: [{ of: 'ratio', most: 1.5 }],
+        notes: {
+          'etcd p99, µs': figure(median(baseline.map(({ p99Us }) => p99Us))),
+          'Select p99, µs': figure(median(candidate.map(({ p99Us }) => p99Us))),
+        },
+      });
     return {
       rows: [
-        row('one raw etcd transaction, no client cost', againstRaw),
-        row('one raw etcd transaction by etcd3', againstClient),
+        row('one raw etcd transaction, no client cost', await inTurn(context, rounds, raw, select)),
+        row('one raw etcd transaction by etcd3', await inTurn(context, rounds, client, select)),
       ],
     };
   },

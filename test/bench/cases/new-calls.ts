@@ -50,27 +50,22 @@ export const newCallsStream: BenchCase = {
         watch,
       });
     const rounds = context.pick(5, 1);
-    const singles = await inTurn(context, rounds, () => writes(1), selects);
-    const batches = await inTurn(context, rounds, () => writes(nested), selects);
-    const row = { name: 'new calls, SelectStream', unit: '/s' } as const;
+    const row = async (against: string, batch: number, least: number): Promise<Row> => {
+      const { baseline, candidate } = await inTurn(context, rounds, () => writes(batch), selects);
+      return context.measured({
+        name: 'new calls, SelectStream',
+        unit: '/s',
+        against,
+        baseline: rates(baseline),
+        candidate: rates(candidate),
+        aims: [{ of: 'ratio', least }],
+        notes: serverNotes(candidate),
+      });
+    };
     return {
       rows: [
-        {
-          ...row,
-          against: 'etcd3, one transaction per call',
-          baseline: rates(singles.baseline),
-          candidate: rates(singles.candidate),
-          aims: [{ of: 'ratio', least: 4 }],
-          notes: serverNotes(singles.candidate),
-        },
-        {
-          ...row,
-          against: `etcd3, ${nested} nested transactions per commit`,
-          baseline: rates(batches.baseline),
-          candidate: rates(batches.candidate),
-          aims: [{ of: 'ratio', least: 0.6 }],
-          notes: serverNotes(batches.candidate),
-        },
+        await row('etcd3, one transaction per call', 1, 4),
+        await row(`etcd3, ${nested} nested transactions per commit`, nested, 0.6),
       ],
     };
   },
