@@ -15,6 +15,7 @@ import {
   parseBody,
   splitDatagram,
 } from './message.js';
+import { widenReceiveBuffer } from './udp.js';
 
 /**
  * timeout: nobody answered. refused: the host said at once that nobody will (ICMP), or there is no way to
@@ -261,6 +262,7 @@ export class NgClient {
       });
     }
     const connected = socket;
+    widenReceiveBuffer(connected);
     connected.on('error', (error) => this.#socketFailed(connected, error));
     if (this.#stopped) {
       connected.close();

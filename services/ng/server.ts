@@ -15,7 +15,7 @@ import {
   splitDatagram,
 } from './message.js';
 import { ReplyCache } from './reply-cache.js';
-import { numericLookup, socketType } from './udp.js';
+import { numericLookup, socketType, widenReceiveBuffer } from './udp.js';
 
 export interface NgSource {
   readonly address: string;
@@ -66,8 +66,6 @@ export interface NgServerCounters {
 
 /** How long stop() waits for a moment in which nothing is asked. */
 const stopGraceMs = 1000;
-/** Bursts of retransmissions from several proxies overrun the kernel's default of about 200 KiB. */
-const receiveBufferBytes = 4 << 20;
 
 export class NgServer {
   readonly counters: NgServerCounters = {
@@ -159,11 +157,7 @@ export class NgServer {
       this.counters.socketErrors++;
       this.#log.warn({ err: error, listen: formatAddress(local) }, 'ng socket error');
     });
-    try {
-      socket.setRecvBufferSize(receiveBufferBytes);
-    } catch {
-      // Not permitted in some sandboxes; the default then has to do.
-    }
+    widenReceiveBuffer(socket);
     socket.on('message', (datagram, remote) => this.#receive(socket, local, datagram, remote));
     this.#sockets.push(socket);
     this.#addresses.push(local);

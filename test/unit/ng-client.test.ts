@@ -71,6 +71,20 @@ async function startedClient(
 
 const failure = (code: string) => ({ instanceOf: NgClientError, code });
 
+test('replies that come all at once are all heard', async (t) => {
+  const relay = await fakeRelay(t);
+  const client = await startedClient(t, relay.port);
+  // More than the kernel keeps for a socket by default, less than where even twice as much is not allowed.
+  const count = 140;
+  const replies = Array.from({ length: count }, () => client.request({ command: 'ping' }));
+  const heard = [];
+  while (heard.length < count) heard.push(await relay.next());
+  const filler = 'x'.repeat(1_000);
+  for (const each of heard) relay.reply(each, `d6:filler1000:${filler}6:result4:ponge`);
+  for (const reply of await Promise.all(replies)) t.is(reply['result']?.toString(), 'pong');
+  t.is(client.counters.retransmissions, 0);
+});
+
 test('request and reply', async (t) => {
   const relay = await fakeRelay(t);
   const client = await startedClient(t, relay.port);
