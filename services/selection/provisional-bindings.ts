@@ -5,6 +5,8 @@ import type { Clock } from '../runtime/clock.js';
 /** Calls that were given a relay without quorum: generation 0, until they are bound in etcd. */
 export class ProvisionalBindings {
   readonly #bindings = new Map<string, Binding>();
+  /** Goes along with the oldest: a new iterator would walk over all that were deleted before it. */
+  #oldest = this.#bindings.keys();
   /** Since the start, for metrics. */
   readonly counters = { dropped: 0 };
 
@@ -31,7 +33,11 @@ export class ProvisionalBindings {
     this.#bindings.delete(binding.call.key);
     this.#bindings.set(binding.call.key, binding);
     if (this.#bindings.size <= this.capacity) return;
-    const [oldest] = this.#bindings.keys();
+    let { value: oldest } = this.#oldest.next();
+    if (oldest === undefined) {
+      this.#oldest = this.#bindings.keys();
+      ({ value: oldest } = this.#oldest.next());
+    }
     if (oldest !== undefined) this.#bindings.delete(oldest);
     this.counters.dropped++;
   }
