@@ -20,7 +20,7 @@ export class Child {
     readonly logFile: string,
   ) {
     const log = openSync(logFile, 'a');
-    this.#process = spawn(process.execPath, [program, command], {
+    this.#process = spawn(process.execPath, [...process.execArgv, program, command], {
       env: { ...inherited(), ...environment },
       stdio: ['ignore', log, log, 'ipc'],
       detached: true,

@@ -7,7 +7,7 @@ import { inTurn } from '../rounds.js';
 import { freshCalls } from '../stage/bindings.js';
 import { type Member, startEtcd } from '../stage/etcd.js';
 import { RegisteredRelays } from '../stage/relays.js';
-import { holdfast } from '../stage/replica.js';
+import { holdfast, nodeArguments } from '../stage/replica.js';
 import { selectTarget } from './speed-stage.js';
 
 const againAfterMs = 2;
@@ -52,7 +52,7 @@ async function emptyProgram(): Promise<number> {
 async function firstAnswer(etcd: Member, load: LoadGenerator): Promise<number> {
   const [grpcPort = 0] = await freeTcpPorts(1);
   const startedAtMs = performance.now();
-  const replica = spawn(process.execPath, [holdfast, 'selection'], {
+  const replica = spawn(process.execPath, [...nodeArguments, holdfast, 'selection'], {
     stdio: 'ignore',
     env: {
       ...process.env,

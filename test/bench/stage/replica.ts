@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { freeTcpPorts, freeUdpPort } from '../../support/ports.js';
 import { type Scope, startProcess, type TestProcess } from '../../support/process.js';
@@ -6,6 +6,9 @@ import type { Member } from './etcd.js';
 import { scrape } from './prometheus.js';
 
 export const holdfast = fileURLToPath(new URL('../../../services/cli/main.js', import.meta.url));
+/** What the command asks of node, in its first line. */
+export const nodeArguments: readonly string[] =
+  /^#!.* node (.*)$/m.exec(readFileSync(holdfast, 'utf8'))?.[1]?.split(' ') ?? [];
 const memoryHook = new URL('memory-hook.js', import.meta.url).href;
 
 export interface ReplicaOptions {
@@ -45,6 +48,7 @@ export async function startReplica(
     scope,
     process.execPath,
     [
+      ...nodeArguments,
       ...(measuresMemory ? ['--expose-gc', '--import', memoryHook] : []),
       ...(profiles ? ['--cpu-prof', `--cpu-prof-dir=${profiles}`] : []),
       holdfast,

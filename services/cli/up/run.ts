@@ -1,0 +1,130 @@
+import { rmSync } from 'node:fs';
+import type { HoldfastClient } from '../client.js';
+import { CommandError, exits } from '../exit.js';
+import { print } from '../output.js';
+import type { Child } from './child.js';
+import type { UpOptions } from './command.js';
+import { prove } from './proof.js';
+import { Report } from './report.js';
+import { Stack } from './stack.js';
+
+const relayCount = 3;
+/** Each relay has a thousand media ports of its own, from here. */
+const firstMediaPort = 30_000;
+
+/** @returns whether every line of the proof held */
+export async function up({ once, ...where }: UpOptions): Promise<boolean> {
+  const stack = new Stack({ etcd: undefined, ...where });
+  let interrupt: (reason: Error) => void = () => {};
+  const interrupted = new Promise<never>((_, reject) => {
+    interrupt = reject;
+  });
+  interrupted.catch(() => undefined);
+  let signals = 0;
+  const onSignal = (signal: NodeJS.Signals) => {
+    interrupt(new Interrupted(signal));
+    if (++signals === 1) return;
+    stack.kill();
+    process.exit(exits.failed);
+  };
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal);
+  const report = new Report();
+  let failed = false;
+  const clients: HoldfastClient[] = [];
+  try {
+    await Promise.race([interrupted, startAndProve(stack, clients, report)]);
+    if (!once) {
+      whatNext(
+        stack,
+        clients.map(({ server }) => server),
+      );
+      await interrupted;
+    }
+  } catch (error) {
+    if (!(error instanceof Interrupted)) {
+      failed = true;
+      throw error;
+    }
+    print(`\n${error.signal}: stopping everything`);
+    if (once) report.line(false, 'interrupted');
+  } finally {
+    for (const client of clients) client.close();
+    await stack.stop();
+    if (stack.hasLogs && (failed || !report.held)) print(`\nLogs: ${stack.logDirectory}`);
+    else rmSync(stack.logDirectory, { recursive: true, force: true });
+  }
+  return report.held;
+}
+
+class Interrupted extends Error {
+  constructor(readonly signal: NodeJS.Signals) {
+    super(signal);
+  }
+}
+
+async function startAndProve(stack: Stack, clients: HoldfastClient[], report: Report): Promise<void> {
+  report.heading('Starting Holdfast on this machine');
+  await stack.choosePorts();
+  await stack.startEtcd();
+  report.note(
+    stack.isEmbedded
+      ? `etcd       ${stack.etcd}  embedded: for one machine, in memory, nothing is kept when it stops`
+      : `etcd       ${stack.etcd}`,
+  );
+  for (const { client, child } of await Promise.all([0, 1].map((index) => stack.startReplica(index)))) {
+    clients.push(client);
+    report.note(`replica ${'AB'[clients.length - 1]}  ${client.server}  pid ${child.pid}`);
+  }
+  const [a, b] = clients as [HoldfastClient, HoldfastClient];
+  const relays = new Map<string, Child>();
+  const join = (id: string) => {
+    const child = stack.startRelay(id, firstMediaPort + 1_000 * relays.size);
+    relays.set(id, child);
+    return child;
+  };
+  for (let i = 1; i <= relayCount; i++) join(`relay-${i}`);
+  await untilListed(a, [...relays.keys()], relays);
+  await untilListed(b, [...relays.keys()], relays);
+  for (const [id, child] of relays) report.note(`${id}    pid ${child.pid}`);
+  report.note(`logs       ${stack.logDirectory}`);
+  await prove({ a, b, relays, join, report });
+  report.verdict();
+}
+
+async function untilListed(
+  client: HoldfastClient,
+  ids: string[],
+  relays: ReadonlyMap<string, Child>,
+): Promise<void> {
+  for (const deadline = Date.now() + 15_000; ; ) {
+    for (const child of relays.values())
+      if (!child.running)
+        throw new CommandError(`${child.name} ended; its last words:\n${child.lastWords()}`);
+    const { relays: listed } = await client.listRelays('default');
+    const missing = ids.find((id) => !listed.some((relay) => relay.id === id));
+    if (missing === undefined) return;
+    if (Date.now() > deadline)
+      throw new CommandError(
+        `${missing} did not register within 15 s; its last words:\n${relays.get(missing)?.lastWords()}`,
+      );
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+function whatNext({ etcd }: Stack, [a = '', b = '']: string[]): void {
+  print(`
+Everything goes on until Ctrl-C. In another terminal:
+
+  npx holdfast relays --watch --server ${b}
+  npx holdfast select my-call@example.org --server ${a}
+  npx holdfast lookup my-call@example.org --server ${b}
+  npx holdfast drain relay-1 --wait --server ${a}
+  npx holdfast --help
+
+  etcdctl --endpoints=${etcd} get --prefix /holdfast/v1/relays/
+  etcdctl --endpoints=${etcd} watch --prefix /holdfast/v1/relays/
+
+  grpcurl -plaintext ${a} list
+  grpcurl -plaintext -d '{"call_id": "my-call@example.org"}' ${b} holdfast.v1.SelectionService/Select
+`);
+}
