@@ -97,10 +97,10 @@ export class BindingStore {
     const { call, generation } = binding;
     const key = keys.call(call);
     const moved = generation > 1 && expected > 0 && guards.length > 0;
-    const [lease, moveLease] = await Promise.all([
-      buckets.take(lifetimeSeconds),
-      moved ? buckets.take(moveLifetimeSeconds) : '',
-    ]);
+    const taken = [buckets.take(lifetimeSeconds), moved ? buckets.take(moveLifetimeSeconds) : ''];
+    const [lease = '', moveLease = ''] = taken.every((each) => typeof each === 'string')
+      ? taken
+      : await Promise.all(taken);
     const success: IRequestOp[] = [{ request_put: { key, value: encodeBinding(binding), lease } }];
     if (moved)
       success.push({

@@ -16,6 +16,23 @@ interface BindingValue {
   readonly released?: true;
 }
 
+/** Writes times as ISO 8601 has them. The last is remembered: many bindings are made in one millisecond. */
+class TimeText {
+  #ms = Number.NaN;
+  #text = '';
+
+  text(ms: number): string {
+    if (ms !== this.#ms) {
+      this.#text = new Date(ms).toISOString();
+      this.#ms = ms;
+    }
+    return this.#text;
+  }
+}
+
+const created = new TimeText();
+const expires = new TimeText();
+
 export function encodeBinding(binding: Binding): Buffer {
   const value: BindingValue = {
     relay: binding.relayId,
@@ -23,9 +40,9 @@ export function encodeBinding(binding: Binding): Buffer {
     instance: binding.instance,
     generation: binding.generation,
     request: binding.requestId,
-    createdAt: new Date(binding.createdAtMs).toISOString(),
+    createdAt: created.text(binding.createdAtMs),
     ttlSeconds: binding.ttlSeconds,
-    expiresAt: new Date(binding.expiresAtMs).toISOString(),
+    expiresAt: expires.text(binding.expiresAtMs),
     ...(binding.released ? { released: true } : {}),
   };
   return Buffer.from(JSON.stringify(value));

@@ -29,10 +29,10 @@ export class LeaseBuckets {
 
   /**
    * @param lifetimeSeconds how long the key must live at least, from now
-   * @returns the id of a lease to put it on
+   * @returns the id of a lease to put it on: at once, unless a new one has to be granted first
    * @throws HoldfastError `unavailable` if a new lease is needed and etcd grants none
    */
-  take(lifetimeSeconds: number): Promise<string> {
+  take(lifetimeSeconds: number): string | Promise<string> {
     const seconds = roundUp(lifetimeSeconds);
     let line = this.#lines.get(seconds);
     if (!line) {
@@ -69,17 +69,13 @@ class Line {
     return this.#current?.lease === lease || this.#next?.lease === lease;
   }
 
-  async take(): Promise<string> {
-    for (;;) {
-      const bucket = this.#open();
-      if (bucket) {
-        bucket.keys++;
-        // The next lease is asked for early, so that no call waits for it while calls keep coming.
-        if (bucket.keys === maxKeys / 2) void this.#grant().catch(() => undefined);
-        return bucket.lease;
-      }
-      await this.#grant();
-    }
+  take(): string | Promise<string> {
+    const bucket = this.#open();
+    if (!bucket) return this.#grant().then(() => this.take());
+    bucket.keys++;
+    // The next lease is asked for early, so that no call waits for it while calls keep coming.
+    if (bucket.keys === maxKeys / 2) void this.#grant().catch(() => undefined);
+    return bucket.lease;
   }
 
   #open(): Bucket | undefined {
