@@ -11,6 +11,8 @@ export interface ProcessOptions {
   readonly cwd?: string;
   /** Written to its standard input, which is then closed. */
   readonly input?: string;
+  /** Hears everything that it prints, as it comes: what it keeps itself is bounded. */
+  readonly onOutput?: (text: string) => void;
 }
 
 export interface Exit {
@@ -180,6 +182,8 @@ export async function startProcess(
     stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
   });
   const started = new TestProcess(command, child);
+  if (options.onOutput)
+    for (const stream of [child.stdout, child.stderr]) stream?.on('data', options.onOutput);
   await new Promise<void>((resolve, reject) => {
     child.once('spawn', resolve);
     child.once('error', (error) => reject(new Error(`cannot start ${command}: ${error.message}`)));

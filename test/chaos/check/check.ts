@@ -1,0 +1,46 @@
+import type { HistoryRecord, LogRecord } from '../record/records.js';
+import { type CallEvidence, type Evidence, gather } from './evidence.js';
+import { checkAnswers } from './rules/answers.js';
+import { checkBindings } from './rules/bindings.js';
+import { checkLifetimes } from './rules/lifetimes.js';
+import { checkOutcomes } from './rules/outcomes.js';
+import type { Violation } from './violation.js';
+
+export interface Verdict {
+  readonly evidence: Evidence;
+  readonly violations: readonly Violation[];
+  /** Moves by etcd's log. */
+  readonly moves: number;
+  /** Calls that were promised one relay without etcd, and then bound to another. */
+  readonly conflicts: number;
+}
+
+const rules = [checkBindings, checkLifetimes, checkAnswers, checkOutcomes];
+
+/** Holds a history and the watch log of the same time against the guarantees. Looks at nothing else. */
+export function check(history: readonly HistoryRecord[], log: readonly LogRecord[]): Verdict {
+  const evidence = gather(history, log);
+  const calls = [...evidence.calls.values()];
+  const violations = [
+    ...evidence.flaws,
+    ...calls.flatMap((call) => rules.flatMap((rule) => rule(evidence, call))),
+  ];
+  return {
+    evidence,
+    violations: violations.sort((a, b) => a.atMs - b.atMs),
+    moves: sum(calls, ({ story }) => story.spans.filter(({ binding }) => binding.generation > 1).length),
+    conflicts: sum(calls, (call) => (isConflict(call) ? 1 : 0)),
+  };
+}
+
+function isConflict({ operations, story }: CallEvidence): boolean {
+  return operations.some(({ answer, invokeMs }) => {
+    if (answer?.freshness !== 'provisional') return false;
+    const claimed = story.spans.find(({ end }) => (end?.byMs ?? Number.POSITIVE_INFINITY) > invokeMs);
+    return claimed !== undefined && claimed.binding.instance !== answer.instance;
+  });
+}
+
+function sum<T>(list: readonly T[], count: (each: T) => number): number {
+  return list.reduce((total, each) => total + count(each), 0);
+}

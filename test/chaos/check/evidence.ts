@@ -1,0 +1,156 @@
+import type {
+  Answer,
+  EventRecord,
+  FaultRecord,
+  HistoryRecord,
+  InvokeRecord,
+  LogRecord,
+  ReturnRecord,
+  RunRecord,
+} from '../record/records.js';
+import { RevisionClock } from './revision-clock.js';
+import { type Registration, readBinding, Story } from './story.js';
+import { type Violation, violation } from './violation.js';
+
+/** One operation from beginning to end. Without a known outcome its end is open. */
+export interface Operation extends Omit<InvokeRecord, 'type' | 'atMs'> {
+  readonly invokeMs: number;
+  readonly returnMs: number;
+  /** The life of the replica when it answered. */
+  readonly returnLife: number;
+  readonly outcome: ReturnRecord['outcome'];
+  readonly reason?: string;
+  readonly answer?: Answer;
+  readonly found?: boolean;
+  readonly mediaRelay?: string;
+}
+
+export interface FaultSpan {
+  readonly kind: string;
+  readonly subject: string;
+  readonly beginMs: number;
+  readonly endMs: number;
+}
+
+/** All that is known of one Call-ID. */
+export interface CallEvidence {
+  readonly callId: string;
+  readonly operations: Operation[];
+  readonly story: Story;
+  /** Generations told under `moves/`, by revision. */
+  readonly moves: Map<number, number>;
+}
+
+/** A history and a watch log, put in order. */
+export interface Evidence {
+  readonly run: RunRecord;
+  readonly calls: ReadonlyMap<string, CallEvidence>;
+  /** By `<set>/<id>`. */
+  readonly registrations: ReadonlyMap<string, readonly Registration[]>;
+  readonly faults: readonly FaultSpan[];
+  readonly operations: number;
+  /** Where the log itself cannot be right. */
+  readonly flaws: readonly Violation[];
+}
+
+/** @throws Error if the history does not begin with its run record */
+export function gather(history: readonly HistoryRecord[], log: readonly LogRecord[]): Evidence {
+  const run = history.find((record) => record.type === 'run');
+  if (!run) throw new Error('the history has no run record');
+  const calls = new Map<string, CallEvidence>();
+  const callOf = (callId: string): CallEvidence => {
+    const known = calls.get(callId);
+    if (known) return known;
+    const fresh: CallEvidence = { callId, operations: [], story: new Story(), moves: new Map() };
+    calls.set(callId, fresh);
+    return fresh;
+  };
+  const operations = pairUp(history);
+  for (const operation of operations) callOf(operation.callId).operations.push(operation);
+  const registrations = new Map<string, Registration[]>();
+  const flaws: Violation[] = [];
+  const versions = new Map<string, number>();
+  const clock = new RevisionClock(log);
+  for (const event of log) {
+    if (event.type !== 'put' && event.type !== 'delete') continue;
+    const flaw = gap(event, versions);
+    if (flaw) flaws.push(flaw);
+    const { revision, key } = event;
+    const moment = { revision, afterMs: clock.after(revision), byMs: clock.by(revision) };
+    const [room = '', name = ''] = split(key);
+    if (room === 'calls')
+      callOf(unescaped(name)).story.add({ ...moment, binding: readBinding(event.value ?? '') });
+    else if (room === 'moves' && event.type === 'put')
+      callOf(unescaped(name)).moves.set(revision, Number(read(event.value)?.['generation']));
+    else if (room === 'relays') {
+      const instance = event.type === 'put' ? String(read(event.value)?.['instance']) : undefined;
+      const known = registrations.get(name) ?? [];
+      registrations.set(name, known);
+      known.push({ ...moment, instance });
+    }
+  }
+  return { run, calls, registrations, faults: faultsOf(history), operations: operations.length, flaws };
+}
+
+function pairUp(history: readonly HistoryRecord[]): Operation[] {
+  const returns = new Map<number, ReturnRecord>();
+  for (const record of history) if (record.type === 'return') returns.set(record.op, record);
+  return history.flatMap((record): Operation[] => {
+    if (record.type !== 'invoke') return [];
+    const { type: _, atMs: invokeMs, ...asked } = record;
+    const end = returns.get(record.op);
+    if (!end || end.outcome === 'unknown')
+      return [
+        {
+          ...asked,
+          invokeMs,
+          returnMs: Number.POSITIVE_INFINITY,
+          returnLife: record.life,
+          outcome: 'unknown',
+          ...(end?.reason === undefined ? {} : { reason: end.reason }),
+        },
+      ];
+    const { type: __, op: ___, atMs: returnMs, life: returnLife, ...outcome } = end;
+    return [{ ...asked, invokeMs, returnMs, returnLife, ...outcome }];
+  });
+}
+
+function faultsOf(history: readonly HistoryRecord[]): FaultSpan[] {
+  const faults = history.filter((record): record is FaultRecord => record.type === 'fault');
+  const ends = new Map(faults.filter(({ phase }) => phase === 'end').map((end) => [end.id, end.atMs]));
+  return faults
+    .filter(({ phase }) => phase === 'begin')
+    .map(({ id, kind, subject, atMs }) => ({
+      kind,
+      subject,
+      beginMs: atMs,
+      endMs: ends.get(id) ?? Number.POSITIVE_INFINITY,
+    }));
+}
+
+/** Each put of a key counts one more than the one before: a number left out is an event that was not heard. */
+function gap(event: EventRecord, versions: Map<string, number>): Violation | undefined {
+  const { key, version, type, revision, atMs } = event;
+  const before = versions.get(key) ?? 0;
+  const expected = type === 'put' ? before + 1 : 0;
+  versions.set(key, version);
+  if (version === expected) return undefined;
+  return violation('log is whole', '', atMs, `${key} has version ${version} at ${revision}, not ${expected}`);
+}
+
+function split(key: string): [string, string] {
+  const at = key.indexOf('/');
+  return [key.slice(0, at), key.slice(at + 1)];
+}
+
+function unescaped(text: string): string {
+  return text.replaceAll('%2F', '/').replaceAll('%25', '%');
+}
+
+function read(text: string | undefined): Record<string, unknown> | undefined {
+  try {
+    return JSON.parse(text ?? '') as Record<string, unknown>;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,100 @@
+import type { Verdict } from './check.js';
+import type { CallEvidence, Evidence, Operation } from './evidence.js';
+import type { Moment, Span } from './story.js';
+import type { Violation } from './violation.js';
+
+const maxLines = 60;
+
+/** The violation whose call has the shortest story, with all that is known of that call. */
+export function shortestFailure({ violations, evidence }: Verdict): string {
+  const length = ({ callId }: Violation) => {
+    const call = evidence.calls.get(callId);
+    return call ? call.operations.length + call.story.states.length : Number.POSITIVE_INFINITY;
+  };
+  const [shortest] = [...violations].sort((a, b) => length(a) - length(b));
+  if (!shortest) return '';
+  const call = evidence.calls.get(shortest.callId);
+  const of = violations.filter(({ callId }) => callId === shortest.callId);
+  const heading = of.map(({ check, message }) => `${check}: ${message}`);
+  return [`${shortest.callId || 'the log'}`, ...heading, ...(call ? historyOf(evidence, call) : [])].join(
+    '\n  ',
+  );
+}
+
+interface Line {
+  readonly atMs: number;
+  readonly text: string;
+}
+
+function historyOf(evidence: Evidence, call: CallEvidence): string[] {
+  const lines = [
+    ...call.operations.flatMap(linesOfOperation),
+    ...call.story.states.map(
+      (state): Line => ({ atMs: state.byMs, text: `etcd ${moment(state)} ${stateText(state.binding)}` }),
+    ),
+    ...registrationLines(evidence, call),
+    ...faultLines(evidence, call),
+  ].sort((a, b) => a.atMs - b.atMs);
+  const beginMs = evidence.run.atMs;
+  const shown = lines.slice(0, maxLines).map(({ atMs, text }) => `${seconds(atMs - beginMs)} ${text}`);
+  return lines.length > maxLines ? [...shown, `… ${lines.length - maxLines} more lines`] : shown;
+}
+
+function linesOfOperation(operation: Operation): Line[] {
+  const { op, method, replica, life, requestId, generation, invokeMs, returnMs } = operation;
+  const about = [requestId, generation && `generation ${generation}`].filter(Boolean).join(' ');
+  return [
+    { atMs: invokeMs, text: `#${op} ${replica}.${life} ${method} ${about}` },
+    ...(Number.isFinite(returnMs) ? [{ atMs: returnMs, text: `#${op} → ${outcomeText(operation)}` }] : []),
+  ];
+}
+
+function outcomeText({ outcome, answer, found, reason, mediaRelay }: Operation): string {
+  if (answer)
+    return [
+      `${answer.relay}/${answer.instance.slice(0, 6)}/${answer.generation}`,
+      answer.origin,
+      answer.freshness,
+      answer.released ? 'released' : '',
+    ].join(' ');
+  return [outcome, found ?? '', mediaRelay ?? '', reason ?? ''].join(' ');
+}
+
+function stateText(binding: Span['binding'] | undefined): string {
+  if (!binding) return 'deleted';
+  const { relay, instance, generation, request, released } = binding;
+  return `${relay}/${instance.slice(0, 6)}/${generation} by ${request}${released ? ' released' : ''}`;
+}
+
+function moment({ revision, afterMs, byMs }: Moment): string {
+  return `@${revision} (within ${Math.round(byMs - afterMs)} ms)`;
+}
+
+/** What became of the relays that carried the call, while it was there. */
+function registrationLines({ registrations }: Evidence, { story, operations }: CallEvidence): Line[] {
+  const names = new Set(story.spans.map(({ binding }) => `${binding.set}/${binding.relay}`));
+  const fromMs = (operations[0]?.invokeMs ?? 0) - 5_000;
+  return [...names].flatMap((name) =>
+    (registrations.get(name) ?? [])
+      .filter(({ byMs }) => byMs > fromMs)
+      .map((each) => ({
+        atMs: each.byMs,
+        text: `etcd ${moment(each)} ${name} ${each.instance ? `is ${each.instance.slice(0, 6)}` : 'is gone'}`,
+      })),
+  );
+}
+
+function faultLines({ faults }: Evidence, { operations }: CallEvidence): Line[] {
+  const fromMs = (operations[0]?.invokeMs ?? 0) - 10_000;
+  const untilMs = Math.max(...operations.map(({ invokeMs }) => invokeMs)) + 1_000;
+  return faults
+    .filter(({ beginMs, endMs }) => endMs > fromMs && beginMs < untilMs)
+    .flatMap(({ kind, subject, beginMs, endMs }) => [
+      { atMs: beginMs, text: `fault ${kind} ${subject}` },
+      ...(Number.isFinite(endMs) ? [{ atMs: endMs, text: `healed ${kind} ${subject}` }] : []),
+    ]);
+}
+
+function seconds(ms: number): string {
+  return (ms / 1_000).toFixed(3).padStart(9);
+}

@@ -1,0 +1,164 @@
+import type { CallEvidence, Evidence, Operation } from '../evidence.js';
+import type { Span } from '../story.js';
+import { type Violation, violation } from '../violation.js';
+
+/**
+ * A replica that cannot hear etcd notices after 8 s at the latest (its connection is probed each 6 s, and given 2 s to
+ * answer); until then it may answer what it remembers, although the call was moved or its relay has left. The rest is
+ * for processes that share a busy machine.
+ */
+export const unheardMs = 10_000;
+
+/** Guarantee 1: every fresh answer reads the one sequence of bindings that etcd had, where it then was. */
+export function checkAnswers(evidence: Evidence, call: CallEvidence): Violation[] {
+  const { spans } = call.story;
+  const violations: Violation[] = [];
+  const read: Reading[] = [];
+  for (const operation of call.operations) {
+    const { answer, outcome, mediaRelay, returnMs } = operation;
+    const say = (check: Violation['check'], message: string) =>
+      violation(check, call.callId, returnMs, `operation ${operation.op}: ${message}`);
+    if (mediaRelay !== undefined) violations.push(...checkMedia(evidence, call, operation, say));
+    if (outcome !== 'ok' || !answer) continue;
+    const at = spans.findLastIndex(({ binding }) => isOf(answer, binding));
+    const span = spans[at];
+    if (answer.freshness === 'provisional') violations.push(...checkProvisional(evidence, operation, say));
+    else if (!span || span.begin.afterMs > returnMs)
+      violations.push(
+        say(
+          answer.freshness === 'stale' ? 'stale was true' : 'answer is of the log',
+          `${answer.relay}/${answer.instance.slice(0, 6)}/${answer.generation} was not in etcd by then`,
+        ),
+      );
+    else if (answer.freshness === 'fresh') {
+      violations.push(...checkTime(evidence, operation, span, say));
+      violations.push(...checkRelay(evidence, operation, span, say));
+      read.push({ operation, at });
+    }
+  }
+  return [...violations, ...checkOrder(call, read)];
+}
+
+type Say = (check: Violation['check'], message: string) => Violation;
+
+/** Which generation of the call's story a fresh answer told. */
+interface Reading {
+  readonly operation: Operation;
+  readonly at: number;
+}
+
+function isOf(answer: NonNullable<Operation['answer']>, binding: Span['binding']): boolean {
+  return (
+    answer.relay === binding.relay &&
+    answer.instance === binding.instance &&
+    answer.generation === binding.generation &&
+    answer.createdAtMs === binding.createdAtMs
+  );
+}
+
+/**
+ * What was answered stood when the question was asked, or had been replaced so shortly before that the replica need not
+ * have heard. Deletions are told to nobody: no replica may count on a binding beyond its life.
+ */
+function checkTime(evidence: Evidence, operation: Operation, { end, endedBy }: Span, say: Say): Violation[] {
+  if (!end) return [];
+  const allowedMs = endedBy === 'deletion' ? 0 : unheardFor(evidence, operation);
+  const lateMs = operation.invokeMs - end.byMs;
+  if (lateMs < allowedMs) return [];
+  return [say('answer is of its time', `ended by ${endedBy} ${Math.round(lateMs)} ms before it was asked`)];
+}
+
+/** Select answers a relay that is there, as far as the replica can have heard. */
+function checkRelay(evidence: Evidence, operation: Operation, { binding }: Span, say: Say): Violation[] {
+  if (operation.method !== 'select' && operation.method !== 'stream') return [];
+  const sinceMs = operation.invokeMs - unheardFor(evidence, operation);
+  const registrations = evidence.registrations.get(`${binding.set}/${binding.relay}`) ?? [];
+  const wasThere = registrations.some(
+    ({ instance, afterMs }, i) =>
+      instance === binding.instance &&
+      afterMs <= operation.returnMs &&
+      (registrations[i + 1]?.byMs ?? Number.POSITIVE_INFINITY) > sinceMs,
+  );
+  if (wasThere) return [];
+  return [
+    say('relay was registered', `${binding.relay}/${binding.instance.slice(0, 6)} was gone long before`),
+  ];
+}
+
+/** Media of an answer through a gateway are those of the relay that the call was bound to. */
+function checkMedia(evidence: Evidence, call: CallEvidence, operation: Operation, say: Say): Violation[] {
+  const sinceMs = operation.invokeMs - unheardFor(evidence, operation);
+  const wasBound = call.story.spans.some(
+    ({ binding, begin, end }) =>
+      binding.relay === operation.mediaRelay &&
+      begin.afterMs <= operation.returnMs &&
+      (end?.byMs ?? Number.POSITIVE_INFINITY) > sinceMs,
+  );
+  // Without etcd the gateway goes on too, and does not say so.
+  if (wasBound || impaired(evidence, operation)) return [];
+  return [say('answer is of the log', `media of ${operation.mediaRelay}, where the call was not bound`)];
+}
+
+function checkProvisional(evidence: Evidence, operation: Operation, say: Say): Violation[] {
+  const wrong: Violation[] = [];
+  if (!impaired(evidence, operation))
+    wrong.push(say('provisional in need', 'a provisional answer while nothing was wrong with etcd'));
+  if (operation.answer?.generation !== 0)
+    wrong.push(
+      say('provisional in need', `a provisional answer of generation ${operation.answer?.generation}`),
+    );
+  return wrong;
+}
+
+/** What one life of a replica has once told, it does not go back behind. */
+function checkOrder({ callId }: CallEvidence, read: readonly Reading[]): Violation[] {
+  const violations: Violation[] = [];
+  for (const later of read) {
+    const { operation } = later;
+    const earlier = read.find(
+      (each) =>
+        each.at > later.at &&
+        each.operation.returnMs < operation.invokeMs &&
+        each.operation.replica === operation.replica &&
+        each.operation.returnLife === operation.life,
+    );
+    if (earlier)
+      violations.push(
+        violation(
+          'replica never goes back',
+          callId,
+          operation.returnMs,
+          `operation ${operation.op}: answers what operation ${earlier.operation.op} had gone beyond`,
+        ),
+      );
+  }
+  return violations;
+}
+
+/** How long before a question what it is answered may have ended: a replica that was frozen hears nothing meanwhile. */
+function unheardFor({ faults }: Evidence, { replica, invokeMs, returnMs }: Operation): number {
+  let ms = unheardMs;
+  for (const { kind, subject, beginMs, endMs } of faults)
+    if (
+      kind === 'replica-stop' &&
+      subject === replica &&
+      beginMs < returnMs &&
+      endMs > invokeMs - 2 * unheardMs
+    )
+      ms += Math.min(endMs, returnMs) - beginMs;
+  return ms;
+}
+
+const etcdKinds = new Set(['leader-kill', 'leader-stop', 'follower-kill', 'follower-stop', 'etcd-down']);
+/** After etcd is back, a replica may take so long to find that out. */
+const recoveryMs = 30_000;
+
+/** Something was wrong between the replica that was asked and etcd, or had been shortly before. */
+function impaired({ faults }: Evidence, { replica, invokeMs, returnMs }: Operation): boolean {
+  return faults.some(
+    ({ kind, subject, beginMs, endMs }) =>
+      (etcdKinds.has(kind) || subject === replica || subject.startsWith(`${replica}→`)) &&
+      beginMs < returnMs &&
+      endMs + recoveryMs > invokeMs,
+  );
+}

@@ -1,0 +1,96 @@
+import type { CallEvidence, Evidence, Operation } from '../evidence.js';
+import { type BindingState, isSameGeneration, type LoggedBinding } from '../story.js';
+import { type Violation, violation } from '../violation.js';
+
+/** An offer that the gateway takes to the next relay may be written after its proxy has given up. */
+const afterOfferMs = 10_000;
+
+/** Guarantees 1 to 3, by etcd's log alone: each change of a call's key must be one that is allowed. */
+export function checkBindings(evidence: Evidence, call: CallEvidence): Violation[] {
+  const violations: Violation[] = [];
+  let before: LoggedBinding | undefined;
+  for (const state of call.story.states) {
+    const { binding } = state;
+    if (binding) violations.push(...checkChange(evidence, call, before, { ...state, binding }));
+    before = binding;
+  }
+  return violations;
+}
+
+type Written = BindingState & { readonly binding: LoggedBinding };
+
+function checkChange(
+  evidence: Evidence,
+  call: CallEvidence,
+  before: LoggedBinding | undefined,
+  state: Written,
+): Violation[] {
+  const { binding, byMs, revision } = state;
+  const say = (check: Violation['check'], message: string) =>
+    violation(check, call.callId, byMs, `revision ${revision}: ${message}`);
+  if (!before) {
+    const wrong = binding.generation === 1 ? [] : [say('generation', `begins with ${binding.generation}`)];
+    return [...wrong, ...checkTarget(evidence, state, say)];
+  }
+  if (isSameGeneration(before, binding)) return [];
+  if (binding.createdAtMs === before.createdAtMs && binding.generation !== before.generation + 1)
+    return [say('generation', `${before.generation} is followed by ${binding.generation}`)];
+  if (binding.generation !== before.generation + 1)
+    return [say('one binding', `${where(before)} is replaced by ${where(binding)}`)];
+  return [
+    ...checkTarget(evidence, state, say),
+    ...checkCause(evidence, call, before, state, say),
+    ...checkTold(call, state, say),
+  ];
+}
+
+type Say = (check: Violation['check'], message: string) => Violation;
+
+function checkTarget(evidence: Evidence, { binding, revision }: Written, say: Say): Violation[] {
+  const instance = registered(evidence, binding, revision);
+  if (instance === binding.instance) return [];
+  return [say('live target', `${where(binding)} is bound while ${instance ?? 'nothing'} is registered`)];
+}
+
+/** The old instance was gone at that revision, or somebody asked for the move. */
+function checkCause(
+  evidence: Evidence,
+  call: CallEvidence,
+  before: LoggedBinding,
+  state: Written,
+  say: Say,
+): Violation[] {
+  if (registered(evidence, before, state.revision) !== before.instance) return [];
+  if (call.operations.some((operation) => asksFor(operation, before, state))) return [];
+  return [
+    say('cause of move', `${where(before)} moves to ${where(state.binding)}, and its instance is there`),
+  ];
+}
+
+/** An explicit Move by its request id; or the offer of a new call, which the gateway takes on from a relay that fails. */
+function asksFor(operation: Operation, before: LoggedBinding, { binding, byMs, afterMs }: Written): boolean {
+  if (operation.invokeMs > byMs) return false;
+  if (operation.method === 'move')
+    return operation.requestId === binding.request && operation.generation === before.generation;
+  return operation.method === 'offer' && operation.returnMs + afterOfferMs >= afterMs;
+}
+
+/** Caches hear of a move by a key that is written with it. */
+function checkTold(call: CallEvidence, { binding, revision }: Written, say: Say): Violation[] {
+  const told = call.moves.get(revision);
+  if (told === binding.generation) return [];
+  return [say('move is told', `generation ${binding.generation} is told as ${told ?? 'nothing'}`)];
+}
+
+/** The instance that was registered for this relay just before that revision. */
+export function registered(
+  { registrations }: Evidence,
+  { set, relay }: LoggedBinding,
+  revision: number,
+): string | undefined {
+  return registrations.get(`${set}/${relay}`)?.findLast((each) => each.revision < revision)?.instance;
+}
+
+export function where({ relay, instance, generation }: LoggedBinding): string {
+  return `${relay}/${instance.slice(0, 6)}/${generation}`;
+}

@@ -1,0 +1,66 @@
+import type { CallEvidence, Evidence, Operation } from '../evidence.js';
+import type { BindingState, LoggedBinding } from '../story.js';
+import { type Violation, violation } from '../violation.js';
+
+/** Replicas tell wall-clock time in ms, and the run's own clock is set once: they may differ by this. */
+const clockToleranceMs = 250;
+
+/**
+ * Guarantee 4: a binding that etcd deleted had outlived what its value says, and a TTL from the last answered use; one
+ * that was released, the linger.
+ */
+export function checkLifetimes(evidence: Evidence, call: CallEvidence): Violation[] {
+  const violations: Violation[] = [];
+  let before: LoggedBinding | undefined;
+  let releasedAfterMs = 0;
+  for (const state of call.story.states) {
+    const { binding } = state;
+    if (!binding && before) {
+      const dueMs = before.released
+        ? Math.max(before.expiresAtMs, releasedAfterMs + evidence.run.lingerSeconds * 1_000)
+        : Math.max(before.expiresAtMs, lastUseDueMs(evidence, call, before, state));
+      const earlyMs = dueMs - state.byMs;
+      if (earlyMs > clockToleranceMs)
+        violations.push(
+          violation(
+            'lifetime',
+            call.callId,
+            state.byMs,
+            `revision ${state.revision}: deleted at least ${Math.round(earlyMs)} ms too early`,
+          ),
+        );
+    }
+    if (binding?.released && !before?.released) releasedAfterMs = Math.max(0, state.afterMs);
+    before = binding;
+  }
+  return violations;
+}
+
+/** Until when the answered uses of this binding had it live at least. */
+function lastUseDueMs(
+  { run }: Evidence,
+  { operations }: CallEvidence,
+  binding: LoggedBinding,
+  deleted: BindingState,
+): number {
+  let dueMs = 0;
+  for (const operation of operations) {
+    const ttlSeconds = ttlOf(operation, binding, run);
+    // One that began after the deletion was heard of is about another binding.
+    if (ttlSeconds > 0 && operation.invokeMs < deleted.byMs)
+      dueMs = Math.max(dueMs, operation.invokeMs + ttlSeconds * 1_000);
+  }
+  return dueMs;
+}
+
+/** What this use promised the binding, s; 0 if nothing. */
+function ttlOf(
+  { method, outcome, answer }: Operation,
+  { createdAtMs }: LoggedBinding,
+  { setupTtlSeconds, callTtlSeconds }: Evidence['run'],
+): number {
+  if (outcome !== 'ok' || (method !== 'select' && method !== 'stream')) return 0;
+  if (!answer || answer.freshness !== 'fresh' || answer.released || answer.createdAtMs !== createdAtMs)
+    return 0;
+  return answer.origin === 'new' ? setupTtlSeconds : callTtlSeconds;
+}

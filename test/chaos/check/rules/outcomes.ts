@@ -1,0 +1,122 @@
+import type { CallEvidence, Evidence, Operation } from '../evidence.js';
+import type { Span } from '../story.js';
+import { type Violation, violation } from '../violation.js';
+import { unheardMs } from './answers.js';
+
+/** Guarantee 5: what was acknowledged is in etcd, what was tried again is there once, and what was refused was so. */
+export function checkOutcomes(_evidence: Evidence, call: CallEvidence): Violation[] {
+  const { spans } = call.story;
+  const violations = checkRepeated(call);
+  for (const operation of call.operations) {
+    const say = (check: Violation['check'], message: string) =>
+      violation(check, call.callId, operation.returnMs, `operation ${operation.op}: ${message}`);
+    const { method, outcome, reason = '' } = operation;
+    if (outcome === 'ok' && method === 'move') violations.push(...checkMoved(operation, spans, say));
+    if (outcome === 'ok' && (method === 'select' || method === 'stream'))
+      violations.push(...checkOrigin(operation, spans, say));
+    if (outcome === 'ok' && method === 'release' && operation.found)
+      violations.push(...checkReleased(operation, call, say));
+    const missed = reason.startsWith('NOT_FOUND') || (method === 'release' && operation.found === false);
+    if (missed && lives(call).some((life) => coversSurely(life, operation)))
+      violations.push(say('bound is found', `«not found», though the call was bound all the time`));
+    if (outcome === 'refused' && method === 'move' && reason.startsWith('FAILED_PRECONDITION'))
+      violations.push(...checkRefused(operation, spans, say));
+  }
+  return violations;
+}
+
+type Say = (check: Violation['check'], message: string) => Violation;
+
+/** One request makes one binding, however often it is sent; and one Move moves once. */
+function checkRepeated({ callId, operations, story }: CallEvidence): Violation[] {
+  const violations: Violation[] = [];
+  const asked = new Set(operations.map(({ requestId }) => requestId));
+  const made = new Set<string>();
+  for (const { binding, begin } of story.spans) {
+    const { request, generation } = binding;
+    const isMove = operations.some(({ method, requestId }) => method === 'move' && requestId === request);
+    // A request that binds a call may move it too, when the relay that it chose dies.
+    if (!asked.has(request) || (generation > 1 && !isMove)) continue;
+    if (made.has(request))
+      violations.push(
+        violation(
+          'retries converge',
+          callId,
+          begin.byMs,
+          `revision ${begin.revision}: ${request} is done again`,
+        ),
+      );
+    made.add(request);
+  }
+  return violations;
+}
+
+function checkMoved(
+  { answer, generation = 0, requestId }: Operation,
+  spans: readonly Span[],
+  say: Say,
+): Violation[] {
+  const isDone = spans.some(
+    ({ binding }) => binding.generation === generation + 1 && binding.request === requestId,
+  );
+  if (isDone && answer?.generation === generation + 1) return [];
+  return [
+    say('acknowledged is done', `a move from generation ${generation} is acknowledged, and not in etcd`),
+  ];
+}
+
+/** NEW is told to the request that made the binding, and to nobody else. */
+function checkOrigin({ answer, requestId }: Operation, spans: readonly Span[], say: Say): Violation[] {
+  if (!answer || answer.freshness !== 'fresh' || answer.generation !== 1) return [];
+  const span = spans.findLast(
+    ({ binding }) => binding.generation === 1 && binding.createdAtMs === answer.createdAtMs,
+  );
+  if (!span) return [];
+  const expected = span.binding.request === requestId ? 'new' : 'existing';
+  if (answer.origin === expected) return [];
+  return [say('retries converge', `origin ${answer.origin}, where ${span.binding.request} made the binding`)];
+}
+
+/** Released, or nothing left of it, at some moment that the answer can tell of. */
+function checkReleased(operation: Operation, { story }: CallEvidence, say: Say): Violation[] {
+  const { states } = story;
+  const isDone = states.some(
+    ({ binding, afterMs }, i) =>
+      (!binding || binding.released) &&
+      afterMs <= operation.returnMs &&
+      (states[i + 1]?.byMs ?? Number.POSITIVE_INFINITY) > operation.invokeMs - unheardMs,
+  );
+  return isDone ? [] : [say('acknowledged is done', 'a release is acknowledged, and not in etcd')];
+}
+
+/** «Another generation is in force» must have been so at some moment, and not by this very request's own doing. */
+function checkRefused(operation: Operation, spans: readonly Span[], say: Say): Violation[] {
+  const { generation = 0, requestId } = operation;
+  const standing = spans.find((span) => coversSurely(span, operation));
+  if (!standing) return [];
+  if (standing.binding.generation === generation)
+    return [say('retries converge', `refused, though generation ${generation} was in force all the time`)];
+  if (standing.binding.request === requestId && standing.binding.generation === generation + 1)
+    return [say('retries converge', 'refused because of its own earlier write')];
+  return [];
+}
+
+type Life = Pick<Span, 'begin' | 'end'>;
+
+/** From the creation of the key to its deletion, whatever happened to it between. */
+function lives({ story }: CallEvidence): Life[] {
+  const found: Life[] = [];
+  let begin: Span['begin'] | undefined;
+  for (const state of story.states) {
+    if (state.binding) begin ??= state;
+    else if (begin) {
+      found.push({ begin, end: state });
+      begin = undefined;
+    }
+  }
+  return begin ? [...found, { begin, end: undefined }] : found;
+}
+
+function coversSurely({ begin, end }: Life, { invokeMs, returnMs }: Operation): boolean {
+  return begin.byMs < invokeMs && (end?.afterMs ?? Number.POSITIVE_INFINITY) > returnMs;
+}

@@ -1,0 +1,34 @@
+/** What the checker holds a run to; `guarantees` says of each what it means. */
+export const checkNames = [
+  'log is whole',
+  'one binding',
+  'generation',
+  'live target',
+  'cause of move',
+  'move is told',
+  'lifetime',
+  'answer is of the log',
+  'answer is of its time',
+  'relay was registered',
+  'replica never goes back',
+  'acknowledged is done',
+  'retries converge',
+  'bound is found',
+  'stale was true',
+  'provisional in need',
+] as const;
+
+export type CheckName = (typeof checkNames)[number];
+
+export interface Violation {
+  readonly check: CheckName;
+  /** Empty where it is about no call. */
+  readonly callId: string;
+  /** When it was there to be seen. */
+  readonly atMs: number;
+  readonly message: string;
+}
+
+export function violation(check: CheckName, callId: string, atMs: number, message: string): Violation {
+  return { check, callId, atMs, message };
+}

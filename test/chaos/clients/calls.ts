@@ -1,0 +1,61 @@
+import type { Random } from '../plan/random.js';
+import type { Outcome } from '../record/recorder.js';
+
+export interface KnownCall {
+  readonly callId: string;
+  /** As last heard; 0 if nothing was heard. */
+  generation: number;
+  /** Its media go through a gateway: it is only asked for, besides. */
+  readonly isNg: boolean;
+}
+
+/** Most calls in progress, and most of those that have ended: older ones are left to their TTL. */
+const maxLive = 1_200;
+const maxEnded = 400;
+/** Calls that were set up lately are asked for most. */
+const recent = 60;
+
+/** What the proxies know of their calls. */
+export class Calls {
+  #live: KnownCall[] = [];
+  readonly #ended: KnownCall[] = [];
+  readonly #random: Random;
+  #count = 0;
+
+  constructor(random: Random) {
+    this.#random = random;
+  }
+
+  /** A call that nobody has heard of. */
+  begin(isNg = false): KnownCall {
+    const call = { callId: `c${++this.#count}@chaos.example`, generation: 0, isNg };
+    this.#live.push(call);
+    if (this.#live.length > maxLive) this.#bury(this.#live.shift() as KnownCall);
+    return call;
+  }
+
+  end(call: KnownCall): void {
+    this.#live = this.#live.filter((other) => other !== call);
+    this.#bury(call);
+  }
+
+  live(): KnownCall | undefined {
+    if (this.#live.length === 0) return undefined;
+    const among = this.#random.chance(0.6) ? this.#live.slice(-recent) : this.#live;
+    return this.#random.pick(among);
+  }
+
+  /** One that was released, or forgotten by its proxy: a late retransmission asks for it. */
+  ended(): KnownCall | undefined {
+    return this.#ended.length > 0 ? this.#random.pick(this.#ended) : undefined;
+  }
+
+  hear(call: KnownCall, { answer }: Outcome): void {
+    if (answer && answer.freshness === 'fresh') call.generation = answer.generation;
+  }
+
+  #bury(call: KnownCall): void {
+    this.#ended.push(call);
+    if (this.#ended.length > maxEnded) this.#ended.shift();
+  }
+}

@@ -1,0 +1,47 @@
+import type { Journal } from './journal.js';
+import { nowMs } from './now.js';
+import type { HistoryRecord, InvokeRecord, ReturnRecord } from './records.js';
+
+export type Asked = Omit<InvokeRecord, 'type' | 'op' | 'atMs' | 'replica' | 'life'>;
+export type Outcome = Omit<ReturnRecord, 'type' | 'op' | 'atMs' | 'life'>;
+
+/** Whoever is asked, as far as the history tells it. */
+export interface Asker {
+  readonly name: string;
+  readonly life: number;
+}
+
+/** Writes down when each operation began, and when and how it ended. */
+export class Recorder {
+  readonly #history: Journal<HistoryRecord>;
+  #operations = 0;
+  #underWay = 0;
+  readonly counts = { ok: 0, refused: 0, unknown: 0, stale: 0, provisional: 0 };
+
+  constructor(history: Journal<HistoryRecord>) {
+    this.#history = history;
+  }
+
+  get operations(): number {
+    return this.#operations;
+  }
+
+  get underWay(): number {
+    return this.#underWay;
+  }
+
+  /** Runs one operation, which never rejects, between its two records. */
+  async record(asked: Asked, whom: Asker, perform: () => Promise<Outcome>): Promise<Outcome> {
+    const op = ++this.#operations;
+    this.#underWay++;
+    const { name: replica, life } = whom;
+    this.#history.write({ type: 'invoke', op, atMs: nowMs(), replica, life, ...asked });
+    const outcome = await perform();
+    this.#history.write({ type: 'return', op, atMs: nowMs(), life: whom.life, ...outcome });
+    this.#underWay--;
+    this.counts[outcome.outcome]++;
+    const freshness = outcome.answer?.freshness;
+    if (freshness === 'stale' || freshness === 'provisional') this.counts[freshness]++;
+    return outcome;
+  }
+}

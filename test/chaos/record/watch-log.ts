@@ -1,0 +1,176 @@
+import type { Etcd3, IWatchRequest, IWatchResponse } from 'etcd3';
+import { connect } from '../../support/etcd-cluster.js';
+import type { Scope } from '../../support/process.js';
+import type { Journal } from './journal.js';
+import { nowMs } from './now.js';
+import type { LogRecord } from './records.js';
+
+const tickPeriodMs = 250;
+const tickTimeoutMs = 1_000;
+/** A watch that tells nothing for so long, though etcd has gone on, is given up. */
+const silenceMs = 2_000;
+const createTimeoutMs = 2_000;
+
+/**
+ * Writes down every event below a prefix, from the first revision on, and now and then what revision etcd is at. It
+ * speaks with the members directly, one after the other; a new watch begins at the revision that was heard last.
+ */
+export class WatchLog {
+  readonly #clients: readonly Etcd3[];
+  readonly #prefix: Buffer;
+  readonly #journal: Journal<LogRecord>;
+  readonly #stopping = new AbortController();
+  /** Keys whose event of the revision reached is written already: that revision is heard again by a new watch. */
+  #heard = new Set<string>();
+  #reached = 0;
+  #known = 0;
+  #behindSinceMs = 0;
+  #running: Promise<unknown> = Promise.resolve();
+
+  constructor(scope: Scope, endpoints: readonly string[], prefix: string, journal: Journal<LogRecord>) {
+    this.#clients = endpoints.map((endpoint) => connect(scope, endpoint));
+    this.#prefix = Buffer.from(`${prefix}/`);
+    this.#journal = journal;
+    scope.teardown(() => this.stop());
+  }
+
+  /** All up to this revision is written. */
+  get reached(): number {
+    return this.#reached;
+  }
+
+  /** What etcd said last of its revision. */
+  get known(): number {
+    return this.#known;
+  }
+
+  async start(): Promise<void> {
+    for (let member = 0; this.#known === 0; member++) await this.#tick(member);
+    this.#reached = this.#known;
+    this.#journal.write({ type: 'start', atMs: nowMs(), revision: this.#known });
+    this.#running = Promise.all([this.#watchAll(), this.#tickAll()]);
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#running;
+  }
+
+  /** Resolves when everything that etcd had done by now is written; false if that takes longer. */
+  async catchUp(timeoutMs: number): Promise<boolean> {
+    const deadlineMs = performance.now() + timeoutMs;
+    let asked = 0;
+    for (let member = 0; performance.now() < deadlineMs; member++) {
+      if (asked === 0) asked = (await this.#tick(member)) ?? 0;
+      if (asked > 0 && this.#reached >= asked) return true;
+      await pause(50);
+    }
+    return false;
+  }
+
+  async #watchAll(): Promise<void> {
+    for (let member = 0; !this.#stopping.signal.aborted; member++) {
+      await this.#watch(this.#clients[member % this.#clients.length] as Etcd3).catch(() => undefined);
+      await pause(100);
+    }
+  }
+
+  /** Resolves or rejects when the watch has ended. */
+  async #watch(client: Etcd3): Promise<void> {
+    const stream = await client.watchClient.watch();
+    const signal = this.#stopping.signal;
+    let timer: NodeJS.Timeout | undefined;
+    try {
+      await new Promise<void>((resolve, reject) => {
+        signal.addEventListener('abort', () => resolve(), { once: true });
+        const startedAtMs = performance.now();
+        let isCreated = false;
+        timer = setInterval(() => {
+          const isLate = !isCreated && performance.now() - startedAtMs > createTimeoutMs;
+          if (isLate || this.#silent()) reject(new Error('silent'));
+        }, 200);
+        stream.on('error', reject);
+        stream.on('end', () => reject(new Error('ended')));
+        stream.on('data', (response: IWatchResponse) => {
+          if (response.canceled) return reject(new Error(`canceled: ${response.cancel_reason}`));
+          isCreated ||= response.created;
+          this.#write(response);
+        });
+        const end = Buffer.from(this.#prefix);
+        end[end.length - 1] = (end.at(-1) as number) + 1;
+        const request: IWatchRequest = {
+          create_request: {
+            key: this.#prefix,
+            range_end: end,
+            start_revision: String(this.#reached),
+            progress_notify: true,
+          },
+        };
+        stream.write(request);
+      });
+    } finally {
+      clearInterval(timer);
+      // What is told after this would be told in turn by the next watch.
+      (stream as unknown as NodeJS.EventEmitter).removeAllListeners('data');
+      (stream as unknown as NodeJS.EventEmitter).removeAllListeners('error').on('error', () => {});
+      stream.cancel();
+    }
+  }
+
+  #write(response: IWatchResponse): void {
+    const atMs = nowMs();
+    for (const { type, kv } of response.events) {
+      const revision = Number(kv.mod_revision);
+      const key = kv.key.toString().slice(this.#prefix.length);
+      if (revision < this.#reached || (revision === this.#reached && this.#heard.has(key))) continue;
+      if (revision > this.#reached) {
+        this.#reached = revision;
+        this.#heard = new Set();
+      }
+      this.#heard.add(key);
+      // How busy relays are is no part of any promise, and most of what is written.
+      if (key.startsWith('load/')) continue;
+      const version = Number(kv.version);
+      this.#journal.write(
+        type === 'Delete'
+          ? { type: 'delete', revision, key, version, atMs }
+          : { type: 'put', revision, key, value: kv.value.toString(), version, atMs },
+      );
+    }
+  }
+
+  #silent(): boolean {
+    if (this.#reached >= this.#known) this.#behindSinceMs = 0;
+    else this.#behindSinceMs ||= performance.now();
+    return this.#behindSinceMs > 0 && performance.now() - this.#behindSinceMs > silenceMs;
+  }
+
+  async #tickAll(): Promise<void> {
+    for (let member = 0; !this.#stopping.signal.aborted; ) {
+      if ((await this.#tick(member)) === undefined) member++;
+      await pause(tickPeriodMs);
+    }
+  }
+
+  /** Asks this member for the revision; undefined if it does not answer. */
+  async #tick(member: number): Promise<number | undefined> {
+    const client = this.#clients[member % this.#clients.length] as Etcd3;
+    const askedAtMs = nowMs();
+    try {
+      const { header } = await client.kv.range(
+        { key: this.#prefix, count_only: true },
+        { deadline: Date.now() + tickTimeoutMs },
+      );
+      const revision = Number(header.revision);
+      this.#known = Math.max(this.#known, revision);
+      this.#journal.write({ type: 'tick', askedAtMs, atMs: nowMs(), revision });
+      return revision;
+    } catch {
+      return undefined;
+    }
+  }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

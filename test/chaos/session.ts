@@ -1,0 +1,144 @@
+import { join } from 'node:path';
+import type { Scope } from '../support/process.js';
+import { check, type Verdict } from './check/check.js';
+import { Caller } from './clients/caller.js';
+import { Workload } from './clients/workload.js';
+import { Injector } from './faults/injector.js';
+import { Random } from './plan/random.js';
+import { type FaultMix, schedule } from './plan/schedule.js';
+import { Journal, readJournal } from './record/journal.js';
+import { nowMs } from './record/now.js';
+import { Recorder } from './record/recorder.js';
+import type { HistoryRecord, LogRecord } from './record/records.js';
+import { WatchLog } from './record/watch-log.js';
+import { prefix, Stage } from './stage/stage.js';
+
+export interface SessionOptions {
+  readonly seed: number;
+  readonly durationMs: number;
+  readonly perSecond: number;
+  /** Where history, watch log and the processes' logs go. */
+  readonly directory: string;
+  readonly mix: FaultMix;
+  /** A module that each replica loads before anything else. */
+  readonly replicaModule?: string | undefined;
+  /** Looks now and then at what there is so far, and ends at the first violation. */
+  readonly endsAtViolation?: boolean;
+  readonly say: (text: string) => void;
+}
+
+export interface SessionResult {
+  readonly verdict: Verdict;
+  readonly faults: ReadonlyMap<string, number>;
+  readonly counts: Recorder['counts'];
+  readonly operations: number;
+}
+
+/** Short enough that calls end by themselves within a run of minutes. */
+const ttl = { setupTtlSeconds: 15, callTtlSeconds: 30, lingerSeconds: 20 } as const;
+const catchUpMs = 60_000;
+const lookPeriodMs = 8_000;
+/** After the last fault, calls go on for so long, to show that everything found together again. */
+const calmMs = 5_000;
+
+/** One run: an installation, calls, faults, and the check of what was recorded. */
+export class Session {
+  readonly #scope: Scope;
+  readonly #options: SessionOptions;
+  readonly #history: Journal<HistoryRecord>;
+  readonly #log: Journal<LogRecord>;
+  readonly #stopping = new AbortController();
+
+  constructor(scope: Scope, options: SessionOptions) {
+    this.#scope = scope;
+    this.#options = options;
+    this.#history = new Journal(join(options.directory, 'history.ndjson'));
+    this.#log = new Journal(join(options.directory, 'watch.ndjson'));
+  }
+
+  /** Ends the run early, in order. */
+  stop(): void {
+    this.#stopping.abort();
+  }
+
+  /** @throws Error if the installation does not come up, or not together again after the last fault */
+  async run(): Promise<SessionResult> {
+    const { seed, durationMs, perSecond, directory, mix, say, replicaModule } = this.#options;
+    let watchLog: WatchLog | undefined;
+    const stage = await Stage.start(this.#scope, {
+      directory,
+      replicaModule,
+      replicaEnv: {
+        HOLDFAST_SETUP_TTL_SECONDS: `${ttl.setupTtlSeconds}`,
+        HOLDFAST_CALL_TTL_SECONDS: `${ttl.callTtlSeconds}`,
+        HOLDFAST_LINGER_SECONDS: `${ttl.lingerSeconds}`,
+      },
+      onCluster: async ({ endpoints }) => {
+        watchLog = new WatchLog(this.#scope, endpoints, prefix, this.#log);
+        await watchLog.start();
+      },
+    });
+    if (!watchLog) throw new Error('no watch log');
+    const relaysByAddress = Object.fromEntries(stage.relays.map(({ address, id }) => [address, id]));
+    this.#history.write({ type: 'run', atMs: nowMs(), seed, prefix, ...ttl, relaysByAddress });
+    const recorder = new Recorder(this.#history);
+    // Other numbers than those of the schedule, so that this stays as it is whatever the calls draw.
+    const random = new Random(seed ^ 0x5eed);
+    const caller = new Caller(stage.replicas, relaysByAddress, recorder, random);
+    await caller.start();
+    const workload = new Workload(caller, random, perSecond);
+    const injector = new Injector({ stage, watchLog, history: this.#history, say });
+    const faults = schedule(seed, durationMs, mix);
+    say(`${faults.length} faults in ${Math.round(durationMs / 1_000)} s, ${perSecond} operations/s`);
+    workload.start();
+    const looking = this.#options.endsAtViolation ? this.#look(watchLog) : undefined;
+    await injector.run(faults, () => workload.burst(), this.#stopping.signal);
+    await this.#pause(calmMs);
+    await stage.up();
+    await workload.stop();
+    await looking;
+    await caller.stop();
+    if (!(await watchLog.catchUp(catchUpMs))) throw new Error('the watch log cannot catch up with etcd');
+    await watchLog.stop();
+    await Promise.all([this.#history.close(), this.#log.close()]);
+    const verdict = await this.#check(Number.POSITIVE_INFINITY);
+    return { verdict, faults: injector.counts, counts: recorder.counts, operations: recorder.operations };
+  }
+
+  /** Checks what there is so far, again and again, until there is a violation or the run has ended. */
+  async #look(watchLog: WatchLog): Promise<void> {
+    while (!this.#stopping.signal.aborted) {
+      await this.#pause(lookPeriodMs);
+      const untilMs = nowMs();
+      if (!(await watchLog.catchUp(catchUpMs))) return;
+      await Promise.all([this.#history.flush(), this.#log.flush()]);
+      const { violations } = await this.#check(untilMs);
+      if (violations.length > 0) this.stop();
+    }
+  }
+
+  async #check(untilMs: number): Promise<Verdict> {
+    const history: HistoryRecord[] = [];
+    for await (const record of readJournal<HistoryRecord>(this.#history.path))
+      if (record.atMs <= untilMs) history.push(record);
+    const log: LogRecord[] = [];
+    for await (const record of readJournal<LogRecord>(this.#log.path)) log.push(record);
+    return check(history, log);
+  }
+
+  #pause(ms: number): Promise<void> {
+    const { signal } = this.#stopping;
+    return new Promise((resolve) => {
+      if (signal.aborted) return resolve();
+      const timer = setTimeout(resolve, ms);
+      signal.addEventListener(
+        'abort',
+        () => {
+          clearTimeout(timer);
+          resolve();
+        },
+        { once: true },
+      );
+    });
+  }
+}

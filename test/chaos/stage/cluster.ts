@@ -1,0 +1,63 @@
+import type { Etcd3 } from 'etcd3';
+import { connect, type RealEtcd, startRealEtcdCluster } from '../../support/etcd-cluster.js';
+import type { Scope } from '../../support/process.js';
+
+const statusTimeoutMs = 500;
+
+/** The members of a real etcd cluster, and which of them leads. */
+export class Cluster {
+  readonly #clients: readonly Etcd3[];
+
+  private constructor(
+    scope: Scope,
+    readonly members: readonly RealEtcd[],
+  ) {
+    this.#clients = members.map(({ endpoint }) => connect(scope, endpoint));
+  }
+
+  static async start(scope: Scope, size: number): Promise<Cluster> {
+    return new Cluster(scope, await startRealEtcdCluster(scope, size));
+  }
+
+  get endpoints(): string[] {
+    return this.members.map(({ endpoint }) => endpoint);
+  }
+
+  /** Index of the member that leads, by the word of any that answers; undefined without a leader. */
+  async leader(): Promise<number | undefined> {
+    const statuses = await Promise.all(
+      this.#clients.map((client) =>
+        client.maintenance.status({ deadline: Date.now() + statusTimeoutMs }).catch(() => undefined),
+      ),
+    );
+    for (const status of statuses) {
+      if (!status || status.leader === '0') continue;
+      const at = statuses.findIndex((other) => other?.header.member_id === status.leader);
+      if (at >= 0) return at;
+    }
+    return undefined;
+  }
+
+  /** Forgets history before this revision. */
+  async compact(revision: number): Promise<void> {
+    for (const client of this.#clients) {
+      try {
+        await client.kv.compact({ revision: String(revision) }, { deadline: Date.now() + 2_000 });
+        return;
+      } catch {
+        // The next member may know better; without any, there is no compaction this time.
+      }
+    }
+  }
+
+  /** Numbers for a soak: keys below the prefix, and leases that are alive. */
+  async count(prefix: string): Promise<{ keys: number; leases: number }> {
+    const [client] = this.#clients;
+    if (!client) throw new Error('no member');
+    const end = Buffer.from(prefix);
+    end[end.length - 1] = (end.at(-1) as number) + 1;
+    const { count } = await client.kv.range({ key: Buffer.from(prefix), range_end: end, count_only: true });
+    const { leases } = await client.leaseClient.leaseLeases();
+    return { keys: Number(count), leases: leases.length };
+  }
+}

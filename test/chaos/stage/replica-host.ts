@@ -1,0 +1,50 @@
+import { freeTcpPorts, freeUdpPort } from '../../support/ports.js';
+import type { Scope } from '../../support/process.js';
+import { Links } from './links.js';
+import { Part } from './part.js';
+
+export interface ReplicaHostOptions {
+  readonly name: string;
+  readonly members: readonly string[];
+  readonly directory: string;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** One replica with its gateway, at addresses that it keeps over its lives, and its ways to etcd. */
+export class ReplicaHost {
+  private constructor(
+    readonly part: Part,
+    readonly links: Links,
+    readonly grpc: string,
+    readonly http: string,
+    readonly ngPort: number,
+  ) {}
+
+  static async start(scope: Scope, options: ReplicaHostOptions): Promise<ReplicaHost> {
+    const { name, members, directory, env } = options;
+    const links = await Links.start(scope, name, members);
+    const [grpcPort = 0, httpPort = 0] = await freeTcpPorts(2);
+    const ngPort = await freeUdpPort();
+    const grpc = `127.0.0.1:${grpcPort}`;
+    const http = `127.0.0.1:${httpPort}`;
+    const part = new Part(scope, {
+      name,
+      args: ['selection'],
+      isUp: 'ready',
+      directory,
+      env: {
+        HOLDFAST_ETCD: links.endpoints,
+        HOLDFAST_GRPC_LISTEN: grpc,
+        HOLDFAST_HTTP_LISTEN: http,
+        HOLDFAST_NG_LISTEN: `127.0.0.1:${ngPort}`,
+        ...env,
+      },
+    });
+    await part.start();
+    return new ReplicaHost(part, links, grpc, http, ngPort);
+  }
+
+  get name(): string {
+    return this.part.name;
+  }
+}

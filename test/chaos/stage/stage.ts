@@ -1,0 +1,79 @@
+import { randomInt } from 'node:crypto';
+import { pathToFileURL } from 'node:url';
+import type { Scope } from '../../support/process.js';
+import { Cluster } from './cluster.js';
+import type { Links } from './links.js';
+import { RelayHost } from './relay-host.js';
+import { ReplicaHost } from './replica-host.js';
+
+export const prefix = '/holdfast/v1';
+
+export interface StageOptions {
+  /** Where the logs of all processes are kept. */
+  readonly directory: string;
+  readonly members?: number;
+  readonly replicas?: number;
+  readonly relays?: number;
+  /** How many of the relays are rtpengines, if that is installed. */
+  readonly rtpengines?: number;
+  /** Further HOLDFAST_ variables of each replica. */
+  readonly replicaEnv?: Readonly<Record<string, string>>;
+  /** A module that each replica loads before anything else. */
+  readonly replicaModule?: string | undefined;
+  /** Called once etcd is there, and before anything is in it. */
+  readonly onCluster?: (cluster: Cluster) => Promise<void>;
+}
+
+/** A whole installation on loopback, each part a process of its own, with proxies between them and etcd. */
+export class Stage {
+  private constructor(
+    readonly cluster: Cluster,
+    readonly replicas: readonly ReplicaHost[],
+    readonly relays: readonly RelayHost[],
+  ) {}
+
+  /** Resolves when every replica and relay serves. */
+  static async start(scope: Scope, options: StageOptions): Promise<Stage> {
+    const { directory, members = 3, replicas = 3, relays = 6, rtpengines = 2, replicaModule } = options;
+    const cluster = await Cluster.start(scope, members);
+    await options.onCluster?.(cluster);
+    const { endpoints } = cluster;
+    const network = `127.${randomInt(100, 250)}.${randomInt(1, 250)}`;
+    const relayHosts = await Promise.all(
+      Array.from({ length: relays }, (_, i) =>
+        RelayHost.start(scope, {
+          id: `r${i + 1}`,
+          address: `${network}.${i + 1}`,
+          members: endpoints,
+          directory,
+          rtpengine: i < rtpengines,
+          env: { HOLDFAST_ETCD_PREFIX: prefix },
+        }),
+      ),
+    );
+    const load = replicaModule ? { NODE_OPTIONS: `--import=${pathToFileURL(replicaModule).href}` } : {};
+    const replicaHosts = await Promise.all(
+      Array.from({ length: replicas }, (_, i) =>
+        ReplicaHost.start(scope, {
+          name: `s${i + 1}`,
+          members: endpoints,
+          directory,
+          env: { HOLDFAST_ETCD_PREFIX: prefix, ...options.replicaEnv, ...load },
+        }),
+      ),
+    );
+    const stage = new Stage(cluster, replicaHosts, relayHosts);
+    await stage.up();
+    return stage;
+  }
+
+  get parties(): readonly Links[] {
+    return [...this.replicas, ...this.relays].map(({ links }) => links);
+  }
+
+  /** Resolves when every replica and relay serves. */
+  async up(): Promise<void> {
+    const parts = [...this.relays.map(({ node }) => node), ...this.replicas.map(({ part }) => part)];
+    await Promise.all(parts.map((part) => part.up()));
+  }
+}

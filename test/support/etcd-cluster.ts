@@ -1,0 +1,148 @@
+import { rmSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Etcd3, type IOptions } from 'etcd3';
+import { freeTcpPorts } from './ports.js';
+import { type Scope, startProcess, type TestProcess } from './process.js';
+import { findProgram } from './program.js';
+
+export interface TestEtcd {
+  /** host:port */
+  readonly endpoint: string;
+}
+
+/** One member of a real etcd cluster, which can be hurt. */
+export interface RealEtcd extends TestEtcd {
+  readonly pid: number;
+  readonly dataDirectory: string;
+  /** Everything it has logged since its last start. */
+  readonly output: string;
+  /** At once, as by a power cut. */
+  kill(): Promise<void>;
+  /** In good order. */
+  stop(): Promise<void>;
+  /** Starts it again, on the same ports and data, after ending it if it still runs. */
+  restart(): Promise<void>;
+  /** Freezes it: connections stay open and nothing answers. */
+  pause(): void;
+  resume(): void;
+  /** Resolves when it answers with a leader behind it: after another member was hurt, an election may take seconds. */
+  healthy(): Promise<void>;
+}
+
+interface Member {
+  readonly name: string;
+  readonly clientPort: number;
+  readonly peerPort: number;
+}
+
+const removal = { recursive: true, force: true, maxRetries: 5 };
+
+const url = (port: number): string => `http://127.0.0.1:${port}`;
+
+export async function startRealEtcd(scope: Scope, extraArgs: readonly string[] = []): Promise<RealEtcd> {
+  const [only] = await startRealEtcdCluster(scope, 1, extraArgs);
+  if (!only) throw new Error('no etcd was started');
+  return only;
+}
+
+/** A cluster of real etcd members on free loopback ports, its data in a directory that is removed afterwards. */
+export async function startRealEtcdCluster(
+  scope: Scope,
+  size: number,
+  extraArgs: readonly string[] = [],
+): Promise<RealEtcd[]> {
+  const program = findProgram('etcd');
+  if (!program) throw new Error('etcd is not installed: register such tests with testWith([etcd], …)');
+  const directory = await mkdtemp(join(tmpdir(), 'holdfast-etcd-'));
+  // Teardowns run last registered first: the processes are gone before their directory is.
+  scope.teardown(() => rm(directory, removal));
+  process.once('exit', () => rmSync(directory, removal)); // a crash runs no teardowns
+  const ports = await freeTcpPorts(2 * size);
+  const members = Array.from({ length: size }, (_, index): Member => {
+    const [clientPort = 0, peerPort = 0] = ports.slice(2 * index);
+    return { name: `etcd${index}`, clientPort, peerPort };
+  });
+  const cluster = members.map(({ name, peerPort }) => `${name}=${url(peerPort)}`).join(',');
+  return await Promise.all(
+    members.map((member) => startMember(scope, program, directory, cluster, member, extraArgs)),
+  );
+}
+
+async function startMember(
+  scope: Scope,
+  program: string,
+  directory: string,
+  cluster: string,
+  { name, clientPort, peerPort }: Member,
+  extraArgs: readonly string[],
+): Promise<RealEtcd> {
+  const dataDirectory = join(directory, name);
+  const args = [
+    ...['--name', name, '--data-dir', dataDirectory, '--initial-cluster', cluster],
+    ...['--listen-client-urls', url(clientPort), '--advertise-client-urls', url(clientPort)],
+    ...['--listen-peer-urls', url(peerPort), '--initial-advertise-peer-urls', url(peerPort)],
+    ...extraArgs,
+  ];
+  let child: TestProcess;
+  const healthy = () => child.waitUntil(() => isHealthy(clientPort), 'healthy answer');
+  const start = async () => {
+    child = await startProcess(scope, program, args);
+    await healthy();
+  };
+  await start();
+  return {
+    endpoint: `127.0.0.1:${clientPort}`,
+    dataDirectory,
+    get pid() {
+      return child.pid;
+    },
+    get output() {
+      return child.output;
+    },
+    async kill() {
+      await child.kill();
+    },
+    async stop() {
+      await child.stop();
+    },
+    async restart() {
+      await child.kill();
+      await start();
+    },
+    pause: () => child.signal('SIGSTOP'),
+    resume: () => child.signal('SIGCONT'),
+    healthy,
+  };
+}
+
+/** The member that leads the others. */
+export async function leaderOf(scope: Scope, members: readonly RealEtcd[]): Promise<RealEtcd> {
+  const statuses = await Promise.all(
+    members.map(({ endpoint }) => connect(scope, endpoint).maintenance.status()),
+  );
+  const leader = members.find((_, i) => statuses[i]?.leader === statuses[i]?.header.member_id);
+  if (!leader) throw new Error('no member leads');
+  return leader;
+}
+
+/** etcd answers so only when a proposal has gone through, that is, with a leader. */
+async function isHealthy(port: number): Promise<boolean> {
+  const reply = await fetch(`${url(port)}/health`, { signal: AbortSignal.timeout(1_000) });
+  const { health } = (await reply.json()) as { health: string };
+  return health === 'true';
+}
+
+/** A client without any fault handling of its own: what the server answers is what the test sees. */
+export function connect(scope: Scope, endpoint: string, options: Partial<IOptions> = {}): Etcd3 {
+  const noop = { execute: async <T>(task: (context: never) => T) => task(undefined as never) };
+  const client = new Etcd3({
+    hosts: endpoint,
+    faultHandling: { global: noop as never, host: () => noop as never },
+    defaultCallOptions: (context) => (context.isStream ? {} : { deadline: Date.now() + 10_000 }),
+    ...options,
+  });
+  scope.teardown(() => client.close());
+  return client;
+}
