@@ -50,12 +50,14 @@ export class Steps {
     if (!found?.binding) return this.#bind(request, found, tried);
     const revives = request.beginsAgain === true && found.binding.released;
     const stored = { ...found, binding: revives ? { ...found.binding, released: false } : found.binding };
+    const ttlSeconds = terms.wantedTtl(stored.binding, request);
     if (!terms.stands(stored.binding)) {
       const { set, relayId: id } = stored.binding;
       const gone = { set, id, revision: directory.revisionOf(set, id) };
-      return this.move(stored, request.requestId, request.wish, [gone], 'its relay is gone');
+      // This is a use like any other: the call may have been set up when it was bound, and in progress by now.
+      const used = { ...stored, binding: { ...stored.binding, ttlSeconds } };
+      return this.move(used, request.requestId, request.wish, [gone], 'its relay is gone');
     }
-    const ttlSeconds = terms.wantedTtl(stored.binding, request);
     if (revives || !terms.livesFor(stored.binding, ttlSeconds)) return this.refresh(stored, ttlSeconds);
     return stored;
   }

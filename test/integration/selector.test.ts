@@ -1,5 +1,6 @@
 import test, { type ExecutionContext } from 'ava';
 import type { Etcd3 } from 'etcd3';
+import { remainingSeconds } from '../../services/domain/binding.js';
 import { parseCall } from '../../services/domain/call.js';
 import type { Answer } from '../../services/selection/question.js';
 import { ShiftedClock } from '../support/clock.js';
@@ -183,6 +184,20 @@ behaviour(
     t.is((await a.selector.select({ ...ask('ttl'), ttlSeconds: 3_000 })).binding.ttlSeconds, 3_000);
   },
 );
+
+behaviour('the use that moves a call prolongs it like any other', async (t, client, etcd) => {
+  const { a, keys } = await scene(t, client, etcd, { relays: 1, replicas: 1 });
+  await a.selector.select(ask('moved-late'));
+  await putRelay(client, keys, aRelay({ id: 'r1', instance: 'second-life' }));
+  await known([a], 'r1', 'second-life');
+  const { binding } = await a.selector.select(ask('moved-late'));
+  t.is(where(await a.selector.select(ask('moved-late'))), 'r1/second-life/2');
+  t.is(binding.ttlSeconds, 3_600);
+  t.true(remainingSeconds(binding, Date.now()) >= 3_600);
+  const [kv] = (await client.kv.range({ key: keys.call(binding.call) })).kvs;
+  const { TTL } = await client.leaseClient.leaseTimeToLive({ ID: kv?.lease ?? '' });
+  t.true(Number(TTL) >= 3_600);
+});
 
 behaviour('a released call lingers, and use does not revive it', async (t, client, etcd) => {
   const { a, b } = await scene(t, client, etcd, { settings: { lingerSeconds: 5 } });
