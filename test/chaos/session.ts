@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { join } from 'node:path';
 import type { Scope } from '../support/process.js';
 import { check, type Verdict } from './check/check.js';
@@ -52,6 +53,8 @@ export class Session {
   constructor(scope: Scope, options: SessionOptions) {
     this.#scope = scope;
     this.#options = options;
+    // Every fault under way listens.
+    setMaxListeners(0, this.#stopping.signal);
     this.#history = new Journal(join(options.directory, 'history.ndjson'));
     this.#log = new Journal(join(options.directory, 'watch.ndjson'));
   }

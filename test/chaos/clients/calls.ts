@@ -12,6 +12,9 @@ export interface KnownCall {
 /** Most calls in progress, and most of those that have ended: older ones are left to their TTL. */
 const maxLive = 1_200;
 const maxEnded = 400;
+/** Of those, a few are asked for again and again, through the linger and beyond. */
+const persistent = 12;
+const persistence = 0.02;
 /** Calls that were set up lately are asked for most. */
 const recent = 60;
 
@@ -19,6 +22,7 @@ const recent = 60;
 export class Calls {
   #live: KnownCall[] = [];
   readonly #ended: KnownCall[] = [];
+  readonly #persistent: KnownCall[] = [];
   readonly #random: Random;
   #count = 0;
 
@@ -47,7 +51,8 @@ export class Calls {
 
   /** One that was released, or forgotten by its proxy: a late retransmission asks for it. */
   ended(): KnownCall | undefined {
-    return this.#ended.length > 0 ? this.#random.pick(this.#ended) : undefined;
+    const among = this.#random.chance(0.7) ? this.#persistent : this.#ended;
+    return among.length > 0 ? this.#random.pick(among) : undefined;
   }
 
   hear(call: KnownCall, { answer }: Outcome): void {
@@ -57,5 +62,8 @@ export class Calls {
   #bury(call: KnownCall): void {
     this.#ended.push(call);
     if (this.#ended.length > maxEnded) this.#ended.shift();
+    if (this.#persistent.length >= persistent && !this.#random.chance(persistence)) return;
+    this.#persistent.push(call);
+    if (this.#persistent.length > persistent) this.#persistent.shift();
   }
 }

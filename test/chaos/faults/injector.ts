@@ -8,7 +8,7 @@ import type { Stage } from '../stage/stage.js';
 /** What a fault has done, and how it is undone. */
 interface Hurt {
   readonly subject: string;
-  readonly heal: () => Promise<unknown> | void;
+  readonly heal: () => unknown;
 }
 
 export interface InjectorParts {

@@ -17,7 +17,7 @@ export const everyFault: FaultMix = {
   'follower-kill': 2,
   'follower-stop': 2,
   compaction: 2,
-  'etcd-down': 0.5,
+  'etcd-down': 1,
   'replica-kill': 2,
   'replica-stop': 2,
   'node-kill': 2,
@@ -30,32 +30,31 @@ export const everyFault: FaultMix = {
   'link-delay': 2,
 };
 
-/** All members of etcd are away for this long, once in every run, a minute if the run is long. */
+/** All members of etcd are away for this long, once in every run, or every ten minutes; a minute if the run is long. */
 export function outageMs(durationMs: number): number {
   return Math.min(60_000, Math.max(8_000, Math.round(durationMs / 12)));
 }
 
 const quietStartMs = 3_000;
+const settleMs = 2_000;
 const burstShare = 0.08;
 
 /** The faults of a run: the same seed, length and mix give the same list. */
 export function schedule(seed: number, durationMs: number, mix: FaultMix = everyFault): Fault[] {
   const random = new Random(seed);
-  const outageAtMs = Math.round(durationMs * (0.4 + 0.2 * random.next()));
-  const etcd = lane(random, durationMs, only<EtcdFault>(mix, etcdFaults), (kind) =>
-    kind === 'etcd-down' ? outageMs(durationMs) : lasting(random, kind),
-  );
-  const parties = lane(random, durationMs, only<PartyFault>(mix, partyFaults), (kind) =>
-    lasting(random, kind),
-  );
-  const withOutage = mix['etcd-down'] ? oneOutage(etcd, outageAtMs, durationMs) : etcd;
-  const faults = [...withOutage, ...parties].sort((a, b) => a.atMs - b.atMs);
+  const etcd = lane(random, durationMs, only<EtcdFault>(mix, etcdFaults));
+  const parties = lane(random, durationMs, only<PartyFault>(mix, partyFaults));
+  const outages = mix['etcd-down'] ? outagesOf(random, durationMs) : [];
+  const apart = (fault: Fault) => outages.every((outage) => areApart(fault, outage));
+  const faults = [...etcd.filter(apart), ...outages, ...parties].sort((a, b) => a.atMs - b.atMs);
   const worst = faults.findIndex(({ kind }) => kind === 'etcd-down' || kind === 'leader-kill');
   return faults.map((fault, i) => (i === worst ? { ...fault, burst: true } : fault));
 }
 
 function only<T extends FaultKind>(mix: FaultMix, kinds: readonly T[]): Partial<Record<T, number>> {
-  const entries = kinds.map((kind) => [kind, mix[kind] ?? 0] as const).filter(([, weight]) => weight > 0);
+  const entries = kinds
+    .map((kind) => [kind, mix[kind] ?? 0] as const)
+    .filter(([kind, weight]) => weight > 0 && kind !== 'etcd-down');
   return Object.fromEntries(entries) as Partial<Record<T, number>>;
 }
 
@@ -64,14 +63,13 @@ function lane<T extends FaultKind>(
   random: Random,
   durationMs: number,
   weights: Partial<Record<T, number>>,
-  length: (kind: T) => number,
 ): Fault[] {
   const faults: Fault[] = [];
   if (Object.keys(weights).length === 0) return faults;
   let atMs = quietStartMs + random.below(2_000);
   for (;;) {
     const kind = random.weighted(weights as Record<T, number>);
-    const forMs = length(kind);
+    const forMs = lasting(random, kind);
     if (atMs + forMs > durationMs) return faults;
     faults.push({
       kind,
@@ -83,7 +81,7 @@ function lane<T extends FaultKind>(
       delayMs: random.between(20, 800),
       burst: random.chance(burstShare),
     });
-    atMs += forMs + random.between(1_000, 6_000);
+    atMs += forMs + random.between(2_000, 9_000);
   }
 }
 
@@ -94,21 +92,22 @@ function lasting(random: Random, kind: FaultKind): number {
   return random.between(500, 8_000);
 }
 
-/** Makes room for one outage at that time, whatever else was drawn. */
-function oneOutage(faults: readonly Fault[], atMs: number, durationMs: number): Fault[] {
-  const forMs = outageMs(durationMs);
-  if (faults.some(({ kind }) => kind === 'etcd-down')) return [...faults];
-  const apart = ({ atMs: begin, forMs: length }: Fault) =>
-    begin + length + 1_000 < atMs || begin > atMs + forMs + 1_000;
-  const outage: Fault = {
+/** One in each ten minutes, somewhere in the middle of them. */
+function outagesOf(random: Random, durationMs: number): Fault[] {
+  const count = Math.max(1, Math.floor(durationMs / 600_000));
+  return Array.from({ length: count }, (_, i) => ({
     kind: 'etcd-down',
-    atMs,
-    forMs,
+    atMs: Math.round(((i + 0.3 + 0.3 * random.next()) * durationMs) / count),
+    forMs: outageMs(durationMs),
     target: 0,
     everyMember: true,
     directions: 'both',
     delayMs: 0,
     burst: true,
-  };
-  return [...faults.filter(apart), outage];
+  }));
+}
+
+/** Members of etcd are hurt one way at a time, with time to find together again. */
+function areApart(one: Fault, other: Fault): boolean {
+  return one.atMs + one.forMs + settleMs < other.atMs || other.atMs + other.forMs + settleMs < one.atMs;
 }

@@ -60,7 +60,6 @@ function ttlOf(
   { setupTtlSeconds, callTtlSeconds }: Evidence['run'],
 ): number {
   if (outcome !== 'ok' || (method !== 'select' && method !== 'stream')) return 0;
-  if (!answer || answer.freshness !== 'fresh' || answer.released || answer.createdAtMs !== createdAtMs)
-    return 0;
+  if (answer?.freshness !== 'fresh' || answer.released || answer.createdAtMs !== createdAtMs) return 0;
   return answer.origin === 'new' ? setupTtlSeconds : callTtlSeconds;
 }

@@ -67,7 +67,7 @@ function checkMoved(
 
 /** NEW is told to the request that made the binding, and to nobody else. */
 function checkOrigin({ answer, requestId }: Operation, spans: readonly Span[], say: Say): Violation[] {
-  if (!answer || answer.freshness !== 'fresh' || answer.generation !== 1) return [];
+  if (answer?.freshness !== 'fresh' || answer.generation !== 1) return [];
   const span = spans.findLast(
     ({ binding }) => binding.generation === 1 && binding.createdAtMs === answer.createdAtMs,
   );

@@ -1,0 +1,11 @@
+import { BindingStore } from '../../../services/registry/binding-store.js';
+
+/** A call that is moved keeps the generation that it had. */
+const { write } = BindingStore.prototype;
+
+BindingStore.prototype.write = function (request) {
+  const { binding, guards, expected } = request;
+  const isMove = guards.length > 0 && expected > 0;
+  const generation = isMove ? binding.generation - 1 : binding.generation;
+  return write.call(this, { ...request, binding: { ...binding, generation: Math.max(1, generation) } });
+};

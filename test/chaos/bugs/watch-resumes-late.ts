@@ -1,0 +1,24 @@
+import { EtcdConnection } from '../../../services/registry/connection.js';
+import { PrefixView } from '../../../services/registry/prefix-view.js';
+import { BindingCache } from '../../../services/selection/binding-cache.js';
+
+/** A watch that broke goes on from now, and nobody is told that there was a gap. */
+const { refresh } = PrefixView.prototype;
+const { watch } = EtcdConnection.prototype;
+const listed = new WeakSet<object>();
+
+PrefixView.prototype.refresh = function () {
+  if (listed.has(this)) return Promise.resolve();
+  listed.add(this);
+  return refresh.call(this);
+};
+EtcdConnection.prototype.watch = async function () {
+  const stream = await watch.call(this);
+  const { write } = stream;
+  stream.write = (request) => {
+    if (request.create_request) request.create_request.start_revision = 0;
+    return write.call(stream, request);
+  };
+  return stream;
+};
+BindingCache.prototype.distrust = () => {};
