@@ -3,18 +3,23 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { findProgram } from '../support/program.js';
+import { bugs } from './bugs/bugs.js';
 import { shortestFailure } from './check/print.js';
+import { type Catch, catchTable, hunt } from './hunt.js';
 import { OwnScope } from './own-scope.js';
 import { everyFault } from './plan/schedule.js';
 import { Session } from './session.js';
 import { summary } from './summary.js';
 
-const usage = `usage: npm run chaos [-- [--minutes M] [--seed S] [--rate R] [--directory D]]
+const usage = `usage: npm run chaos [-- [--minutes M] [--seed S] [--rate R] [--directory D] [--bug NAME | --bugs]]
 
-  --minutes M     how long faults go on (3)
+  --minutes M     how long faults go on (3; for each bug 3 at most)
   --seed S        draws the faults; the same seed draws the same (a new one, printed)
   --rate R        operations per second (80)
   --directory D   where the history and all logs go (a temporary directory, kept after a violation)
+  --bug NAME      replicas make this mistake; the exit code is 0 if the checker catches it
+  --bugs          the same with each of them in turn:
+${bugs.map(({ name, title }) => `                  ${name.padEnd(24)} ${title}`).join('\n')}
 `;
 
 const { values } = parseArgs({
@@ -23,40 +28,42 @@ const { values } = parseArgs({
     seed: { type: 'string' },
     rate: { type: 'string', default: '80' },
     directory: { type: 'string' },
+    bug: { type: 'string' },
+    bugs: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 });
+const seed = Number(values.seed ?? Math.floor(Math.random() * 2 ** 31));
+const durationMs = Number(values.minutes) * 60_000;
+const perSecond = Number(values.rate);
+const startedAtMs = performance.now();
+/** What is running now, to be ended by a signal. */
+let scope = new OwnScope();
 
-process.exit(values.help ? say(usage) : await main());
+process.exit(await main());
 
 async function main(): Promise<number> {
+  if (values.help) return say(usage);
+  const unknown = values.bug !== undefined && !bugs.some(({ name }) => name === values.bug);
+  if (unknown || ![seed, durationMs, perSecond].every((number) => Number.isFinite(number) && number >= 0)) {
+    process.stderr.write(usage);
+    return 2;
+  }
   if (!findProgram('etcd')) {
     process.stderr.write('etcd is not installed\n');
     return 2;
   }
-  const seed = Number(values.seed ?? Math.floor(Math.random() * 2 ** 31));
-  const durationMs = Number(values.minutes) * 60_000;
-  const perSecond = Number(values.rate);
-  if (![seed, durationMs, perSecond].every((number) => Number.isFinite(number) && number >= 0)) {
-    process.stderr.write(usage);
-    return 2;
-  }
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.once(signal, () => void scope.close().finally(() => process.exit(130)));
+  return values.bug !== undefined || values.bugs ? huntAll() : runOnce();
+}
+
+async function runOnce(): Promise<number> {
   const directory = values.directory ?? mkdtempSync(join(tmpdir(), 'holdfast-chaos-'));
   mkdirSync(directory, { recursive: true });
   say(`seed ${seed}, records in ${directory}\n`);
-  const scope = new OwnScope();
-  const startedAtMs = performance.now();
-  const session = new Session(scope, {
-    seed,
-    durationMs,
-    perSecond,
-    directory,
-    mix: everyFault,
-    say: (text) => say(`${((performance.now() - startedAtMs) / 1_000).toFixed(1).padStart(7)} s  ${text}\n`),
-  });
-  for (const signal of ['SIGINT', 'SIGTERM'] as const)
-    process.once(signal, () => void scope.close().finally(() => process.exit(130)));
   try {
+    const session = new Session(scope, { seed, durationMs, perSecond, directory, mix: everyFault, say: tell });
     const result = await session.run();
     say(`\n${summary(result)}\n`);
     if (result.verdict.violations.length === 0) {
@@ -68,6 +75,24 @@ async function main(): Promise<number> {
   } finally {
     await scope.close();
   }
+}
+
+async function huntAll(): Promise<number> {
+  const catches: Catch[] = [];
+  for (const bug of bugs.filter(({ name }) => values.bugs || name === values.bug)) {
+    say(`${bug.name}: ${bug.title}\n`);
+    const caught = await hunt(bug, { seed, durationMs, perSecond, say: tell }, (own) => {
+      scope = own;
+    });
+    say(`  ${caught.check ? `caught by «${caught.check}»` : 'NOT CAUGHT'} (all: ${caught.checks.join(', ')})\n`);
+    catches.push(caught);
+  }
+  say(`\n${catchTable(catches)}\n`);
+  return catches.every(({ check }) => check !== undefined) ? 0 : 1;
+}
+
+function tell(text: string): void {
+  say(`${((performance.now() - startedAtMs) / 1_000).toFixed(1).padStart(7)} s  ${text}\n`);
 }
 
 function say(text: string): number {

@@ -1,0 +1,69 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Bug, moduleOf } from './bugs/bugs.js';
+import type { CheckName } from './check/violation.js';
+import { OwnScope } from './own-scope.js';
+import { Session, type SessionOptions } from './session.js';
+
+export interface Catch {
+  readonly bug: Bug;
+  /** What the checker said first, of the checks that the bug is meant for; undefined if it said nothing. */
+  readonly check: CheckName | undefined;
+  /** All checks that said something. */
+  readonly checks: readonly CheckName[];
+  /** Operations begun until what was said first. */
+  readonly operations: number;
+  readonly seconds: number;
+}
+
+/** Lets replicas make the mistake until the checker says so, or the time is over. */
+export async function hunt(
+  bug: Bug,
+  options: Pick<SessionOptions, 'seed' | 'durationMs' | 'perSecond' | 'say'>,
+  onScope: (scope: OwnScope) => void,
+): Promise<Catch> {
+  const directory = mkdtempSync(join(tmpdir(), `holdfast-chaos-${bug.name}-`));
+  const scope = new OwnScope();
+  onScope(scope);
+  try {
+    const session = new Session(scope, {
+      ...options,
+      directory,
+      mix: bug.mix,
+      replicaModule: moduleOf(bug),
+      endsAtViolation: true,
+    });
+    const { verdict } = await session.run();
+    const { violations, evidence } = verdict;
+    const first = violations.find(({ check }) => bug.caughtBy.includes(check));
+    const untilMs = first?.atMs ?? Number.POSITIVE_INFINITY;
+    const begun = [...evidence.calls.values()].flatMap((call) => call.operations);
+    return {
+      bug,
+      check: first?.check,
+      checks: [...new Set(violations.map(({ check }) => check))],
+      operations: begun.filter(({ invokeMs }) => invokeMs <= untilMs).length,
+      seconds: Math.round((Math.min(untilMs, Date.now()) - evidence.run.atMs) / 1_000),
+    };
+  } finally {
+    await scope.close();
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+/** The catches as Markdown, which also reads well in a terminal. */
+export function catchTable(catches: readonly Catch[]): string {
+  const headings = ['bug', 'a replica that', 'caught by', 'after operations', 'after'];
+  const lines = catches.map(({ bug, check, operations, seconds }) => [
+    bug.name,
+    bug.title,
+    check ?? 'nothing',
+    check ? String(operations) : '–',
+    check ? `${seconds} s` : '–',
+  ]);
+  const widths = headings.map((heading, i) => Math.max(heading.length, ...lines.map((line) => line[i]?.length ?? 0)));
+  const render = (cells: readonly string[]) =>
+    `| ${cells.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join(' | ')} |`;
+  return [headings, widths.map((width) => '-'.repeat(width)), ...lines].map(render).join('\n');
+}
