@@ -1,4 +1,4 @@
-import type { StoredBinding } from '../domain/binding.js';
+import { remainingSeconds, type StoredBinding } from '../domain/binding.js';
 import type { Call } from '../domain/call.js';
 import type { BindingStore, BindingWrite, Found, WriteOutcome } from '../registry/binding-store.js';
 import type { Quorum } from '../registry/quorum.js';
@@ -15,6 +15,9 @@ export interface LedgerParts {
   readonly hearsMoves: () => boolean;
   readonly clock: Clock;
 }
+
+/** What the clocks of replicas may differ by: one wrote when a binding ends, another counts on it. */
+const clockSkewSeconds = 2;
 
 /** The bindings as this replica knows them: what etcd says, and what it has said lately. */
 export class Ledger {
@@ -35,7 +38,10 @@ export class Ledger {
   trusted(call: Call): StoredBinding | undefined {
     const { cache, quorum, directory, hearsMoves, clock } = this.#parts;
     if (quorum.lost || !directory.live || !hearsMoves()) return undefined;
-    return cache.trusted(call.key, clock.monotonicMs());
+    const stored = cache.trusted(call.key, clock.monotonicMs());
+    // That a binding's time has run out is told to nobody.
+    const lives = stored && remainingSeconds(stored.binding, clock.wallMs()) > clockSkewSeconds;
+    return lives ? stored : undefined;
   }
 
   /** The binding as it was last seen, however long ago, unless its time has run out. */

@@ -220,6 +220,20 @@ behaviour('a released call lingers, and use does not revive it', async (t, clien
   t.is((await b.selector.select(ask('bye'))).origin, 'new');
 });
 
+behaviour('a released call that has ended is remembered by nobody', async (t, client, etcd) => {
+  const { a, b, keys } = await scene(t, client, etcd, { settings: { lingerSeconds: 10 } });
+  const first = await a.selector.select(ask('ended'));
+  const call = parseCall('ended');
+  await a.selector.release(call);
+  const dueMs = performance.now() + 10_000;
+  // Both read it again late in its linger.
+  await eventually(() => dueMs - performance.now() < 4_000, 'the end of the linger');
+  for (const { selector } of [a, b]) t.is(where((await selector.lookup(call)) as Answer), where(first));
+  const gone = async () => (await client.kv.range({ key: keys.call(call) })).kvs.length === 0;
+  await eventually(gone, 'the end of the binding');
+  for (const { selector } of [a, b]) t.is(await selector.lookup(call), undefined);
+});
+
 behaviour('a move is fenced by the generation, and its retry moves once', async (t, client, etcd) => {
   const { a, b } = await scene(t, client, etcd);
   const call = parseCall('to-move');
