@@ -62,7 +62,9 @@ export function catchTable(catches: readonly Catch[]): string {
     check ? String(operations) : '–',
     check ? `${seconds} s` : '–',
   ]);
-  const widths = headings.map((heading, i) => Math.max(heading.length, ...lines.map((line) => line[i]?.length ?? 0)));
+  const widths = headings.map((heading, i) =>
+    Math.max(heading.length, ...lines.map((line) => line[i]?.length ?? 0)),
+  );
   const render = (cells: readonly string[]) =>
     `| ${cells.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join(' | ')} |`;
   return [headings, widths.map((width) => '-'.repeat(width)), ...lines].map(render).join('\n');

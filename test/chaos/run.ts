@@ -63,7 +63,14 @@ async function runOnce(): Promise<number> {
   mkdirSync(directory, { recursive: true });
   say(`seed ${seed}, records in ${directory}\n`);
   try {
-    const session = new Session(scope, { seed, durationMs, perSecond, directory, mix: everyFault, say: tell });
+    const session = new Session(scope, {
+      seed,
+      durationMs,
+      perSecond,
+      directory,
+      mix: everyFault,
+      say: tell,
+    });
     const result = await session.run();
     say(`\n${summary(result)}\n`);
     if (result.verdict.violations.length === 0) {
@@ -84,7 +91,9 @@ async function huntAll(): Promise<number> {
     const caught = await hunt(bug, { seed, durationMs, perSecond, say: tell }, (own) => {
       scope = own;
     });
-    say(`  ${caught.check ? `caught by «${caught.check}»` : 'NOT CAUGHT'} (all: ${caught.checks.join(', ')})\n`);
+    say(
+      `  ${caught.check ? `caught by «${caught.check}»` : 'NOT CAUGHT'} (all: ${caught.checks.join(', ')})\n`,
+    );
     catches.push(caught);
   }
   say(`\n${catchTable(catches)}\n`);
