@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events';
 import { join } from 'node:path';
 import type { Scope } from '../support/process.js';
 import { check, type Verdict } from './check/check.js';
@@ -53,8 +52,6 @@ export class Session {
   constructor(scope: Scope, options: SessionOptions) {
     this.#scope = scope;
     this.#options = options;
-    // Every fault under way listens.
-    setMaxListeners(0, this.#stopping.signal);
     this.#history = new Journal(join(options.directory, 'history.ndjson'));
     this.#log = new Journal(join(options.directory, 'watch.ndjson'));
   }
@@ -95,7 +92,8 @@ export class Session {
     say(`${faults.length} faults in ${Math.round(durationMs / 1_000)} s, ${perSecond} operations/s`);
     workload.start();
     const looking = this.#options.endsAtViolation ? this.#look(watchLog) : undefined;
-    await injector.run(faults, () => workload.burst(), this.#stopping.signal);
+    const { signal } = this.#stopping;
+    await Promise.all([injector.run(faults, () => workload.burst(), signal), this.#pause(durationMs)]);
     await this.#pause(calmMs);
     await stage.up();
     await workload.stop();

@@ -80,9 +80,11 @@ export class WatchLog {
     const stream = await client.watchClient.watch();
     const signal = this.#stopping.signal;
     let timer: NodeJS.Timeout | undefined;
+    let stop = () => {};
     try {
       await new Promise<void>((resolve, reject) => {
-        signal.addEventListener('abort', () => resolve(), { once: true });
+        stop = resolve;
+        signal.addEventListener('abort', stop, { once: true });
         const startedAtMs = performance.now();
         let isCreated = false;
         timer = setInterval(() => {
@@ -110,6 +112,7 @@ export class WatchLog {
       });
     } finally {
       clearInterval(timer);
+      signal.removeEventListener('abort', stop);
       // What is told after this would be told in turn by the next watch.
       (stream as unknown as NodeJS.EventEmitter).removeAllListeners('data');
       (stream as unknown as NodeJS.EventEmitter).removeAllListeners('error').on('error', () => {});

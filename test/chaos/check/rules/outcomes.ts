@@ -1,10 +1,10 @@
 import type { CallEvidence, Evidence, Operation } from '../evidence.js';
 import type { Span } from '../story.js';
 import { type Violation, violation } from '../violation.js';
-import { unheardMs } from './answers.js';
+import { impaired, unheardMs } from './impairment.js';
 
 /** Guarantee 5: what was acknowledged is in etcd, what was tried again is there once, and what was refused was so. */
-export function checkOutcomes(_evidence: Evidence, call: CallEvidence): Violation[] {
+export function checkOutcomes(evidence: Evidence, call: CallEvidence): Violation[] {
   const { spans } = call.story;
   const violations = checkRepeated(call);
   for (const operation of call.operations) {
@@ -15,7 +15,7 @@ export function checkOutcomes(_evidence: Evidence, call: CallEvidence): Violatio
     if (outcome === 'ok' && (method === 'select' || method === 'stream'))
       violations.push(...checkOrigin(operation, spans, say));
     if (outcome === 'ok' && method === 'release' && operation.found)
-      violations.push(...checkReleased(operation, call, say));
+      violations.push(...checkReleased(evidence, operation, call, say));
     const missed = reason.startsWith('NOT_FOUND') || (method === 'release' && operation.found === false);
     if (missed && lives(call).some((life) => coversSurely(life, operation)))
       violations.push(say('bound is found', `«not found», though the call was bound all the time`));
@@ -78,15 +78,20 @@ function checkOrigin({ answer, requestId }: Operation, spans: readonly Span[], s
 }
 
 /** Released, or nothing left of it, at some moment that the answer can tell of. */
-function checkReleased(operation: Operation, { story }: CallEvidence, say: Say): Violation[] {
-  const { states } = story;
+function checkReleased(evidence: Evidence, operation: Operation, call: CallEvidence, say: Say): Violation[] {
+  const { states } = call.story;
   const isDone = states.some(
     ({ binding, afterMs }, i) =>
       (!binding || binding.released) &&
       afterMs <= operation.returnMs &&
       (states[i + 1]?.byMs ?? Number.POSITIVE_INFINITY) > operation.invokeMs - unheardMs,
   );
-  return isDone ? [] : [say('acknowledged is done', 'a release is acknowledged, and not in etcd')];
+  // A promise that was made without etcd is taken back without it.
+  const wasPromised = call.operations.some(
+    ({ answer, replica }) => answer?.freshness === 'provisional' && replica === operation.replica,
+  );
+  if (isDone || (wasPromised && impaired(evidence, operation))) return [];
+  return [say('acknowledged is done', 'a release is acknowledged, and not in etcd')];
 }
 
 /** «Another generation is in force» must have been so at some moment, and not by this very request's own doing. */

@@ -1,0 +1,36 @@
+import type { Evidence, Operation } from '../evidence.js';
+
+/**
+ * A replica that cannot hear etcd notices after 8 s at the latest (its connection is probed each 6 s, and given 2 s to
+ * answer); until then it may answer what it remembers, although the call was moved or its relay has left. The rest is
+ * for processes that share a busy machine.
+ */
+export const unheardMs = 10_000;
+
+const etcdKinds = new Set(['leader-kill', 'leader-stop', 'follower-kill', 'follower-stop', 'etcd-down']);
+/** After etcd is back, a replica may take so long to find that out. */
+const recoveryMs = 30_000;
+
+/** How long before a question what it is answered may have ended: a replica that was frozen hears nothing meanwhile. */
+export function unheardFor({ faults }: Evidence, { replica, invokeMs, returnMs }: Operation): number {
+  let ms = unheardMs;
+  for (const { kind, subject, beginMs, endMs } of faults)
+    if (
+      kind === 'replica-stop' &&
+      subject === replica &&
+      beginMs < returnMs &&
+      endMs > invokeMs - 2 * unheardMs
+    )
+      ms += Math.min(endMs, returnMs) - beginMs;
+  return ms;
+}
+
+/** Something was wrong between the replica that was asked and etcd, or had been shortly before. */
+export function impaired({ faults }: Evidence, { replica, invokeMs, returnMs }: Operation): boolean {
+  return faults.some(
+    ({ kind, subject, beginMs, endMs }) =>
+      (etcdKinds.has(kind) || subject === replica || subject.startsWith(`${replica}→`)) &&
+      beginMs < returnMs &&
+      endMs + recoveryMs > invokeMs,
+  );
+}

@@ -1,0 +1,181 @@
+import { check } from '../chaos/check/check.js';
+import type { CheckName } from '../chaos/check/violation.js';
+import type { Answer, HistoryRecord, LogRecord, Method, ReturnRecord } from '../chaos/record/records.js';
+
+export interface Told {
+  readonly relay?: string;
+  readonly instance?: string;
+  readonly generation?: number;
+  readonly request?: string;
+  /** Names the binding: one that is made again later has another. */
+  readonly createdAtMs?: number;
+  readonly expiresAtMs?: number;
+  readonly released?: boolean;
+}
+
+export interface Asked {
+  readonly replica?: string;
+  readonly life?: number;
+  readonly request?: string;
+  readonly generation?: number;
+  /** How long it took, ms. */
+  readonly tookMs?: number;
+}
+
+export type Heard = Partial<Omit<ReturnRecord, 'answer'>> & { readonly answer?: Told & Partial<Answer> };
+
+/** The moment at which a tale begins, ms since 1970. */
+const beginMs = 1_800_000_000_000;
+
+/** A hand-written history of one call with what etcd did meanwhile, for the checker to judge. */
+export class Tale {
+  readonly #history: HistoryRecord[] = [
+    {
+      type: 'run',
+      atMs: beginMs,
+      seed: 0,
+      prefix: '/holdfast/v1',
+      setupTtlSeconds: 15,
+      callTtlSeconds: 30,
+      lingerSeconds: 20,
+      relaysByAddress: {},
+    },
+  ];
+  readonly #log: LogRecord[] = [{ type: 'start', atMs: beginMs, revision: 1 }];
+  readonly #versions = new Map<string, number>();
+  #nowMs = beginMs;
+  #revision = 1;
+  #operations = 0;
+
+  /** Nothing happens for so long. */
+  pass(seconds: number): this {
+    this.#nowMs += seconds * 1_000;
+    return this;
+  }
+
+  register(relay: string, instance: string): this {
+    return this.#put(`relays/default/${relay}`, { instance });
+  }
+
+  unregister(relay: string): this {
+    return this.#delete(`relays/default/${relay}`);
+  }
+
+  /** etcd takes a binding of the call. With `untold`, no cache is told of a move. */
+  bind(told: Told = {}, { untold = false } = {}): this {
+    const { generation = 1, expiresAtMs = this.#nowMs + 22_500, createdAtMs = 0 } = told;
+    this.#put('calls/c', {
+      relay: told.relay ?? 'r1',
+      set: 'default',
+      instance: told.instance ?? 'i1',
+      generation,
+      request: told.request ?? 'q1',
+      createdAt: new Date(beginMs + createdAtMs).toISOString(),
+      ttlSeconds: 15,
+      expiresAt: new Date(expiresAtMs).toISOString(),
+      ...(told.released ? { released: true } : {}),
+    });
+    if (generation > 1 && !untold) {
+      this.#revision--;
+      this.#put('moves/c', { generation });
+    }
+    return this;
+  }
+
+  unbind(): this {
+    return this.#delete('calls/c');
+  }
+
+  /** The binding is used again: etcd writes it anew. */
+  fault(kind: string, subject: string, seconds: number): this {
+    const id = this.#history.length;
+    this.#history.push({ type: 'fault', id, kind, subject, phase: 'begin', atMs: this.#nowMs });
+    this.pass(seconds);
+    this.#history.push({ type: 'fault', id, kind, subject, phase: 'end', atMs: this.#nowMs });
+    return this;
+  }
+
+  /** An operation and what came of it. */
+  ask(method: Method, asked: Asked, heard: Heard = {}): this {
+    const { replica = 's1', life = 1, request, generation, tookMs = 10 } = asked;
+    const op = ++this.#operations;
+    this.#history.push({
+      type: 'invoke',
+      op,
+      atMs: this.#nowMs,
+      method,
+      callId: 'c',
+      replica,
+      life,
+      ...(request === undefined ? {} : { requestId: request }),
+      ...(generation === undefined ? {} : { generation }),
+    });
+    this.#nowMs += tookMs;
+    const { answer, ...rest } = heard;
+    this.#history.push({
+      type: 'return',
+      op,
+      atMs: this.#nowMs,
+      life,
+      outcome: 'ok',
+      ...rest,
+      ...(answer ? { answer: whole(answer) } : {}),
+    });
+    this.#nowMs += 10;
+    return this;
+  }
+
+  /** What the checker says of it. */
+  get violations(): CheckName[] {
+    return [...new Set(this.verdict.violations.map(({ check: name }) => name))];
+  }
+
+  get verdict() {
+    this.pass(60).#tick();
+    return check(this.#history, this.#log);
+  }
+
+  /** An event that the watch log has missed. */
+  lose(): this {
+    this.#log.splice(
+      this.#log.findLastIndex(({ type }) => type === 'put'),
+      1,
+    );
+    return this;
+  }
+
+  #put(key: string, value: object): this {
+    const version = (this.#versions.get(key) ?? 0) + 1;
+    return this.#event({ type: 'put', key, value: JSON.stringify(value), version });
+  }
+
+  #delete(key: string): this {
+    return this.#event({ type: 'delete', key, version: 0 });
+  }
+
+  #event(event: { type: 'put' | 'delete'; key: string; value?: string; version: number }): this {
+    this.#tick();
+    this.#versions.set(event.key, event.version);
+    this.#log.push({ ...event, revision: ++this.#revision, atMs: this.#nowMs + 1 });
+    this.#nowMs += 2;
+    return this;
+  }
+
+  #tick(): void {
+    const atMs = this.#nowMs;
+    this.#log.push({ type: 'tick', askedAtMs: atMs, atMs, revision: this.#revision });
+  }
+}
+
+function whole({ createdAtMs = 0, ...answer }: Told & Partial<Answer>): Answer {
+  return {
+    relay: 'r1',
+    instance: 'i1',
+    generation: 1,
+    expiresAtMs: 0,
+    released: false,
+    freshness: 'fresh',
+    ...answer,
+    createdAtMs: beginMs + createdAtMs,
+  };
+}
