@@ -26,17 +26,20 @@ export async function hunt(
   const directory = mkdtempSync(join(tmpdir(), `holdfast-chaos-${bug.name}-`));
   const scope = new OwnScope();
   onScope(scope);
+  let isCaught = false;
   try {
     const session = new Session(scope, {
       ...options,
       directory,
       mix: bug.mix,
+      pauseMs: { least: 500, most: 3_000 },
       replicaModule: moduleOf(bug),
-      endsAtViolation: true,
+      endsAt: ({ check }) => bug.caughtBy.includes(check),
     });
     const { verdict } = await session.run();
     const { violations, evidence } = verdict;
     const first = violations.find(({ check }) => bug.caughtBy.includes(check));
+    isCaught = first !== undefined;
     const untilMs = first?.atMs ?? Number.POSITIVE_INFINITY;
     const begun = [...evidence.calls.values()].flatMap((call) => call.operations);
     return {
@@ -48,7 +51,8 @@ export async function hunt(
     };
   } finally {
     await scope.close();
-    rmSync(directory, { recursive: true, force: true });
+    if (isCaught) rmSync(directory, { recursive: true, force: true });
+    else options.say(`records: ${directory}`);
   }
 }
 

@@ -1,11 +1,12 @@
 import { join } from 'node:path';
 import type { Scope } from '../support/process.js';
 import { check, type Verdict } from './check/check.js';
+import type { Violation } from './check/violation.js';
 import { Caller } from './clients/caller.js';
 import { Workload } from './clients/workload.js';
 import { Injector } from './faults/injector.js';
 import { Random } from './plan/random.js';
-import { type FaultMix, schedule } from './plan/schedule.js';
+import { type FaultMix, type Pause, schedule } from './plan/schedule.js';
 import { Journal, readJournal } from './record/journal.js';
 import { nowMs } from './record/now.js';
 import { Recorder } from './record/recorder.js';
@@ -20,10 +21,11 @@ export interface SessionOptions {
   /** Where history, watch log and the processes' logs go. */
   readonly directory: string;
   readonly mix: FaultMix;
+  readonly pauseMs?: Pause;
   /** A module that each replica loads before anything else. */
   readonly replicaModule?: string | undefined;
-  /** Looks now and then at what there is so far, and ends at the first violation. */
-  readonly endsAtViolation?: boolean;
+  /** Looks now and then at what there is so far, and ends at such a violation. */
+  readonly endsAt?: (violation: Violation) => boolean;
   readonly say: (text: string) => void;
 }
 
@@ -63,7 +65,7 @@ export class Session {
 
   /** @throws Error if the installation does not come up, or not together again after the last fault */
   async run(): Promise<SessionResult> {
-    const { seed, durationMs, perSecond, directory, mix, say, replicaModule } = this.#options;
+    const { seed, durationMs, perSecond, directory, mix, say, replicaModule, endsAt } = this.#options;
     let watchLog: WatchLog | undefined;
     const stage = await Stage.start(this.#scope, {
       directory,
@@ -88,10 +90,10 @@ export class Session {
     await caller.start();
     const workload = new Workload(caller, random, perSecond);
     const injector = new Injector({ stage, watchLog, history: this.#history, say });
-    const faults = schedule(seed, durationMs, mix);
+    const faults = schedule(seed, durationMs, mix, this.#options.pauseMs);
     say(`${faults.length} faults in ${Math.round(durationMs / 1_000)} s, ${perSecond} operations/s`);
     workload.start();
-    const looking = this.#options.endsAtViolation ? this.#look(watchLog) : undefined;
+    const looking = endsAt ? this.#look(watchLog, endsAt) : undefined;
     const { signal } = this.#stopping;
     await Promise.all([injector.run(faults, () => workload.burst(), signal), this.#pause(durationMs)]);
     await this.#pause(calmMs);
@@ -106,15 +108,15 @@ export class Session {
     return { verdict, faults: injector.counts, counts: recorder.counts, operations: recorder.operations };
   }
 
-  /** Checks what there is so far, again and again, until there is a violation or the run has ended. */
-  async #look(watchLog: WatchLog): Promise<void> {
+  /** Checks what there is so far, again and again, until there is one such violation or the run has ended. */
+  async #look(watchLog: WatchLog, endsAt: (violation: Violation) => boolean): Promise<void> {
     while (!this.#stopping.signal.aborted) {
       await this.#pause(lookPeriodMs);
       const untilMs = nowMs();
       if (!(await watchLog.catchUp(catchUpMs))) return;
       await Promise.all([this.#history.flush(), this.#log.flush()]);
       const { violations } = await this.#check(untilMs);
-      if (violations.length > 0) this.stop();
+      if (violations.some(endsAt)) this.stop();
     }
   }
 

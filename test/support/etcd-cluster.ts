@@ -57,8 +57,12 @@ export async function startRealEtcdCluster(
   if (!program) throw new Error('etcd is not installed: register such tests with testWith([etcd], …)');
   const directory = await mkdtemp(join(tmpdir(), 'holdfast-etcd-'));
   // Teardowns run last registered first: the processes are gone before their directory is.
-  scope.teardown(() => rm(directory, removal));
-  process.once('exit', () => rmSync(directory, removal)); // a crash runs no teardowns
+  const remove = () => rmSync(directory, removal);
+  process.once('exit', remove); // a crash runs no teardowns
+  scope.teardown(async () => {
+    await rm(directory, removal);
+    process.off('exit', remove);
+  });
   const ports = await freeTcpPorts(2 * size);
   const members = Array.from({ length: size }, (_, index): Member => {
     const [clientPort = 0, peerPort = 0] = ports.slice(2 * index);

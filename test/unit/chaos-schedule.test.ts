@@ -1,5 +1,5 @@
 import test from 'ava';
-import { etcdFaults, type Fault, partyFaults } from '../chaos/plan/fault.js';
+import { etcdFaults, type Fault, linkFaults, processFaults } from '../chaos/plan/fault.js';
 import { everyFault, outageMs, schedule } from '../chaos/plan/schedule.js';
 
 const minuteMs = 60_000;
@@ -22,9 +22,9 @@ test('faults come in order and end within the run', (t) => {
   }
 });
 
-test('etcd is hurt in one way at a time, and so are the others', (t) => {
+test('etcd, processes and links are each hurt in one way at a time', (t) => {
   for (const seed of seeds)
-    for (const kinds of [etcdFaults, partyFaults]) {
+    for (const kinds of [etcdFaults, processFaults, linkFaults]) {
       const lane = schedule(seed, 5 * minuteMs).filter(isIn(kinds));
       t.deepEqual(
         lane.filter((fault, i) => i > 0 && fault.atMs < endOf(lane[i - 1] as Fault)),
@@ -45,7 +45,7 @@ test('all of etcd is away once in every short run, and every ten minutes of a lo
 
 test('a long run has faults of every kind', (t) => {
   const kinds = new Set(schedule(1, 30 * minuteMs).map(({ kind }) => kind));
-  t.deepEqual([...kinds].sort(), [...etcdFaults, ...partyFaults].sort());
+  t.deepEqual([...kinds].sort(), [...etcdFaults, ...processFaults, ...linkFaults].sort());
   t.deepEqual(Object.keys(everyFault).sort(), [...kinds].sort());
 });
 

@@ -13,7 +13,7 @@ export interface Bug {
 }
 
 const silentEtcd: FaultMix = { 'leader-stop': 2, 'leader-kill': 2, 'follower-stop': 1 };
-const lostRelays: FaultMix = { 'relay-restart': 3, 'node-kill': 2 };
+const lostRelays: FaultMix = { 'relay-restart': 3, 'relay-kill': 1 };
 const lostLinks: FaultMix = { 'link-cut': 3, 'link-freeze': 3, 'link-delay': 2 };
 
 export const bugs: readonly Bug[] = [
@@ -26,7 +26,7 @@ export const bugs: readonly Bug[] = [
   {
     name: 'registration-unchecked',
     title: 'a binding is written without a look at the registration',
-    mix: { ...lostRelays, ...lostLinks },
+    mix: { ...lostRelays, 'follower-stop': 2, 'leader-stop': 1 },
     caughtBy: ['live target', 'cause of move'],
   },
   {

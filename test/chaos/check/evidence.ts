@@ -25,12 +25,18 @@ export interface Operation extends Omit<InvokeRecord, 'type' | 'atMs'> {
   readonly mediaRelay?: string;
 }
 
-export interface FaultSpan {
-  readonly kind: string;
-  readonly subject: string;
+export interface Stretch {
   readonly beginMs: number;
   readonly endMs: number;
 }
+
+export interface FaultSpan extends Stretch {
+  readonly kind: string;
+  readonly subject: string;
+}
+
+/** Half of what a replica waits for the answer to a probe. */
+const slowMs = 100;
 
 /** All that is known of one Call-ID. */
 export interface CallEvidence {
@@ -48,6 +54,8 @@ export interface Evidence {
   /** By `<set>/<id>`. */
   readonly registrations: ReadonlyMap<string, readonly Registration[]>;
   readonly faults: readonly FaultSpan[];
+  /** When etcd was slow to answer the run itself, for whatever reason. */
+  readonly slow: readonly Stretch[];
   readonly operations: number;
   /** Where the log itself cannot be right. */
   readonly flaws: readonly Violation[];
@@ -89,7 +97,15 @@ export function gather(history: readonly HistoryRecord[], log: readonly LogRecor
       known.push({ ...moment, instance });
     }
   }
-  return { run, calls, registrations, faults: faultsOf(history), operations: operations.length, flaws };
+  return {
+    run,
+    calls,
+    registrations,
+    faults: faultsOf(history),
+    slow: slowStretches(log),
+    operations: operations.length,
+    flaws,
+  };
 }
 
 function pairUp(history: readonly HistoryRecord[]): Operation[] {
@@ -126,6 +142,16 @@ function faultsOf(history: readonly HistoryRecord[]): FaultSpan[] {
       beginMs: atMs,
       endMs: ends.get(id) ?? Number.POSITIVE_INFINITY,
     }));
+}
+
+/** etcd is asked four times a second: an answer that took long, or did not come. */
+function slowStretches(log: readonly LogRecord[]): Stretch[] {
+  const ticks = log.filter((record) => record.type === 'tick').sort((a, b) => a.atMs - b.atMs);
+  return ticks.flatMap(({ askedAtMs, atMs }, i) => {
+    const beginMs = Math.min(askedAtMs, ticks[i - 1]?.atMs ?? askedAtMs);
+    const isSlow = atMs - askedAtMs > slowMs || atMs - beginMs > 1_000;
+    return isSlow ? [{ beginMs, endMs: atMs }] : [];
+  });
 }
 
 /** Each put of a key counts one more than the one before: a number left out is an event that was not heard. */

@@ -15,12 +15,15 @@ const maxEnded = 400;
 /** Of those, a few are asked for again and again, through the linger and beyond. */
 const persistent = 12;
 const persistence = 0.02;
-/** Calls that were set up lately are asked for most. */
+/** Calls that were set up lately are asked for most; and some others, as if their parties could not let go. */
 const recent = 60;
+const busy = 30;
+const busyShare = 0.02;
 
 /** What the proxies know of their calls. */
 export class Calls {
   #live: KnownCall[] = [];
+  #busy: KnownCall[] = [];
   readonly #ended: KnownCall[] = [];
   readonly #persistent: KnownCall[] = [];
   readonly #random: Random;
@@ -34,19 +37,23 @@ export class Calls {
   begin(isNg = false): KnownCall {
     const call = { callId: `c${++this.#count}@chaos.example`, generation: 0, isNg };
     this.#live.push(call);
+    if (this.#busy.length < busy || this.#random.chance(busyShare))
+      this.#busy = [...this.#busy.slice(1 - busy), call];
     if (this.#live.length > maxLive) this.#bury(this.#live.shift() as KnownCall);
     return call;
   }
 
   end(call: KnownCall): void {
     this.#live = this.#live.filter((other) => other !== call);
+    this.#busy = this.#busy.filter((other) => other !== call);
     this.#bury(call);
   }
 
   live(): KnownCall | undefined {
     if (this.#live.length === 0) return undefined;
-    const among = this.#random.chance(0.6) ? this.#live.slice(-recent) : this.#live;
-    return this.#random.pick(among);
+    const lot = this.#random.next();
+    if (lot < 0.4) return this.#random.pick(this.#live.slice(-recent));
+    return this.#random.pick(lot < 0.7 && this.#busy.length > 0 ? this.#busy : this.#live);
   }
 
   /** One that was released, or forgotten by its proxy: a late retransmission asks for it. */

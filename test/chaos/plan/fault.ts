@@ -1,6 +1,6 @@
 /**
- * Two lanes, each with one fault at a time: so at most two overlap, and a majority of etcd is lost only where that is
- * the fault itself.
+ * Three lanes, each with one fault at a time: so at most three overlap, and a majority of etcd is lost only where that
+ * is the fault itself.
  */
 export const etcdFaults = [
   /** SIGKILL of the member that leads, or of one that follows; it starts again on its data. */
@@ -15,7 +15,7 @@ export const etcdFaults = [
   'etcd-down',
 ] as const;
 
-export const partyFaults = [
+export const processFaults = [
   'replica-kill',
   'replica-stop',
   /** The process beside the relay; a built-in relay dies with it, an rtpengine lives on. */
@@ -26,6 +26,9 @@ export const partyFaults = [
   'relay-stop',
   /** Killed and started again at once. */
   'relay-restart',
+] as const;
+
+export const linkFaults = [
   /** Connections of one party with etcd break, and no new one comes about. */
   'link-cut',
   /** Half-open: connections stay, and nothing passes in one direction or in both. */
@@ -34,8 +37,9 @@ export const partyFaults = [
 ] as const;
 
 export type EtcdFault = (typeof etcdFaults)[number];
-export type PartyFault = (typeof partyFaults)[number];
-export type FaultKind = EtcdFault | PartyFault;
+export type ProcessFault = (typeof processFaults)[number];
+export type LinkFault = (typeof linkFaults)[number];
+export type FaultKind = EtcdFault | ProcessFault | LinkFault;
 
 export type FrozenDirections = 'requests' | 'answers' | 'both';
 

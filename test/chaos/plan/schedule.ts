@@ -1,11 +1,4 @@
-import {
-  type EtcdFault,
-  etcdFaults,
-  type Fault,
-  type FaultKind,
-  type PartyFault,
-  partyFaults,
-} from './fault.js';
+import { etcdFaults, type Fault, type FaultKind, linkFaults, processFaults } from './fault.js';
 import { Random } from './random.js';
 
 /** How often each kind of fault is drawn, relative to the others of its lane. */
@@ -39,14 +32,27 @@ const quietStartMs = 3_000;
 const settleMs = 2_000;
 const burstShare = 0.08;
 
+/** Between two faults of a lane. */
+export interface Pause {
+  readonly least: number;
+  readonly most: number;
+}
+
 /** The faults of a run: the same seed, length and mix give the same list. */
-export function schedule(seed: number, durationMs: number, mix: FaultMix = everyFault): Fault[] {
+export function schedule(
+  seed: number,
+  durationMs: number,
+  mix: FaultMix = everyFault,
+  pauseMs: Pause = { least: 2_000, most: 9_000 },
+): Fault[] {
   const random = new Random(seed);
-  const etcd = lane(random, durationMs, only<EtcdFault>(mix, etcdFaults));
-  const parties = lane(random, durationMs, only<PartyFault>(mix, partyFaults));
+  const lanes = [etcdFaults, processFaults, linkFaults].map((kinds) =>
+    lane(random, durationMs, only(mix, kinds), pauseMs),
+  );
+  const [etcd = [], ...others] = lanes;
   const outages = mix['etcd-down'] ? outagesOf(random, durationMs) : [];
   const apart = (fault: Fault) => outages.every((outage) => areApart(fault, outage));
-  const faults = [...etcd.filter(apart), ...outages, ...parties].sort((a, b) => a.atMs - b.atMs);
+  const faults = [...etcd.filter(apart), ...outages, ...others.flat()].sort((a, b) => a.atMs - b.atMs);
   const worst = faults.findIndex(({ kind }) => kind === 'etcd-down' || kind === 'leader-kill');
   return faults.map((fault, i) => (i === worst ? { ...fault, burst: true } : fault));
 }
@@ -63,6 +69,7 @@ function lane<T extends FaultKind>(
   random: Random,
   durationMs: number,
   weights: Partial<Record<T, number>>,
+  pauseMs: Pause,
 ): Fault[] {
   const faults: Fault[] = [];
   if (Object.keys(weights).length === 0) return faults;
@@ -81,7 +88,7 @@ function lane<T extends FaultKind>(
       delayMs: random.between(20, 800),
       burst: random.chance(burstShare),
     });
-    atMs += forMs + random.between(2_000, 9_000);
+    atMs += forMs + random.between(pauseMs.least, pauseMs.most);
   }
 }
 

@@ -1,4 +1,3 @@
-import type { Journal } from './journal.js';
 import { nowMs } from './now.js';
 import type { HistoryRecord, InvokeRecord, ReturnRecord } from './records.js';
 
@@ -11,14 +10,19 @@ export interface Asker {
   readonly life: number;
 }
 
+/** Where a history is written. */
+export interface HistorySink {
+  write(record: HistoryRecord): void;
+}
+
 /** Writes down when each operation began, and when and how it ended. */
 export class Recorder {
-  readonly #history: Journal<HistoryRecord>;
+  readonly #history: HistorySink;
   #operations = 0;
   #underWay = 0;
   readonly counts = { ok: 0, refused: 0, unknown: 0, stale: 0, provisional: 0 };
 
-  constructor(history: Journal<HistoryRecord>) {
+  constructor(history: HistorySink) {
     this.#history = history;
   }
 

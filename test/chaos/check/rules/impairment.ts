@@ -1,4 +1,4 @@
-import type { Evidence, Operation } from '../evidence.js';
+import type { Evidence, FaultSpan, Operation, Stretch } from '../evidence.js';
 
 /**
  * A replica that cannot hear etcd notices after 8 s at the latest (its connection is probed each 6 s, and given 2 s to
@@ -26,11 +26,9 @@ export function unheardFor({ faults }: Evidence, { replica, invokeMs, returnMs }
 }
 
 /** Something was wrong between the replica that was asked and etcd, or had been shortly before. */
-export function impaired({ faults }: Evidence, { replica, invokeMs, returnMs }: Operation): boolean {
-  return faults.some(
-    ({ kind, subject, beginMs, endMs }) =>
-      (etcdKinds.has(kind) || subject === replica || subject.startsWith(`${replica}→`)) &&
-      beginMs < returnMs &&
-      endMs + recoveryMs > invokeMs,
-  );
+export function impaired({ faults, slow }: Evidence, { replica, invokeMs, returnMs }: Operation): boolean {
+  const isNear = ({ beginMs, endMs }: Stretch) => beginMs < returnMs && endMs + recoveryMs > invokeMs;
+  const isHurt = ({ kind, subject }: FaultSpan) =>
+    etcdKinds.has(kind) || subject === replica || subject.startsWith(`${replica}→`);
+  return slow.some(isNear) || faults.some((fault) => isNear(fault) && isHurt(fault));
 }
