@@ -35,6 +35,16 @@ interface Member {
   readonly name: string;
   readonly clientPort: number;
   readonly peerPort: number;
+  /** Where the others dial it. */
+  readonly peerUrl: string;
+}
+
+/** Whoever stands between the members. */
+export interface PeerWays {
+  /** @returns host:port where the others shall dial this member, who listens at `address` */
+  front(member: number, address: string): Promise<string>;
+  /** That member is this process now. */
+  started(member: number, pid: number): void;
 }
 
 const removal = { recursive: true, force: true, maxRetries: 5 };
@@ -52,6 +62,7 @@ export async function startRealEtcdCluster(
   scope: Scope,
   size: number,
   extraArgs: readonly string[] = [],
+  peers?: PeerWays,
 ): Promise<RealEtcd[]> {
   const program = findProgram('etcd');
   if (!program) throw new Error('etcd is not installed: register such tests with testWith([etcd], …)');
@@ -64,13 +75,19 @@ export async function startRealEtcdCluster(
     process.off('exit', remove);
   });
   const ports = await freeTcpPorts(2 * size);
-  const members = Array.from({ length: size }, (_, index): Member => {
-    const [clientPort = 0, peerPort = 0] = ports.slice(2 * index);
-    return { name: `etcd${index}`, clientPort, peerPort };
-  });
-  const cluster = members.map(({ name, peerPort }) => `${name}=${url(peerPort)}`).join(',');
+  const members = await Promise.all(
+    Array.from({ length: size }, async (_, index): Promise<Member> => {
+      const [clientPort = 0, peerPort = 0] = ports.slice(2 * index);
+      const address = `127.0.0.1:${peerPort}`;
+      const peerUrl = `http://${(await peers?.front(index, address)) ?? address}`;
+      return { name: `etcd${index}`, clientPort, peerPort, peerUrl };
+    }),
+  );
+  const cluster = members.map(({ name, peerUrl }) => `${name}=${peerUrl}`).join(',');
   return await Promise.all(
-    members.map((member) => startMember(scope, program, directory, cluster, member, extraArgs)),
+    members.map((member, index) =>
+      startMember(scope, program, directory, cluster, member, extraArgs, (pid) => peers?.started(index, pid)),
+    ),
   );
 }
 
@@ -79,20 +96,22 @@ async function startMember(
   program: string,
   directory: string,
   cluster: string,
-  { name, clientPort, peerPort }: Member,
+  { name, clientPort, peerPort, peerUrl }: Member,
   extraArgs: readonly string[],
+  onStart: (pid: number) => void,
 ): Promise<RealEtcd> {
   const dataDirectory = join(directory, name);
   const args = [
     ...['--name', name, '--data-dir', dataDirectory, '--initial-cluster', cluster],
     ...['--listen-client-urls', url(clientPort), '--advertise-client-urls', url(clientPort)],
-    ...['--listen-peer-urls', url(peerPort), '--initial-advertise-peer-urls', url(peerPort)],
+    ...['--listen-peer-urls', url(peerPort), '--initial-advertise-peer-urls', peerUrl],
     ...extraArgs,
   ];
   let child: TestProcess;
   const healthy = () => child.waitUntil(() => isHealthy(clientPort), 'healthy answer');
   const start = async () => {
     child = await startProcess(scope, program, args);
+    onStart(child.pid);
     await healthy();
   };
   await start();

@@ -71,6 +71,8 @@ export class Injector {
       case 'follower-kill':
       case 'leader-stop':
       case 'follower-stop':
+      case 'leader-apart':
+      case 'follower-apart':
         return this.#hurtMember(fault);
       case 'compaction':
         // Not past what the watch log has written: that must stay whole.
@@ -109,13 +111,21 @@ export class Injector {
     }
   }
 
-  async #hurtMember({ kind, target }: Fault): Promise<Hurt> {
-    const { members } = this.#parts.stage.cluster;
-    const leader = (await this.#parts.stage.cluster.leader()) ?? 0;
+  async #hurtMember({ kind, target, everyMember }: Fault): Promise<Hurt> {
+    const { cluster } = this.#parts.stage;
+    const { members, peers } = cluster;
+    const leader = (await cluster.leader()) ?? 0;
     const followers = members.filter((_, i) => i !== leader);
-    const isLeader = kind === 'leader-kill' || kind === 'leader-stop';
-    const member = isLeader ? at(members, leader) : at(followers, target);
+    const member = kind.startsWith('leader') ? at(members, leader) : at(followers, target);
     const subject = `etcd${members.indexOf(member)}`;
+    if (kind === 'leader-apart' || kind === 'follower-apart') {
+      const ways = peers.of(members.indexOf(member));
+      for (const way of ways) {
+        if (everyMember) way.cut();
+        else way.freeze();
+      }
+      return { subject, heal: () => ways.map((way) => way.restore()) };
+    }
     if (kind === 'leader-kill' || kind === 'follower-kill') {
       await member.kill();
       return { subject, heal: () => member.restart() };

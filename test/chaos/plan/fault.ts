@@ -9,6 +9,9 @@ export const etcdFaults = [
   /** SIGSTOP: connections stay, and nothing answers. */
   'leader-stop',
   'follower-stop',
+  /** The ways between one member and the others: nothing passes, or the connections are broken. */
+  'leader-apart',
+  'follower-apart',
   /** History up to now is forgotten: watches that are behind cannot be resumed. */
   'compaction',
   /** All members are killed. */

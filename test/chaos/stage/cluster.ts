@@ -1,6 +1,7 @@
 import type { Etcd3 } from 'etcd3';
 import { connect, type RealEtcd, startRealEtcdCluster } from '../../support/etcd-cluster.js';
 import type { Scope } from '../../support/process.js';
+import { PeerLinks } from './peer-links.js';
 
 const statusTimeoutMs = 500;
 
@@ -11,12 +12,14 @@ export class Cluster {
   private constructor(
     scope: Scope,
     readonly members: readonly RealEtcd[],
+    readonly peers: PeerLinks,
   ) {
     this.#clients = members.map(({ endpoint }) => connect(scope, endpoint));
   }
 
   static async start(scope: Scope, size: number): Promise<Cluster> {
-    return new Cluster(scope, await startRealEtcdCluster(scope, size));
+    const peers = new PeerLinks(scope, size);
+    return new Cluster(scope, await startRealEtcdCluster(scope, size, [], peers), peers);
   }
 
   get endpoints(): string[] {

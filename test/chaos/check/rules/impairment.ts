@@ -1,3 +1,4 @@
+import { etcdFaults } from '../../plan/fault.js';
 import type { Evidence, FaultSpan, Operation, Stretch } from '../evidence.js';
 
 /**
@@ -7,7 +8,7 @@ import type { Evidence, FaultSpan, Operation, Stretch } from '../evidence.js';
  */
 export const unheardMs = 10_000;
 
-const etcdKinds = new Set(['leader-kill', 'leader-stop', 'follower-kill', 'follower-stop', 'etcd-down']);
+const etcdKinds = new Set<string>(etcdFaults.filter((kind) => kind !== 'compaction'));
 /** After etcd is back, a replica may take so long to find that out. */
 const recoveryMs = 30_000;
 

@@ -86,11 +86,16 @@ function checkReleased(evidence: Evidence, operation: Operation, call: CallEvide
       afterMs <= operation.returnMs &&
       (states[i + 1]?.byMs ?? Number.POSITIVE_INFINITY) > operation.invokeMs - unheardMs,
   );
-  // A promise that was made without etcd is taken back without it.
-  const wasPromised = call.operations.some(
-    ({ answer, replica }) => answer?.freshness === 'provisional' && replica === operation.replica,
+  // A promise that was made without etcd is taken back without it; the answer that made it may have been lost.
+  const mayBePromised = call.operations.some(
+    ({ method, answer, outcome, replica }) =>
+      replica === operation.replica &&
+      (answer?.freshness === 'provisional' ||
+        outcome === 'unknown' ||
+        method === 'offer' ||
+        method === 'answer'),
   );
-  if (isDone || (wasPromised && impaired(evidence, operation))) return [];
+  if (isDone || (mayBePromised && impaired(evidence, operation))) return [];
   return [say('acknowledged is done', 'a release is acknowledged, and not in etcd')];
 }
 
