@@ -7,15 +7,16 @@ import { bugs } from './bugs/bugs.js';
 import { shortestFailure } from './check/print.js';
 import { type Catch, catchTable, hunt } from './hunt.js';
 import { OwnScope } from './own-scope.js';
-import { everyFault } from './plan/schedule.js';
+import { everyFault, type FaultMix } from './plan/schedule.js';
 import { Session } from './session.js';
 import { summary } from './summary.js';
 
-const usage = `usage: npm run chaos [-- [--minutes M] [--seed S] [--rate R] [--directory D] [--bug NAME | --bugs]]
+const usage = `usage: npm run chaos [-- [--minutes M] [--seed S] [--rate R] [--faults LIST] [--directory D] [--bug NAME | --bugs]]
 
   --minutes M     how long faults go on (3; for each bug 3 at most)
   --seed S        draws the faults; the same seed draws the same (a new one, printed)
   --rate R        operations per second (80)
+  --faults LIST   only these kinds of fault, separated by commas
   --directory D   where the history and all logs go (a temporary directory, kept after a violation)
   --bug NAME      replicas make this mistake; the exit code is 0 if the checker catches it
   --bugs          the same with each of them in turn:
@@ -27,6 +28,7 @@ const { values } = parseArgs({
     minutes: { type: 'string', default: '3' },
     seed: { type: 'string' },
     rate: { type: 'string', default: '80' },
+    faults: { type: 'string' },
     directory: { type: 'string' },
     bug: { type: 'string' },
     bugs: { type: 'boolean', default: false },
@@ -36,6 +38,9 @@ const { values } = parseArgs({
 const seed = Number(values.seed ?? Math.floor(Math.random() * 2 ** 31));
 const durationMs = Number(values.minutes) * 60_000;
 const perSecond = Number(values.rate);
+const mix: FaultMix = values.faults
+  ? Object.fromEntries(values.faults.split(',').map((kind) => [kind, 1]))
+  : everyFault;
 const startedAtMs = performance.now();
 /** What is running now, to be ended by a signal. */
 let scope = new OwnScope();
@@ -44,8 +49,10 @@ process.exit(await main());
 
 async function main(): Promise<number> {
   if (values.help) return say(usage);
-  const unknown = values.bug !== undefined && !bugs.some(({ name }) => name === values.bug);
-  if (unknown || ![seed, durationMs, perSecond].every((number) => Number.isFinite(number) && number >= 0)) {
+  const isUnknown =
+    (values.bug !== undefined && !bugs.some(({ name }) => name === values.bug)) ||
+    Object.keys(mix).some((kind) => !(kind in everyFault));
+  if (isUnknown || ![seed, durationMs, perSecond].every((number) => Number.isFinite(number) && number >= 0)) {
     process.stderr.write(usage);
     return 2;
   }
@@ -68,7 +75,7 @@ async function runOnce(): Promise<number> {
       durationMs,
       perSecond,
       directory,
-      mix: everyFault,
+      mix,
       say: tell,
     });
     const result = await session.run();

@@ -13,6 +13,7 @@ import { Recorder } from './record/recorder.js';
 import type { HistoryRecord, LogRecord } from './record/records.js';
 import { WatchLog } from './record/watch-log.js';
 import { prefix, Stage } from './stage/stage.js';
+import { wait } from './wait.js';
 
 export interface SessionOptions {
   readonly seed: number;
@@ -130,18 +131,6 @@ export class Session {
   }
 
   #pause(ms: number): Promise<void> {
-    const { signal } = this.#stopping;
-    return new Promise((resolve) => {
-      if (signal.aborted) return resolve();
-      const timer = setTimeout(resolve, ms);
-      signal.addEventListener(
-        'abort',
-        () => {
-          clearTimeout(timer);
-          resolve();
-        },
-        { once: true },
-      );
-    });
+    return wait(ms, this.#stopping.signal);
   }
 }

@@ -4,6 +4,7 @@ import { nowMs } from '../record/now.js';
 import type { HistoryRecord } from '../record/records.js';
 import type { WatchLog } from '../record/watch-log.js';
 import type { Stage } from '../stage/stage.js';
+import { wait } from '../wait.js';
 
 /** What a fault has done, and how it is undone. */
 interface Hurt {
@@ -172,18 +173,4 @@ async function hurtPart(part: Hurtable, kills: boolean): Promise<Hurt> {
 
 function at<T>(list: readonly T[], index: number): T {
   return list[index % list.length] as T;
-}
-
-/** Resolves after that time, or at once when the signal aborts. */
-function wait(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (ms <= 0 || signal.aborted) return resolve();
-    const done = () => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener('abort', done, { once: true });
-  });
 }
