@@ -38,7 +38,7 @@ export interface SessionResult {
 }
 
 /** Short enough that calls end by themselves within a run of minutes. */
-const ttl = { setupTtlSeconds: 15, callTtlSeconds: 30, lingerSeconds: 20 } as const;
+const ttl = { setupTtlSeconds: 15, callTtlSeconds: 30, lingerSeconds: 30 } as const;
 const catchUpMs = 60_000;
 const lookPeriodMs = 8_000;
 /** After the last fault, calls go on for so long, to show that everything found together again. */
@@ -57,11 +57,6 @@ export class Session {
     this.#options = options;
     this.#history = new Journal(join(options.directory, 'history.ndjson'));
     this.#log = new Journal(join(options.directory, 'watch.ndjson'));
-  }
-
-  /** Ends the run early, in order. */
-  stop(): void {
-    this.#stopping.abort();
   }
 
   /** @throws Error if the installation does not come up, or not together again after the last fault */
@@ -100,6 +95,7 @@ export class Session {
     await this.#pause(calmMs);
     await stage.up();
     await workload.stop();
+    this.#stopping.abort();
     await looking;
     await caller.stop();
     if (!(await watchLog.catchUp(catchUpMs))) throw new Error('the watch log cannot catch up with etcd');
@@ -117,7 +113,7 @@ export class Session {
       if (!(await watchLog.catchUp(catchUpMs))) return;
       await Promise.all([this.#history.flush(), this.#log.flush()]);
       const { violations } = await this.#check(untilMs);
-      if (violations.some(endsAt)) this.stop();
+      if (violations.some(endsAt)) this.#stopping.abort();
     }
   }
 

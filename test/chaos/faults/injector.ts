@@ -136,7 +136,9 @@ export class Injector {
   }
 
   #hurtLink({ kind, target, everyMember, directions, delayMs }: Fault): Hurt {
-    const links = at(this.#parts.stage.parties, target);
+    // Replicas have more to hear than relay nodes have.
+    const { replicas, parties } = this.#parts.stage;
+    const links = target % 2 === 0 ? at(replicas, target / 2).links : at(parties, (target - 1) / 2);
     const proxies = everyMember ? links.proxies : [at(links.proxies, target)];
     for (const proxy of proxies) {
       if (kind === 'link-cut') proxy.cut();

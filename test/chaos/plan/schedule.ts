@@ -97,8 +97,8 @@ function lane<T extends FaultKind>(
 function lasting(random: Random, kind: FaultKind): number {
   if (kind === 'compaction' || kind === 'relay-restart') return 0;
   // Beyond the 8 s after which a half-open connection is noticed.
-  if (kind === 'link-freeze' || kind === 'leader-apart' || kind === 'follower-apart')
-    return random.between(2_000, 14_000);
+  if (kind === 'link-freeze') return random.between(2_000, 14_000);
+  if (kind === 'leader-apart' || kind === 'follower-apart') return random.between(2_000, 20_000);
   return random.between(500, 8_000);
 }
 
