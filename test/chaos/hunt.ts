@@ -58,7 +58,7 @@ export async function hunt(
 
 /** The catches as Markdown, which also reads well in a terminal. */
 export function catchTable(catches: readonly Catch[]): string {
-  const headings = ['bug', 'a replica that', 'caught by', 'after operations', 'after'];
+  const headings = ['bug', 'mistake', 'caught by', 'after operations', 'after'];
   const lines = catches.map(({ bug, check, operations, seconds }) => [
     bug.name,
     bug.title,

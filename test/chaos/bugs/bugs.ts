@@ -48,12 +48,6 @@ export const bugs: readonly Bug[] = [
     caughtBy: ['answer is of its time', 'relay was registered'],
   },
   {
-    name: 'gap-ignored',
-    title: 'after a gap in the watch, the cache is trusted as before',
-    mix: lostLinks,
-    caughtBy: ['answer is of its time'],
-  },
-  {
     name: 'retry-forgets-itself',
     title: "a retry takes its own write for another's",
     mix: silentEtcd,
