@@ -48,6 +48,7 @@ export class Agent implements Part {
   readonly #log: Logger;
   readonly #stopping = new AbortController();
   #registration: RelayRegistration | undefined;
+  #hasRegistered = false;
   #life: { readonly instance: string; readonly startedAtMs: number } | undefined;
   #misses = 0;
   #draining = false;
@@ -167,6 +168,7 @@ export class Agent implements Part {
     this.#reported = undefined;
     this.#registration = new RelayRegistration({ connection, keys, clock, log }, relay);
     this.#registration.start();
+    this.#hasRegistered = true;
   }
 
   async #unregister(): Promise<void> {
@@ -224,7 +226,8 @@ export class Agent implements Part {
     this.#draining = true;
     // It never began to watch the relay: whatever calls that has are not its own to wait for.
     if (!this.#running) return probe.stop();
-    const deadlineMs = clock.monotonicMs() + drainDeadlineMs;
+    // Nobody was told of the relay: its calls are not from here.
+    const deadlineMs = clock.monotonicMs() + (this.#hasRegistered ? drainDeadlineMs : 0);
     await this.#registration?.drain().catch((error) => {
       this.#log.warn({ reason: messageOf(error) }, 'draining not published');
     });

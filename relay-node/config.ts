@@ -10,8 +10,11 @@ import {
 } from '../services/domain/relay.js';
 import {
   addressSchema,
+  ConfigError,
   type ConfigOf,
   commonSettings,
+  etcdProblems,
+  readConfig,
   type Settings,
   wholeNumber,
 } from '../services/runtime/config.js';
@@ -139,6 +142,17 @@ export const relayNodeSettings = {
 } as const satisfies Settings;
 
 export type RelayNodeConfig = ConfigOf<typeof relayNodeSettings>;
+
+/** @throws ConfigError */
+export function readRelayNodeConfig(environment: NodeJS.ProcessEnv): RelayNodeConfig {
+  const config = readConfig(relayNodeSettings, environment);
+  const { portMin, portMax } = relayNodeSettings;
+  const problems = etcdProblems(config);
+  if (config.portMax <= config.portMin)
+    problems.push(`${portMax.name}=${config.portMax}: allowed: above ${portMin.name} (${config.portMin})`);
+  if (problems.length > 0) throw new ConfigError(problems);
+  return config;
+}
 
 /** An IP address, and not the one that stands for «any». */
 function isReachable(address: string): boolean {

@@ -1,17 +1,20 @@
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import { BindingStore } from '../services/registry/binding-store.js';
 import { EtcdConnection } from '../services/registry/connection.js';
+import { firstContact } from '../services/registry/first-contact.js';
 import { GroupCommit } from '../services/registry/group-commit.js';
 import { Keyspace } from '../services/registry/keyspace.js';
 import { LeaseBuckets } from '../services/registry/lease-buckets.js';
+import { reportCertificates } from '../services/runtime/certificate-metric.js';
 import { type Clock, systemClock } from '../services/runtime/clock.js';
-import { ConfigError, readConfig, unknownVariables } from '../services/runtime/config.js';
+import { unknownVariables } from '../services/runtime/config.js';
 import { HttpServer } from '../services/runtime/http-server.js';
 import { type Part, runUntilSignal } from '../services/runtime/lifecycle.js';
 import { createLogger, type Logger } from '../services/runtime/log.js';
+import { etcdTls, type TlsFiles } from '../services/runtime/tls-files.js';
 import { Agent } from './agent.js';
 import { BindingKeeper } from './binding-keeper.js';
-import { type RelayNodeConfig, relayNodeSettings } from './config.js';
+import { type RelayNodeConfig, readRelayNodeConfig, relayNodeSettings } from './config.js';
 import { BuiltinProbe } from './probes/builtin.js';
 import type { Probe } from './probes/probe.js';
 import { RtpengineProbe } from './probes/rtpengine.js';
@@ -19,11 +22,7 @@ import { BuiltinRelay } from './relay/builtin-relay.js';
 
 /** Runs one relay node until it is told to stop. @returns the exit code @throws ConfigError */
 export async function runRelayNode(environment: NodeJS.ProcessEnv): Promise<number> {
-  const config = readConfig(relayNodeSettings, environment);
-  if (config.portMax <= config.portMin)
-    throw new ConfigError([
-      `HOLDFAST_RELAY_PORT_MAX=${config.portMax}: allowed: above HOLDFAST_RELAY_PORT_MIN (${config.portMin})`,
-    ]);
+  const config = readRelayNodeConfig(environment);
   const log = createLogger('relay-node', config.logLevel);
   for (const name of unknownVariables(relayNodeSettings, environment))
     log.warn({ variable: name }, 'not a setting of this process; ignored');
@@ -35,10 +34,12 @@ export async function runRelayNode(environment: NodeJS.ProcessEnv): Promise<numb
 /** Builds the parts and joins them. */
 function relayNode(config: RelayNodeConfig, log: Logger): Part {
   const clock = systemClock;
+  const certificates = etcdTls(config, { clock, log });
   const connection = new EtcdConnection({
     endpoints: config.etcd,
     username: config.etcdUsername,
     password: config.etcdPassword,
+    tls: certificates,
     timeoutMs: config.etcdTimeoutMs,
   });
   const keys = new Keyspace(config.etcdPrefix);
@@ -63,19 +64,24 @@ function relayNode(config: RelayNodeConfig, log: Logger): Part {
   });
   const http = new HttpServer({
     listen: config.httpListen,
-    metrics: metricsOf(agent),
+    metrics: metricsOf(agent, certificates),
     notReady: () => agent.notReady,
   });
+  const stopping = new AbortController();
   return {
     start: async () => {
+      await certificates?.start();
       await http.start();
       await agent.start();
       log.info({ http: http.address }, 'started');
+      await firstContact({ connection, clock, log }, keys.life(set, id), stopping.signal);
     },
     stop: async () => {
+      stopping.abort();
       await agent.stop();
       await http.stop();
       connection.close();
+      certificates?.stop();
     },
   };
 }
@@ -107,8 +113,9 @@ function capacityOf({ kind, capacity }: RelayNodeConfig): number {
   return kind === 'builtin' && capacity === 0 ? builtinCapacity : capacity;
 }
 
-function metricsOf(agent: Agent): Registry {
+function metricsOf(agent: Agent, certificates: TlsFiles | undefined): Registry {
   const registry = new Registry();
+  reportCertificates(registry, { etcd: certificates });
   collectDefaultMetrics({ register: registry });
   new Gauge({
     name: 'holdfast_relay_calls',

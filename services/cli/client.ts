@@ -18,7 +18,9 @@ import {
   SelectRequest,
   type SelectResponse,
 } from '../../proto/generated/holdfast/v1/selection.js';
-import { CommandError, exitCodeOf } from './exit.js';
+import type { TlsMaterial } from '../runtime/tls-files.js';
+import { CommandError, exitCodeOf, exits } from './exit.js';
+import { diagnose } from './trust.js';
 
 const deadlineMs = 5_000;
 
@@ -31,9 +33,14 @@ export class HoldfastClient {
   readonly #selection: SelectionServiceClient;
   readonly #relays: RelayServiceClient;
 
-  constructor(readonly server: string) {
-    this.#selection = new SelectionServiceClient(server, credentials.createInsecure());
-    this.#relays = new RelayServiceClient(server, credentials.createInsecure());
+  constructor(
+    readonly server: string,
+    private readonly trust?: TlsMaterial,
+  ) {
+    const { ca, key, cert } = trust ?? {};
+    const security = trust ? credentials.createSsl(ca, key, cert) : credentials.createInsecure();
+    this.#selection = new SelectionServiceClient(server, security);
+    this.#relays = new RelayServiceClient(server, security);
   }
 
   select(request: Fields<SelectRequest>): Promise<SelectResponse> {
@@ -116,7 +123,7 @@ export class HoldfastClient {
   ): Promise<T> {
     return new Promise((resolve, reject) => {
       send(new Metadata(), { deadline: Date.now() + deadlineMs }, (error, response) => {
-        if (error) reject(this.#explain(error));
+        if (error) void this.#explain(error).then(reject);
         else resolve(response);
       });
     });
@@ -126,13 +133,15 @@ export class HoldfastClient {
     try {
       yield* stream as AsyncIterable<T>;
     } catch (error) {
-      throw this.#explain(error as ServiceError);
+      throw await this.#explain(error as ServiceError);
     } finally {
       stream.cancel();
     }
   }
 
-  #explain(error: ServiceError): CommandError {
+  async #explain(error: ServiceError): Promise<CommandError> {
+    const distrust = error.code === status.UNAVAILABLE ? await diagnose(this.server, this.trust) : undefined;
+    if (distrust !== undefined) return new CommandError(distrust, exits.failed);
     return new CommandError(this.#meaning(error), exitCodeOf(error.code));
   }
 

@@ -14,7 +14,7 @@ export const exits = {
 export const exitHelp = `
 Exit codes:
   0  done
-  1  failed
+  1  failed, or not allowed
   2  wrong usage, or a value the service refuses
   3  the call has no binding
   4  the service, etcd or a relay is not available: try again, or another replica

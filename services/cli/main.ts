@@ -40,6 +40,8 @@ for (const command of program.commands) command.exitOverride().showHelpAfterErro
 endWhenUnread();
 // What gRPC has to say of itself arrives as errors; its own log would stand between the lines of ours.
 setLogVerbosity(logVerbosity.NONE);
+// gRPC names an IP address in a TLS handshake, and Node says so on standard error: nobody who reads that can change it.
+process.noDeprecation = true;
 
 try {
   await program.parseAsync();

@@ -2,6 +2,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { defaultSet } from '../domain/name.js';
 import { parseAddress } from '../runtime/address.js';
 import { HoldfastClient } from './client.js';
+import { readTrust, type TrustOptions } from './trust.js';
 
 export const defaultServer = '127.0.0.1:7400';
 
@@ -21,10 +22,20 @@ export function remote(command: Command): Command {
         .default(defaultServer, defaultServer)
         .argParser(serverOption),
     )
+    .addOption(
+      new Option('--ca <file>', "authority that signed the replica's certificate: asks over TLS").env(
+        'HOLDFAST_CA',
+      ),
+    )
+    .addOption(
+      new Option('--cert <file>', 'certificate to show, where the replica asks for one').env('HOLDFAST_CERT'),
+    )
+    .addOption(new Option('--key <file>', 'key of that certificate').env('HOLDFAST_KEY'))
     .option('--json', 'print JSON, for programs')
     .hook('preAction', (_, action) => {
       action.setOptionValue('ask', async <T>(question: (client: HoldfastClient) => Promise<T>) => {
-        const client = new HoldfastClient(action.opts<{ server: string }>().server);
+        const { server, ...paths } = action.opts<{ server: string } & TrustOptions>();
+        const client = new HoldfastClient(server, await readTrust(paths));
         try {
           return await question(client);
         } finally {

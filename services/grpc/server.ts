@@ -2,15 +2,22 @@ import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
 import { type RelayServiceServer, RelayServiceService } from '../../proto/generated/holdfast/v1/relay.js';
-import { type Address, formatAddress, listenError } from '../runtime/address.js';
+import type { Authorisation } from './authorisation.js';
 import { describedServices } from './descriptors.js';
+import { Listener, type ListenerParts } from './listener.js';
 import type { ServedService } from './selection-service.js';
 
-export interface GrpcServerParts {
-  readonly listen: Address;
+export interface GrpcServerParts extends ListenerParts {
+  /** Who may ask what; without it whoever can connect may ask everything. */
+  readonly authorisation: Authorisation | undefined;
+  /** Clients are told to connect anew after about this long; 0 is never. */
+  readonly maxConnectionAgeMs: number;
   readonly selection: ServedService;
   readonly relays: RelayServiceServer;
 }
+
+/** A connection that is too old is cut after this, whatever goes on over it: lasting streams would hold it for ever. */
+const connectionGraceMs = 30_000;
 
 const services = ['', 'holdfast.v1.SelectionService', 'holdfast.v1.RelayService'];
 
@@ -20,11 +27,12 @@ export class GrpcServer {
   readonly #health = new HealthImplementation(
     Object.fromEntries(services.map((name) => [name, 'NOT_SERVING'])),
   );
-  readonly #listen: Address;
-  #port = 0;
+  readonly #listener: Listener;
+  readonly #authorisation: Authorisation | undefined;
 
-  constructor({ listen, selection, relays }: GrpcServerParts) {
-    this.#listen = listen;
+  constructor({ selection, relays, authorisation, maxConnectionAgeMs, ...listening }: GrpcServerParts) {
+    this.#listener = new Listener(listening);
+    this.#authorisation = authorisation;
     this.#server = new Server({
       // The largest request is a Call-ID, a few names and labels.
       'grpc.max_receive_message_length': 64 * 1024,
@@ -34,6 +42,13 @@ export class GrpcServer {
       // A proxy that vanished without a FIN must not hold its streams for ever.
       'grpc.keepalive_time_ms': 30_000,
       'grpc.keepalive_timeout_ms': 10_000,
+      ...(maxConnectionAgeMs > 0
+        ? {
+            'grpc.max_connection_age_ms': maxConnectionAgeMs,
+            'grpc.max_connection_age_grace_ms': connectionGraceMs,
+          }
+        : {}),
+      interceptors: authorisation ? [authorisation.interceptor] : [],
     });
     this.#server.addService(selection.definition, selection.methods);
     this.#server.addService(RelayServiceService, relays);
@@ -43,21 +58,16 @@ export class GrpcServer {
 
   /** The address that is listened on, with the real port. */
   get address(): string {
-    return formatAddress({ host: this.#listen.host, port: this.#port });
+    return this.#listener.address;
   }
 
   /** @throws Error naming the address, if it cannot be listened on */
   start(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#server.bindAsync(
-        formatAddress(this.#listen),
-        ServerCredentials.createInsecure(),
-        (error, port) => {
-          if (error) return reject(listenError('gRPC (HOLDFAST_GRPC_LISTEN)', this.#listen, error));
-          this.#port = port;
-          resolve();
-        },
-      );
+    // What is injected is decrypted already.
+    const injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
+    return this.#listener.start((socket) => {
+      this.#authorisation?.know(socket);
+      injector.injectConnection(socket);
     });
   }
 
@@ -69,6 +79,7 @@ export class GrpcServer {
   /** Takes no new request, answers those under way for at most `graceMs`, then cuts what is left. */
   async stop(graceMs: number): Promise<void> {
     this.setServing(false);
+    this.#listener.stop();
     await new Promise<void>((resolve) => {
       // Streams that last (watches, health) end only when they are cut.
       const timer = setTimeout(() => this.#server.forceShutdown(), graceMs);

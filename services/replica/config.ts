@@ -1,18 +1,28 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { defaultSet, isName, nameRule } from '../domain/name.js';
+import { parseNamePattern } from '../grpc/certificate-names.js';
 import { policyNames } from '../placement/placement.js';
 import { type Address, parseAddress } from '../runtime/address.js';
 import {
   addressSchema,
+  ConfigError,
   type ConfigOf,
   commonSettings,
+  etcdProblems,
   listOf,
+  pairProblems,
+  pathSchema,
+  pemRule,
+  readConfig,
   type Settings,
   wholeNumber,
 } from '../runtime/config.js';
 import { parseNetwork } from '../runtime/network.js';
 import { withoutQuorumModes } from '../selection/without-quorum.js';
+
+const maxNames = 64;
+const namesRule = `1-${maxNames} names, *.DOMAIN for all one label below it, separated by commas`;
 
 export const selectionSettings = {
   grpcListen: {
@@ -22,6 +32,49 @@ export const selectionSettings = {
     allowed: 'HOST:PORT',
     fallback: '127.0.0.1:7400',
     schema: addressSchema,
+  },
+  grpcTlsCert: {
+    name: 'HOLDFAST_GRPC_TLS_CERT',
+    flag: '--grpc-tls-cert <file>',
+    description: 'certificate that gRPC is served with, over TLS; without it gRPC is not encrypted',
+    allowed: `${pemRule}, with HOLDFAST_GRPC_TLS_KEY`,
+    schema: pathSchema,
+  },
+  grpcTlsKey: {
+    name: 'HOLDFAST_GRPC_TLS_KEY',
+    flag: '--grpc-tls-key <file>',
+    description: 'key of that certificate',
+    allowed: `${pemRule}, with HOLDFAST_GRPC_TLS_CERT`,
+    schema: pathSchema,
+  },
+  grpcTlsClientCa: {
+    name: 'HOLDFAST_GRPC_TLS_CLIENT_CA',
+    flag: '--grpc-tls-client-ca <file>',
+    description: 'certificates of the authority that signs those of clients: each client has to show one',
+    allowed: `${pemRule}, with HOLDFAST_GRPC_TLS_CERT`,
+    schema: pathSchema,
+  },
+  grpcSelectNames: {
+    name: 'HOLDFAST_GRPC_SELECT_NAMES',
+    flag: '--grpc-select-names <names>',
+    description: 'certificate names that may select; without it all may that show a certificate',
+    allowed: `${namesRule}, with HOLDFAST_GRPC_TLS_CLIENT_CA`,
+    schema: listOf(parseNamePattern, maxNames),
+  },
+  grpcAdminNames: {
+    name: 'HOLDFAST_GRPC_ADMIN_NAMES',
+    flag: '--grpc-admin-names <names>',
+    description: 'certificate names that may administer; without it all may that show a certificate',
+    allowed: `${namesRule}, with HOLDFAST_GRPC_TLS_CLIENT_CA`,
+    schema: listOf(parseNamePattern, maxNames),
+  },
+  grpcMaxConnectionAgeSeconds: {
+    name: 'HOLDFAST_GRPC_MAX_CONNECTION_AGE_SECONDS',
+    flag: '--grpc-max-connection-age <seconds>',
+    description: 'a gRPC client is told to connect anew after about this long, s; 0 is never',
+    allowed: '0-86400',
+    fallback: '0',
+    schema: wholeNumber(0, 86_400),
   },
   placement: {
     name: 'HOLDFAST_PLACEMENT',
@@ -131,3 +184,23 @@ function parseIpAddress(text: string): Address | undefined {
 }
 
 export type SelectionConfig = ConfigOf<typeof selectionSettings>;
+
+/** @throws ConfigError */
+export function readSelectionConfig(environment: NodeJS.ProcessEnv): SelectionConfig {
+  const config = readConfig(selectionSettings, environment);
+  const { grpcTlsCert, grpcTlsKey, grpcTlsClientCa, grpcSelectNames, grpcAdminNames } = selectionSettings;
+  const problems = [
+    ...etcdProblems(config),
+    ...pairProblems([grpcTlsCert, config.grpcTlsCert], [grpcTlsKey, config.grpcTlsKey]),
+  ];
+  if (config.grpcTlsClientCa !== undefined && config.grpcTlsCert === undefined)
+    problems.push(`${grpcTlsCert.name} is not set; ${grpcTlsClientCa.name} needs it`);
+  for (const [{ name }, names] of [
+    [grpcSelectNames, config.grpcSelectNames],
+    [grpcAdminNames, config.grpcAdminNames],
+  ] as const)
+    if (names && config.grpcTlsClientCa === undefined)
+      problems.push(`${grpcTlsClientCa.name} is not set; ${name} needs it: names are read from certificates`);
+  if (problems.length > 0) throw new ConfigError(problems);
+  return config;
+}

@@ -1,13 +1,13 @@
 import { passedSockets } from '../runtime/activation.js';
-import { readConfig, unknownVariables } from '../runtime/config.js';
+import { unknownVariables } from '../runtime/config.js';
 import { runUntilSignal } from '../runtime/lifecycle.js';
 import { createLogger } from '../runtime/log.js';
-import { selectionSettings } from './config.js';
+import { readSelectionConfig, selectionSettings } from './config.js';
 import { Replica } from './replica.js';
 
 /** Runs one replica until it is told to stop. @returns the exit code @throws ConfigError */
 export async function runSelection(environment: NodeJS.ProcessEnv): Promise<number> {
-  const config = readConfig(selectionSettings, environment);
+  const config = readSelectionConfig(environment);
   const log = createLogger('selection', config.logLevel);
   for (const name of unknownVariables(selectionSettings, environment))
     log.warn({ variable: name }, 'not a setting of this process; ignored');

@@ -1,18 +1,22 @@
+import { Authorisation } from '../grpc/authorisation.js';
 import { relayService } from '../grpc/relay-service.js';
 import { selectionService } from '../grpc/selection-service.js';
 import { GrpcServer } from '../grpc/server.js';
 import { NgGateway } from '../ng-gateway/gateway.js';
 import { EtcdConnection } from '../registry/connection.js';
+import { firstContact } from '../registry/first-contact.js';
 import { IntentStore } from '../registry/intent-store.js';
 import { Keyspace } from '../registry/keyspace.js';
 import { formatAddress } from '../runtime/address.js';
-import { systemClock } from '../runtime/clock.js';
+import { reportCertificates } from '../runtime/certificate-metric.js';
+import { type Clock, systemClock } from '../runtime/clock.js';
 import { HttpServer } from '../runtime/http-server.js';
 import type { Part } from '../runtime/lifecycle.js';
 import type { Logger } from '../runtime/log.js';
+import { etcdTls, type TlsFiles, tlsFile, tlsFiles } from '../runtime/tls-files.js';
 import { Engine } from '../selection/engine.js';
 import type { Selector } from '../selection/selector.js';
-import type { SelectionConfig } from './config.js';
+import { type SelectionConfig, selectionSettings } from './config.js';
 import { Metrics } from './metrics.js';
 
 /** Requests under way when the replica is told to stop get this long, ms. */
@@ -22,12 +26,15 @@ const stopGraceMs = 2_000;
 export class Replica implements Part {
   readonly #log: Logger;
   readonly #etcd: readonly string[];
+  readonly #certificates: readonly TlsFiles[];
+  readonly #contact: (signal: AbortSignal) => Promise<void>;
   readonly #connection: EtcdConnection;
   readonly #engine: Engine;
   readonly #grpc: GrpcServer;
   readonly #http: HttpServer;
   readonly #gateway: NgGateway | undefined;
   readonly selector: Selector;
+  readonly #stopping = new AbortController();
   #ready = false;
   #stopped: Promise<void> | undefined;
 
@@ -36,15 +43,20 @@ export class Replica implements Part {
     const clock = systemClock;
     this.#log = log;
     this.#etcd = config.etcd;
+    const etcdCertificates = etcdTls(config, { clock, log });
+    const grpcCertificates = grpcTls(config, { clock, log });
+    this.#certificates = [etcdCertificates, grpcCertificates].filter((each) => each !== undefined);
     const connection = new EtcdConnection({
       endpoints: config.etcd,
       username: config.etcdUsername,
       password: config.etcdPassword,
+      tls: etcdCertificates,
       timeoutMs: config.etcdTimeoutMs,
     });
     this.#connection = connection;
     const keys = new Keyspace(config.etcdPrefix);
     const shared = { connection, keys, clock, log };
+    this.#contact = (signal) => firstContact(shared, Buffer.from(keys.relays), signal);
     const engine = new Engine(shared, {
       ...config,
       onQuorum: (lost) => {
@@ -67,11 +79,18 @@ export class Replica implements Part {
       live: () => engine.live,
       lostForMs: () => quorum.lostForMs,
     });
+    reportCertificates(metrics.registry, { grpc: grpcCertificates, etcd: etcdCertificates });
     const notReady = () =>
       this.#ready ? undefined : 'this replica has not read from etcd yet what relays there are';
     const observer = { metrics, log, notReady };
     this.#grpc = new GrpcServer({
       listen: config.grpcListen,
+      tls: grpcCertificates,
+      asksClients: config.grpcTlsClientCa !== undefined,
+      authorisation: authorisation(config, { metrics, clock, log }),
+      maxConnectionAgeMs: config.grpcMaxConnectionAgeSeconds * 1_000,
+      clock,
+      log,
       selection: selectionService(this.selector, observer),
       relays: relayService({
         ...shared,
@@ -127,12 +146,15 @@ export class Replica implements Part {
 
   /** Listens at once, so that probes are answered; resolves when ready, however long etcd takes to appear. */
   async start(): Promise<void> {
+    for (const files of this.#certificates) await files.start();
     await this.#http.start();
     await this.#grpc.start();
     await this.#gateway?.start();
     const ng = this.ngAddresses;
     const listening = { grpc: this.grpcAddress, http: this.httpAddress, ng, etcd: this.#etcd };
     this.#log.info(listening, 'listening; reading etcd');
+    await this.#contact(this.#stopping.signal);
+    if (this.#stopped) return;
     await this.#engine.start();
     if (this.#stopped) return;
     this.#ready = true;
@@ -151,9 +173,36 @@ export class Replica implements Part {
 
   async #stopInOrder(): Promise<void> {
     this.#ready = false;
+    this.#stopping.abort();
     await Promise.all([this.#grpc.stop(stopGraceMs), this.#gateway?.stop()]);
     await this.#engine.stop();
     await this.#http.stop();
     this.#connection.close();
+    for (const files of this.#certificates) files.stop();
   }
+}
+
+interface Shared {
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** What gRPC is served with over TLS, if it is. */
+function grpcTls(config: SelectionConfig, shared: Shared): TlsFiles | undefined {
+  const { grpcTlsCert, grpcTlsKey, grpcTlsClientCa } = selectionSettings;
+  const paths = {
+    cert: tlsFile(grpcTlsCert, config.grpcTlsCert),
+    key: tlsFile(grpcTlsKey, config.grpcTlsKey),
+    ca: tlsFile(grpcTlsClientCa, config.grpcTlsClientCa),
+  };
+  return tlsFiles(paths, { ...shared, purpose: 'grpc' });
+}
+
+/** Who may ask what, if that is told. */
+function authorisation(
+  config: SelectionConfig,
+  shared: Shared & { readonly metrics: Metrics },
+): Authorisation | undefined {
+  const names = { select: config.grpcSelectNames, administer: config.grpcAdminNames };
+  return names.select || names.administer ? new Authorisation({ names, ...shared }) : undefined;
 }

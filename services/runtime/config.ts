@@ -104,6 +104,10 @@ export function wholeNumber(least: number, most: number): z.ZodType<number, stri
     .refine((value) => value >= least && value <= most);
 }
 
+/** How a PEM file is named. It is read when the process starts, and again when it changes. */
+export const pemRule = 'path of a PEM file';
+export const pathSchema = z.string().max(4_096);
+
 function parseEndpoint(text: string): string | undefined {
   const address = parseAddress(text.replace(/^https?:\/\//, ''));
   return address && address.port > 0 && !/[/@]/.test(address.host) ? text : undefined;
@@ -131,6 +135,27 @@ export const commonSettings = {
     description: 'password of that user',
     allowed: 'any text',
     schema: z.string(),
+  },
+  etcdCa: {
+    name: 'HOLDFAST_ETCD_CA',
+    flag: '--etcd-ca <file>',
+    description: "certificates of the authority that signed etcd's; without it the well-known ones count",
+    allowed: pemRule,
+    schema: pathSchema,
+  },
+  etcdCert: {
+    name: 'HOLDFAST_ETCD_CERT',
+    flag: '--etcd-cert <file>',
+    description: 'certificate that is shown to etcd, where it asks for one',
+    allowed: `${pemRule}, with HOLDFAST_ETCD_KEY`,
+    schema: pathSchema,
+  },
+  etcdKey: {
+    name: 'HOLDFAST_ETCD_KEY',
+    flag: '--etcd-key <file>',
+    description: 'key of that certificate',
+    allowed: `${pemRule}, with HOLDFAST_ETCD_CERT`,
+    schema: pathSchema,
   },
   etcdTimeoutMs: {
     name: 'HOLDFAST_ETCD_TIMEOUT_MS',
@@ -164,3 +189,34 @@ export const commonSettings = {
     schema: z.enum(logLevels) as z.ZodType<(typeof logLevels)[number], string>,
   },
 } as const satisfies Settings;
+
+type CommonConfig = Pick<
+  ConfigOf<typeof commonSettings>,
+  'etcd' | 'etcdUsername' | 'etcdPassword' | 'etcdCa' | 'etcdCert' | 'etcdKey'
+>;
+
+/** What is wrong with settings of etcd each of which is right by itself. */
+export function etcdProblems(config: CommonConfig): string[] {
+  const { etcd, etcdCa, etcdCert, etcdKey, etcdUsername, etcdPassword } = commonSettings;
+  const problems = pairProblems([etcdCert, config.etcdCert], [etcdKey, config.etcdKey]);
+  const plain = config.etcd.find((endpoint) => !endpoint.startsWith('https://'));
+  const [tls] = [[etcdCa, config.etcdCa] as const, [etcdCert, config.etcdCert] as const].filter(
+    ([, path]) => path !== undefined,
+  );
+  if (tls && plain !== undefined)
+    problems.push(
+      `${etcd.name}=${JSON.stringify(plain)}: allowed with ${tls[0].name}: https://HOST:PORT for each member`,
+    );
+  if (config.etcdPassword !== undefined && config.etcdUsername === undefined)
+    problems.push(`${etcdUsername.name} is not set; ${etcdPassword.name} needs it`);
+  return problems;
+}
+
+/** Two settings that mean nothing without each other. */
+export function pairProblems(...pair: [one: PathOf, other: PathOf]): string[] {
+  const given = pair.find(([, path]) => path !== undefined);
+  const missing = pair.find(([, path]) => path === undefined);
+  return given && missing ? [`${missing[0].name} is not set; ${given[0].name} needs it`] : [];
+}
+
+type PathOf = readonly [setting: Setting<string>, path: string | undefined];

@@ -1,6 +1,6 @@
 import test from 'ava';
-import { relayNodeSettings } from '../../relay-node/config.js';
-import { selectionSettings } from '../../services/replica/config.js';
+import { readRelayNodeConfig, relayNodeSettings } from '../../relay-node/config.js';
+import { readSelectionConfig, selectionSettings } from '../../services/replica/config.js';
 import { ConfigError, readConfig, type Settings, unknownVariables } from '../../services/runtime/config.js';
 
 /** For each setting of every process, what is taken and what is refused. */
@@ -14,9 +14,23 @@ const whole = (least: number, most: number) => ({
   bad: [`${least - 1}`, `${most + 1}`, '1.5', '1e3', 'ten', ' 10', '0x10', 'Infinity'],
 });
 const anyText = { good: ['any text', '?'], bad: [] };
+const file = { good: ['/etc/tls/tls.crt', 'tls.crt'], bad: ['/'.repeat(4_097)] };
+const names = {
+  good: ['a', 'proxy.example.org,*.proxies.example.org', 'Operator One, other'],
+  bad: ['*', '*.', 'a.*.b', 'a*', 'a,,b', 'a'.repeat(254), Array(65).fill('a').join(',')],
+};
 const values: Record<string, { good: readonly string[]; bad: readonly string[] }> = {
   HOLDFAST_GRPC_LISTEN: address,
   HOLDFAST_HTTP_LISTEN: address,
+  HOLDFAST_GRPC_TLS_CERT: file,
+  HOLDFAST_GRPC_TLS_KEY: file,
+  HOLDFAST_GRPC_TLS_CLIENT_CA: file,
+  HOLDFAST_GRPC_SELECT_NAMES: names,
+  HOLDFAST_GRPC_ADMIN_NAMES: names,
+  HOLDFAST_GRPC_MAX_CONNECTION_AGE_SECONDS: whole(0, 86_400),
+  HOLDFAST_ETCD_CA: file,
+  HOLDFAST_ETCD_CERT: file,
+  HOLDFAST_ETCD_KEY: file,
   HOLDFAST_PLACEMENT: {
     good: ['least-loaded', 'rendezvous', 'round-robin', 'first-available'],
     bad: ['random', 'LEAST-LOADED', 'least-loaded '],
@@ -180,4 +194,40 @@ test('a secret is never shown', (t) => {
 test('a misspelt variable is noticed', (t) => {
   const environment = { HOLDFAST_ETCDS: 'a:1', HOLDFAST_ETCD: 'a:1', PATH: '/bin' };
   t.deepEqual(unknownVariables(selectionSettings, environment), ['HOLDFAST_ETCDS']);
+});
+
+/** Settings that are right by themselves and mean nothing so together. */
+const together: readonly (readonly [Record<string, string>, string])[] = [
+  [{ HOLDFAST_GRPC_TLS_CERT: 'a' }, 'HOLDFAST_GRPC_TLS_KEY is not set; HOLDFAST_GRPC_TLS_CERT needs it'],
+  [{ HOLDFAST_GRPC_TLS_KEY: 'a' }, 'HOLDFAST_GRPC_TLS_CERT is not set; HOLDFAST_GRPC_TLS_KEY needs it'],
+  [
+    { HOLDFAST_GRPC_TLS_CLIENT_CA: 'a' },
+    'HOLDFAST_GRPC_TLS_CERT is not set; HOLDFAST_GRPC_TLS_CLIENT_CA needs it',
+  ],
+  [
+    { HOLDFAST_GRPC_SELECT_NAMES: 'a' },
+    'HOLDFAST_GRPC_TLS_CLIENT_CA is not set; HOLDFAST_GRPC_SELECT_NAMES needs it: names are read from certificates',
+  ],
+  [
+    { HOLDFAST_ETCD: 'https://a:1', HOLDFAST_ETCD_KEY: 'a' },
+    'HOLDFAST_ETCD_CERT is not set; HOLDFAST_ETCD_KEY needs it',
+  ],
+  [
+    { HOLDFAST_ETCD: 'https://a:1,b:2', HOLDFAST_ETCD_CA: 'a' },
+    'HOLDFAST_ETCD="b:2": allowed with HOLDFAST_ETCD_CA: https://HOST:PORT for each member',
+  ],
+  [
+    { HOLDFAST_ETCD_PASSWORD: 'secret' },
+    'HOLDFAST_ETCD_USERNAME is not set; HOLDFAST_ETCD_PASSWORD needs it',
+  ],
+];
+
+test('settings that mean nothing together are refused', (t) => {
+  for (const [environment, problem] of together) {
+    const error = t.throws<ConfigError>(() => readSelectionConfig(environment), { instanceOf: ConfigError });
+    t.deepEqual(error?.problems, [problem]);
+    if (!problem.includes('HOLDFAST_ETCD')) continue;
+    const relayNode = { HOLDFAST_RELAY_ID: 'a', ...environment };
+    t.deepEqual(t.throws<ConfigError>(() => readRelayNodeConfig(relayNode))?.problems, [problem]);
+  }
 });

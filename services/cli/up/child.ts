@@ -55,9 +55,9 @@ export class Child {
   }
 }
 
-/** The environment without what configures processes: the stack's are alike, wherever it is started. How to log in stays. */
+/** The environment without what configures processes: the stack's are alike, wherever it is started. How to get into etcd stays. */
 function inherited(): NodeJS.ProcessEnv {
   const kept = (name: string) =>
-    !name.startsWith('HOLDFAST_') || /_(USERNAME|PASSWORD|LOG_LEVEL)$/.test(name);
+    !name.startsWith('HOLDFAST_') || /_(USERNAME|PASSWORD|ETCD_CA|ETCD_CERT|ETCD_KEY|LOG_LEVEL)$/.test(name);
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => kept(name)));
 }
