@@ -2,6 +2,11 @@ import { InterceptingCall, type Interceptor } from '@grpc/grpc-js';
 import { messageOf } from '../domain/error.js';
 import type { Identity, Members } from './members.js';
 
+/** What etcd says of a token that it does not know, of one from before its users changed, and of none. */
+const refusesToken = /invalid auth token|revision of auth store is old|user name is empty/;
+/** Said instead: at etcd's own words etcd3 would make the same call again, at once and for ever. */
+const stale = 'etcd does not take the token of this login any more';
+
 /**
  * Logs in to etcd with user and password, and sends the token that etcd gives for them with every call. etcd3's own way
  * would leave a channel open for each login, and send a token that etcd has forgotten with every stream from then on:
@@ -23,9 +28,12 @@ export class EtcdLogin implements Identity {
 
   readonly interceptor: Interceptor = (options, nextCall) =>
     new InterceptingCall(nextCall(options), {
-      start: (metadata, listener, next) => {
+      start: (metadata, _listener, next) => {
         if (this.#token) metadata.set('token', this.#token);
-        next(metadata, listener);
+        next(metadata, {
+          onReceiveStatus: (status, pass) =>
+            pass(refusesToken.test(status.details) ? { ...status, details: stale } : status),
+        });
       },
     });
 
@@ -43,7 +51,7 @@ export class EtcdLogin implements Identity {
   }
 
   isStale(error: unknown): boolean {
-    return /invalid auth token|revision of auth store is old|user name is empty/.test(messageOf(error));
+    return messageOf(error).includes(stale);
   }
 
   close(): void {

@@ -76,6 +76,15 @@ const wrong: [string[], RegExp][] = [
     ['relays', '--server', 'nowhere'],
     /'--server <host:port>' argument 'nowhere' is invalid\. allowed: HOST:PORT/,
   ],
+  [
+    ['select', 'a', '--cert', 'x'],
+    /^holdfast: HOLDFAST_CERT and HOLDFAST_KEY \(--cert, --key\) mean nothing without each other/,
+  ],
+  [['select', 'a', '--cert', 'x', '--key', 'x'], /^holdfast: HOLDFAST_CERT \(--cert\) needs HOLDFAST_CA/],
+  [
+    ['select', 'a', '--ca', '/nowhere'],
+    /^holdfast: HOLDFAST_CA="\/nowhere": the file cannot be read \(ENOENT\)/,
+  ],
   [['up', '--port', '65535'], /'--port <port>' argument '65535' is invalid\. allowed: 0-65534/],
   [['up', '--etcd', 'x'], /'--etcd <endpoints>' argument 'x' is invalid\. allowed: 1-9 of HOST:PORT/],
 ];

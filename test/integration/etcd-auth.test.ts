@@ -132,16 +132,21 @@ testWith(
         /etcd refuses the login: set HOLDFAST_ETCD_USERNAME and HOLDFAST_ETCD_PASSWORD/,
       ],
     ];
-    for (const [env, message] of cases)
-      for (const args of [
-        ['selection', '--grpc', '127.0.0.1:0'],
-        ['relay-node', '--id', 'media-1', '--control', '127.0.0.1:0'],
-      ]) {
-        const { code, output } = await runHoldfast(t, args, { HOLDFAST_ETCD: etcd.endpoint, ...env });
-        t.is(code, 78, output);
-        t.regex(output, message);
-        t.notRegex(output, /secret/);
-      }
+    const commands = [
+      ['selection', '--grpc', '127.0.0.1:0'],
+      ['relay-node', '--id', 'media-1', '--control', '127.0.0.1:0'],
+    ];
+    const runs = cases.flatMap(([env, message]) =>
+      commands.map(async (args) => ({
+        message,
+        ...(await runHoldfast(t, args, { HOLDFAST_ETCD: etcd.endpoint, ...env })),
+      })),
+    );
+    for (const { message, code, output } of await Promise.all(runs)) {
+      t.is(code, 78, output);
+      t.regex(output, message);
+      t.notRegex(output, /secret/);
+    }
   },
 );
 
