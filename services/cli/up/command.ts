@@ -2,13 +2,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { commonSettings } from '../../runtime/config.js';
 import { exits } from '../exit.js';
 import { wholeOption } from '../options.js';
-
-export interface UpOptions {
-  readonly once?: true;
-  readonly port: number;
-  readonly etcdPort: number;
-  readonly etcd?: string;
-}
+import type { UpOptions } from './run.js';
 
 const { etcd } = commonSettings;
 

@@ -3,10 +3,16 @@ import type { HoldfastClient } from '../client.js';
 import { CommandError, exits } from '../exit.js';
 import { print } from '../output.js';
 import type { Child } from './child.js';
-import type { UpOptions } from './command.js';
 import { prove } from './proof.js';
 import { Report } from './report.js';
 import { Stack } from './stack.js';
+
+export interface UpOptions {
+  readonly once?: true;
+  readonly port: number;
+  readonly etcdPort: number;
+  readonly etcd?: string;
+}
 
 const relayCount = 3;
 /** Each relay has a thousand media ports of its own, from here. */
