@@ -1,4 +1,4 @@
-import type { CaseScope } from './stage/scope.js';
+import type { OwnScope } from '../support/own-scope.js';
 
 /** What an aim is about. */
 export interface Aim {
@@ -49,7 +49,7 @@ export interface CaseResult {
 }
 
 export interface Context {
-  readonly scope: CaseScope;
+  readonly scope: OwnScope;
   /** The first where figures count, the second with `--quick`, where it only has to be seen to work. */
   pick<T>(full: T, quick: T): T;
   progress(text: string): void;

@@ -2,13 +2,13 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { OwnScope } from '../support/own-scope.js';
 import { type BenchCase, type CaseResult, type Context, MissingProgram } from './bench-case.js';
 import { cases } from './cases.js';
 import { describeMachine, type Machine, machineText } from './machine.js';
 import { plotSvg } from './plot/plot.js';
 import { Results } from './results.js';
 import { profileReplicas } from './stage/replica.js';
-import { CaseScope } from './stage/scope.js';
 import { rowText, table } from './table.js';
 import { type Judged, judge } from './verdict.js';
 
@@ -63,7 +63,7 @@ async function main(): Promise<number> {
 }
 
 async function runCase({ name, title, run }: BenchCase): Promise<CaseResult | 'failed' | 'skipped'> {
-  const scope = new CaseScope();
+  const scope = new OwnScope();
   const startedAtMs = performance.now();
   const closeOnSignal = () => void scope.close().finally(() => process.exit(130));
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, closeOnSignal);

@@ -1,9 +1,9 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { OwnScope } from '../support/own-scope.js';
 import { type Bug, moduleOf } from './bugs/bugs.js';
 import type { CheckName } from './check/violation.js';
-import { OwnScope } from './own-scope.js';
 import { Session, type SessionOptions } from './session.js';
 
 export interface Catch {

@@ -78,7 +78,7 @@ export class Session {
     });
     if (!watchLog) throw new Error('no watch log');
     const relaysByAddress = Object.fromEntries(stage.relays.map(({ address, id }) => [address, id]));
-    this.#history.write({ type: 'run', atMs: nowMs(), seed, prefix, ...ttl, relaysByAddress });
+    this.#history.write({ type: 'run', atMs: nowMs(), seed, ...ttl });
     const recorder = new Recorder(this.#history);
     // Other numbers than those of the schedule, so that this stays as it is whatever the calls draw.
     const random = new Random(seed ^ 0x5eed);

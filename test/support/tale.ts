@@ -35,11 +35,9 @@ export class Tale {
       type: 'run',
       atMs: beginMs,
       seed: 0,
-      prefix: '/holdfast/v1',
       setupTtlSeconds: 15,
       callTtlSeconds: 30,
       lingerSeconds: 20,
-      relaysByAddress: {},
     },
   ];
   readonly #log: LogRecord[] = [{ type: 'start', atMs: beginMs, revision: 1 }];
@@ -90,7 +88,7 @@ export class Tale {
     return this.#delete('calls/c');
   }
 
-  /** The binding is used again: etcd writes it anew. */
+  /** Something is hurt for so long. */
   fault(kind: string, subject: string, seconds: number): this {
     const id = this.#history.length;
     this.#history.push({ type: 'fault', id, kind, subject, phase: 'begin', atMs: this.#nowMs });

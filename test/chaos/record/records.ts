@@ -16,12 +16,9 @@ export interface RunRecord {
   readonly type: 'run';
   readonly atMs: number;
   readonly seed: number;
-  readonly prefix: string;
   readonly setupTtlSeconds: number;
   readonly callTtlSeconds: number;
   readonly lingerSeconds: number;
-  /** Relay ids by the media address that only this relay has. */
-  readonly relaysByAddress: Readonly<Record<string, string>>;
 }
 
 export interface InvokeRecord {

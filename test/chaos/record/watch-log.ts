@@ -39,11 +39,6 @@ export class WatchLog {
     return this.#reached;
   }
 
-  /** What etcd said last of its revision. */
-  get known(): number {
-    return this.#known;
-  }
-
   async start(): Promise<void> {
     for (let member = 0; this.#known === 0; member++) await this.#tick(member);
     this.#reached = this.#known;
