@@ -1,3 +1,4 @@
+import { markdownTable } from '../support/markdown.js';
 import type { Aim, Unit } from './bench-case.js';
 import type { Judged } from './verdict.js';
 
@@ -14,13 +15,7 @@ export function table(rows: readonly Judged[]): string {
     row.aims.map((aim) => aimText(aim, row.unit)).join(', ') || '–',
     verdictText(row),
   ]);
-  const widths = headings.map((heading, i) =>
-    Math.max(heading.length, ...lines.map((line) => line[i]?.length ?? 0)),
-  );
-  const render = (cells: readonly string[]) =>
-    `| ${cells.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join(' | ')} |`;
-  const rule = render(widths.map((width) => '-'.repeat(width)));
-  return [render(headings), rule, ...lines.map(render)].join('\n');
+  return markdownTable(headings, lines);
 }
 
 /** The same in one line. */

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { markdownTable } from '../support/markdown.js';
 import { OwnScope } from '../support/own-scope.js';
 import { type Bug, moduleOf } from './bugs/bugs.js';
 import type { CheckName } from './check/violation.js';
@@ -56,7 +57,7 @@ export async function hunt(
   }
 }
 
-/** The catches as Markdown, which also reads well in a terminal. */
+/** The catches as a table. */
 export function catchTable(catches: readonly Catch[]): string {
   const headings = ['bug', 'mistake', 'caught by', 'after operations', 'after'];
   const lines = catches.map(({ bug, check, operations, seconds }) => [
@@ -66,10 +67,5 @@ export function catchTable(catches: readonly Catch[]): string {
     check ? String(operations) : '–',
     check ? `${seconds} s` : '–',
   ]);
-  const widths = headings.map((heading, i) =>
-    Math.max(heading.length, ...lines.map((line) => line[i]?.length ?? 0)),
-  );
-  const render = (cells: readonly string[]) =>
-    `| ${cells.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join(' | ')} |`;
-  return [headings, widths.map((width) => '-'.repeat(width)), ...lines].map(render).join('\n');
+  return markdownTable(headings, lines);
 }

@@ -1,3 +1,4 @@
+import { markdownTable } from '../../support/markdown.js';
 /** One figure over the time of a soak. */
 export interface Series {
   readonly name: string;
@@ -56,7 +57,7 @@ function slope(points: Series['points']): number {
   return variance === 0 ? 0 : covariance / variance;
 }
 
-/** The trends as Markdown, which also reads well in a terminal. */
+/** The trends as a table. */
 export function trendTable(trends: readonly Trend[]): string {
   const headings = ['figure', 'first', 'early', 'late', 'per hour', 'limit', ''];
   const lines = trends.map(({ name, unit, first, early, late, perHour, limit, grows }) => [
@@ -64,10 +65,5 @@ export function trendTable(trends: readonly Trend[]): string {
     ...[first, early, late, perHour, limit].map((value) => `${value.toFixed(unit ? 1 : 0)} ${unit}`.trim()),
     grows ? 'GROWS' : 'flat',
   ]);
-  const widths = headings.map((heading, i) =>
-    Math.max(heading.length, ...lines.map((line) => line[i]?.length ?? 0)),
-  );
-  const render = (cells: readonly string[]) =>
-    `| ${cells.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join(' | ')} |`;
-  return [headings, widths.map((width) => '-'.repeat(width)), ...lines].map(render).join('\n');
+  return markdownTable(headings, lines);
 }
