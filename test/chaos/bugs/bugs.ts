@@ -50,7 +50,7 @@ export const bugs: readonly Bug[] = [
   {
     name: 'retry-forgets-itself',
     title: "a retry takes its own write for another's",
-    mix: silentEtcd,
+    mix: { ...silentEtcd, 'link-freeze': 3, 'link-cut': 1 },
     caughtBy: ['retries converge'],
   },
   {
