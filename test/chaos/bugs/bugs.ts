@@ -44,7 +44,7 @@ export const bugs: readonly Bug[] = [
   {
     name: 'watch-resumes-late',
     title: 'a watch that broke goes on from now',
-    mix: { ...lostLinks, ...lostRelays },
+    mix: { 'link-cut': 3, 'link-freeze': 1, 'relay-restart': 1 },
     caughtBy: ['answer is of its time', 'relay was registered'],
   },
   {
