@@ -14,7 +14,6 @@ export interface Bug {
 
 const silentEtcd: FaultMix = { 'leader-stop': 2, 'leader-kill': 2, 'follower-stop': 1 };
 const lostRelays: FaultMix = { 'relay-restart': 3, 'relay-kill': 1 };
-const lostLinks: FaultMix = { 'link-cut': 3, 'link-freeze': 3, 'link-delay': 2 };
 
 export const bugs: readonly Bug[] = [
   {
@@ -44,7 +43,7 @@ export const bugs: readonly Bug[] = [
   {
     name: 'watch-resumes-late',
     title: 'a watch that broke goes on from now',
-    mix: { 'link-cut': 3, 'link-freeze': 1, 'relay-restart': 1 },
+    mix: { 'link-cut': 3, 'link-freeze': 1, 'relay-kill': 1, 'node-stop': 2 },
     caughtBy: ['answer is of its time', 'relay was registered'],
   },
   {
