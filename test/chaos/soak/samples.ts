@@ -5,10 +5,13 @@ import type { Series } from './trend.js';
 
 const mebibyte = 1024 ** 2;
 const pageBytes = 4_096;
-/** What allocators and collectors may keep for themselves. */
+/** What is left after collections. */
 const memory = { unit: 'MiB', by: 'least', allowed: { share: 0.1, amount: 8 } } as const;
+/** Allocators keep what a burst once took, and give it back when they like. */
+const resident = { unit: 'MiB', by: 'least', allowed: { share: 0.25, amount: 24 } } as const;
 const handles = { unit: '', by: 'most', allowed: { share: 0, amount: 8 } } as const;
-/** Calls come and go by chance. */
+/** A relay has some for each of its calls, which come and go by chance; as does what is in etcd. */
+const media = { unit: '', by: 'most', allowed: { share: 0.25, amount: 16 } } as const;
 const stored = { unit: '', by: 'most', allowed: { share: 0.15, amount: 50 } } as const;
 
 /** Looks at every process of an installation, and at etcd, from time to time. */
@@ -32,14 +35,16 @@ export class Samples {
     };
     const { replicas, relays, cluster } = this.#stage;
     for (const { name, part, http } of replicas) {
-      add(`${name} resident`, memory, await residentMebibytes(part.pid));
-      const heap = (await Scrape.of(http)).value('nodejs_heap_size_used_bytes') ?? Number.NaN;
-      add(`${name} heap`, memory, heap / mebibyte);
+      add(`${name} resident`, resident, await residentMebibytes(part.pid));
+      const metrics = await Scrape.of(http);
+      const mebibytes = (metric: string) => (metrics.value(metric) ?? Number.NaN) / mebibyte;
+      add(`${name} heap`, memory, mebibytes('nodejs_heap_size_used_bytes'));
+      add(`${name} buffers`, memory, mebibytes('nodejs_external_memory_bytes'));
       add(`${name} handles`, handles, await openHandles(part.pid));
     }
     for (const { id, node } of relays) {
-      add(`${id} resident`, memory, await residentMebibytes(node.pid));
-      add(`${id} handles`, handles, await openHandles(node.pid));
+      add(`${id} resident`, resident, await residentMebibytes(node.pid));
+      add(`${id} handles`, media, await openHandles(node.pid));
     }
     const { keys, leases } = await cluster.count(`${prefix}/`);
     add('etcd keys', stored, keys);
