@@ -14,7 +14,7 @@ import { trendOf, trendTable } from './trend.js';
 
 const usage = `usage: npm run soak [-- [--minutes M] [--rate R] [--seed S]]
 
-  --minutes M   how long (30)
+  --minutes M   how long (30); 5 at least, for calls end only after the first two
   --rate R      operations per second (100)
   --seed S      draws the calls (1)
 
@@ -39,7 +39,7 @@ process.exit(await main());
 
 async function main(): Promise<number> {
   if (values.help) return say(usage);
-  if (![minutes, rate, seed].every((number) => Number.isFinite(number) && number >= 0)) {
+  if (![minutes, rate, seed].every((number) => Number.isFinite(number) && number >= 0) || minutes < 5) {
     process.stderr.write(usage);
     return 2;
   }
