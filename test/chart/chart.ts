@@ -1,0 +1,128 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
+import { cp, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import type { Scope } from '../support/process.js';
+import { repository } from '../support/repository.js';
+import './tools.js';
+import { type Container, containersOf, type Manifest, type PodTemplate, podTemplate } from './manifest.js';
+
+export const chart = join(repository, 'helm/holdfast');
+export const namespace = 'sip';
+
+/** For the oldest Kubernetes that Chart.yaml allows: what is rendered for that, later ones take too. */
+const common = ['--namespace', namespace, '--kube-version', '1.30.0'];
+
+const valueFile = (name: string) => join(chart, 'ci', `${name}.yaml`);
+
+/** The value files beside the chart, by name. */
+export const valueFiles = readdirSync(join(chart, 'ci')).map((file) => file.replace(/\.yaml$/, ''));
+
+export type Values = Readonly<Record<string, unknown>>;
+
+/** What `helm install` would send, checked as the API server and the Pod Security admission would. */
+export class Rendered {
+  constructor(
+    readonly objects: readonly Manifest[],
+    /** What the API server would refuse, by "Kind/name". */
+    readonly refused: Readonly<Record<string, readonly string[]>>,
+    /** What the "restricted" Pod Security Standard would refuse, by "Kind/name". */
+    readonly restricted: Readonly<Record<string, readonly string[]>>,
+  ) {}
+
+  /** "Kind/name" of every object, sorted. */
+  get names(): string[] {
+    return this.objects.map(({ kind, metadata }) => `${kind}/${metadata.name}`).sort();
+  }
+
+  /** @throws Error if there is no such object */
+  find(kind: string, name: string): Manifest {
+    const found = this.objects.find((object) => object.kind === kind && object.metadata.name === name);
+    if (!found) throw new Error(`no ${kind}/${name} among ${this.names.join(', ')}`);
+    return found;
+  }
+
+  /** @throws Error if the object makes no pods */
+  pod(kind: string, name: string): PodTemplate {
+    const template = podTemplate(this.find(kind, name));
+    if (!template) throw new Error(`${kind}/${name} makes no pods`);
+    return template;
+  }
+
+  get pods(): PodTemplate[] {
+    return this.objects.map(podTemplate).filter((template) => template !== undefined);
+  }
+
+  get containers(): Container[] {
+    return this.pods.flatMap(containersOf);
+  }
+}
+
+/** Renders the chart with one of its value files, and values that go before those. */
+export async function render(file = 'defaults', values: Values = {}): Promise<Rendered> {
+  const manifests = await helmTemplate(file, values);
+  if (manifests.code !== 0) throw new Error(manifests.errors);
+  const checked = await run('holdfast-chart-checker', [], manifests.output);
+  if (checked.code !== 0) throw new Error(checked.errors);
+  const { objects, refused, restricted } = JSON.parse(checked.output);
+  return new Rendered(objects, refused, restricted);
+}
+
+/** Why the chart refuses values; fails if it takes them. */
+export async function refusal(values: Values): Promise<string> {
+  const { code, errors } = await helmTemplate('defaults', values);
+  if (code === 0) throw new Error(`taken: ${JSON.stringify(values)}`);
+  return errors;
+}
+
+export function lint(file: string): Promise<Finished> {
+  return run('helm', ['lint', '--strict', chart, ...common, '-f', valueFile(file)]);
+}
+
+/**
+ * What `helm install` prints at the end. Without a cluster helm renders no notes, so they stand in a ConfigMap of a copy
+ * of the chart.
+ */
+export async function notes(scope: Scope, file: string): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), 'holdfast-notes-'));
+  scope.teardown(() => rm(directory, { recursive: true, force: true }));
+  const copy = join(directory, 'holdfast');
+  await cp(chart, copy, { recursive: true });
+  await rename(join(copy, 'templates/NOTES.txt'), join(copy, 'notes'));
+  const data = '{ text: {{ tpl (.Files.Get "notes") . | toJson }} }';
+  await writeFile(join(copy, 'templates/notes.yaml'), `kind: ConfigMap\ndata: ${data}\n`);
+  const { output, errors } = await helmTemplate(file, {}, copy, ['--show-only', 'templates/notes.yaml']);
+  const [, json] = /^data: \{ text: (.*) \}$/m.exec(output) ?? [];
+  if (json === undefined) throw new Error(errors);
+  return JSON.parse(json) as string;
+}
+
+function helmTemplate(
+  file: string,
+  values: Values,
+  from = chart,
+  more: readonly string[] = [],
+): Promise<Finished> {
+  const files = ['-f', valueFile(file), '-f', '-'];
+  return run('helm', ['template', 'holdfast', from, ...common, ...files, ...more], JSON.stringify(values));
+}
+
+export interface Finished {
+  readonly code: number | null;
+  readonly output: string;
+  readonly errors: string;
+}
+
+async function run(program: string, args: readonly string[], input = ''): Promise<Finished> {
+  const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+  child.stdin.end(input);
+  const [output, errors, [code]] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    once(child, 'close') as Promise<[number | null]>,
+  ]);
+  return { code, output, errors };
+}

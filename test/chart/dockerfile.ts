@@ -1,0 +1,27 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { repository } from '../support/repository.js';
+
+export interface Instruction {
+  readonly name: string;
+  readonly text: string;
+}
+
+/** The instructions of the repository's Dockerfile, in order. */
+export function dockerfile(): Instruction[] {
+  return readFileSync(join(repository, 'Dockerfile'), 'utf8')
+    .replaceAll('\\\n', ' ')
+    .split('\n')
+    .filter((line) => line.trim() !== '' && !line.startsWith('#'))
+    .map((line) => {
+      const [, name = '', text = ''] = /^(\w+)\s+(.*)$/.exec(line) ?? [];
+      return { name, text: text.trim() };
+    });
+}
+
+/** What the image runs, before the arguments. */
+export function entrypoint(): string[] {
+  const text = dockerfile().findLast(({ name }) => name === 'ENTRYPOINT')?.text;
+  if (text === undefined) throw new Error('the Dockerfile has no ENTRYPOINT');
+  return JSON.parse(text) as string[];
+}

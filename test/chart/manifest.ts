@@ -1,0 +1,85 @@
+/** Of Kubernetes' objects, what the tests read. The checker has seen to it that they are what they claim to be. */
+export interface Manifest {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: Metadata;
+  readonly spec?: Readonly<Record<string, unknown>>;
+  readonly data?: Readonly<Record<string, string>>;
+}
+
+export interface Metadata {
+  readonly name: string;
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
+export interface PodTemplate {
+  readonly metadata: Pick<Metadata, 'labels' | 'annotations'>;
+  readonly spec: PodSpec;
+}
+
+export interface PodSpec {
+  readonly serviceAccountName: string;
+  readonly automountServiceAccountToken: boolean;
+  readonly enableServiceLinks: boolean;
+  readonly hostNetwork?: boolean;
+  readonly dnsPolicy?: string;
+  readonly terminationGracePeriodSeconds: number;
+  readonly initContainers?: readonly Container[];
+  readonly containers: readonly [Container, ...Container[]];
+  readonly volumes?: readonly Volume[];
+  readonly topologySpreadConstraints: readonly { topologyKey: string; whenUnsatisfiable: string }[];
+}
+
+export interface Container {
+  readonly name: string;
+  readonly image: string;
+  readonly command?: readonly string[];
+  readonly args: readonly string[];
+  readonly env?: readonly EnvVar[];
+  readonly ports?: readonly { name: string; containerPort: number; protocol?: 'UDP' }[];
+  readonly restartPolicy?: 'Always';
+  readonly startupProbe?: Probe;
+  readonly livenessProbe?: Probe;
+  readonly readinessProbe?: Probe;
+  readonly lifecycle?: { readonly preStop: { readonly sleep: { readonly seconds: number } } };
+  readonly securityContext: { readonly readOnlyRootFilesystem: boolean };
+  readonly volumeMounts?: readonly { name: string; mountPath: string; subPath?: string }[];
+}
+
+export interface EnvVar {
+  readonly name: string;
+  readonly value?: string;
+  readonly valueFrom?: {
+    readonly fieldRef?: { readonly fieldPath: string };
+    readonly secretKeyRef?: { readonly name: string; readonly key: string };
+  };
+}
+
+export interface Probe {
+  readonly httpGet?: { readonly path: string; readonly port: string };
+  readonly tcpSocket?: { readonly port: string };
+  readonly periodSeconds: number;
+  readonly timeoutSeconds?: number;
+  readonly failureThreshold: number;
+}
+
+export interface Volume {
+  readonly name: string;
+  readonly secret?: {
+    readonly secretName: string;
+    readonly items?: readonly { key: string; path: string }[];
+  };
+  readonly emptyDir?: object;
+}
+
+/** The pods that an object makes, or is; undefined if it makes none. */
+export function podTemplate({ kind, metadata, spec }: Manifest): PodTemplate | undefined {
+  if (kind === 'Pod') return { metadata, spec: spec as unknown as PodSpec };
+  return spec?.['template'] as PodTemplate | undefined;
+}
+
+export function containersOf({ spec }: PodTemplate): readonly Container[] {
+  return [...(spec.initContainers ?? []), ...spec.containers];
+}

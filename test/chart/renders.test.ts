@@ -1,0 +1,262 @@
+import test from 'ava';
+import { testWith } from '../support/requirement.js';
+import { lint, namespace, notes, render, valueFiles } from './chart.js';
+import type { Container } from './manifest.js';
+import { renderTools } from './tools.js';
+
+interface Ingress {
+  readonly from?: readonly unknown[];
+  readonly ports: readonly { port: number }[];
+}
+
+/** What the restricted Pod Security Standard may refuse: by value file, what that file asks for. */
+const exceptions: Readonly<Record<string, RegExp>> = {
+  'host-network-rtpengine': /^host namespaces: hostNetwork=true$/,
+  everything: /^host namespaces: hostNetwork=true$|must not include "NET_ADMIN"/,
+};
+
+test('there are value files for what people deploy', (t) => {
+  const names = ['autoscaling', 'defaults', 'everything', 'external-etcd', 'host-network-rtpengine', 'tls'];
+  t.deepEqual([...valueFiles].sort(), names);
+});
+
+for (const file of valueFiles) {
+  testWith(['helm'], `${file}: helm lint --strict has nothing to say`, async (t) => {
+    const { code, output } = await lint(file);
+    t.is(code, 0, output);
+  });
+
+  testWith(renderTools, `${file}: the API server takes every object`, async (t) => {
+    const { objects, refused } = await render(file);
+    t.true(objects.length > 8);
+    t.deepEqual(refused, {});
+  });
+
+  testWith(renderTools, `${file}: pods pass the restricted Pod Security Standard`, async (t) => {
+    const { restricted } = await render(file);
+    const reasons = Object.values(restricted).flat();
+    t.deepEqual(
+      reasons.filter((reason) => !exceptions[file]?.test(reason)),
+      [],
+    );
+    t.is(reasons.length > 0, file in exceptions);
+  });
+
+  testWith(renderTools, `${file}: pods keep to what all pods keep to`, async (t) => {
+    const { pods, containers } = await render(file);
+    for (const { spec } of pods) {
+      t.false(spec.automountServiceAccountToken, 'no pod asks the Kubernetes API');
+      t.false(spec.enableServiceLinks, 'a Service named holdfast would set HOLDFAST_ variables');
+      t.is(spec.hostNetwork ?? false, spec.dnsPolicy === 'ClusterFirstWithHostNet');
+    }
+    for (const { name, securityContext, volumeMounts = [] } of containers) {
+      t.true(securityContext.readOnlyRootFilesystem, name);
+      t.true(
+        volumeMounts.every(({ subPath }) => subPath === undefined),
+        'a subPath would not follow its Secret',
+      );
+    }
+  });
+
+  testWith(renderTools, `${file}: every name leads somewhere`, async (t) => {
+    const { objects, pods } = await render(file);
+    const selectors = objects.flatMap(({ kind, metadata, spec }) => {
+      const selector = kind === 'Service' ? spec?.['selector'] : undefined;
+      const target = kind === 'PodDisruptionBudget' ? spec?.['selector'] : spec?.['podSelector'];
+      const labels = selector ?? (target as { matchLabels?: object } | undefined)?.matchLabels;
+      return labels ? [{ name: `${kind}/${metadata.name}`, labels: Object.entries(labels) }] : [];
+    });
+    for (const { name, labels } of selectors) {
+      const selected = pods.filter(({ metadata }) =>
+        labels.every(([key, value]) => metadata.labels[key] === value),
+      );
+      t.is(selected.length, 1, `${name} selects the pods of one component`);
+    }
+    const accounts = objects
+      .filter(({ kind }) => kind === 'ServiceAccount')
+      .map(({ metadata }) => metadata.name);
+    for (const { spec } of pods) t.true(accounts.includes(spec.serviceAccountName));
+    for (const { metadata } of objects) {
+      t.is(metadata.namespace, namespace);
+      t.truthy(metadata.labels['app.kubernetes.io/component']);
+    }
+  });
+}
+
+for (const file of valueFiles)
+  testWith(renderTools, `${file}: the notes name what is there`, async (t) => {
+    const text = await notes(t, file);
+    const { names, objects } = await render(file);
+    const known = names.map((name) => name.replace(/^\w+/, (kind) => kind.toLowerCase()));
+    const named = [...text.matchAll(/\b(deployment|deploy|statefulset|daemonset)\/([\w-]+)/g)];
+    t.true(named.length >= 2);
+    for (const [, kind, name] of named)
+      t.true(known.includes(`${kind === 'deploy' ? 'deployment' : kind}/${name}`), `${kind}/${name}`);
+    const services = objects.filter(({ kind }) => kind === 'Service').map(({ metadata }) => metadata.name);
+    for (const [, service = ''] of text.matchAll(/([\w-]+)\.sip\.svc:\d+/g))
+      t.true(services.includes(service), service);
+    t.notRegex(text, /<no value>|%!/);
+  });
+
+testWith(
+  renderTools,
+  'no values: three etcd members, two replicas, two relays, and what guards them',
+  async (t) => {
+    const rendered = await render();
+    t.deepEqual(rendered.names, [
+      'Deployment/holdfast-selection',
+      'NetworkPolicy/holdfast-etcd',
+      'NetworkPolicy/holdfast-relay',
+      'NetworkPolicy/holdfast-selection',
+      'Pod/holdfast-test',
+      'PodDisruptionBudget/holdfast-etcd',
+      'PodDisruptionBudget/holdfast-relay',
+      'PodDisruptionBudget/holdfast-selection',
+      'Service/holdfast',
+      'Service/holdfast-etcd',
+      'Service/holdfast-relay',
+      'ServiceAccount/holdfast-etcd',
+      'ServiceAccount/holdfast-relay',
+      'ServiceAccount/holdfast-selection',
+      'StatefulSet/holdfast-etcd',
+      'StatefulSet/holdfast-relay',
+    ]);
+    t.is(rendered.find('StatefulSet', 'holdfast-etcd').spec?.['replicas'], 3);
+    t.is(rendered.find('StatefulSet', 'holdfast-relay').spec?.['replicas'], 2);
+    t.is(rendered.find('Deployment', 'holdfast-selection').spec?.['replicas'], 2);
+    t.is(
+      rendered.find('Service', 'holdfast').spec?.['clusterIP'],
+      'None',
+      'clients balance over the pods themselves',
+    );
+    t.is(rendered.find('Service', 'holdfast-etcd').spec?.['publishNotReadyAddresses'], true);
+  },
+);
+
+testWith(
+  renderTools,
+  'probes ask three different questions, and only readiness may depend on etcd',
+  async (t) => {
+    const { containers } = await render('everything');
+    for (const name of ['selection', 'relay-node']) {
+      const probes = containers.find((container) => container.name === name) as Container;
+      t.like(probes.startupProbe, { httpGet: { path: '/livez', port: 'http' }, failureThreshold: 60 });
+      t.like(probes.livenessProbe, { httpGet: { path: '/livez', port: 'http' }, failureThreshold: 3 });
+      t.like(probes.readinessProbe, { httpGet: { path: '/readyz', port: 'http' }, failureThreshold: 1 });
+    }
+  },
+);
+
+testWith(renderTools, 'a pod gets as long to leave as it may take', async (t) => {
+  const values = {
+    selection: { preStopSeconds: 7, stopDeadlineSeconds: 20 },
+    relay: { drainDeadlineSeconds: 7200 },
+  };
+  const rendered = await render('defaults', values);
+  const selection = rendered.pod('Deployment', 'holdfast-selection').spec;
+  t.is(selection.terminationGracePeriodSeconds, 32);
+  t.is(selection.containers[0].lifecycle?.preStop.sleep.seconds, 7);
+  t.is(rendered.pod('StatefulSet', 'holdfast-relay').spec.terminationGracePeriodSeconds, 7215);
+  t.is(
+    (await render('everything')).pod('StatefulSet', 'calls-relay').spec.terminationGracePeriodSeconds,
+    700,
+    'a longer one is taken as it is',
+  );
+});
+
+testWith(renderTools, 'an upgrade never has fewer replicas than asked for, and one relay less', async (t) => {
+  const rendered = await render();
+  t.like(rendered.find('Deployment', 'holdfast-selection').spec, {
+    strategy: { rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } },
+  });
+  t.like(rendered.find('StatefulSet', 'holdfast-relay').spec, { updateStrategy: { type: 'RollingUpdate' } });
+  for (const name of ['holdfast-etcd', 'holdfast-relay', 'holdfast-selection'])
+    t.is(rendered.find('PodDisruptionBudget', name).spec?.['maxUnavailable'], 1);
+});
+
+testWith(renderTools, 'a new version of the chart alone restarts nothing', async (t) => {
+  const { objects } = await render();
+  for (const { kind, metadata, spec } of objects.filter(({ spec }) => spec?.['template']))
+    t.notRegex(JSON.stringify(spec?.['template']), /helm\.sh\/chart/, `${kind}/${metadata.name}`);
+});
+
+testWith(renderTools, 'rtpengine outlives its relay node', async (t) => {
+  const { spec } = (await render('host-network-rtpengine')).pod('DaemonSet', 'holdfast-relay');
+  t.deepEqual(
+    spec.initContainers?.map(({ name, restartPolicy }) => [name, restartPolicy]),
+    [['rtpengine', 'Always']],
+  );
+  t.deepEqual(
+    spec.containers.map(({ name }) => name),
+    ['relay-node'],
+  );
+  t.true(spec.hostNetwork);
+});
+
+testWith(renderTools, 'what cannot guard anything is left out', async (t) => {
+  const { names } = await render('host-network-rtpengine');
+  t.deepEqual(
+    names.filter((name) => name.startsWith('PodDisruptionBudget/')),
+    [],
+    'one replica, one etcd member, a DaemonSet',
+  );
+});
+
+testWith(renderTools, 'with autoscaling the number of replicas is nobody else’s', async (t) => {
+  const rendered = await render('autoscaling');
+  t.false('replicas' in (rendered.find('Deployment', 'holdfast-selection').spec ?? {}));
+  t.like(rendered.find('HorizontalPodAutoscaler', 'holdfast-selection').spec, {
+    scaleTargetRef: { kind: 'Deployment', name: 'holdfast-selection' },
+    minReplicas: 3,
+    maxReplicas: 20,
+  });
+  for (const { spec } of rendered.pods)
+    for (const { whenUnsatisfiable } of spec.topologySpreadConstraints ?? [])
+      t.is(whenUnsatisfiable, 'DoNotSchedule');
+});
+
+testWith(renderTools, 'certificates are issued for the names that they are asked by', async (t) => {
+  const rendered = await render('everything');
+  const namesOf = (name: string) => rendered.find('Certificate', name).spec?.['dnsNames'] as string[];
+  const [lookup] = rendered.pod('Pod', 'calls-test').spec.containers;
+  const server = lookup.env?.find(({ name }) => name === 'HOLDFAST_SERVER')?.value ?? '';
+  t.true(namesOf('calls-grpc').includes(server.split(':')[0] as string));
+  const members = rendered.containers
+    .flatMap(({ env = [] }) => env)
+    .filter(({ name }) => name === 'HOLDFAST_ETCD')
+    .flatMap(({ value = '' }) => value.split(','));
+  t.is(new Set(members).size, 5);
+  for (const member of members) {
+    const { protocol, hostname } = new URL(member);
+    t.is(protocol, 'https:');
+    t.true(namesOf('calls-etcd-server').includes(hostname.replace(/^[^.]+/, '*')));
+  }
+  const secrets = rendered.pods
+    .flatMap(({ spec }) => spec.volumes ?? [])
+    .flatMap(({ secret }) => secret?.secretName ?? []);
+  const issued = rendered.objects
+    .filter(({ kind }) => kind === 'Certificate')
+    .map(({ spec }) => spec?.['secretName']);
+  t.deepEqual(
+    [...new Set(secrets)].sort(),
+    issued.sort(),
+    'every Secret is issued, and every one issued is mounted',
+  );
+});
+
+testWith(renderTools, 'policies let in whom the values name, and nobody else', async (t) => {
+  const rendered = await render('everything');
+  const ingress = (name: string) => rendered.find('NetworkPolicy', name).spec?.['ingress'] as Ingress[];
+  for (const name of ['calls-selection', 'calls-relay', 'calls-etcd'])
+    for (const { from, ports } of ingress(name)) {
+      const open = from === undefined;
+      const numbers = ports.map(({ port }) => port);
+      if (name === 'calls-relay' && numbers.includes(40_000)) t.true(open, 'media comes from anywhere');
+      else if (name === 'calls-etcd' && numbers.includes(2379))
+        t.true(open, 'relays come from the nodes’ addresses');
+      else t.false(open, `${name} ${numbers}`);
+    }
+  const [client] = ((await render()).find('NetworkPolicy', 'holdfast-etcd').spec?.['ingress'] ??
+    []) as Ingress[];
+  t.is(client?.from?.length, 2, 'selection and relays');
+});

@@ -1,0 +1,197 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ExecutionContext } from 'ava';
+import { audioSdp, newCall, ProxyClient } from '../support/ng.js';
+import { eventually } from '../support/registry.js';
+import { testWith } from '../support/requirement.js';
+import { Authority } from './certificates.js';
+import { chart, render } from './chart.js';
+import { LocalCluster } from './local-cluster.js';
+import type { LocalPod } from './local-pod.js';
+import { etcdTool, renderTools } from './tools.js';
+
+/**
+ * The chart and the program cannot drift apart: what the manifests name is started, asked by the kubelet's rules, and
+ * carries a call. Only addresses and the places of volumes are replaced.
+ */
+const together = (pods: readonly LocalPod[]) => Promise.all(pods.map((pod) => pod.start()));
+const ready = (pods: readonly LocalPod[]) => Promise.all(pods.map((pod) => pod.ready()));
+
+/** The pod of `helm test`, run to its end: a Select, then a Lookup. Resolves with what the Lookup printed. */
+async function helmTest(cluster: LocalCluster): Promise<string> {
+  const pod = cluster.pod('test', cluster.rendered.pod('Pod', 'holdfast-test'));
+  await pod.start();
+  return pod.process('lookup').success();
+}
+
+/** A process says which variables mean nothing to it. Those of the tests themselves are not the chart's. */
+function understood(t: ExecutionContext, pod: LocalPod): void {
+  for (const container of pod.spec.containers) {
+    const { output } = pod.process(container.name);
+    const names = Object.keys(pod.environment(container));
+    t.deepEqual(
+      names.filter((name) => output.includes(`"variable":"${name}"`)),
+      [],
+    );
+  }
+}
+
+async function metricsOf(pod: LocalPod, port: number): Promise<string> {
+  return (await fetch(`http://${pod.address}:${port}/metrics`)).text();
+}
+
+testWith(
+  [...renderTools, etcdTool],
+  'no values: the pods start, become ready, carry a call and leave',
+  async (t) => {
+    const cluster = await LocalCluster.create(t, await render());
+    const etcd = cluster.pods('StatefulSet', 'holdfast-etcd');
+    const selection = cluster.pods('Deployment', 'holdfast-selection');
+    const relays = cluster.pods('StatefulSet', 'holdfast-relay');
+
+    // Kubernetes starts them in no particular order: without etcd they live, and are not ready.
+    await together([...selection, ...relays]);
+    for (const pod of [...selection, ...relays]) {
+      const [container] = pod.spec.containers;
+      const { livenessProbe, readinessProbe } = container;
+      t.true(livenessProbe && (await pod.ask(container, livenessProbe)), `${pod.name} lives`);
+      t.false(readinessProbe && (await pod.ask(container, readinessProbe)), `${pod.name} is not ready`);
+    }
+    await together(etcd);
+    await ready([...etcd, ...selection, ...relays]);
+
+    t.regex(await helmTest(cluster), /relay\s+holdfast-relay-[01]\n/);
+
+    for (const pod of [...selection, ...relays]) understood(t, pod);
+    const [replica, other] = selection as [LocalPod, LocalPod];
+    const metrics = [
+      await metricsOf(replica, 7480),
+      await metricsOf(relays[0] as LocalPod, 7490),
+      await metricsOf(etcd[0] as LocalPod, 2381),
+    ].join('\n');
+    for (const file of ['alerts.yaml', 'dashboard.json']) {
+      const text = readFileSync(join(chart, 'files', file), 'utf8');
+      const names = new Set([...text.matchAll(/\b(?:holdfast|etcd)_\w+/g)].map(String));
+      // Other tests look for these: a gateway's, and what there is with certificates.
+      names.delete('holdfast_ng_events_total');
+      names.delete('holdfast_certificate_expiry_timestamp_seconds');
+      t.true(names.size > 5);
+      for (const name of names) t.true(metrics.includes(`\n${name}`), `${file}: ${name}`);
+    }
+
+    const leaving = replica.delete();
+    t.regex(
+      await helmTest(cluster),
+      /relay/,
+      'a replica that leaves still answers while the others hear of it',
+    );
+    t.deepEqual(await leaving, { selection: { code: 0, signal: null } });
+    const [container] = other.spec.containers;
+    t.true(
+      container.readinessProbe && (await other.ask(container, container.readinessProbe)),
+      'the other stays',
+    );
+    for (const relay of relays)
+      t.deepEqual(await relay.delete(), { 'relay-node': { code: 0, signal: null } });
+  },
+);
+
+testWith(
+  [...renderTools, etcdTool, 'rtpengine'],
+  'host network with rtpengine: a relay that leaves serves its calls to the end',
+  async (t) => {
+    const values = { relay: { rtpengine: { extraArgs: ['--delete-delay=0'] } } };
+    const cluster = await LocalCluster.create(t, await render('host-network-rtpengine', values));
+    const pods = [
+      ...cluster.pods('StatefulSet', 'holdfast-etcd'),
+      ...cluster.pods('Deployment', 'holdfast-selection'),
+      ...cluster.pods('DaemonSet', 'holdfast-relay'),
+    ];
+    await ready(await together(pods));
+    t.regex(await helmTest(cluster), /relay\s+holdfast-relay-x0\n/);
+    const relay = pods.at(-1) as LocalPod;
+    understood(t, relay);
+    const rtpengine = relay.container('rtpengine');
+    t.true(rtpengine.livenessProbe && (await relay.ask(rtpengine, rtpengine.livenessProbe)));
+
+    const proxy = new ProxyClient(relay.address, 2223);
+    t.teardown(() => proxy.stop());
+    await proxy.start();
+    const call = newCall();
+    const offered = await proxy.offer(call, audioSdp({ address: relay.address, port: 5004 }));
+    t.is(offered['result'], 'ok');
+
+    const deleted = relay.delete();
+    const node = relay.process('relay-node');
+    await node.waitForLine('"msg":"draining"');
+    const { containers } = relay.spec;
+    const { readinessProbe } = containers[0];
+    t.false(readinessProbe && (await relay.ask(containers[0], readinessProbe)), 'it takes no new calls');
+    t.is((await proxy.ping())['result'], 'pong', 'and its calls go on');
+    t.true(node.running);
+
+    await proxy.delete(call);
+    t.deepEqual(await deleted, {
+      'relay-node': { code: 0, signal: null },
+      rtpengine: { code: 0, signal: null },
+    });
+  },
+);
+
+testWith([...renderTools, etcdTool], 'the ng gateway answers on the port of its Service', async (t) => {
+  const ng = { enabled: true, allow: ['127.0.0.0/8'] };
+  const rendered = await render('defaults', {
+    selection: { ng, replicas: 1 },
+    etcd: { bundled: { replicas: 1 } },
+    relay: { replicas: 1 },
+  });
+  const cluster = await LocalCluster.create(t, rendered);
+  const [etcd, selection, relay] = [
+    ...cluster.pods('StatefulSet', 'holdfast-etcd'),
+    ...cluster.pods('Deployment', 'holdfast-selection'),
+    ...cluster.pods('StatefulSet', 'holdfast-relay'),
+  ] as [LocalPod, LocalPod, LocalPod];
+  await ready(await together([etcd, selection, relay]));
+  const port = 2223;
+  t.like(rendered.find('Service', 'holdfast-ng').spec, {
+    ports: [{ port, targetPort: 'ng', protocol: 'UDP' }],
+  });
+  const proxy = new ProxyClient(selection.address, port);
+  t.teardown(() => proxy.stop());
+  await proxy.start();
+  t.is((await proxy.ping())['result'], 'pong');
+  const offer = () => proxy.offer(newCall(), audioSdp({ address: relay.address, port: 5004 }));
+  await eventually(async () => (await offer())['result'] === 'ok', 'call through the gateway');
+  t.regex(await metricsOf(selection, 7480), /\nholdfast_ng_events_total\{/);
+});
+
+testWith(
+  [...renderTools, etcdTool, 'openssl'],
+  'mutual TLS from end to end, with certificates from Secrets',
+  async (t) => {
+    const cluster = await LocalCluster.create(t, await render('tls'));
+    const etcd = cluster.pods('StatefulSet', 'holdfast-etcd');
+    const selection = cluster.pods('Deployment', 'holdfast-selection');
+    const relays = cluster.pods('StatefulSet', 'holdfast-relay');
+    const authority = await Authority.create(t);
+    const addressesOf = (pods: readonly LocalPod[]) => pods.map(({ address }) => address);
+    const issue = async (secret: string, names: readonly string[], addresses: readonly string[] = []) =>
+      cluster.secrets.set(secret, await authority.issue(names, addresses));
+    // Names became addresses, and loopback connections come from the first of them.
+    await issue('etcd-server', ['etcd'], [...addressesOf(etcd), '127.0.0.1']);
+    await issue('etcd-client', ['holdfast']);
+    await issue('grpc', ['holdfast'], addressesOf(selection));
+    await issue('grpc-client', ['test.example.org']);
+
+    await ready(await together(etcd));
+    await ready(await together([...selection, ...relays]));
+    for (const pod of [...selection, ...relays]) understood(t, pod);
+    t.regex(await helmTest(cluster), /relay\s+holdfast-relay-[01]\n/);
+    const metrics = await metricsOf(selection[0] as LocalPod, 7480);
+    for (const purpose of ['grpc', 'etcd'])
+      t.regex(metrics, new RegExp(`\nholdfast_certificate_expiry_timestamp_seconds{purpose="${purpose}"}`));
+
+    await issue('grpc-client', ['stranger.example.org']);
+    await t.throwsAsync(helmTest(cluster), { message: /PERMISSION_DENIED/ }, 'its name may not select');
+  },
+);
