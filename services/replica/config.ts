@@ -138,9 +138,9 @@ export const selectionSettings = {
     name: 'HOLDFAST_STOP_DEADLINE_SECONDS',
     flag: '--stop-deadline <seconds>',
     description: 'most that an orderly stop may take, s',
-    allowed: '1-3600',
+    allowed: '2-3600',
     fallback: '10',
-    schema: wholeNumber(1, 3_600),
+    schema: wholeNumber(2, 3_600),
   },
   ngListen: {
     name: 'HOLDFAST_NG_LISTEN',

@@ -14,13 +14,11 @@ import { HttpServer } from '../runtime/http-server.js';
 import type { Part } from '../runtime/lifecycle.js';
 import type { Logger } from '../runtime/log.js';
 import { etcdTls, type TlsFiles, tlsFile, tlsFiles } from '../runtime/tls-files.js';
+import { patienceMs } from '../selection/attempts.js';
 import { Engine } from '../selection/engine.js';
 import type { Selector } from '../selection/selector.js';
 import { type SelectionConfig, selectionSettings } from './config.js';
 import { Metrics } from './metrics.js';
-
-/** Requests under way when the replica is told to stop get this long, ms. */
-const stopGraceMs = 2_000;
 
 /** One replica of the selection service: builds the parts, joins them, starts and stops them in order. */
 export class Replica implements Part {
@@ -34,6 +32,7 @@ export class Replica implements Part {
   readonly #http: HttpServer;
   readonly #gateway: NgGateway | undefined;
   readonly selector: Selector;
+  readonly #stopGraceMs: number;
   readonly #stopping = new AbortController();
   #ready = false;
   #stopped: Promise<void> | undefined;
@@ -43,6 +42,8 @@ export class Replica implements Part {
     const clock = systemClock;
     this.#log = log;
     this.#etcd = config.etcd;
+    // As long as a request may take; the other half of the deadline is for all that comes after.
+    this.#stopGraceMs = Math.min(patienceMs + config.etcdTimeoutMs, (config.stopDeadlineSeconds * 1_000) / 2);
     const etcdCertificates = etcdTls(config, { clock, log });
     const grpcCertificates = grpcTls(config, { clock, log });
     this.#certificates = [etcdCertificates, grpcCertificates].filter((each) => each !== undefined);
@@ -174,7 +175,7 @@ export class Replica implements Part {
   async #stopInOrder(): Promise<void> {
     this.#ready = false;
     this.#stopping.abort();
-    await Promise.all([this.#grpc.stop(stopGraceMs), this.#gateway?.stop()]);
+    await Promise.all([this.#grpc.stop(this.#stopGraceMs), this.#gateway?.stop()]);
     await this.#engine.stop();
     await this.#http.stop();
     this.#connection.close();

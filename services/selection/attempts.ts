@@ -8,7 +8,7 @@ import { isUnavailable } from './outcome.js';
 /** Each attempt begins where the last one showed this replica to be behind. */
 const maxAttempts = 6;
 /** No attempt begins later than this after the request came. */
-const patienceMs = 2_000;
+export const patienceMs = 2_000;
 
 /** Tries again what was refused because this replica was behind, or what had no answer. */
 export class Attempts {

@@ -2,11 +2,12 @@ import { createServer } from 'node:net';
 import test from 'ava';
 import { relayNodeSettings } from '../../relay-node/config.js';
 import { selectionSettings } from '../../services/replica/config.js';
+import { startEmbeddedEtcd } from '../support/etcd.js';
 import { freeTcpPort } from '../support/ports.js';
 import { startProcess } from '../support/process.js';
 import { eventually } from '../support/registry.js';
 import { putLoad } from '../support/replica.js';
-import { holdfast, logged, logOf, runHoldfast, startHoldfast } from '../support/stack.js';
+import { holdfast, logged, logOf, runHoldfast, startHoldfast, startReplica } from '../support/stack.js';
 
 import { fails, stack, succeeds } from './cli-scene.js';
 
@@ -162,6 +163,21 @@ test('a HOLDFAST_ variable that means nothing is warned of', async (t) => {
   // It waits for etcd; a signal ends it in order all the same.
   child.signal('SIGTERM');
   t.deepEqual(await child.exited, { code: 0, signal: null });
+});
+
+test('a stream that lasts does not outlast the shortest stop deadline', async (t) => {
+  const { endpoint } = await startEmbeddedEtcd(t);
+  const replica = await startReplica(t, endpoint, { HOLDFAST_STOP_DEADLINE_SECONDS: '2' });
+  const events = replica.client.watchRelays('default');
+  t.false((await events.next()).done);
+  replica.process.signal('SIGTERM');
+  await t.throwsAsync(
+    async () => {
+      for await (const _ of events);
+    },
+    { message: /no Holdfast replica answers/ },
+  );
+  t.deepEqual(await replica.process.exited, { code: 0, signal: null });
 });
 
 test('a port in use ends the start: exit code 1, and what to change', async (t) => {

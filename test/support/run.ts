@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 
 /**
  * `npm test`: runs ava with the arguments given, or else all tests: first those that may run side by side, then the ones
- * that set whole systems in motion, file by file. At the end it lists by name what was skipped because a program that it
+ * that set whole systems in motion, file by file, then those of the chart and the image. At the end it lists by name what was skipped because a program that it
  * needs is not installed.
  */
 const ava = fileURLToPath(new URL('./cli.mjs', import.meta.resolve('ava')));
@@ -17,7 +17,11 @@ const given = process.argv.slice(2);
 const runs =
   given.length > 0
     ? [given]
-    : [['dist/test/{unit,integration,fuzz}/**/*.test.js'], ['--concurrency=1', 'dist/test/e2e/**/*.test.js']];
+    : [
+        ['dist/test/{unit,integration,fuzz}/**/*.test.js'],
+        ['--concurrency=1', 'dist/test/e2e/**/*.test.js'],
+        ['dist/test/chart/**/*.test.js'],
+      ];
 
 for (const args of runs) {
   const code = await run(args);

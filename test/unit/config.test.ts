@@ -41,7 +41,7 @@ const values: Record<string, { good: readonly string[]; bad: readonly string[] }
   HOLDFAST_CACHE_ENTRIES: whole(0, 10_000_000),
   HOLDFAST_WITHOUT_QUORUM: { good: ['available', 'strict'], bad: ['none', 'Strict'] },
   HOLDFAST_MASS_LOSS_PERCENT: whole(0, 100),
-  HOLDFAST_STOP_DEADLINE_SECONDS: whole(1, 3_600),
+  HOLDFAST_STOP_DEADLINE_SECONDS: whole(2, 3_600),
   HOLDFAST_ETCD: {
     good: ['127.0.0.1:2379', 'http://a:1,https://b.example:65535', 'a:1, b:2', 'http://[::1]:2379'],
     bad: [
