@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
@@ -29,6 +30,7 @@ export class GrpcServer {
   );
   readonly #listener: Listener;
   readonly #authorisation: Authorisation | undefined;
+  readonly #connections = new Set<Socket>();
 
   constructor({ selection, relays, authorisation, maxConnectionAgeMs, ...listening }: GrpcServerParts) {
     this.#listener = new Listener(listening);
@@ -66,6 +68,8 @@ export class GrpcServer {
     // What is injected is decrypted already.
     const injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
     return this.#listener.start((socket) => {
+      this.#connections.add(socket);
+      socket.once('close', () => this.#connections.delete(socket));
       this.#authorisation?.know(socket);
       injector.injectConnection(socket);
     });
@@ -81,8 +85,11 @@ export class GrpcServer {
     this.setServing(false);
     this.#listener.stop();
     await new Promise<void>((resolve) => {
-      // Streams that last (watches, health) end only when they are cut.
-      const timer = setTimeout(() => this.#server.forceShutdown(), graceMs);
+      // Streams that last (watches, health) end only when they are cut: not by forceShutdown(), which without channelz
+      // knows of no connection, and whose CANCELLED would tell clients not to try again.
+      const timer = setTimeout(() => {
+        for (const socket of this.#connections) socket.destroy();
+      }, graceMs);
       this.#server.tryShutdown(() => {
         clearTimeout(timer);
         resolve();
