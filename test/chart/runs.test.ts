@@ -1,13 +1,19 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
+import { HoldfastClient } from '../../services/cli/client.js';
+import { Authority } from '../support/certificates.js';
+import { startRealEtcd } from '../support/etcd.js';
 import { audioSdp, newCall, ProxyClient } from '../support/ng.js';
+import { startProcess } from '../support/process.js';
+import { findProgram } from '../support/program.js';
 import { eventually } from '../support/registry.js';
 import { testWith } from '../support/requirement.js';
-import { Authority } from './certificates.js';
+import { issueSecret } from './certificates.js';
 import { chart, render } from './chart.js';
 import { LocalCluster } from './local-cluster.js';
 import type { LocalPod } from './local-pod.js';
+import type { Probe } from './manifest.js';
 import { etcdTool, renderTools } from './tools.js';
 
 /**
@@ -138,6 +144,66 @@ testWith(
   },
 );
 
+testWith([...renderTools, etcdTool], 'strict: without etcd a replica lives and is not ready', async (t) => {
+  const rendered = await render('defaults', {
+    selection: { withoutQuorum: 'strict', replicas: 1 },
+    etcd: { bundled: { replicas: 1 } },
+    relay: { enabled: false },
+    tests: { enabled: false },
+  });
+  const cluster = await LocalCluster.create(t, rendered);
+  const [etcd, selection] = [
+    ...cluster.pods('StatefulSet', 'holdfast-etcd'),
+    ...cluster.pods('Deployment', 'holdfast-selection'),
+  ] as [LocalPod, LocalPod];
+  await ready(await together([etcd, selection]));
+  const { livenessProbe, readinessProbe } = selection.spec.containers[0];
+  if (!livenessProbe || !readinessProbe) return t.fail('it has no probes');
+  await etcd.delete();
+  const ask = (probe: Probe) => selection.ask(selection.spec.containers[0], probe);
+  const client = new HoldfastClient(`${selection.address}:7400`);
+  t.teardown(() => client.close());
+  await eventually(async () => {
+    // It finds out when it asks etcd.
+    await client.lookup({ callId: 'nobody' }).catch(() => undefined);
+    return !(await ask(readinessProbe));
+  }, 'end of readiness');
+  t.true(await ask(livenessProbe));
+});
+
+testWith(
+  [...renderTools, 'etcd', 'etcdctl'],
+  'an etcd with users: the roles that the chart’s README gives are enough for its pods',
+  async (t) => {
+    const etcd = await startRealEtcd(t, ['--bcrypt-cost', '4']);
+    const password = 'a-secret-of-tests';
+    const readme = readFileSync(join(chart, 'README.md'), 'utf8');
+    const commands = [...readme.matchAll(/^ {4}etcdctl ((?:role|user|auth) .*)$/gm)];
+    t.true(commands.length > 10);
+    for (const [, text = ''] of commands) {
+      const args = ['--endpoints', etcd.endpoint, ...text.replaceAll('PASSWORD', password).split(' ')];
+      const env = { ETCDCTL_API: '3' };
+      await (await startProcess(t, findProgram('etcdctl') ?? '', args, { env })).success();
+    }
+    const rendered = await render('defaults', {
+      etcd: {
+        bundled: { enabled: false },
+        endpoints: [etcd.endpoint],
+        auth: { selectionSecret: 'etcd-selection', relaySecret: 'etcd-relay' },
+      },
+    });
+    const cluster = await LocalCluster.create(t, rendered);
+    for (const username of ['selection', 'relay'])
+      cluster.secrets.set(`etcd-${username}`, { username, password });
+    const selection = cluster.pods('Deployment', 'holdfast-selection');
+    const relays = cluster.pods('StatefulSet', 'holdfast-relay');
+    await ready(await together([...selection, ...relays]));
+    t.regex(await helmTest(cluster), /relay\s+holdfast-relay-[01]\n/);
+    for (const pod of [...selection, ...relays])
+      t.notRegex(pod.process(pod.spec.containers[0].name).output, /permi/);
+  },
+);
+
 testWith([...renderTools, etcdTool], 'the ng gateway answers on the port of its Service', async (t) => {
   const ng = { enabled: true, allow: ['127.0.0.0/8'] };
   const rendered = await render('defaults', {
@@ -176,7 +242,7 @@ testWith(
     const authority = await Authority.create(t);
     const addressesOf = (pods: readonly LocalPod[]) => pods.map(({ address }) => address);
     const issue = async (secret: string, names: readonly string[], addresses: readonly string[] = []) =>
-      cluster.secrets.set(secret, await authority.issue(names, addresses));
+      cluster.secrets.set(secret, await issueSecret(authority, names, addresses));
     // Names became addresses, and loopback connections come from the first of them.
     await issue('etcd-server', ['etcd'], [...addressesOf(etcd), '127.0.0.1']);
     await issue('etcd-client', ['holdfast']);
