@@ -108,6 +108,22 @@ for (const file of valueFiles)
     },
   );
 
+/** Settings that pods have no use for. */
+const notInPods = [
+  // Proxies reach a relay where it listens: at the pod's address, or the node's.
+  'HOLDFAST_RELAY_ADVERTISE',
+];
+
+testWith(renderTools, 'values reach every setting of the programs', async (t) => {
+  const all = await Promise.all(valueFiles.map((file) => render(file)));
+  const set = new Set(
+    all.flatMap(({ containers }) => containers.flatMap(({ env = [] }) => env)).map(({ name }) => name),
+  );
+  const known = Object.values(processes).flatMap((settings) => Object.values(settings));
+  const unreached = known.map(({ name }) => name).filter((name) => !set.has(name));
+  t.deepEqual([...new Set(unreached)].sort(), notInPods);
+});
+
 testWith(renderTools, 'values that are limits are those of the program', async (t) => {
   const { containers } = await render();
   for (const { args, env = [] } of containers)
@@ -129,8 +145,11 @@ test('versions that are written down twice are the same', (t) => {
     version(read('test/chart/tools.sh'), /^etcd=(\S+)$/m),
     'the etcd that is deployed is the one that is tested',
   );
-  t.is(
-    version(read('helm/holdfast/Chart.yaml'), /^appVersion: "(.*)"$/m),
-    JSON.parse(read('package.json')).version,
-  );
+  const own = JSON.parse(read('package.json')).version;
+  t.is(version(read('helm/holdfast/Chart.yaml'), /^appVersion: "(.*)"$/m), own);
+  for (const path of ['README.md', 'Dockerfile', 'helm/holdfast/README.md']) {
+    const tags = [...read(path).matchAll(/\bholdfast:(\d\S*)/g)].map(([, tag]) => tag);
+    t.true(tags.length > 0, path);
+    t.deepEqual([...new Set(tags)], [own], path);
+  }
 });
