@@ -37,6 +37,16 @@ const refused: Readonly<Record<string, readonly [Values, RegExp]>> = {
     /etcd\.tls\.enabled=true/,
   ],
   'a login to the bundled etcd': [{ etcd: { auth: { relaySecret: 's' } } }, /the bundled etcd has no users/],
+  'a login for some of those that etcd asks for one': [
+    {
+      etcd: {
+        bundled: { enabled: false },
+        endpoints: ['etcd:2379'],
+        auth: { selectionSecret: 's' },
+      },
+    },
+    /Set both selectionSecret and relaySecret/,
+  ],
   'an etcd quota as large as its volume': [{ etcd: { bundled: { quotaGiB: 8 } } }, /has to be below/],
   'TLS to etcd without a client secret': [
     { etcd: { tls: { enabled: true } } },

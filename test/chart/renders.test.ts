@@ -86,7 +86,7 @@ for (const file of valueFiles) {
 for (const file of valueFiles)
   testWith(renderTools, `${file}: the notes name what is there`, async (t) => {
     const text = await notes(t, file);
-    const { names, objects } = await render(file);
+    const { names, objects, pods } = await render(file);
     const known = names.map((name) => name.replace(/^\w+/, (kind) => kind.toLowerCase()));
     const named = [...text.matchAll(/\b(deployment|deploy|statefulset|daemonset)\/([\w-]+)/g)];
     t.true(named.length >= 2);
@@ -96,6 +96,18 @@ for (const file of valueFiles)
     for (const [, service = ''] of text.matchAll(/([\w-]+)\.sip\.svc:\d+/g))
       t.true(services.includes(service), service);
     t.notRegex(text, /<no value>|%!/);
+    // Of the Secrets that pods mount or read, it asks for those that nobody issues.
+    const issued = objects
+      .filter(({ kind }) => kind === 'Certificate')
+      .map(({ spec }) => spec?.['secretName']);
+    const used = pods.flatMap(({ spec }) => [
+      ...(spec.volumes ?? []).flatMap(({ secret }) => secret?.secretName ?? []),
+      ...[...(spec.initContainers ?? []), ...spec.containers]
+        .flatMap(({ env = [] }) => env)
+        .flatMap(({ valueFrom }) => valueFrom?.secretKeyRef?.name ?? []),
+    ]);
+    const asked = /get secret (.*)/.exec(text)?.[1]?.split(' ') ?? [];
+    t.deepEqual(asked.sort(), [...new Set(used)].filter((name) => !issued.includes(name)).sort());
   });
 
 testWith(
