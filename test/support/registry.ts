@@ -61,6 +61,8 @@ export interface RegistryOptions {
   readonly timeoutMs?: number;
   /** Where watches go, if not where all else goes: so that a test can hold back the news alone. */
   readonly watchEndpoint?: string;
+  /** Instead of one of its own. Whoever opened it closes it. */
+  readonly connection?: EtcdConnection;
 }
 
 /** Watches over another way than it reads and writes. */
@@ -99,7 +101,8 @@ export function openConnection(
 /** What most parts of the registry are made from. */
 export function registryParts(scope: Scope, endpoint: string, options: RegistryOptions = {}) {
   return {
-    connection: openConnection(scope, endpoint, options.timeoutMs, options.watchEndpoint),
+    connection:
+      options.connection ?? openConnection(scope, endpoint, options.timeoutMs, options.watchEndpoint),
     keys: options.keys ?? newKeyspace(),
     clock: options.clock ?? systemClock,
     log: options.log ?? silentLogger,

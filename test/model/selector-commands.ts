@@ -1,0 +1,338 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { parseCall } from '../../services/domain/call.js';
+import { HoldfastError } from '../../services/domain/error.js';
+import type { Relay } from '../../services/domain/relay.js';
+import type { Answer } from '../../services/selection/question.js';
+import { command } from '../support/command.js';
+import type { Fate } from '../support/faulty-connection.js';
+import { aRelay } from '../support/registry.js';
+import {
+  type Asked,
+  callKeys,
+  checkHistory,
+  checkOutcome,
+  checkPromises,
+  type Model,
+  newReplica,
+  promise,
+  type Question,
+  type ReplicaModel,
+  replicaCount,
+} from './selector-model.js';
+import { Replica, type SelectorWorld, settings } from './selector-world.js';
+
+/** What is asked of replicas, and what happens around them meanwhile. */
+
+type Step = fc.AsyncCommand<Model, SelectorWorld>;
+const step = command<Model, SelectorWorld>;
+
+const relayIds = ['r1', 'r2', 'r3'];
+
+// --- what is asked -------------------------------------------------------------------------------------------------
+
+async function ask(model: Model, world: SelectorWorld, asked: Asked): Promise<void> {
+  const { question, requestId, generation } = asked;
+  const { selector } = (world.replicas[question.at] as Replica).parts;
+  const call = parseCall(question.call);
+  const answered = (answer: Answer | undefined) => ({ answer });
+  const answering = {
+    select: () => selector.select({ call, set: 'default', requestId, wish: {} }).then(answered),
+    'select again': () => selector.select({ call, set: 'default', requestId, wish: {} }).then(answered),
+    lookup: () => selector.lookup(call).then(answered),
+    prolong: () => selector.prolong(call, question.ask === 'prolong' ? question.seconds : 0).then(answered),
+    move: () => selector.move({ call, generation, reason: 'test', requestId, wish: {} }).then(answered),
+    release: () => selector.release(call).then((released) => ({ released })),
+  };
+  asked.outcome = await answering[question.ask]().catch((error: unknown) => {
+    if (!(error instanceof HoldfastError)) throw error;
+    return { error: error.code };
+  });
+  model.requestCount++;
+}
+
+function prepare(model: Model, world: SelectorWorld, question: Question): Asked {
+  const { call } = question;
+  const isAgain = question.ask === 'select again';
+  const fresh = `${question.ask}-${model.requestCount++}`;
+  const requestId = (isAgain ? model.requests.get(call) : undefined) ?? fresh;
+  if (question.ask === 'select') model.requests.set(call, requestId);
+  const standing = world.bindings(call).at(-1)?.binding?.generation ?? 1;
+  const generation = question.ask === 'move' ? Math.max(1, standing - question.behind) : 0;
+  if (question.ask === 'move') model.moves.set(requestId, generation);
+  return { question, requestId, generation, atMs: world.clock.monotonicMs() };
+}
+
+/** Questions that are asked while relays change, and all that their answers must be. */
+async function askTogether(
+  model: Model,
+  world: SelectorWorld,
+  questions: readonly Question[],
+  changes: readonly Change[] = [],
+): Promise<void> {
+  await settle(model, world);
+  const begun = world.revision;
+  const all = questions.map((question) => prepare(model, world, question));
+  const answering = all.map((asked) => ask(model, world, asked));
+  await world.drive(Promise.all([...answering, ...changes.map((each) => apply(model, world, each))]));
+  await settle(model, world);
+  checkHistory(model, world);
+  const answered = model.replicas.map((replica) => new Map(replica.answered));
+  const alone = all.length === 1 && changes.length === 0;
+  for (const asked of all) checkOutcome(model, world, asked, { begun, answered, alone });
+  for (const asked of all) promise(model, world, asked);
+  await checkPromises(model, world);
+}
+
+async function settle(model: Model, world: SelectorWorld): Promise<void> {
+  await world.settle(
+    world.replicas.filter((_, at) => !model.replicas[at]?.isCut && !model.replicas[at]?.isLate),
+  );
+}
+
+// --- commands ------------------------------------------------------------------------------------------------------
+
+const at = fc.nat(replicaCount - 1);
+/** One of them mostly, so that what is asked of it meets. */
+const call = fc.constantFrom(...callKeys, 'call-a', 'call-a');
+const relayId = fc.constantFrom(...relayIds);
+const record = <T>(model: { [K in keyof T]: fc.Arbitrary<T[K]> }) =>
+  fc.record(model, { noNullPrototype: true });
+const constant = <T extends string>(value: T) => fc.constant(value);
+const question: fc.Arbitrary<Question> = fc.oneof(
+  { weight: 8, arbitrary: record({ ask: constant('select'), at, call }) },
+  {
+    weight: 3,
+    arbitrary: record({ ask: fc.constantFrom('select again', 'lookup', 'release'), at, call }),
+  },
+  {
+    weight: 1,
+    arbitrary: record({ ask: constant('prolong'), at, call, seconds: fc.constantFrom(10, 100, 600) }),
+  },
+  { weight: 3, arbitrary: record({ ask: constant('move'), at, call, behind: fc.constantFrom(0, 0, 0, 1) }) },
+);
+
+interface Change {
+  readonly id: string;
+  readonly what:
+    | 'joins'
+    | 'leaves'
+    | 'returns'
+    | 'has a new instance'
+    | 'drains'
+    | 'weighs 0'
+    | 'weighs 1000';
+}
+const what = fc.constantFrom<Change['what'][]>(
+  ...(['joins', 'joins', 'leaves', 'returns', 'has a new instance'] as const),
+  ...(['drains', 'weighs 0', 'weighs 1000'] as const),
+);
+const change: fc.Arbitrary<Change> = record({ id: relayId, what });
+
+async function apply(model: Model, world: SelectorWorld, { id, what }: Change): Promise<void> {
+  const relay = model.relays.get(id);
+  const born = () => aRelay({ id, instance: `life-${++model.lives}` });
+  const changed: Record<Change['what'], () => Relay | undefined> = {
+    joins: () => relay ?? born(),
+    leaves: () => undefined,
+    returns: () => relay ?? model.gone.get(id),
+    'has a new instance': born,
+    drains: () => relay && { ...relay, state: 'draining' },
+    'weighs 0': () => relay && { ...relay, weight: 0 },
+    'weighs 1000': () => relay && { ...relay, weight: 1_000 },
+  };
+  const next = changed[what]();
+  if (relay) model.gone.set(id, relay);
+  if (next) model.relays.set(id, next);
+  else model.relays.delete(id);
+  await world.register(id, next);
+}
+
+const changes = change.map((each) =>
+  step(`${each.id} ${each.what}`, (model, world) => apply(model, world, each)),
+);
+
+const questions = question.map((one) => together([one], []));
+const manyQuestions = fc
+  .tuple(
+    fc.array(question, { minLength: 2, maxLength: 5, size: 'max' }),
+    fc.uniqueArray(change, { maxLength: 2, selector: ({ id }) => id }),
+  )
+  .map(([questions, changes]) => together(questions, changes));
+
+function together(questions: readonly Question[], changes: readonly Change[]): Step {
+  const texts = [
+    ...questions.map(({ ask, call, at }) => `${ask} ${call} at ${at}`),
+    ...changes.map(({ id, what }) => `${id} ${what}`),
+  ];
+  return step(texts.join(' + '), (model, world) => askTogether(model, world, questions, changes));
+}
+
+const intent = fc
+  .record({ id: relayId, state: fc.constantFrom('draining' as const, 'disabled' as const, undefined) })
+  .map(({ id, state }) =>
+    step(`operators want ${id} ${state ?? 'as it is'}`, async (model, world) => {
+      const wish = state && { state, reason: '', actor: 'test', atMs: 0 };
+      if (wish) model.intents.set(id, wish);
+      else model.intents.delete(id);
+      await world.intend(id, wish);
+    }),
+  );
+
+/** The relay is back as it was before it left. */
+const leaveAndReturn = relayId.map((id) =>
+  step(`${id} is away for a moment`, async (model, world) => {
+    const relay = model.relays.get(id);
+    if (!relay) return;
+    await world.register(id, undefined);
+    await world.register(id, relay);
+  }),
+);
+
+const onReplica = (
+  text: string,
+  run: (world: SelectorWorld, replica: Replica, model: ReplicaModel) => unknown,
+) =>
+  at.map((at) =>
+    step(`${text} ${at}`, async (model, world) => {
+      await run(world, world.replicas[at] as Replica, model.replicas[at] as ReplicaModel);
+    }),
+  );
+
+const cut = onReplica('cut off', (_world, replica, model) => {
+  model.isCut = true;
+  replica.connection.cut();
+});
+const drop = onReplica('break the connections of', (_world, { connection }) => connection.drop());
+const late = onReplica('news are late at', (_world, replica, model) => {
+  model.isLate = true;
+  replica.connection.hold('answers');
+});
+/** Everybody hears that the call's relay has gone; the replica that is asked does not hear that it is back. */
+const unheardReturn = fc.tuple(call, at).map(([call, at]) =>
+  step(`the relay of ${call} is back from a moment away, unheard by ${at}`, async (model, world) => {
+    const id = world.bindings(call).at(-1)?.binding?.relayId ?? 'r1';
+    await apply(model, world, { id, what: 'leaves' });
+    await settle(model, world);
+    (model.replicas[at] as ReplicaModel).isLate = true;
+    (world.replicas[at] as Replica).connection.hold('answers');
+    await apply(model, world, { id, what: 'returns' });
+    await askTogether(model, world, [{ ask: 'select', at, call }]);
+  }),
+);
+const restore = onReplica('restore', (_world, { connection }, model) => {
+  Object.assign(model, { isCut: false, isLate: false });
+  connection.restore();
+});
+
+const lose = fc
+  .record({
+    at,
+    fates: fc.array(fc.constantFrom<Fate>('unsent', 'unanswered', 'late', 'well'), { maxLength: 8 }),
+  })
+  .map(({ at, fates }) =>
+    step(`calls of ${at} to etcd: ${fates.join(', ')}`, (model, world) => {
+      const replica = model.replicas[at] as ReplicaModel;
+      const { connection } = world.replicas[at] as Replica;
+      const left = [...fates];
+      replica.failing = left.length;
+      connection.fate = () => {
+        const next = left.shift() ?? 'well';
+        // Only the calls after the last failure are sure to be well: some of those may be under way still.
+        if (left.length > 0) replica.failing = left.length;
+        return next;
+      };
+      connection.untilLate = () => new Promise((resolve) => setTimeout(resolve, 3));
+    }),
+  );
+
+const heal = onReplica('no more calls fail at', async (world, replica, model) => {
+  replica.connection.fate = () => 'well';
+  model.failing = 0;
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  await world.readHistory();
+});
+
+const restart = at.map((at) =>
+  step(`restart ${at}`, async (model, world) => {
+    const before = world.replicas[at] as Replica;
+    before.connection.restore();
+    await before.stop();
+    model.replicas[at] = newReplica();
+    world.replicas[at] = await Replica.start(world);
+  }),
+);
+
+const outage = step('etcd is away', async (model, world) => {
+  for (const [at, replica] of world.replicas.entries()) {
+    (model.replicas[at] as ReplicaModel).isCut = true;
+    replica.connection.cut();
+  }
+});
+
+const back = step('etcd is back', healAll);
+
+export async function healAll(model: Model, world: SelectorWorld): Promise<void> {
+  for (const [at, replica] of world.replicas.entries()) {
+    Object.assign(model.replicas[at] as ReplicaModel, { isCut: false, isLate: false });
+    replica.connection.restore();
+  }
+  await settle(model, world);
+}
+
+const pass = fc
+  .oneof(fc.integer({ min: 1, max: 20_000 }), fc.integer({ min: 1, max: 120_000 }), fc.constant(500_000))
+  .map((ms) => step(`${ms} ms pass`, (model, world) => advance(model, world, ms)));
+
+const nearlyPass = call.map((call) =>
+  step(`until just before ${call} may go`, (model, world) =>
+    advance(model, world, (model.promised.get(call) ?? 0) - 1 - world.clock.monotonicMs()),
+  ),
+);
+
+async function advance(model: Model, world: SelectorWorld, ms: number): Promise<void> {
+  await settle(model, world);
+  if (ms > 0) world.clock.advance(ms);
+  await checkPromises(model, world);
+}
+
+const weighted = (weight: number, ...all: fc.Arbitrary<Step>[]) =>
+  Array<fc.Arbitrary<Step>[]>(weight).fill(all).flat();
+const timeless: readonly fc.Arbitrary<Step>[] = [
+  ...weighted(6, questions),
+  ...weighted(3, manyQuestions, changes),
+  ...weighted(1, intent, leaveAndReturn, cut, drop, late, lose, heal, restart, unheardReturn),
+  ...weighted(2, restore),
+  ...[outage, back, back].map((each) => fc.constant(each)),
+];
+/** Without those that need an etcd whose leases run by the same clock. */
+export const commandsWithoutTime = fc.commands([...timeless], { maxCommands: 40, size: 'max' });
+export const commands = fc.commands([...timeless, ...weighted(2, pass), nearlyPass], {
+  maxCommands: 40,
+  size: 'max',
+});
+
+/** When all is well again everybody agrees. */
+export async function finish(model: Model, world: SelectorWorld): Promise<void> {
+  for (const [at, replica] of world.replicas.entries()) {
+    replica.connection.fate = () => 'well';
+    (model.replicas[at] as ReplicaModel).failing = 0;
+  }
+  await healAll(model, world);
+  for (const call of callKeys) {
+    await askTogether(
+      model,
+      world,
+      world.replicas.map((_, at) => ({ ask: 'lookup', at, call })),
+    );
+    for (const at of world.replicas.keys()) await askTogether(model, world, [{ ask: 'select', at, call }]);
+  }
+}
+
+/** What nobody uses goes. */
+export async function expire(world: SelectorWorld): Promise<void> {
+  const longest = Math.max(settings.callTtlSeconds, 600) * 1.5 * 1.2 + 120;
+  world.clock.advance(longest * 1_000);
+  world.clock.advance(10_000);
+  assert.deepEqual([...(await world.bound())], [], 'bindings that nobody uses are kept');
+}

@@ -1,0 +1,223 @@
+import { EventEmitter } from 'node:events';
+import type { CallOptions } from '@grpc/grpc-js';
+import type {
+  IDuplexStream,
+  ILeaseKeepAliveRequest,
+  ILeaseKeepAliveResponse,
+  IRangeRequest,
+  IRangeResponse,
+  ITxnRequest,
+  ITxnResponse,
+  IWatchRequest,
+  IWatchResponse,
+} from 'etcd3';
+import { EtcdConnection } from '../../services/registry/connection.js';
+
+/** What becomes of one call: it goes well, is never sent, is done but not answered, or done after it was given up. */
+export type Fate = 'well' | 'unsent' | 'unanswered' | 'late';
+export type CallKind = 'range' | 'txn' | 'grant' | 'revoke';
+type Direction = 'requests' | 'answers';
+
+const lost = () => new Error('14 UNAVAILABLE: the test lost it');
+
+/** A connection to a real server on which calls and streams fare as a test wants, without waiting for real time. */
+export class FaultyConnection extends EtcdConnection {
+  /** Decides what becomes of each call. */
+  fate: (kind: CallKind) => Fate = () => 'well';
+  /** Calls that are given up late wait for this before they are done. */
+  untilLate: () => Promise<void> = () => Promise.resolve();
+  /** Hears what watches and lists were told: of one key, or of all keys with a prefix, up to this revision. */
+  onNews: (key: string, revision: number) => void = () => {};
+  readonly #streams = new Set<FaultyStream>();
+  readonly #held = new Set<Direction>();
+  #away = false;
+  #calls = 0;
+  #break = new AbortController();
+
+  constructor(endpoint: string) {
+    super({ endpoints: [endpoint], timeoutMs: 10_000 });
+  }
+
+  get away(): boolean {
+    return this.#away;
+  }
+
+  /** True while an answer is on its way: of a call, or to a message that reached the server over a stream. */
+  get busy(): boolean {
+    return this.#calls > 0 || [...this.#streams].some(({ unanswered }) => unanswered > 0);
+  }
+
+  /** How many watches have begun and not ended. */
+  get openWatches(): number {
+    return [...this.#streams].filter(({ isWatch }) => isWatch).length;
+  }
+
+  /** Breaks all streams and calls under way; new ones go well. */
+  drop(): void {
+    const broken = this.#break;
+    this.#break = new AbortController();
+    broken.abort();
+    for (const stream of [...this.#streams]) stream.break();
+  }
+
+  /** Nothing goes through any more, and everybody notices. */
+  cut(): void {
+    this.#away = true;
+    this.drop();
+  }
+
+  /** Streams stay, and what they carry in this direction is kept back. Nobody notices. */
+  hold(direction: Direction): void {
+    this.#held.add(direction);
+    for (const stream of this.#streams) stream.hold(direction);
+  }
+
+  /** Undoes all of the above; what was kept back goes through. */
+  restore(): void {
+    this.#away = false;
+    this.#held.clear();
+    for (const stream of [...this.#streams]) stream.release();
+  }
+
+  override async range(request: IRangeRequest, options?: CallOptions): Promise<IRangeResponse> {
+    const answer = await this.#call('range', () => super.range(request, options));
+    this.onNews(String(request.key), Number(answer.header.revision));
+    return answer;
+  }
+
+  override txn(request: ITxnRequest): Promise<ITxnResponse> {
+    return this.#call('txn', () => super.txn(request));
+  }
+
+  override grantLease(ttlSeconds: number): Promise<string> {
+    return this.#call('grant', () => super.grantLease(ttlSeconds));
+  }
+
+  override revokeLease(id: string): Promise<unknown> {
+    return this.#call('revoke', () => super.revokeLease(id));
+  }
+
+  override keepLeaseAlive(): Promise<IDuplexStream<ILeaseKeepAliveRequest, ILeaseKeepAliveResponse>> {
+    return this.#open(() => super.keepLeaseAlive());
+  }
+
+  override async watch(): Promise<IDuplexStream<IWatchRequest, IWatchResponse>> {
+    const stream = await this.#open(() => super.watch());
+    stream.on('data', ({ created, events }) => {
+      if (created) (stream as unknown as FaultyStream).isWatch = true;
+      for (const { kv } of events) this.onNews(kv.key.toString(), Number(kv.mod_revision));
+    });
+    return stream;
+  }
+
+  async #call<T>(kind: CallKind, real: () => Promise<T>): Promise<T> {
+    const fate = this.fate(kind);
+    if (this.#away || fate === 'unsent') throw lost();
+    if (fate === 'late') {
+      void this.untilLate()
+        .then(real)
+        .catch(() => undefined);
+      throw lost();
+    }
+    const answer = await this.#unlessBroken(real);
+    if (fate === 'unanswered') throw lost();
+    return answer;
+  }
+
+  #unlessBroken<T>(real: () => Promise<T>): Promise<T> {
+    const { signal } = this.#break;
+    this.#calls++;
+    return new Promise<T>((resolve, reject) => {
+      const broken = () => reject(lost());
+      signal.addEventListener('abort', broken, { once: true });
+      real()
+        .then(resolve, reject)
+        .finally(() => signal.removeEventListener('abort', broken));
+    }).finally(() => {
+      this.#calls--;
+    });
+  }
+
+  async #open<Q, A>(real: () => Promise<IDuplexStream<Q, A>>): Promise<IDuplexStream<Q, A>> {
+    if (this.#away) throw lost();
+    const inner = await this.#unlessBroken(real);
+    const stream = new FaultyStream(inner as never);
+    this.#streams.add(stream);
+    stream.once('over', () => this.#streams.delete(stream));
+    for (const direction of this.#held) stream.hold(direction);
+    return stream as never;
+  }
+}
+
+type Inner = EventEmitter & { write(message: unknown): void; end(): void; cancel(): void };
+
+class FaultyStream extends EventEmitter {
+  readonly #inner: Inner;
+  readonly #held = new Map<Direction, (() => void)[]>();
+  #over = false;
+  unanswered = 0;
+  /** True for a watch once it has begun. */
+  isWatch = false;
+
+  constructor(inner: Inner) {
+    super();
+    this.#inner = inner;
+    // Like the streams of a real connection, it may break before anybody listens.
+    this.on('error', () => {});
+    inner.on('data', (message) => {
+      this.unanswered = Math.max(0, this.unanswered - 1);
+      this.#through('answers', () => {
+        if (!this.#over) this.emit('data', message);
+      });
+    });
+    inner.on('end', () => this.#through('answers', () => this.#end('end')));
+    inner.on('error', (error) => this.#through('answers', () => this.#end('error', error)));
+  }
+
+  write(message: unknown): void {
+    this.#through('requests', () => {
+      if (this.#over) return;
+      this.unanswered++;
+      this.#inner.write(message);
+    });
+  }
+
+  end(): void {
+    this.#inner.end();
+  }
+
+  cancel(): void {
+    this.#inner.cancel();
+    // As grpc-js does it: later, and whatever is held back.
+    setImmediate(() => this.#end('error', new Error('1 CANCELLED: Cancelled on client')));
+  }
+
+  hold(direction: Direction): void {
+    if (!this.#held.has(direction)) this.#held.set(direction, []);
+  }
+
+  release(): void {
+    const kept = [...this.#held.values()].flat();
+    this.#held.clear();
+    for (const pass of kept) pass();
+  }
+
+  break(): void {
+    this.#held.clear();
+    this.#end('error', lost());
+    this.#inner.cancel();
+  }
+
+  #through(direction: Direction, pass: () => void): void {
+    const kept = this.#held.get(direction);
+    if (kept) kept.push(pass);
+    else pass();
+  }
+
+  #end(event: 'end' | 'error', error?: Error): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.emit(event, error);
+    this.emit('over');
+  }
+}

@@ -1,0 +1,67 @@
+import type { IKeyValue } from 'etcd3';
+import type { EtcdConnection } from '../../services/registry/connection.js';
+import { endOfPrefix } from '../../services/registry/keyspace.js';
+import type { Scope } from './process.js';
+import { eventually, openConnection } from './registry.js';
+
+/** What became of one key at one revision. */
+export interface Version {
+  readonly key: string;
+  readonly revision: number;
+  /** Undefined: the key went away. */
+  readonly kv: IKeyValue | undefined;
+}
+
+/** Everything that happens below a prefix (ending in '/'), as etcd tells it: the truth that answers are held against. */
+export class EtcdHistory {
+  readonly versions: Version[] = [];
+  #markers = 0;
+  #reached = '';
+
+  private constructor(
+    private readonly connection: EtcdConnection,
+    private readonly prefix: string,
+  ) {}
+
+  static async watch(scope: Scope, endpoint: string, prefix: string): Promise<EtcdHistory> {
+    const connection = openConnection(scope, endpoint);
+    const history = new EtcdHistory(connection, prefix);
+    const stream = await connection.watch();
+    scope.teardown(() => stream.cancel());
+    stream.on('error', () => {});
+    let created = false;
+    stream.on('data', (response) => {
+      created ||= response.created;
+      for (const { type, kv } of response.events) history.#add(type === 'Put', kv);
+    });
+    stream.write({ create_request: { key: Buffer.from(prefix), range_end: endOfPrefix(prefix) } });
+    await eventually(() => created, 'watch');
+    return history;
+  }
+
+  /** The versions of one key, oldest first. */
+  of(key: string): Version[] {
+    return this.versions.filter((version) => version.key === key);
+  }
+
+  /** Resolves with etcd's revision when all that was written before is here. */
+  async catchUp(): Promise<number> {
+    const marker = `${++this.#markers}`;
+    const key = Buffer.from(`${this.prefix}marker`);
+    const { header } = await this.connection.txn({
+      success: [{ request_put: { key, value: Buffer.from(marker) } }],
+    });
+    const deadlineMs = performance.now() + 10_000;
+    while (this.#reached !== marker) {
+      if (performance.now() > deadlineMs) throw new Error('the history does not end');
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    return Number(header.revision);
+  }
+
+  #add(isPut: boolean, kv: IKeyValue): void {
+    const key = kv.key.toString().slice(this.prefix.length);
+    if (key === 'marker') this.#reached = kv.value.toString();
+    else this.versions.push({ key, revision: Number(kv.mod_revision), kv: isPut ? kv : undefined });
+  }
+}

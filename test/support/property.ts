@@ -1,0 +1,72 @@
+import { relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import test, { type ExecutionContext } from 'ava';
+import fc from 'fast-check';
+import type { Scope } from './process.js';
+import { repository } from './repository.js';
+
+/**
+ * How properties over real sockets run: few times each in `npm test`, for as long as HOLDFAST_TEST_RUNS says where
+ * somebody asks for more. A failure is told with its seed; HOLDFAST_TEST_SEED draws the same cases again, and
+ * HOLDFAST_TEST_PATH begins with the one that failed.
+ */
+export interface Runs {
+  /** How many cases are drawn, if nobody asks for another number. */
+  readonly runs: number;
+  /** Most that drawing, and making a failing case shorter, may take where nobody asked for more. */
+  readonly limitMs?: number;
+}
+
+/** Fails the test if the property does not hold, with the shortest case found and how to see it again. */
+export async function holds<Case>(
+  t: ExecutionContext,
+  property: fc.IAsyncProperty<Case>,
+  { runs, limitMs = 60_000 }: Runs,
+): Promise<void> {
+  const asked = numberFrom('HOLDFAST_TEST_RUNS');
+  const seed = numberFrom('HOLDFAST_TEST_SEED');
+  const path = process.env['HOLDFAST_TEST_PATH'];
+  const mostMs = asked === undefined ? limitMs : 24 * 3_600_000;
+  t.timeout(mostMs + 60_000);
+  const details = await fc.check(property, {
+    numRuns: asked ?? runs,
+    interruptAfterTimeLimit: mostMs,
+    // A case that hangs is a failure, and the next one has a chance to be shorter.
+    timeout: 20_000,
+    ...(seed === undefined ? {} : { seed }),
+    ...(path === undefined ? {} : { path }),
+  });
+  if (details.interrupted && !details.failed)
+    t.log(`only ${details.numRuns} of ${runs} cases were tried within ${mostMs} ms`);
+  if (details.failed) throw new Error(report(details));
+  t.pass();
+}
+
+function report<Case>(details: fc.RunDetails<Case>): string {
+  const file = relative(repository, fileURLToPath(test.meta.file));
+  // The cases that came of making it shorter depend on what happened: the one that was drawn does not.
+  const drawn = details.counterexamplePath?.split(':')[0] ?? '0';
+  return [
+    fc.defaultReportMessage(details),
+    details.errorInstance instanceof Error ? details.errorInstance.stack : String(details.errorInstance),
+    `To see it again: HOLDFAST_TEST_SEED=${details.seed} HOLDFAST_TEST_PATH=${drawn} npm test -- ${file}`,
+  ].join('\n\n');
+}
+
+function numberFrom(name: string): number | undefined {
+  const text = process.env[name];
+  if (text === undefined) return undefined;
+  const value = Number(text);
+  if (!Number.isSafeInteger(value)) throw new Error(`${name}: ${text} is not a whole number`);
+  return value;
+}
+
+/** Runs `body` with a scope of its own, which ends with it: a case must not leave its sockets to those after it. */
+export async function scoped<T>(body: (scope: Scope) => Promise<T>): Promise<T> {
+  const tasks: (() => Promise<void> | void)[] = [];
+  try {
+    return await body({ teardown: (task) => tasks.push(task) });
+  } finally {
+    for (const task of tasks.reverse()) await task();
+  }
+}
