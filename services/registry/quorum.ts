@@ -80,6 +80,11 @@ export class Quorum {
     });
   }
 
+  /** Somebody has a reason to think that etcd is gone: where nobody asks it anything, that is noticed all the same. */
+  look(): void {
+    this.#probe();
+  }
+
   async stop(): Promise<void> {
     this.#stopping.abort();
     this.#cancelSilence?.();

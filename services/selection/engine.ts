@@ -68,7 +68,10 @@ export class Engine {
     this.moves = new MoveFeed(parts, {
       onMove: (callKey, revision) => this.cache.hearMove(callKey, revision),
       onPast: (callKey) => this.cache.forgetMove(callKey),
-      onGap: () => this.cache.distrust(),
+      onGap: () => {
+        this.cache.distrust();
+        this.quorum.look();
+      },
     });
     this.quorum = new Quorum({
       probe: (timeoutMs) => connection.probe(keys.relays, timeoutMs),

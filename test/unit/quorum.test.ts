@@ -138,6 +138,17 @@ test('errors that are no silence are no loss', async (t) => {
   t.is(quorum.lost, undefined);
 });
 
+test('a loss is noticed where nobody asks, once there is a reason to look', async (t) => {
+  const { quorum, changes, advance, setAnswers, probes } = open();
+  quorum.look();
+  await advance(100);
+  t.is(probes(), 1, 'one answer is enough');
+  setAnswers(false);
+  quorum.look();
+  await advance(500);
+  t.deepEqual(changes, [true]);
+});
+
 test('nothing is probed after the stop', async (t) => {
   const { quorum, ask, advance, probes, setAnswers } = open();
   setAnswers(false);
