@@ -87,6 +87,8 @@ class Owner {
 interface Model {
   /** What is wrong now. */
   readonly wrong: Set<'away' | 'requests' | 'answers' | 'grants'>;
+  /** When a stream last failed. */
+  failedAtMs: number;
 }
 
 class World {
@@ -181,11 +183,36 @@ const away = trouble('etcd is away', (model, world) => {
   model.wrong.add('away');
   world.connection.cut();
 });
-const drop = trouble('the connection breaks', (_model, world) => world.connection.drop());
+
+/** A stream fails, which alone costs no session: there is time for another. */
+const failure = (text: string, fail: (connection: FaultyConnection) => void): Step =>
+  step(text, async (model, world) => {
+    const { owner, clock, connection } = world;
+    if (owner.holds && clock.monotonicMs() - model.failedAtMs < ttlMs) owner.holds.hurt = true;
+    model.failedAtMs = clock.monotonicMs();
+    fail(connection);
+    await world.quiet();
+    await world.check();
+  });
+const drop = failure('the connection breaks', (connection) => connection.drop());
+const silence = failure('the connection falls silent', (connection) => connection.silence());
+
 const holdBack = (['requests', 'answers'] as const).map((direction) =>
   trouble(`${direction} are late`, (model, world) => {
     model.wrong.add(direction);
     world.connection.hold(direction);
+  }),
+);
+const lateThenLost = fc.integer({ min: 100, max: 1_200 }).map((ms) =>
+  trouble(`answers are ${ms} ms late, then etcd is away`, async (model, world) => {
+    model.wrong.add('answers');
+    world.connection.hold('answers');
+    await world.pass(ms);
+    world.connection.restore();
+    await world.quiet();
+    model.wrong.add('away');
+    world.connection.cut();
+    await world.pass(ttlMs);
   }),
 );
 const loseGrants = fc.constantFrom<Fate>('unsent', 'unanswered').map((fate) =>
@@ -227,18 +254,18 @@ async function finish(model: Model, world: World): Promise<void> {
 }
 
 test('the owner of a session never believes to hold what has run out, and always holds one again', async (t) => {
-  const once: fc.Arbitrary<Step>[] = [away, drop, ...holdBack, revoke, close].map((each) =>
+  const once: fc.Arbitrary<Step>[] = [away, drop, silence, ...holdBack, revoke, close].map((each) =>
     fc.constant(each),
   );
   const well = fc.constant(restore);
-  const commands = [pass, pass, pass, loseGrants, ...once, well, well, well, well];
+  const commands = [pass, pass, pass, loseGrants, lateThenLost, ...once, well, well, well, well];
   const property = fc.asyncProperty(fc.commands(commands, { maxCommands: 20, size: 'max' }), (steps) =>
     scoped(async (scope) => {
-      const model: Model = { wrong: new Set() };
+      const model: Model = { wrong: new Set(), failedAtMs: Number.NEGATIVE_INFINITY };
       const world = await World.open(scope, model);
       await fc.asyncModelRun(() => ({ model, real: world }), steps);
       await finish(model, world);
     }),
   );
-  await holds(t, property, { runs: 15 });
+  await holds(t, property, { runs: 30 });
 });

@@ -20,11 +20,10 @@ export interface Told {
 
 /** One server for all cases, each of which has a prefix of its own. */
 export class Server {
-  readonly clock = new ManualClock();
-
   private constructor(
     readonly endpoint: string,
     readonly client: Etcd3,
+    readonly clock: ManualClock,
   ) {}
 
   static async start(scope: Scope): Promise<Server> {
@@ -32,7 +31,7 @@ export class Server {
     const etcd = new EmbeddedEtcd({ clock });
     await etcd.start();
     scope.teardown(() => etcd.stop());
-    return Object.assign(new Server(etcd.endpoint, connect(scope, etcd.endpoint)), { clock });
+    return new Server(etcd.endpoint, connect(scope, etcd.endpoint), clock);
   }
 }
 

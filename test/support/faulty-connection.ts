@@ -38,10 +38,6 @@ export class FaultyConnection extends EtcdConnection {
     super({ endpoints: [endpoint], timeoutMs: 10_000 });
   }
 
-  get away(): boolean {
-    return this.#away;
-  }
-
   /** True while an answer is on its way: of a call, or to a message that reached the server over a stream. */
   get busy(): boolean {
     return this.#calls > 0 || [...this.#streams].some(({ unanswered }) => unanswered > 0);
@@ -58,6 +54,11 @@ export class FaultyConnection extends EtcdConnection {
     this.#break = new AbortController();
     broken.abort();
     for (const stream of [...this.#streams]) stream.break();
+  }
+
+  /** The streams that there are carry nothing any more, and nobody notices; new ones go well. */
+  silence(): void {
+    for (const stream of this.#streams) stream.silence();
   }
 
   /** Nothing goes through any more, and everybody notices. */
@@ -149,12 +150,13 @@ export class FaultyConnection extends EtcdConnection {
   }
 }
 
-type Inner = EventEmitter & { write(message: unknown): void; end(): void; cancel(): void };
+type Inner = EventEmitter & { write(message: unknown): void; cancel(): void };
 
 class FaultyStream extends EventEmitter {
   readonly #inner: Inner;
   readonly #held = new Map<Direction, (() => void)[]>();
   #over = false;
+  #isSilent = false;
   unanswered = 0;
   /** True for a watch once it has begun. */
   isWatch = false;
@@ -182,14 +184,15 @@ class FaultyStream extends EventEmitter {
     });
   }
 
-  end(): void {
-    this.#inner.end();
-  }
-
   cancel(): void {
     this.#inner.cancel();
     // As grpc-js does it: later, and whatever is held back.
     setImmediate(() => this.#end('error', new Error('1 CANCELLED: Cancelled on client')));
+  }
+
+  silence(): void {
+    this.#isSilent = true;
+    this.unanswered = 0;
   }
 
   hold(direction: Direction): void {
@@ -209,6 +212,7 @@ class FaultyStream extends EventEmitter {
   }
 
   #through(direction: Direction, pass: () => void): void {
+    if (this.#isSilent) return;
     const kept = this.#held.get(direction);
     if (kept) kept.push(pass);
     else pass();
