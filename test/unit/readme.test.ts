@@ -24,10 +24,9 @@ test('the README tells every setting as the programs know it', (t) => {
 });
 
 test('the README tells no setting that the programs do not know', (t) => {
-  const ofCommands = ['SERVER', 'CA', 'CERT', 'KEY', 'TEST_REQUIRE', 'TEST_ETCD'].map(
-    (name) => `HOLDFAST_${name}`,
-  );
-  const known = new Set([...settings.map(({ name }) => name), ...ofCommands]);
+  const ofTests = ['REQUIRE', 'ETCD', 'RUNS', 'SEED', 'PATH'].map((name) => `TEST_${name}`);
+  const others = ['SERVER', 'CA', 'CERT', 'KEY', ...ofTests].map((name) => `HOLDFAST_${name}`);
+  const known = new Set([...settings.map(({ name }) => name), ...others]);
   for (const [name] of readme.matchAll(/HOLDFAST_[A-Z_]+[A-Z]/g)) t.true(known.has(name), name);
 });
 
