@@ -43,7 +43,8 @@ function parseSample(line: string): Sample {
   const [, name = '', inner = '', number = ''] = sampleLine.exec(line) ?? [];
   const value = number === '+Inf' ? Number.POSITIVE_INFINITY : Number(number);
   const labels = Object.fromEntries([...inner.matchAll(label)].map(([, key, text]) => [key, text]));
-  if (name === '' || number === '' || (Number.isNaN(value) && number !== 'NaN'))
+  // Go's ParseFloat, by which Prometheus reads, takes it in any case; prom-client writes «Nan».
+  if (name === '' || number === '' || (Number.isNaN(value) && !/^nan$/i.test(number)))
     throw new Error(`not a sample: ${line}`);
   if (inner.replaceAll(label, '') !== '') throw new Error(`bad labels: ${line}`);
   return { name, labels, value };
