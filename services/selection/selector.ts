@@ -72,7 +72,7 @@ export class Selector {
 
   /** The answer to `select`, if it is known at once: nothing has to be asked or written for it. */
   selectKnown(request: SelectRequest): Answer | undefined {
-    const trusted = this.#ledger.trusted(request.call);
+    const trusted = this.#trusted(request);
     return trusted && this.#terms.isSettled(trusted.binding, request)
       ? this.#answer(trusted.binding, request.requestId)
       : undefined;
@@ -89,7 +89,7 @@ export class Selector {
     let settling: Settling | undefined;
     try {
       this.#without.hold(call);
-      const settled = this.#settle(request, this.#ledger.trusted(call));
+      const settled = this.#settle(request, this.#trusted(request));
       settling = this.#settling.get(call.key);
       return this.#answer((await settled).binding, requestId);
     } catch (error) {
@@ -194,6 +194,14 @@ export class Selector {
     this.#without.hold(call);
     await this.#claims.claim(call);
     return bound(await ask(this.#ledger.trusted(call)));
+  }
+
+  /**
+   * What may be answered without asking etcd. Nothing is where a call begins again: another replica may have released
+   * it unheard, and what lingers is not to be given to a call that is to last.
+   */
+  #trusted({ call, beginsAgain }: SelectRequest): StoredBinding | undefined {
+    return beginsAgain ? undefined : this.#ledger.trusted(call);
   }
 
   #settle(request: SelectRequest, trusted: StoredBinding | undefined): Promise<StoredBinding> {

@@ -234,6 +234,22 @@ behaviour('a released call that has ended is remembered by nobody', async (t, cl
   for (const { selector } of [a, b]) t.is(await selector.lookup(call), undefined);
 });
 
+behaviour(
+  'a call that begins again lasts, though the replica has not heard that it was released',
+  async (t, client, etcd) => {
+    const { a, b } = await scene(t, client, etcd);
+    const call = parseCall('again-elsewhere');
+    const first = await b.selector.select(ask(call));
+    t.false((await b.selector.select(ask(call))).binding.released, 'it is remembered');
+    await a.selector.release(call);
+    const again = await b.selector.select({ ...ask(call), beginsAgain: true });
+    t.is(where(again), where(first));
+    const standing = await a.store.read(call);
+    t.false(standing.binding?.released, 'it does not linger only');
+    t.is(standing.binding?.expiresAtMs, again.binding.expiresAtMs);
+  },
+);
+
 behaviour('a move is fenced by the generation, and its retry moves once', async (t, client, etcd) => {
   const { a, b } = await scene(t, client, etcd);
   const call = parseCall('to-move');

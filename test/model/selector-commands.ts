@@ -38,6 +38,8 @@ async function ask(model: Model, world: SelectorWorld, asked: Asked): Promise<vo
   const answered = (answer: Answer | undefined) => ({ answer });
   const answering = {
     select: () => selector.select({ call, set: 'default', requestId, wish: {} }).then(answered),
+    begin: () =>
+      selector.select({ call, set: 'default', requestId, wish: {}, beginsAgain: true }).then(answered),
     'select again': () => selector.select({ call, set: 'default', requestId, wish: {} }).then(answered),
     lookup: () => selector.lookup(call).then(answered),
     prolong: () => selector.prolong(call, question.ask === 'prolong' ? question.seconds : 0).then(answered),
@@ -103,7 +105,7 @@ const question: fc.Arbitrary<Question> = fc.oneof(
   { weight: 8, arbitrary: record({ ask: constant('select'), at, call }) },
   {
     weight: 3,
-    arbitrary: record({ ask: fc.constantFrom('select again', 'lookup', 'release'), at, call }),
+    arbitrary: record({ ask: fc.constantFrom('begin', 'select again', 'lookup', 'release'), at, call }),
   },
   {
     weight: 1,
@@ -220,6 +222,14 @@ const unheardReturn = fc.tuple(call, at).map(([call, at]) =>
     await askTogether(model, world, [{ ask: 'select', at, call }]);
   }),
 );
+/** The call is released where another replica does not hear of it, and begins there again. */
+const beginAgain = fc.tuple(call, at, at).map(([call, at, other]) =>
+  step(`${call} is known at ${at}, ends at ${other} and begins again at ${at}`, async (model, world) => {
+    await askTogether(model, world, [{ ask: 'select', at, call }]);
+    await askTogether(model, world, [{ ask: 'release', at: other, call }]);
+    await askTogether(model, world, [{ ask: 'begin', at, call }]);
+  }),
+);
 const restore = onReplica('restore', (_world, { connection }, model) => {
   Object.assign(model, { isCut: false, isLate: false });
   connection.restore();
@@ -301,7 +311,7 @@ const weighted = (weight: number, ...all: fc.Arbitrary<Step>[]) =>
 const timeless: readonly fc.Arbitrary<Step>[] = [
   ...weighted(6, questions),
   ...weighted(3, manyQuestions, changes),
-  ...weighted(1, intent, leaveAndReturn, cut, drop, late, lose, heal, restart, unheardReturn),
+  ...weighted(1, intent, leaveAndReturn, cut, drop, late, lose, heal, restart, unheardReturn, beginAgain),
   ...weighted(2, restore),
   ...[outage, back, back].map((each) => fc.constant(each)),
 ];

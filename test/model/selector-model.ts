@@ -10,7 +10,8 @@ export const replicaCount = 3;
 export const callKeys = ['call-a', 'call-b'];
 
 export type Question =
-  | { readonly ask: 'select' | 'lookup' | 'release'; readonly at: number; readonly call: string }
+  /** «begin»: a call of that name begins, perhaps again. */
+  | { readonly ask: 'select' | 'begin' | 'lookup' | 'release'; readonly at: number; readonly call: string }
   /** The same request as the last one for this call, perhaps at another replica. */
   | { readonly ask: 'select again'; readonly at: number; readonly call: string }
   | { readonly ask: 'prolong'; readonly at: number; readonly call: string; readonly seconds: number }
@@ -164,7 +165,7 @@ export function checkOutcome(
       assert.ok(!replica.isCut, `fresh without etcd: ${text}`);
       if (!replica.isLate) {
         assert.ok(possible.has(place(binding)), `that is history: ${text}`);
-        if (question.ask === 'select')
+        if (['begin', 'select'].includes(question.ask))
           assert.ok(world.registeredSince(begun, binding), `its relay was gone already: ${text}`);
       }
     } else {
@@ -175,6 +176,8 @@ export function checkOutcome(
     // A call that is alone is placed where operators want calls to go.
     if (isWell(replica) && alone && boundAt > begun)
       assert.ok(eligible(model).includes(binding.relayId), `not where calls should go: ${text}`);
+    if (question.ask === 'begin' && alone && isWell(replica))
+      assert.ok(!versions.at(-1)?.binding?.released, `it begins, and is not to last: ${text}`);
   } else assert.ok(possible.has(undefined), `a binding stood: ${text}`);
 }
 
