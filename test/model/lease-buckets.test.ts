@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { EmbeddedEtcd } from '../../services/embedded-etcd/embedded-etcd.js';
 import { endOfPrefix } from '../../services/registry/keyspace.js';
 import { LeaseBuckets } from '../../services/registry/lease-buckets.js';
-import { ManualClock } from '../support/clock.js';
+import { ManualClock, turns } from '../support/clock.js';
 import { command } from '../support/command.js';
 import { connect } from '../support/etcd.js';
 import { type Fate, FaultyConnection } from '../support/faulty-connection.js';
@@ -27,7 +27,7 @@ const extraMs = (seconds: number) => (seconds / 8 + 3) * 1_000 + maxAgeMs(second
 
 interface Key {
   readonly name: string;
-  readonly putAtMs: number;
+  readonly takenAtMs: number;
   readonly seconds: number;
 }
 
@@ -47,32 +47,54 @@ interface Model {
 
 const prefix = '/keys/';
 
+/** Time goes by between the question for a lease and etcd's count. */
+class SlowConnection extends FaultyConnection {
+  /** Grants that were asked for, and of those the ones under way. */
+  readonly grants = { asked: 0, underWay: 0 };
+  grantTakesMs = 0;
+
+  constructor(
+    endpoint: string,
+    private readonly clock: ManualClock,
+  ) {
+    super(endpoint);
+  }
+
+  override async grantLease(ttlSeconds: number): Promise<string> {
+    this.grants.asked++;
+    this.grants.underWay++;
+    try {
+      // Whoever waits for nothing but its turn has had it.
+      await turns(1);
+      this.clock.advance(this.grantTakesMs);
+      return await super.grantLease(ttlSeconds);
+    } finally {
+      this.grants.underWay--;
+    }
+  }
+
+  /** Resolves when no grant is under way, nor one that was given up. */
+  async quiet(): Promise<void> {
+    while (this.busy || this.grants.underWay > 0) await turns();
+  }
+}
+
 /** One etcd and one set of buckets, in one time. */
 class World {
   readonly clock = new ManualClock();
   readonly client: Etcd3;
-  readonly connection: FaultyConnection;
+  readonly connection: SlowConnection;
   readonly buckets: LeaseBuckets;
-  /** Grants that were asked for. */
-  grants = 0;
-  /** What becomes of the next ones. */
+  /** What becomes of the next grants. */
   readonly fates: Fate[] = [];
-  /** How long etcd takes for a grant. */
-  grantTakesMs = 0;
   #names = 0;
 
   private constructor(scope: Scope, etcd: EmbeddedEtcd, clock: ManualClock) {
     this.clock = clock;
     this.client = connect(scope, etcd.endpoint);
-    this.connection = new FaultyConnection(etcd.endpoint);
+    this.connection = new SlowConnection(etcd.endpoint, clock);
     scope.teardown(() => this.connection.close());
-    this.connection.fate = (kind) => {
-      if (kind !== 'grant') return 'well';
-      this.grants++;
-      // Time goes by between the question and etcd's count.
-      this.clock.advance(this.grantTakesMs);
-      return this.fates.shift() ?? 'well';
-    };
+    this.connection.fate = (kind) => (kind === 'grant' && this.fates.shift()) || 'well';
     this.buckets = new LeaseBuckets(this.connection, this.clock);
   }
 
@@ -120,9 +142,9 @@ const lifetime = fc.constantFrom(10, 450, 455, 5_400);
 async function observe(model: Model, world: World): Promise<void> {
   const present = await world.names();
   const nowMs = world.clock.monotonicMs();
-  model.keys = model.keys.filter(({ name, putAtMs, seconds }) => {
-    const ageMs = nowMs - putAtMs;
-    const text = `${ageMs} ms after it was put for ${seconds} s`;
+  model.keys = model.keys.filter(({ name, takenAtMs, seconds }) => {
+    const ageMs = nowMs - takenAtMs;
+    const text = `${ageMs} ms after its lease was taken for ${seconds} s`;
     if (ageMs < seconds * 1_000) assert.ok(present.has(name), `a key is gone ${text}`);
     if (ageMs > seconds * 1_000 + extraMs(seconds)) assert.ok(!present.has(name), `a key is there ${text}`);
     return present.has(name);
@@ -131,7 +153,8 @@ async function observe(model: Model, world: World): Promise<void> {
 
 /** One lease, taken as often as that; only the last key is really put. */
 async function take(model: Model, world: World, seconds: number, count: number): Promise<void> {
-  const { buckets, clock, grants } = world;
+  const { buckets, clock, connection } = world;
+  const before = connection.grants.asked;
   const outcomes = await Promise.all(
     Array.from({ length: count }, async () => {
       try {
@@ -141,8 +164,9 @@ async function take(model: Model, world: World, seconds: number, count: number):
       }
     }),
   );
-  const asked = world.grants - grants;
+  const asked = connection.grants.asked - before;
   assert.ok(asked <= 2 + count / 250, `${asked} leases for ${count} keys`);
+  const taken = new Map<string, number>();
   for (const outcome of outcomes) {
     if ('error' in outcome) {
       assert.equal(codeOf(outcome.error), 'unavailable');
@@ -150,6 +174,7 @@ async function take(model: Model, world: World, seconds: number, count: number):
       continue;
     }
     const { lease, nowMs } = outcome;
+    taken.set(lease, nowMs);
     const use = model.uses.get(lease) ?? { keys: 0, seconds, firstAtMs: nowMs };
     model.uses.set(lease, use);
     use.keys++;
@@ -160,16 +185,21 @@ async function take(model: Model, world: World, seconds: number, count: number):
       `a lease for ${seconds} s takes keys after ${ageMs} ms`,
     );
   }
-  for (const lease of new Set(outcomes.flatMap((outcome) => ('lease' in outcome ? [outcome.lease] : []))))
-    await put(model, world, lease, seconds);
+  // A key lives from when its lease was taken; the last one of each lease is put.
+  for (const [lease, takenAtMs] of taken) await put(model, world, lease, seconds, takenAtMs);
 }
 
 /** What a writer does: a lease that etcd does not know is given back, and another one taken. */
-async function put(model: Model, world: World, lease: string, seconds: number): Promise<void> {
-  const putAtMs = world.clock.monotonicMs();
+async function put(
+  model: Model,
+  world: World,
+  lease: string,
+  seconds: number,
+  takenAtMs: number,
+): Promise<void> {
   const name = await world.put(lease);
   if (name !== undefined) {
-    model.keys.push({ name, putAtMs, seconds });
+    model.keys.push({ name, takenAtMs, seconds });
     return;
   }
   world.buckets.forget(lease);
@@ -179,9 +209,10 @@ async function put(model: Model, world: World, lease: string, seconds: number): 
   });
   if (!next) return;
   assert.notEqual(next, lease, 'a lease that was forgotten is given out again');
+  const retakenAtMs = world.clock.monotonicMs();
   const again = await world.put(next);
   // The next one may be lost too: there are as many as were asked for early.
-  if (again !== undefined) model.keys.push({ name: again, putAtMs, seconds });
+  if (again !== undefined) model.keys.push({ name: again, takenAtMs: retakenAtMs, seconds });
 }
 
 const takes = fc
@@ -206,8 +237,8 @@ const nearlyPass = fc.nat(1_000).map((index) =>
   step(
     'until just before the time of a key is up',
     async (model, world) => {
-      const { putAtMs, seconds } = model.keys[index % model.keys.length] as Key;
-      world.clock.advance(Math.max(0, putAtMs + seconds * 1_000 - 1 - world.clock.monotonicMs()));
+      const { takenAtMs, seconds } = model.keys[index % model.keys.length] as Key;
+      world.clock.advance(Math.max(0, takenAtMs + seconds * 1_000 - 1 - world.clock.monotonicMs()));
       await observe(model, world);
     },
     ({ keys }) => keys.length > 0,
@@ -225,7 +256,7 @@ const fail = fc
 
 const slow = fc.constantFrom(0, 0, 300, 900).map((ms) =>
   step(`grants take ${ms} ms`, (_model, world) => {
-    world.grantTakesMs = ms;
+    world.connection.grantTakesMs = ms;
   }),
 );
 
@@ -241,6 +272,7 @@ test('each key lives as long as was asked, on leases that are neither too large 
       const world = await World.open(scope);
       const model: Model = { keys: [], uses: new Map(), failures: 0 };
       await fc.asyncModelRun(() => ({ model, real: world }), steps);
+      await world.connection.quiet();
       world.clock.advance(5_400 * 1_000 + extraMs(5_400) + 60_000);
       // Leases end a few hundred to a turn.
       world.clock.advance(10_000);

@@ -38,7 +38,7 @@ export class FaultyConnection extends EtcdConnection {
     super({ endpoints: [endpoint], timeoutMs: 10_000 });
   }
 
-  /** True while an answer is on its way: of a call, or to a message that reached the server over a stream. */
+  /** True while an answer is on its way: of a call, even if it was given up, or to a message that reached the server over a stream. */
   get busy(): boolean {
     return this.#calls > 0 || [...this.#streams].some(({ unanswered }) => unanswered > 0);
   }
@@ -115,9 +115,13 @@ export class FaultyConnection extends EtcdConnection {
     const fate = this.fate(kind);
     if (this.#away || fate === 'unsent') throw lost();
     if (fate === 'late') {
+      this.#calls++;
       void this.untilLate()
         .then(real)
-        .catch(() => undefined);
+        .catch(() => undefined)
+        .finally(() => {
+          this.#calls--;
+        });
       throw lost();
     }
     const answer = await this.#unlessBroken(real);
