@@ -15,11 +15,13 @@ export interface KamailioOptions {
   readonly name: string;
   readonly directory: string;
   readonly port: number;
+  /** Its configuration file; without one the example of a proxy with a gateway, and of the balancer. */
+  readonly configuration?: string;
   /** What takes the place of the configuration's own values; undefined for a switch. Texts need quotes of their own. */
   readonly defines: Readonly<Record<string, string | undefined>>;
 }
 
-/** One Kamailio with the example configuration. */
+/** One Kamailio with an example configuration. */
 export class Kamailio {
   private constructor(
     readonly port: number,
@@ -28,12 +30,12 @@ export class Kamailio {
   ) {}
 
   static async start(scope: Scope, options: KamailioOptions): Promise<Kamailio> {
-    const { name, port, defines } = options;
+    const { name, port, configuration = join(kamailioFiles, 'kamailio.cfg'), defines } = options;
     const directory = join(options.directory, name);
     await mkdir(directory);
     const values = { SIP_LISTEN: `udp:127.0.0.1:${port}`, ...defines };
     const args = [
-      ...['-f', join(kamailioFiles, 'kamailio.cfg'), '-DD', '-E', '-m', '64', '-M', '4'],
+      ...['-f', configuration, '-DD', '-E', '-m', '64', '-M', '4'],
       ...['-w', directory, '-Y', directory],
       ...Object.entries(values).flatMap(([key, value]) => [
         '-A',
