@@ -26,7 +26,7 @@ class Proxy:
         # gRPC has threads, and threads do not survive a fork: the channel is made here, in each process that serves
         # SIP (the timer is one: it runs the failure route of a call that nobody answers), and never before.
         if rank not in (PROC_INIT, PROC_MAIN):
-            self._holdfast = Holdfast(KSR.pv.get("$def(HOLDFAST)"))
+            self._holdfast = Holdfast(KSR.pv.get("$def(HOLDFAST)").strip('"'))
         return 0
 
     def ksr_request_route(self, msg):

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { RelayState } from '../../proto/generated/holdfast/v1/relay.js';
 import type { HoldfastClient } from '../../services/cli/client.js';
 import { type RealEtcd, startRealEtcd } from '../support/etcd.js';
-import { Kamailio, kamailioFiles } from '../support/kamailio.js';
+import { Kamailio, type KamailioOptions, kamailioFiles } from '../support/kamailio.js';
+import { installScript, kemiConfiguration } from '../support/kemi.js';
 import { freeUdpPort } from '../support/ports.js';
 import type { Scope } from '../support/process.js';
 import { eventually } from '../support/registry.js';
@@ -24,8 +25,11 @@ export const threeRelays: readonly RelaySpec[] = [
 
 export interface SceneOptions {
   readonly relays?: readonly RelaySpec[];
-  /** How the proxies reach the relays: each by a gateway of its own, with the other's to spare or not, or directly. */
-  readonly through?: 'own gateway' | 'own gateway, or the other' | 'no gateway';
+  /**
+   * How the proxies find the relays: each by a gateway of its own, with the other's to spare or not; by asking either
+   * replica over gRPC; or by themselves.
+   */
+  readonly through?: 'own gateway' | 'own gateway, or the other' | 'gRPC' | 'no gateway';
   /** Somebody holds the gateways' sockets while they restart. */
   readonly keepsSockets?: boolean;
 }
@@ -200,23 +204,13 @@ export class Scene {
 
   async #startProxies(through: SceneOptions['through']): Promise<void> {
     const { scope, directory } = this.parts;
-    const gateways = this.replicas.map(({ ng }) => `udp:${ng}`);
-    const direct = this.relays.map(({ port }) => `udp:127.0.0.1:${port}`);
     const list: string[] = [];
     for (const index of [0, 1]) {
-      const [own, spare] = index === 0 ? gateways : gateways.toReversed();
-      const defines = {
-        NG_SOCK: `"${own ?? direct.join(' ')}"`,
-        WORKERS: '16',
-        ...(through === 'own gateway, or the other'
-          ? { WITH_SPARE: undefined, NG_SPARE: `"1 == ${spare}"` }
-          : {}),
-      };
       const port = await freeUdpPort();
       list.push(`1 sip:127.0.0.1:${port}`);
-      this.proxies.push(
-        await Kamailio.start(scope, { name: `proxy-${index + 1}`, directory, port, defines }),
-      );
+      const settings = through === 'gRPC' ? await this.#asking(index) : this.#throughGateway(index, through);
+      const options = { name: `proxy-${index + 1}`, directory, port, ...settings };
+      this.proxies.push(await Kamailio.start(scope, options));
     }
     const dispatcher = join(directory, 'dispatcher.list');
     await writeFile(dispatcher, `${list.join('\n')}\n`);
@@ -227,6 +221,33 @@ export class Scene {
       port: this.#balancerPort,
       defines: { WITH_BALANCER: undefined, SWAP_PROXIES: undefined, DISPATCHER_LIST: `"${dispatcher}"` },
     });
+  }
+
+  #throughGateway(index: number, through: SceneOptions['through']): Pick<KamailioOptions, 'defines'> {
+    const gateways = this.replicas.map(({ ng }) => `udp:${ng}`);
+    const direct = this.relays.map(({ port }) => `udp:127.0.0.1:${port}`);
+    const [own, spare] = index === 0 ? gateways : gateways.toReversed();
+    const spared =
+      through === 'own gateway, or the other' ? { WITH_SPARE: undefined, NG_SPARE: `"1 == ${spare}"` } : {};
+    return { defines: { NG_SOCK: `"${own ?? direct.join(' ')}"`, WORKERS: '16', ...spared } };
+  }
+
+  /** A proxy that asks both replicas in turn. */
+  async #asking(index: number): Promise<Pick<KamailioOptions, 'configuration' | 'defines'>> {
+    const { scope, directory } = this.parts;
+    const script = await installScript(scope, join(directory, `script-${index + 1}`));
+    const replicas = this.replicas.map(({ grpcPort }) => `127.0.0.1:${grpcPort}`);
+    const relays = this.relays.map(({ port }, at) => [
+      `RTPENGINE_${at + 1}`,
+      `"${at + 1} == udp:127.0.0.1:${port}"`,
+    ]);
+    const defines = {
+      HOLDFAST: `"ipv4:${replicas.join(',')}"`,
+      HOLDFAST_SCRIPT: `"${script}"`,
+      WORKERS: '16',
+      ...Object.fromEntries(relays),
+    };
+    return { configuration: kemiConfiguration, defines };
   }
 
   async #startCallee(): Promise<void> {

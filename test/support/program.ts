@@ -1,20 +1,25 @@
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, existsSync, readdirSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
 /** Directories of system daemons are often not in an ordinary user's PATH. */
 const systemDirectories = ['/usr/local/sbin', '/usr/sbin', '/sbin'];
+
+/** What is no program by itself, but a part of one: where it is, below a directory of libraries. */
+const parts: Readonly<Record<string, string>> = {
+  'app_python3.so': 'kamailio/modules/app_python3.so',
+  'python3-grpcio': 'python3/dist-packages/grpc/__init__.py',
+};
 
 const found = new Map<string, string | undefined>();
 
 /** Programs that may be told by path, to run the tests with another version. */
 const chosen: Readonly<Record<string, string | undefined>> = { etcd: process.env['HOLDFAST_TEST_ETCD'] };
 
-/** The program's full path, or undefined when it is not installed. */
+/** The full path of the program, or of the part of one; undefined when it is not installed. */
 export function findProgram(name: string): string | undefined {
   if (!found.has(name)) {
-    const directories = [...(process.env['PATH'] ?? '').split(delimiter), ...systemDirectories];
-    const candidates = chosen[name] ? [chosen[name]] : directories.map((directory) => join(directory, name));
-    found.set(name, candidates.find(isExecutable));
+    const part = parts[name];
+    found.set(name, part === undefined ? findExecutable(name) : findPart(part));
   }
   return found.get(name);
 }
@@ -22,9 +27,25 @@ export function findProgram(name: string): string | undefined {
 export const missingPrograms = (names: readonly string[]): string[] =>
   names.filter((name) => findProgram(name) === undefined);
 
-function isExecutable(path: string): boolean {
+function findExecutable(name: string): string | undefined {
+  const directories = [...(process.env['PATH'] ?? '').split(delimiter), ...systemDirectories];
+  const candidates = chosen[name] ? [chosen[name]] : directories.map((directory) => join(directory, name));
+  return candidates.find((path) => isAccessible(path, constants.X_OK));
+}
+
+/** Debian has libraries of one architecture in a directory of that name. */
+function findPart(path: string): string | undefined {
+  const libraries = '/usr/lib';
+  if (!existsSync(libraries)) return undefined;
+  const ofArchitectures = readdirSync(libraries).filter((name) => name.includes('-linux-'));
+  return ['', ...ofArchitectures]
+    .map((directory) => join(libraries, directory, path))
+    .find((each) => isAccessible(each, constants.R_OK));
+}
+
+function isAccessible(path: string, mode: number): boolean {
   try {
-    accessSync(path, constants.X_OK);
+    accessSync(path, mode);
     return true;
   } catch {
     return false;
