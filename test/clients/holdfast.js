@@ -24,14 +24,14 @@ const serviceConfig = {
 
 const channelOptions = {
   'grpc.service_config': JSON.stringify(serviceConfig),
-  'grpc.keepalive_time_ms': 5_000,
-  'grpc.keepalive_timeout_ms': 2_000,
+  'grpc.keepalive_time_ms': 1_000,
+  'grpc.keepalive_timeout_ms': 1_000,
   'grpc.keepalive_permit_without_calls': 1,
   'grpc.max_reconnect_backoff_ms': 5_000,
 };
 
 const attemptMs = 500;
-const attempts = 3;
+const attempts = 5;
 
 export class Holdfast {
   #client;

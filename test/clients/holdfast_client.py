@@ -9,7 +9,7 @@ import uuid
 
 # Between calls gRPC reads its connections only this often, by default every 5 s: the answer to a keepalive ping would be
 # read too late. gRPC looks at this once, when it begins.
-os.environ.setdefault("GRPC_CLIENT_CHANNEL_BACKUP_POLL_INTERVAL_MS", "500")
+os.environ.setdefault("GRPC_CLIENT_CHANNEL_BACKUP_POLL_INTERVAL_MS", "250")
 
 import grpc  # noqa: E402
 
@@ -35,15 +35,15 @@ SERVICE_CONFIG = {
 
 CHANNEL_OPTIONS = [
     ("grpc.service_config", json.dumps(SERVICE_CONFIG)),
-    ("grpc.keepalive_time_ms", 5000),
-    ("grpc.keepalive_timeout_ms", 2000),
+    ("grpc.keepalive_time_ms", 1000),
+    ("grpc.keepalive_timeout_ms", 1000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.max_reconnect_backoff_ms", 5000),
 ]
 
 ATTEMPT_SECONDS = 0.5
-ATTEMPTS = 3
+ATTEMPTS = 5
 
 
 class Holdfast:

@@ -49,6 +49,7 @@ testWith.serial(needed, '200 calls: INVITE by one proxy, re-INVITE and BYE by th
   t.is(bindings.length, calls);
   t.true(bindings.every(({ generation, released }) => generation === 1 && released));
   await eventually(async () => (await carriedInAll(scene.relays)) === 0, 'end of all calls');
+  for (const proxy of scene.proxies) t.notRegex(proxy.process.output, /Unhandled exception|not released/);
 });
 
 testWith.serial(needed, 'a relay dies: its calls move with their re-INVITE, and no other does', async (t) => {
@@ -83,7 +84,9 @@ testWith.serial(needed, 'a relay is silent but still registered: new calls go on
   await caller.reached(calls, 'INVITE');
   const relays = relaysTold(scene, caller, 'INVITE');
   const moves = scene.replicas.flatMap((replica) => replica.logged('call moved'));
-  t.log(`calls by relay: ${tally(relays.values())}; ${moves.length} of them had been given to the silent one`);
+  t.log(
+    `calls by relay: ${tally(relays.values())}; ${moves.length} of them had been given to the silent one`,
+  );
   t.false([...relays.values()].some((relay) => relay.includes('media-1')));
   t.true(moves.length > 0);
   t.true(moves.every((line) => line['from'] === 'media-1'));

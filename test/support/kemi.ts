@@ -1,7 +1,6 @@
-import { copyFile, mkdir } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Scope, startProcess } from './process.js';
-import { findProgram } from './program.js';
 import { repository } from './repository.js';
 
 /** What SIP proxies copy. */
@@ -12,21 +11,14 @@ export const kemiPrograms = ['kamailio', 'app_python3.so', 'python3-grpcio', 'pr
 
 export const kemiConfiguration = join(clientFiles, 'kemi.cfg');
 
-/** As README.md says: the script, what it imports, and the stubs, in one directory. @returns where the script is */
+/** Runs the commands of README.md that put the script, what it imports and the stubs in place. @returns where the script is */
 export async function installScript(scope: Scope, directory: string): Promise<string> {
   await mkdir(directory, { recursive: true });
-  for (const file of ['kemi.py', 'holdfast_client.py'])
-    await copyFile(join(clientFiles, file), join(directory, file));
-  const protoc = await startProcess(
-    scope,
-    findProgram('protoc') ?? 'protoc',
-    [
-      ...['-I', 'proto', `--python_out=${directory}`, `--grpc_python_out=${directory}`],
-      `--plugin=protoc-gen-grpc_python=${findProgram('grpc_python_plugin')}`,
-      ...['proto/holdfast/v1/relay.proto', 'proto/holdfast/v1/selection.proto'],
-    ],
-    { cwd: repository },
-  );
-  await protoc.success();
+  const readme = await readFile(join(repository, 'README.md'), 'utf8');
+  const [commands] = /^ {4}cp test\/clients\/kemi\.py(.*\n {4})*.*\n/m.exec(readme) ?? [];
+  if (!commands) throw new Error('README.md does not say how to install kemi.py');
+  const here = commands.replaceAll('/etc/kamailio', directory);
+  const shell = await startProcess(scope, '/bin/sh', ['-ec', here], { cwd: repository });
+  await shell.success();
   return join(directory, 'kemi.py');
 }

@@ -9,7 +9,6 @@ interface Answer {
     readonly callId: string;
     readonly relay: { readonly id: string; readonly controlUrl: string };
     readonly generation: number;
-    readonly released: boolean;
   };
   readonly origin: string;
 }

@@ -34,3 +34,18 @@ test('what the README links to is there', (t) => {
   for (const [, path = ''] of readme.matchAll(/\]\(([^)#:]+)\)/g))
     t.true(existsSync(join(repository, path)), path);
 });
+
+/** Blocks of code that follow the name of the file that they are from. */
+const shown = [
+  ...readme.matchAll(/\]\((test\/clients\/[^)]+)\)[^\n]*:\n\n((?: {4}[^\n]*\n|\n(?= {4}))+)/g),
+].map(([, path = '', block = '']) => ({ path, lines: block.trim().split('\n') }));
+
+test('code that the README shows of a file is in that file, line by line', (t) => {
+  t.true(shown.length >= 4);
+  for (const { path, lines } of shown) {
+    const inFile = withoutIndent(readFileSync(join(repository, path), 'utf8').split('\n'));
+    t.true(inFile.includes(withoutIndent(lines)), `${path}: ${lines[0]}`);
+  }
+});
+
+const withoutIndent = (lines: readonly string[]) => lines.map((line) => line.trim()).join('\n');
