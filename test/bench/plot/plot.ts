@@ -2,7 +2,7 @@ import type { Plot, PlotSeries } from '../bench-case.js';
 import { type Axis, axisFor } from './axis.js';
 
 const size = { width: 720, height: 440 };
-const frame = { left: 84, right: 696, top: 52, bottom: 340 };
+const frame = { left: 84, right: 680, top: 52, bottom: 340 };
 const legendTop = 404;
 /** Of Okabe and Ito, which colour-blind eyes tell apart. */
 const colours = ['#0072b2', '#d55e00', '#009e73', '#cc79a7'];
