@@ -222,6 +222,24 @@ const unheardReturn = fc.tuple(call, at).map(([call, at]) =>
     await askTogether(model, world, [{ ask: 'select', at, call }]);
   }),
 );
+/** The relay that a replica would choose goes, and that replica does not hear of it before a call is to be bound. */
+const unheardLoss = fc.tuple(call, at, relayId).map(([call, at, id]) =>
+  step(`${id} is lost unheard by ${at}, which is asked for ${call}`, async (model, world) => {
+    await settle(model, world);
+    (model.replicas[at] as ReplicaModel).isLate = true;
+    (world.replicas[at] as Replica).connection.hold('answers');
+    await apply(model, world, { id, what: 'leaves' });
+    await askTogether(model, world, [{ ask: 'select', at, call }]);
+  }),
+);
+/** A replica that remembers where a call is hears that another one has moved it. */
+const moveElsewhere = fc.tuple(call, at, at).map(([call, at, other]) =>
+  step(`${call} is known at ${at}, and moved at ${other}`, async (model, world) => {
+    await askTogether(model, world, [{ ask: 'select', at, call }]);
+    await askTogether(model, world, [{ ask: 'move', at: other, call, behind: 0 }]);
+    await askTogether(model, world, [{ ask: 'lookup', at, call }]);
+  }),
+);
 /** The call is released where another replica does not hear of it, and begins there again. */
 const beginAgain = fc.tuple(call, at, at).map(([call, at, other]) =>
   step(`${call} is known at ${at}, ends at ${other} and begins again at ${at}`, async (model, world) => {
@@ -311,7 +329,21 @@ const weighted = (weight: number, ...all: fc.Arbitrary<Step>[]) =>
 const timeless: readonly fc.Arbitrary<Step>[] = [
   ...weighted(6, questions),
   ...weighted(3, manyQuestions, changes),
-  ...weighted(1, intent, leaveAndReturn, cut, drop, late, lose, heal, restart, unheardReturn, beginAgain),
+  ...weighted(
+    1,
+    intent,
+    leaveAndReturn,
+    cut,
+    drop,
+    late,
+    lose,
+    heal,
+    restart,
+    unheardReturn,
+    unheardLoss,
+    moveElsewhere,
+    beginAgain,
+  ),
   ...weighted(2, restore),
   ...[outage, back, back].map((each) => fc.constant(each)),
 ];
@@ -321,6 +353,11 @@ export const commands = fc.commands([...timeless, ...weighted(2, pass), nearlyPa
   maxCommands: 40,
   size: 'max',
 });
+
+/** Before anything happens there are two relays, so that calls can be bound and moved. */
+export async function begin(model: Model, world: SelectorWorld): Promise<void> {
+  for (const id of ['r1', 'r2']) await apply(model, world, { id, what: 'joins' });
+}
 
 /** When all is well again everybody agrees. */
 export async function finish(model: Model, world: SelectorWorld): Promise<void> {

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { startRealEtcd } from '../support/etcd.js';
 import { holds, scoped } from '../support/property.js';
 import { testWith } from '../support/requirement.js';
-import { commands, commandsWithoutTime, expire, finish } from './selector-commands.js';
+import { begin, commands, commandsWithoutTime, expire, finish } from './selector-commands.js';
 import { newModel, replicaCount } from './selector-model.js';
 import { SelectorWorld } from './selector-world.js';
 
@@ -12,6 +12,7 @@ test('whatever replicas are asked, and whatever happens meanwhile, the guarantee
     scoped(async (scope) => {
       const world = await SelectorWorld.open(scope, replicaCount);
       const model = newModel();
+      await begin(model, world);
       await fc.asyncModelRun(() => ({ model, real: world }), steps);
       await finish(model, world);
       await expire(world);
@@ -26,6 +27,7 @@ testWith(['etcd'], 'it holds on a real etcd', async (t) => {
     scoped(async (scope) => {
       const world = await SelectorWorld.over(scope, endpoint, replicaCount);
       const model = newModel();
+      await begin(model, world);
       await fc.asyncModelRun(() => ({ model, real: world }), steps);
       await finish(model, world);
     }),
