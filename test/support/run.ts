@@ -7,7 +7,8 @@ import { fileURLToPath } from 'node:url';
 
 /**
  * `npm test`: runs ava with the arguments given, or else all tests: first those that may run side by side, then the ones
- * that set whole systems in motion, file by file, then those of the chart and the image. At the end it lists by name what was skipped because a program that it
+ * that set whole systems in motion, file by file, then those of the chart and the image. A part that fails is the last:
+ * what failed stands at the end of what is printed. Then it lists by name what was skipped because a program that it
  * needs is not installed.
  */
 const ava = fileURLToPath(new URL('./cli.mjs', import.meta.resolve('ava')));
@@ -24,8 +25,8 @@ const runs =
       ];
 
 for (const args of runs) {
-  const code = await run(args);
-  if (code !== 0) process.exitCode = code;
+  process.exitCode = await run(args);
+  if (process.exitCode !== 0) break;
 }
 listSkips();
 rmSync(directory, { recursive: true, force: true });
