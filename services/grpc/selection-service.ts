@@ -25,10 +25,8 @@ export interface ServedService {
 export function selectionService(selector: Selector, observer: Observer): ServedService {
   const bytes = new AnswerBytes();
   const responseSerialize = (answer: Answer) => bytes.answer(answer);
-  const select = (request: SelectRequest): Answer | Promise<Answer> => {
-    const question = parseSelect(request);
-    return counted(selector.selectKnown(question) ?? selector.select(question));
-  };
+  const select = (request: SelectRequest): Answer | Promise<Answer> =>
+    counted(selector.select(parseSelect(request)));
   const counted = (answer: Answer | Promise<Answer>): Answer | Promise<Answer> => {
     if (answer instanceof Promise) return answer.then(counted);
     observer.metrics.countAnswer(answer.origin, answer.freshness);

@@ -94,9 +94,9 @@ export class Quorum {
   #answered(sentAtMs: number): void {
     if (sentAtMs > this.#answeredAtMs) this.#answeredAtMs = sentAtMs;
     this.#failures = 0;
-    const { clock, log, onChange } = this.#parts;
+    const { log, onChange } = this.#parts;
     if (!this.#lost) return;
-    log.info({ lostForMs: Math.round(clock.monotonicMs() - this.#lost.sinceMs) }, 'etcd answers again');
+    log.info({ lostForMs: Math.round(this.lostForMs) }, 'etcd answers again');
     this.#lost = undefined;
     onChange(undefined);
   }

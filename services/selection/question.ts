@@ -34,13 +34,11 @@ export interface Answer {
   readonly freshness: Freshness;
 }
 
-/** @param registered what stands under the relay's name now: another life of it is another relay */
 export function answerOf(
   binding: Binding,
-  registered: RegisteredRelay | undefined,
+  relay: RegisteredRelay | undefined,
   requestId: string,
   freshness: Freshness,
 ): Answer {
-  const relay = registered?.relay.instance === binding.instance ? registered : undefined;
   return { binding, relay, origin: originOf(binding, requestId), freshness };
 }

@@ -2,7 +2,7 @@ import type { Binding, StoredBinding } from '../domain/binding.js';
 import type { Call } from '../domain/call.js';
 import { HoldfastError } from '../domain/error.js';
 import type { Placement } from '../placement/placement.js';
-import type { Found } from '../registry/binding-store.js';
+import type { Found, WriteOutcome } from '../registry/binding-store.js';
 import type { Logger } from '../runtime/log.js';
 import { Attempts } from './attempts.js';
 import { Claims } from './claims.js';
@@ -31,7 +31,6 @@ interface Settling {
 
 /** The one algorithm: which relay carries a call. All fronts ask it; it alone writes bindings. */
 export class Selector {
-  readonly #parts: SelectorParts;
   readonly #terms: Terms;
   readonly #ledger: Ledger;
   readonly #steps: Steps;
@@ -44,7 +43,6 @@ export class Selector {
 
   constructor(parts: SelectorParts, settings: SelectorSettings) {
     const { directory, clock } = parts;
-    this.#parts = parts;
     this.#terms = new Terms(settings, directory, clock);
     this.#ledger = new Ledger(parts);
     this.#provisional = new ProvisionalBindings(parts.provisionalEntries, clock);
@@ -70,26 +68,27 @@ export class Selector {
     return this.#provisional.size;
   }
 
-  /** The answer to `select`, if it is known at once: nothing has to be asked or written for it. */
-  selectKnown(request: SelectRequest): Answer | undefined {
-    const trusted = this.#trusted(request);
-    return trusted && this.#terms.isSettled(trusted.binding, request)
-      ? this.#answer(trusted.binding, request.requestId)
-      : undefined;
+  /**
+   * The relay of the call: bound before, or bound now. At once, where nothing has to be asked or written for it.
+   * @throws HoldfastError `relays-full`, `no-relay`, `unavailable`, `overloaded`; never before it returns
+   */
+  select(request: SelectRequest): Answer | Promise<Answer> {
+    const { call, requestId, beginsAgain } = request;
+    // Where a call begins again, another replica may have released it unheard; what lingers is not to be given to a
+    // call that is to last.
+    const trusted = beginsAgain ? undefined : this.#ledger.trusted(call);
+    const relay = trusted && this.#terms.relayOf(trusted.binding);
+    return relay && this.#terms.suffices(trusted.binding, request)
+      ? answerOf(trusted.binding, relay, requestId, 'fresh')
+      : this.#selectAsking(request, trusted);
   }
 
-  /**
-   * The relay of the call: bound before, or bound now.
-   * @throws HoldfastError `relays-full`, `no-relay`, `unavailable`, `overloaded`
-   */
-  async select(request: SelectRequest): Promise<Answer> {
-    const known = this.selectKnown(request);
-    if (known) return known;
+  async #selectAsking(request: SelectRequest, trusted: StoredBinding | undefined): Promise<Answer> {
     const { call, requestId } = request;
     let settling: Settling | undefined;
     try {
       this.#without.hold(call);
-      const settled = this.#settle(request, this.#trusted(request));
+      const settled = this.#settle(request, trusted);
       settling = this.#settling.get(call.key);
       return this.#answer((await settled).binding, requestId);
     } catch (error) {
@@ -119,13 +118,11 @@ export class Selector {
   async prolong(call: Call, ttlSeconds: number, set?: string): Promise<Answer | undefined> {
     try {
       const stored = await this.#known(call, (begin) =>
-        this.#attempts.run<Found>(begin, async (seen) => {
-          const found = seen ?? (await this.#ledger.read(call));
-          const standing = bound(found);
-          return standing && !this.#terms.livesFor(standing.binding, ttlSeconds)
-            ? this.#steps.refresh(standing, ttlSeconds)
-            : found;
-        }),
+        this.#change(call, begin, (standing) =>
+          this.#terms.livesFor(standing.binding, ttlSeconds)
+            ? undefined
+            : this.#steps.refresh(standing, ttlSeconds),
+        ),
       );
       return stored && this.#answer(stored.binding, '');
     } catch (error) {
@@ -152,7 +149,7 @@ export class Selector {
           'failed-precondition',
           `generation: call ${call.callId} is at generation ${binding.generation}, not ${generation}`,
         );
-      const excluded = this.#terms.stands(binding)
+      const excluded = this.#terms.relayOf(binding)
         ? [...(request.wish.excluded ?? []), binding.relayId]
         : request.wish.excluded;
       const wish = { ...request.wish, excluded };
@@ -169,11 +166,9 @@ export class Selector {
   async release(call: Call): Promise<boolean> {
     try {
       const stored = await this.#known(call, (begin) =>
-        this.#attempts.run<Found>(begin, async (seen) => {
-          const found = seen ?? (await this.#ledger.read(call));
-          const standing = bound(found);
-          return standing && !standing.binding.released ? this.#steps.release(standing) : found;
-        }),
+        this.#change(call, begin, (standing) =>
+          standing.binding.released ? undefined : this.#steps.release(standing),
+        ),
       );
       return stored !== undefined;
     } catch (error) {
@@ -196,12 +191,17 @@ export class Selector {
     return bound(await ask(this.#ledger.trusted(call)));
   }
 
-  /**
-   * What may be answered without asking etcd. Nothing is where a call begins again: another replica may have released
-   * it unheard, and what lingers is not to be given to a call that is to last.
-   */
-  #trusted({ call, beginsAgain }: SelectRequest): StoredBinding | undefined {
-    return beginsAgain ? undefined : this.#ledger.trusted(call);
+  /** What is found of the call, after `step` where it is bound and the step has something to write. */
+  #change(
+    call: Call,
+    begin: Found | undefined,
+    step: (standing: StoredBinding) => Promise<WriteOutcome> | undefined,
+  ): Promise<Found> {
+    return this.#attempts.run<Found>(begin, async (seen) => {
+      const found = seen ?? (await this.#ledger.read(call));
+      const standing = bound(found);
+      return (standing && step(standing)) ?? found;
+    });
   }
 
   #settle(request: SelectRequest, trusted: StoredBinding | undefined): Promise<StoredBinding> {
@@ -210,7 +210,7 @@ export class Selector {
     // What another request settles may not live as long as this one asks: then this one has its own turn.
     if (underWay)
       return underWay.settled.then(
-        (stored) => (this.#terms.isSettled(stored.binding, request) ? stored : this.#settle(request, stored)),
+        (stored) => (this.#isSettled(stored.binding, request) ? stored : this.#settle(request, stored)),
         (error) => {
           // No relay for the other request may be no answer to this one.
           if (isOutage(error) || asksAlike(underWay.request, request)) throw error;
@@ -229,7 +229,11 @@ export class Selector {
     return settled;
   }
 
+  #isSettled(binding: Binding, request: SelectRequest): boolean {
+    return this.#terms.relayOf(binding) !== undefined && this.#terms.suffices(binding, request);
+  }
+
   #answer(binding: Binding, requestId: string): Answer {
-    return answerOf(binding, this.#parts.directory.get(binding.set, binding.relayId), requestId, 'fresh');
+    return answerOf(binding, this.#terms.relayOf(binding), requestId, 'fresh');
   }
 }

@@ -51,7 +51,7 @@ export class Steps {
     const revives = request.beginsAgain === true && found.binding.released;
     const stored = { ...found, binding: revives ? { ...found.binding, released: false } : found.binding };
     const ttlSeconds = terms.wantedTtl(stored.binding, request);
-    if (!terms.stands(stored.binding)) {
+    if (!terms.relayOf(stored.binding)) {
       const { set, relayId: id } = stored.binding;
       const gone = { set, id, revision: directory.revisionOf(set, id) };
       // This is a use like any other: the call may have been set up when it was bound, and in progress by now.

@@ -1,4 +1,5 @@
 import { type Binding, leaseSeconds, originOf, remainingSeconds } from '../domain/binding.js';
+import type { RegisteredRelay } from '../domain/relay.js';
 import type { RelayDirectory } from '../registry/relay-directory.js';
 import type { Clock } from '../runtime/clock.js';
 import type { SelectRequest } from './question.js';
@@ -12,6 +13,9 @@ export interface SelectorSettings {
   readonly lingerSeconds: number;
 }
 
+/** Of a binding, what names the relay and its life. */
+export type Carrier = Pick<Binding, 'set' | 'relayId' | 'instance'>;
+
 /** What a binding has to be like for a use of it to need no write. */
 export class Terms {
   constructor(
@@ -20,15 +24,16 @@ export class Terms {
     private readonly clock: Clock,
   ) {}
 
-  /** Its relay is registered, in the life that carries the call. */
-  stands({ set, relayId, instance }: Binding): boolean {
-    return this.directory.get(set, relayId)?.relay.instance === instance;
+  /** Its relay, if that is registered in the life that carries the call: another life of it is another relay. */
+  relayOf({ set, relayId, instance }: Carrier): RegisteredRelay | undefined {
+    const registered = this.directory.get(set, relayId);
+    return registered?.relay.instance === instance ? registered : undefined;
   }
 
-  /** Its relay is there, and it will live as long as this use asks. */
-  isSettled(binding: Binding, request: SelectRequest): boolean {
+  /** It will live as long as this use asks. */
+  suffices(binding: Binding, request: SelectRequest): boolean {
     if (binding.released && request.beginsAgain === true) return false;
-    return this.stands(binding) && this.livesFor(binding, this.wantedTtl(binding, request));
+    return this.livesFor(binding, this.wantedTtl(binding, request));
   }
 
   /** Use does not prolong a released binding: it is as it should be. */

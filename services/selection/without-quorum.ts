@@ -10,7 +10,7 @@ import { isOutage, RelayAwaited } from './outcome.js';
 import type { ProvisionalBindings } from './provisional-bindings.js';
 import { type Answer, answerOf, type SelectRequest } from './question.js';
 import { newRequestId } from './request-id.js';
-import type { Terms } from './terms.js';
+import type { Carrier, Terms } from './terms.js';
 
 export const withoutQuorumModes = ['available', 'strict'] as const;
 /** What becomes of new calls while etcd is out of reach: given a relay provisionally, or refused. */
@@ -113,20 +113,16 @@ export class WithoutQuorum {
   /** What was last known is better than nothing, if the call's relay is there. */
   #stale(call: Call, requestId: string, error: unknown): Answer | undefined {
     if (!isOutage(error)) throw error;
-    const { ledger, terms, directory } = this.#parts;
+    const { ledger, terms } = this.#parts;
     const binding = ledger.lastKnown(call)?.binding;
-    if (!binding || !terms.stands(binding)) return undefined;
-    return answerOf(binding, directory.get(binding.set, binding.relayId), requestId, 'stale');
+    const relay = binding && terms.relayOf(binding);
+    return relay && answerOf(binding, relay, requestId, 'stale');
   }
 
   /** The relay of that binding, if it is there and wished for. */
-  #standing(
-    binding: Pick<Binding, 'set' | 'relayId' | 'instance'> | undefined,
-    { excluded }: Wish,
-  ): RegisteredRelay | undefined {
+  #standing(binding: Carrier | undefined, { excluded }: Wish): RegisteredRelay | undefined {
     if (!binding || excluded?.includes(binding.relayId)) return undefined;
-    const registered = this.#parts.directory.get(binding.set, binding.relayId);
-    return registered?.relay.instance === binding.instance ? registered : undefined;
+    return this.#parts.terms.relayOf(binding);
   }
 
   /** What was promised before is carried on: it lives as long, and is known by its first request. */

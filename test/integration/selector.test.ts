@@ -308,7 +308,7 @@ test('a request whose answer was lost ends in the binding that it made', async (
   const request = ask('lost-answer');
   await cut.selector.select(ask('warm-up'));
   proxy.freeze('answers');
-  const first = cut.selector.select(request).then(where, codeOf);
+  const first = Promise.resolve(cut.selector.select(request)).then(where, codeOf);
   await eventually(async () => (await other.selector.lookup(request.call)) !== undefined, 'the write');
   const retried = await other.selector.select(request);
   t.is(retried.origin, 'new', 'by its request id it knows its own write');

@@ -37,14 +37,17 @@ async function ask(model: Model, world: SelectorWorld, asked: Asked): Promise<vo
   const call = parseCall(question.call);
   const answered = (answer: Answer | undefined) => ({ answer });
   const answering = {
-    select: () => selector.select({ call, set: 'default', requestId, wish: {} }).then(answered),
-    begin: () =>
-      selector.select({ call, set: 'default', requestId, wish: {}, beginsAgain: true }).then(answered),
-    'select again': () => selector.select({ call, set: 'default', requestId, wish: {} }).then(answered),
-    lookup: () => selector.lookup(call).then(answered),
-    prolong: () => selector.prolong(call, question.ask === 'prolong' ? question.seconds : 0).then(answered),
-    move: () => selector.move({ call, generation, reason: 'test', requestId, wish: {} }).then(answered),
-    release: () => selector.release(call).then((released) => ({ released })),
+    select: async () => answered(await selector.select({ call, set: 'default', requestId, wish: {} })),
+    begin: async () =>
+      answered(await selector.select({ call, set: 'default', requestId, wish: {}, beginsAgain: true })),
+    'select again': async () =>
+      answered(await selector.select({ call, set: 'default', requestId, wish: {} })),
+    lookup: async () => answered(await selector.lookup(call)),
+    prolong: async () =>
+      answered(await selector.prolong(call, question.ask === 'prolong' ? question.seconds : 0)),
+    move: async () =>
+      answered(await selector.move({ call, generation, reason: 'test', requestId, wish: {} })),
+    release: async () => ({ released: await selector.release(call) }),
   };
   asked.outcome = await answering[question.ask]().catch((error: unknown) => {
     if (!(error instanceof HoldfastError)) throw error;

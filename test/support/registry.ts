@@ -173,7 +173,8 @@ export const where = ({ binding }: Answer): string =>
 export const codeOf = (error: unknown): string =>
   error instanceof HoldfastError ? error.code : String(error);
 
-export const errorOf = (promise: Promise<unknown>): Promise<string> => promise.then(() => 'no error', codeOf);
+export const errorOf = (answer: unknown): Promise<string> =>
+  Promise.resolve(answer).then(() => 'no error', codeOf);
 
 /** Asks again and again until the answer is true. For what no event tells. */
 export async function eventually(
