@@ -13,7 +13,7 @@ testWith.serial(
     await old.reached(20, 'INVITE');
     const bound = relaysTold(scene, old, 'INVITE');
 
-    process.kill(scene.etcd.pid, 'SIGSTOP');
+    await scene.etcd.pause();
     // Each gateway needs somebody to ask before it notices.
     for (const [i, { client }] of scene.replicas.entries())
       await client.select({ callId: `the-first-to-notice-${i}` }).catch(() => undefined);
@@ -32,7 +32,7 @@ testWith.serial(
     t.deepEqual(relaysTold(scene, fresh, 're-INVITE'), promised, 'the other proxy went to the same relays');
     t.log(`calls by relay without etcd: ${tally(promised.values())}`);
 
-    process.kill(scene.etcd.pid, 'SIGCONT');
+    scene.etcd.resume();
     await eventually(
       () => scene.replicas.every((replica) => replica.logged('etcd answers again').length === 1),
       'etcd',

@@ -1,9 +1,7 @@
 import { randomInt } from 'node:crypto';
-import { readdir, readFile } from 'node:fs/promises';
 import { ProxyClient } from '../support/ng.js';
 import { freeUdpPort } from '../support/ports.js';
 import type { Scope, TestProcess } from '../support/process.js';
-import { eventually } from '../support/registry.js';
 import { startRtpengine } from '../support/rtpengine.js';
 import { startHoldfast } from '../support/stack.js';
 
@@ -64,23 +62,11 @@ export async function startRelay(
     ...{ id, address, port, ng },
     kill: () => (rtpengine ?? (node as TestProcess)).kill(),
     async freeze() {
-      node?.signal('SIGSTOP');
-      rtpengine?.pause();
-      for (const { pid } of [node, rtpengine].filter((each) => each !== undefined))
-        await eventually(() => standsStill(pid), `standstill of ${id}`);
+      await Promise.all([node?.pause(), rtpengine?.pause()]);
     },
     thaw() {
       rtpengine?.resume();
-      node?.signal('SIGCONT');
+      node?.resume();
     },
   };
-}
-
-/** Threads that run when the signal comes go on for a moment. */
-async function standsStill(pid: number): Promise<boolean> {
-  const threads = await readdir(`/proc/${pid}/task`);
-  const stats = await Promise.all(
-    threads.map((thread) => readFile(`/proc/${pid}/task/${thread}/stat`, 'utf8')),
-  );
-  return stats.every((stat) => /\) T /.test(stat));
 }

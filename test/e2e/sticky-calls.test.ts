@@ -97,7 +97,7 @@ testWith.serial(
     await stays('node restarted after its lease');
     t.false(node.process.running);
 
-    rtpengine.pause();
+    await rtpengine.pause();
     await scene.gone(id, 5_000);
     rtpengine.resume();
     await scene.listed(id);

@@ -22,7 +22,7 @@ testWith(['etcd'], 'a paused etcd does not answer until it is resumed', async (t
   const etcd = await startRealEtcd(t);
   const { kv } = connect(t, etcd.endpoint);
   await kv.put({ key });
-  etcd.pause();
+  await etcd.pause();
   await t.throwsAsync(kv.range({ key }, { deadline: Date.now() + 300 }), { message: /DEADLINE_EXCEEDED/ });
   etcd.resume();
   t.is((await kv.range({ key })).count, '1');

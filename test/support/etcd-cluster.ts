@@ -25,7 +25,7 @@ export interface RealEtcd extends TestEtcd {
   /** Starts it again, on the same ports and data, after ending it if it still runs. */
   restart(): Promise<void>;
   /** Freezes it: connections stay open and nothing answers. */
-  pause(): void;
+  pause(): Promise<void>;
   resume(): void;
   /** Resolves when it answers with a leader behind it: after another member was hurt, an election may take seconds. */
   healthy(): Promise<void>;
@@ -134,8 +134,8 @@ async function startMember(
       await child.kill();
       await start();
     },
-    pause: () => child.signal('SIGSTOP'),
-    resume: () => child.signal('SIGCONT'),
+    pause: () => child.pause(),
+    resume: () => child.resume(),
     healthy,
   };
 }

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { readdir, readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 
 /** Whoever owns what a helper starts: a test (`t`), or a scope that outlives single tests. */
@@ -107,6 +108,16 @@ export class TestProcess {
 
   signal(signal: NodeJS.Signals): void {
     if (this.running) signalGroup(this.pid, signal);
+  }
+
+  /** Freezes it: connections stay open and nothing answers. Resolves when it stands still. */
+  async pause(): Promise<void> {
+    this.signal('SIGSTOP');
+    await this.waitUntil(() => standsStill(this.pid), 'standstill');
+  }
+
+  resume(): void {
+    this.signal('SIGCONT');
   }
 
   /** Asks it to end, and makes it end after the timeout. */
@@ -226,6 +237,15 @@ function signalGroup(pid: number, signal: NodeJS.Signals): void {
   } catch {
     // It has ended already.
   }
+}
+
+/** Threads that run when the signal comes go on for a moment. */
+async function standsStill(pid: number): Promise<boolean> {
+  const threads = await readdir(`/proc/${pid}/task`);
+  const stats = await Promise.all(
+    threads.map((thread) => readFile(`/proc/${pid}/task/${thread}/stat`, 'utf8')),
+  );
+  return stats.every((stat) => /\) T /.test(stat));
 }
 
 const describe = (exit: Exit | undefined): string => (exit?.signal ? exit.signal : `code ${exit?.code}`);

@@ -18,7 +18,7 @@ export interface Rtpengine {
   /** Kills it if it still runs, and starts it again on the same ports; resolves once it answers. */
   restart(): Promise<void>;
   /** Freezes it: nothing answers, and no call is lost. */
-  pause(): void;
+  pause(): Promise<void>;
   resume(): void;
 }
 
@@ -69,7 +69,7 @@ export async function startRtpengine(
       await daemon.kill();
       await start();
     },
-    pause: () => daemon.signal('SIGSTOP'),
-    resume: () => daemon.signal('SIGCONT'),
+    pause: () => daemon.pause(),
+    resume: () => daemon.resume(),
   };
 }

@@ -102,7 +102,7 @@ export class Injector {
       }
       case 'relay-stop': {
         const relay = at(stage.relays, target);
-        relay.pauseRelay();
+        await relay.pauseRelay();
         return { subject: relay.id, heal: () => relay.resumeRelay() };
       }
       case 'link-cut':
@@ -131,7 +131,7 @@ export class Injector {
       await member.kill();
       return { subject, heal: () => member.restart() };
     }
-    member.pause();
+    await member.pause();
     return { subject, heal: () => member.resume() };
   }
 
@@ -160,7 +160,7 @@ interface Hurtable {
   readonly name: string;
   start(): Promise<void>;
   kill(): Promise<void>;
-  pause(): void;
+  pause(): Promise<void>;
   resume(): void;
 }
 
@@ -169,7 +169,7 @@ async function hurtPart(part: Hurtable, kills: boolean): Promise<Hurt> {
     await part.kill();
     return { subject: part.name, heal: () => part.start() };
   }
-  part.pause();
+  await part.pause();
   return { subject: part.name, heal: () => part.resume() };
 }
 

@@ -58,11 +58,11 @@ export class Part {
     if (this.#process?.running) await this.#process.kill();
   }
 
-  pause(): void {
-    this.#process?.signal('SIGSTOP');
+  async pause(): Promise<void> {
+    if (this.#process?.running) await this.#process.pause();
   }
 
   resume(): void {
-    this.#process?.signal('SIGCONT');
+    this.#process?.resume();
   }
 }

@@ -62,13 +62,11 @@ export class RelayHost {
     else await this.node.start();
   }
 
-  pauseRelay(): void {
-    if (this.rtpengine) this.rtpengine.pause();
-    else this.node.pause();
+  async pauseRelay(): Promise<void> {
+    await (this.rtpengine ?? this.node).pause();
   }
 
   resumeRelay(): void {
-    if (this.rtpengine) this.rtpengine.resume();
-    else this.node.resume();
+    (this.rtpengine ?? this.node).resume();
   }
 }
