@@ -138,7 +138,9 @@ export class Injector {
   #hurtLink({ kind, target, everyMember, directions, delayMs }: Fault): Hurt {
     // Replicas have more to hear than relay nodes have.
     const { replicas, parties } = this.#parts.stage;
-    const links = target % 2 === 0 ? at(replicas, target / 2).links : at(parties, (target - 1) / 2);
+    const nth = Math.floor(target / 4);
+    const ways = [at(replicas, nth).links, at(parties, nth), at(replicas, nth).door, at(parties, nth + 1)];
+    const links = at(ways, target % 4);
     const proxies = everyMember ? links.proxies : [at(links.proxies, target)];
     for (const proxy of proxies) {
       if (kind === 'link-cut') proxy.cut();
@@ -146,7 +148,8 @@ export class Injector {
       else if (directions === 'both') proxy.freeze();
       else proxy.freeze(directions);
     }
-    const whom = everyMember ? 'etcd' : `etcd${target % links.proxies.length}`;
+    const whom =
+      proxies.length === links.proxies.length ? links.other : `etcd${target % links.proxies.length}`;
     return {
       subject: `${links.party}→${whom}`,
       heal: () => {

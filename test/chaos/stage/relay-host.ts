@@ -29,7 +29,7 @@ export class RelayHost {
 
   static async start(scope: Scope, options: RelayHostOptions): Promise<RelayHost> {
     const { id, address, members, directory, env } = options;
-    const links = await Links.start(scope, id, members);
+    const links = await Links.start(scope, [id, 'etcd'], members);
     const isBeside = options.rtpengine && findProgram('rtpengine') !== undefined;
     const rtpengine = isBeside ? await startRtpengine(scope, ['--num-threads=1'], address) : undefined;
     const port = rtpengine?.port ?? (await freeUdpPort());

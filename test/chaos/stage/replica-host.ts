@@ -10,23 +10,24 @@ export interface ReplicaHostOptions {
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** One replica with its gateway, at addresses that it keeps over its lives, and its ways to etcd. */
+/** One replica with its gateway, at addresses that it keeps over its lives, its ways to etcd, and its callers' way to it. */
 export class ReplicaHost {
   private constructor(
     readonly part: Part,
     readonly links: Links,
-    readonly grpc: string,
+    readonly door: Links,
     readonly http: string,
     readonly ngPort: number,
   ) {}
 
   static async start(scope: Scope, options: ReplicaHostOptions): Promise<ReplicaHost> {
     const { name, members, directory, env } = options;
-    const links = await Links.start(scope, name, members);
+    const links = await Links.start(scope, [name, 'etcd'], members);
     const [grpcPort = 0, httpPort = 0] = await freeTcpPorts(2);
     const ngPort = await freeUdpPort();
     const grpc = `127.0.0.1:${grpcPort}`;
     const http = `127.0.0.1:${httpPort}`;
+    const door = await Links.start(scope, ['callers', name], [grpc]);
     const part = new Part(scope, {
       name,
       args: ['selection'],
@@ -41,7 +42,12 @@ export class ReplicaHost {
       },
     });
     await part.start();
-    return new ReplicaHost(part, links, grpc, http, ngPort);
+    return new ReplicaHost(part, links, door, http, ngPort);
+  }
+
+  /** Where callers ask over gRPC. */
+  get grpc(): string {
+    return this.door.endpoints;
   }
 
   get name(): string {
