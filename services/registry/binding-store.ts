@@ -1,4 +1,4 @@
-import type { ICompare, IKeyValue, IRangeResponse, IRequestOp } from 'etcd3';
+import type { IKeyValue } from 'etcd3';
 import type { Binding, StoredBinding } from '../domain/binding.js';
 import { type Call, callFromKey, parseCall } from '../domain/call.js';
 import type { Logger } from '../runtime/log.js';
@@ -8,6 +8,7 @@ import { etcdUnavailable, LeaseGone } from './etcd-error.js';
 import type { GroupCommit } from './group-commit.js';
 import { endOfPrefix, type Keyspace } from './keyspace.js';
 import type { LeaseBuckets } from './lease-buckets.js';
+import type { Compare, KeyValue, Operation } from './txn-wire.js';
 
 /** What must be true of a relay's registration for a write to happen. */
 export interface RelayGuard {
@@ -74,7 +75,7 @@ export class BindingStore {
       commits.read({ key: whole }),
       commits.read({ key: branches, range_end: endOfPrefix(branches.toString()), limit: pageSize }),
     ]);
-    return ranges.flatMap(({ kvs }) => kvs).flatMap((kv) => this.#stored(kv) ?? []);
+    return ranges.flat().flatMap((kv) => this.#stored(kv) ?? []);
   }
 
   /** @throws HoldfastError `unavailable` (the outcome is unknown) or `overloaded` (nothing was written) */
@@ -101,7 +102,7 @@ export class BindingStore {
     const [lease = '', moveLease = ''] = taken.every((each) => typeof each === 'string')
       ? taken
       : await Promise.all(taken);
-    const success: IRequestOp[] = [{ request_put: { key, value: encodeBinding(binding), lease } }];
+    const success: Operation[] = [{ request_put: { key, value: encodeBinding(binding), lease } }];
     if (moved)
       success.push({
         request_put: { key: keys.move(call), value: encodeMove(binding), lease: moveLease },
@@ -114,15 +115,14 @@ export class BindingStore {
         request_range: { key: each },
       })),
     });
-    const { succeeded, header, responses } = await writing.catch((error) => {
+    const { succeeded, responses } = await writing.catch((error) => {
       // Which of the leases it was, nobody knows.
       if (error instanceof LeaseGone) for (const each of [lease, moveLease]) buckets.forget(each);
       throw error;
     });
-    // A nested reply's header may carry no revision; the put's own does.
-    const revision = Number(responses[0]?.response_put?.header?.revision ?? header?.revision);
+    const revision = responses[0]?.response_put?.revision ?? 0;
     if (succeeded) return { written: true, stored: { binding, revision } };
-    const [found, ...registrations] = responses.map(({ response_range }) => response_range);
+    const [found, ...registrations] = responses.map(({ response_range }) => response_range?.kvs);
     return {
       written: false,
       found: this.#found(call, found),
@@ -156,22 +156,21 @@ export class BindingStore {
     }
   }
 
-  #compare({ set, id, revision }: RelayGuard): ICompare {
+  #compare({ set, id, revision }: RelayGuard): Compare {
     return modRevisionIs(this.#parts.keys.relay(set, id), revision);
   }
 
-  #found(call: Call, range: IRangeResponse | undefined): Found {
-    const kv = range?.kvs[0];
-    return kv ? { revision: Number(kv.mod_revision), binding: this.#decode(call, kv) } : nothing;
+  #found(call: Call, [kv]: readonly KeyValue[] = []): Found {
+    return kv ? { revision: kv.mod_revision, binding: this.#decode(call, kv) } : nothing;
   }
 
-  #stored(kv: IKeyValue): StoredBinding | undefined {
+  #stored(kv: KeyValue | IKeyValue): StoredBinding | undefined {
     const call = callFromKey(kv.key.toString().slice(this.#parts.keys.calls.length));
     const binding = call && this.#decode(call, kv);
     return binding && { binding, revision: Number(kv.mod_revision) };
   }
 
-  #decode(call: Call, kv: IKeyValue): Binding | undefined {
+  #decode(call: Call, kv: KeyValue | IKeyValue): Binding | undefined {
     const binding = decodeBinding(call, kv.value);
     if (!binding)
       this.#parts.log.warn({ callId: call.callId, revision: kv.mod_revision }, 'junk in etcd; skipped');
@@ -182,12 +181,12 @@ export class BindingStore {
 const nothing: Found = { revision: 0, binding: undefined };
 
 /** Of a key that does not exist, etcd takes the mod revision to be 0. */
-function modRevisionIs(key: Buffer, revision: number): ICompare {
+function modRevisionIs(key: Buffer, revision: number): Compare {
   return { result: 'Equal', target: 'Mod', key, mod_revision: revision };
 }
 
-function modRevision(range: IRangeResponse | undefined): number {
-  return Number(range?.kvs[0]?.mod_revision ?? 0);
+function modRevision([kv]: readonly KeyValue[] = []): number {
+  return kv?.mod_revision ?? 0;
 }
 
 function encodeMove({ generation, relayId }: Binding): Buffer {

@@ -5,14 +5,13 @@ import type {
   ILeaseKeepAliveResponse,
   IRangeRequest,
   IRangeResponse,
-  ITxnRequest,
-  ITxnResponse,
   IWatchRequest,
   IWatchResponse,
 } from 'etcd3';
 import type { TlsFiles } from '../runtime/tls-files.js';
 import { EtcdLogin } from './etcd-login.js';
 import { Members } from './members.js';
+import type { Txn, TxnResult } from './txn-wire.js';
 
 export interface EtcdSettings {
   /** `http://HOST:PORT` or `HOST:PORT`, one per member; at least one. */
@@ -59,8 +58,8 @@ export class EtcdConnection {
     return this.range({ key: Buffer.from(key), keys_only: true }, { deadline: Date.now() + timeoutMs });
   }
 
-  txn(request: ITxnRequest): Promise<ITxnResponse> {
-    return this.#kv.call((client) => client.kv.txn(request));
+  txn(request: Txn): Promise<TxnResult> {
+    return this.#kv.call((client) => (client.kv as unknown as TxnClient).txn(request));
   }
 
   /** @returns the id of a new lease that lives `ttlSeconds`; etcd may make short ones longer. */
@@ -83,6 +82,11 @@ export class EtcdConnection {
   close(): void {
     for (const members of [this.#kv, this.#lease, this.#watch, this.#login]) members?.close();
   }
+}
+
+/** What an etcd3 client's `kv` is with the options that `Members` gives it. */
+interface TxnClient {
+  txn(request: Txn): Promise<TxnResult>;
 }
 
 /**

@@ -1,20 +1,17 @@
-import type { ICompare, IRangeRequest, IRangeResponse, IRequestOp, ITxnResponse } from 'etcd3';
 import { HoldfastError } from '../domain/error.js';
 import type { EtcdConnection } from './connection.js';
 import { etcdUnavailable, isLeaseGone, LeaseGone } from './etcd-error.js';
+import type { KeyValue, Operation, OperationResult, Range, Txn, TxnResult } from './txn-wire.js';
 
 /** «If all of these hold, do this, else do that», for one key of its own. */
-export interface GuardedWrite {
+export interface GuardedWrite extends Required<Txn> {
   /** The key that is written. One commit carries at most one write of a key: etcd refuses more. */
   readonly key: string;
-  readonly compare: ICompare[];
-  readonly success: IRequestOp[];
-  readonly failure: IRequestOp[];
 }
 
 interface Waiting {
-  readonly operation: { key: string; request: IRequestOp; bytes: number };
-  readonly resolve: (response: unknown) => void;
+  readonly operation: { key: string; request: Operation; bytes: number };
+  readonly resolve: (result: OperationResult) => void;
   readonly reject: (error: unknown) => void;
 }
 
@@ -53,16 +50,16 @@ export class GroupCommit {
   }
 
   /** @throws HoldfastError `unavailable` (the outcome is unknown) or `overloaded`; LeaseGone (nothing was written) */
-  async write({ key, compare, success, failure }: GuardedWrite): Promise<ITxnResponse> {
+  async write({ key, compare, success, failure }: GuardedWrite): Promise<TxnResult> {
     const request = { request_txn: { compare, success, failure } };
-    const response = await this.#submit(key, request, bytesOf(compare, [...success, ...failure]));
-    return (response as { response_txn: ITxnResponse }).response_txn;
+    const result = await this.#submit(key, request, bytesOf(request.request_txn));
+    return result.response_txn as TxnResult;
   }
 
   /** A linearizable read. A commit of reads alone costs etcd no log entry. @throws as `write` */
-  async read(request: IRangeRequest & { key: Buffer }): Promise<IRangeResponse> {
-    const response = await this.#submit('', { request_range: request }, request.key.length + overheadBytes);
-    return (response as { response_range: IRangeResponse }).response_range;
+  async read(range: Range): Promise<readonly KeyValue[]> {
+    const result = await this.#submit('', { request_range: range }, range.key.length + overheadBytes);
+    return result.response_range?.kvs ?? [];
   }
 
   /** Nobody waits any more for what has not left yet: it is not sent. */
@@ -72,7 +69,7 @@ export class GroupCommit {
     for (const { reject } of waiting) reject(error);
   }
 
-  #submit(key: string, request: IRequestOp, bytes: number): Promise<unknown> {
+  #submit(key: string, request: Operation, bytes: number): Promise<OperationResult> {
     if (this.#waiting.length >= maxWaiting)
       throw new HoldfastError(
         'overloaded',
@@ -131,12 +128,10 @@ export class GroupCommit {
     this.counters.operations += batch.length;
     try {
       const { responses } = await this.#connection.txn({
-        compare: [],
         success: batch.map(({ operation }) => operation.request),
-        failure: [],
       });
       batch.forEach((waiting, i) => {
-        waiting.resolve(responses[i]);
+        waiting.resolve(responses[i] as OperationResult);
       });
     } catch (error) {
       this.counters.failedCommits++;
@@ -157,10 +152,11 @@ export class GroupCommit {
 /** Framing and revisions of one comparison or operation, generously. */
 const overheadBytes = 128;
 
-function bytesOf(compare: readonly ICompare[], operations: readonly IRequestOp[]): number {
+function bytesOf({ compare, success, failure }: Required<Txn>): number {
   let sum = overheadBytes;
-  for (const { key } of compare) sum += overheadBytes + (key?.length ?? 0);
-  for (const { request_put: put, request_range: range } of operations)
-    sum += overheadBytes + (put?.key?.length ?? 0) + (put?.value?.length ?? 0) + (range?.key?.length ?? 0);
+  for (const { key } of compare) sum += overheadBytes + key.length;
+  for (const operations of [success, failure])
+    for (const { request_put: put, request_range: range } of operations)
+      sum += overheadBytes + (put ? put.key.length + put.value.length : 0) + (range ? range.key.length : 0);
   return sum;
 }

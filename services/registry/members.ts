@@ -4,6 +4,7 @@ import { noop } from 'cockatiel';
 import { castGrpcError, Etcd3, type IOptions, type IResponseStream, isRecoverableError } from 'etcd3';
 import type { TlsFiles, TlsMaterial } from '../runtime/tls-files.js';
 import { trustError } from './etcd-error.js';
+import { txnOnTheWire } from './txn-wire.js';
 
 export interface MemberSettings {
   readonly endpoints: readonly string[];
@@ -181,6 +182,7 @@ function clientOptions(
       // Each client has a channel of its own, so that closing one closes nobody else's.
       'grpc.use_local_subchannel_pool': 1,
       interceptors,
+      callInvocationTransformer: txnOnTheWire,
     },
   };
 }

@@ -1,4 +1,3 @@
-import type { IRequestOp } from 'etcd3';
 import { messageOf } from '../domain/error.js';
 import type { Load, Relay } from '../domain/relay.js';
 import { type Clock, sleep } from '../runtime/clock.js';
@@ -6,6 +5,7 @@ import type { Logger } from '../runtime/log.js';
 import type { EtcdConnection } from './connection.js';
 import type { Keyspace } from './keyspace.js';
 import { LeaseSession } from './lease-session.js';
+import type { Operation } from './txn-wire.js';
 import { decodeRelay, encodeLife, encodeLoad, encodeRelay } from './values.js';
 
 export const registrationTtlSeconds = 5;
@@ -170,19 +170,19 @@ export class RelayRegistration {
     const { set, id, instance, startedAtMs } = relay;
     const key = keys.relay(set, id);
     const { lease } = session;
-    const success: IRequestOp[] = [
+    const success: Operation[] = [
       { request_put: { key, value: encodeRelay(relay), lease } },
       { request_put: { key: keys.life(set, id), value: encodeLife({ instance, startedAtMs }) } },
     ];
     if (this.#load)
       success.push({ request_put: { key: keys.loadOf(set, id), value: encodeLoad(this.#load), lease } });
-    const { succeeded, header } = await connection.txn({
+    const { succeeded, revision } = await connection.txn({
       compare: [{ result: 'Equal', target: 'Mod', key, mod_revision: expected }],
       success,
     });
     // A session that ended meanwhile takes what it wrote along.
     if (succeeded && !session.ended) {
-      this.#revision = Number(header.revision);
+      this.#revision = revision;
       this.#published = relay;
     }
     return succeeded;

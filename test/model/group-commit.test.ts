@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import test from 'ava';
-import type { ICompare, ITxnRequest, ITxnResponse } from 'etcd3';
 import fc from 'fast-check';
 import { LeaseGone } from '../../services/registry/etcd-error.js';
 import { GroupCommit } from '../../services/registry/group-commit.js';
+import type { Compare, KeyValue, Txn, TxnResult } from '../../services/registry/txn-wire.js';
 import { turns } from '../support/clock.js';
 import { fileScope, startEmbeddedEtcd } from '../support/etcd.js';
 import { type Fate, FaultyConnection } from '../support/faulty-connection.js';
@@ -90,9 +90,9 @@ class ScheduledConnection extends FaultyConnection {
     };
   }
 
-  override async txn(request: ITxnRequest): Promise<ITxnResponse> {
+  override async txn(request: Txn): Promise<TxnResult> {
     this.mostInFlight = Math.max(this.mostInFlight, ++this.inFlight);
-    this.mostOperations = Math.max(this.mostOperations, request.success?.length ?? 0);
+    this.mostOperations = Math.max(this.mostOperations, request.success.length);
     try {
       await this.#turn('a commit leaves');
       return await super.txn(request);
@@ -168,7 +168,7 @@ class Callers {
     const key = Buffer.from(this.prefix + operation.key);
     if (operation.do === 'read') return { is: 'read', found: found(await group.read({ key })) };
     const lease = operation.isLeaseless ? unknownLease : '0';
-    const compare: ICompare[] =
+    const compare: Compare[] =
       expected === undefined ? [] : [{ result: 'Equal', target: 'Mod', key, mod_revision: expected }];
     const { succeeded, responses } = await group.write({
       key: operation.key,
@@ -178,17 +178,16 @@ class Callers {
       })),
       failure: [{ request_range: { key } }],
     });
-    if (!succeeded) return { is: 'refused', found: found(responses[0]?.response_range) };
-    return { is: 'written', revision: Number(responses[0]?.response_put?.header.revision) };
+    if (!succeeded) return { is: 'refused', found: found(responses[0]?.response_range?.kvs) };
+    return { is: 'written', revision: responses[0]?.response_put?.revision ?? 0 };
   }
 }
 
 /** The key that each write writes too. */
 const twin = (key: Buffer) => Buffer.concat([key, Buffer.from('/twin')]);
 
-function found(range: { kvs: { mod_revision: string; value: Buffer }[] } | undefined): Found {
-  const kv = range?.kvs[0];
-  return { revision: Number(kv?.mod_revision ?? 0), value: kv?.value.toString() };
+function found([kv]: readonly KeyValue[] = []): Found {
+  return { revision: kv?.mod_revision ?? 0, value: kv?.value.toString() };
 }
 
 /** What each caller heard is what etcd's history says. */

@@ -6,12 +6,11 @@ import type {
   ILeaseKeepAliveResponse,
   IRangeRequest,
   IRangeResponse,
-  ITxnRequest,
-  ITxnResponse,
   IWatchRequest,
   IWatchResponse,
 } from 'etcd3';
 import { EtcdConnection } from '../../services/registry/connection.js';
+import type { Txn, TxnResult } from '../../services/registry/txn-wire.js';
 
 /** What becomes of one call: it goes well, is never sent, is done but not answered, or done after it was given up. */
 export type Fate = 'well' | 'unsent' | 'unanswered' | 'late';
@@ -86,7 +85,7 @@ export class FaultyConnection extends EtcdConnection {
     return answer;
   }
 
-  override txn(request: ITxnRequest): Promise<ITxnResponse> {
+  override txn(request: Txn): Promise<TxnResult> {
     return this.#call('txn', () => super.txn(request));
   }
 

@@ -48,7 +48,7 @@ export class EtcdHistory {
   async catchUp(): Promise<number> {
     const marker = `${++this.#markers}`;
     const key = Buffer.from(`${this.prefix}marker`);
-    const { header } = await this.connection.txn({
+    const { revision } = await this.connection.txn({
       success: [{ request_put: { key, value: Buffer.from(marker) } }],
     });
     const deadlineMs = performance.now() + 10_000;
@@ -56,7 +56,7 @@ export class EtcdHistory {
       if (performance.now() > deadlineMs) throw new Error('the history does not end');
       await new Promise((resolve) => setImmediate(resolve));
     }
-    return Number(header.revision);
+    return revision;
   }
 
   #add(isPut: boolean, kv: IKeyValue): void {

@@ -1,25 +1,25 @@
-import type { ICompare, IRequestOp, ITxnRequest } from 'etcd3';
 import { EtcdConnection } from '../../../services/registry/connection.js';
+import type { Compare, Operation, Txn } from '../../../services/registry/txn-wire.js';
 
 /** Lets a bug rewrite every guarded write on its way to etcd: what each guards, and what it does. */
 export function rewriteWrites(change: {
-  readonly keepsGuard?: (guard: ICompare, key: string) => boolean;
-  readonly operation?: (operation: IRequestOp) => IRequestOp | undefined;
+  readonly keepsGuard?: (guard: Compare, key: string) => boolean;
+  readonly operation?: (operation: Operation) => Operation | undefined;
 }): void {
   const { keepsGuard = () => true, operation = (each) => each } = change;
   const txn = EtcdConnection.prototype.txn;
-  const rewrite = (op: IRequestOp): IRequestOp => {
+  const rewrite = (op: Operation): Operation => {
     const nested = op.request_txn;
     if (!nested) return op;
     return {
       request_txn: {
         ...nested,
-        compare: (nested.compare ?? []).filter((guard) => keepsGuard(guard, String(guard.key ?? ''))),
-        success: (nested.success ?? []).flatMap((each) => operation(each) ?? []),
+        compare: (nested.compare ?? []).filter((guard) => keepsGuard(guard, guard.key.toString())),
+        success: nested.success.flatMap((each) => operation(each) ?? []),
       },
     };
   };
-  EtcdConnection.prototype.txn = function (this: EtcdConnection, request: ITxnRequest) {
-    return txn.call(this, { ...request, success: (request.success ?? []).map(rewrite) });
+  EtcdConnection.prototype.txn = function (this: EtcdConnection, request: Txn) {
+    return txn.call(this, { ...request, success: request.success.map(rewrite) });
   };
 }
