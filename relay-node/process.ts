@@ -10,7 +10,7 @@ import { type Clock, systemClock } from '../services/runtime/clock.js';
 import { unknownVariables } from '../services/runtime/config.js';
 import { HttpServer } from '../services/runtime/http-server.js';
 import { type Part, runUntilSignal } from '../services/runtime/lifecycle.js';
-import { createLogger, type Logger } from '../services/runtime/log.js';
+import { type Logger, openLog } from '../services/runtime/log.js';
 import { etcdTls, type TlsFiles } from '../services/runtime/tls-files.js';
 import { Agent } from './agent.js';
 import { BindingKeeper } from './binding-keeper.js';
@@ -23,12 +23,13 @@ import { BuiltinRelay } from './relay/builtin-relay.js';
 /** Runs one relay node until it is told to stop. @returns the exit code @throws ConfigError */
 export async function runRelayNode(environment: NodeJS.ProcessEnv): Promise<number> {
   const config = readRelayNodeConfig(environment);
-  const log = createLogger('relay-node', config.logLevel);
+  const { log, close } = openLog('relay-node', config.logLevel);
   for (const name of unknownVariables(relayNodeSettings, environment))
     log.warn({ variable: name }, 'not a setting of this process; ignored');
   const drainDeadlineMs = config.drainDeadlineSeconds * 1_000;
   // What comes after the drain is quick, but etcd may be slow to hear of it.
-  return runUntilSignal(relayNode(config, log), { log, stopDeadlineMs: drainDeadlineMs + 10_000 });
+  const stopDeadlineMs = drainDeadlineMs + 10_000;
+  return runUntilSignal(relayNode(config, log), { log, stopDeadlineMs }).finally(close);
 }
 
 /** Builds the parts and joins them. */
