@@ -128,14 +128,11 @@ class Out {
     const seconds = Math.floor(ms / 1_000);
     const nanos = (Math.floor(ms) - seconds * 1_000) * 1_000_000;
     // What is 0 is not written.
-    const fields = [
-      [tags.timestamp.seconds, seconds],
-      [tags.timestamp.nanos, nanos],
-    ] as const;
-    let length = 0;
-    for (const [, value] of fields) if (value > 0) length += 1 + varintBytes(value);
-    this.varint(length);
-    for (const [tag, value] of fields) if (value > 0) this.tag(tag).varint(value);
+    const secondsBytes = seconds > 0 ? 1 + varintBytes(seconds) : 0;
+    const nanosBytes = nanos > 0 ? 1 + varintBytes(nanos) : 0;
+    this.varint(secondsBytes + nanosBytes);
+    if (seconds > 0) this.tag(tags.timestamp.seconds).varint(seconds);
+    if (nanos > 0) this.tag(tags.timestamp.nanos).varint(nanos);
   }
 
   /** What `write` writes, with its length before it. */

@@ -8,7 +8,7 @@ import { etcdUnavailable, LeaseGone } from './etcd-error.js';
 import type { GroupCommit } from './group-commit.js';
 import { endOfPrefix, type Keyspace } from './keyspace.js';
 import type { LeaseBuckets } from './lease-buckets.js';
-import type { Compare, KeyValue, Operation } from './txn-wire.js';
+import type { Compare, KeyValue, Operation, TxnResult } from './txn-wire.js';
 
 /** What must be true of a relay's registration for a write to happen. */
 export interface RelayGuard {
@@ -107,19 +107,20 @@ export class BindingStore {
       success.push({
         request_put: { key: keys.move(call), value: encodeMove(binding), lease: moveLease },
       });
-    const writing = commits.write({
-      key: call.key,
-      compare: [modRevisionIs(key, expected), ...guards.map((guard) => this.#compare(guard))],
-      success,
-      failure: [key, ...guards.map(({ set, id }) => keys.relay(set, id))].map((each) => ({
-        request_range: { key: each },
-      })),
-    });
-    const { succeeded, responses } = await writing.catch((error) => {
+    const compare = [
+      modRevisionIs(key, expected),
+      ...guards.map(({ set, id, revision }) => modRevisionIs(keys.relay(set, id), revision)),
+    ];
+    const failure = compare.map((each) => ({ request_range: { key: each.key } }));
+    let result: TxnResult;
+    try {
+      result = await commits.write({ key: call.key, compare, success, failure });
+    } catch (error) {
       // Which of the leases it was, nobody knows.
       if (error instanceof LeaseGone) for (const each of [lease, moveLease]) buckets.forget(each);
       throw error;
-    });
+    }
+    const { succeeded, responses } = result;
     const revision = responses[0]?.response_put?.revision ?? 0;
     if (succeeded) return { written: true, stored: { binding, revision } };
     const [found, ...registrations] = responses.map(({ response_range }) => response_range?.kvs);
@@ -154,10 +155,6 @@ export class BindingStore {
       const last = page.kvs.at(-1);
       if (last) from = Buffer.concat([last.key, Buffer.of(0)]);
     }
-  }
-
-  #compare({ set, id, revision }: RelayGuard): Compare {
-    return modRevisionIs(this.#parts.keys.relay(set, id), revision);
   }
 
   #found(call: Call, [kv]: readonly KeyValue[] = []): Found {

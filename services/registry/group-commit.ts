@@ -50,16 +50,14 @@ export class GroupCommit {
   }
 
   /** @throws HoldfastError `unavailable` (the outcome is unknown) or `overloaded`; LeaseGone (nothing was written) */
-  async write({ key, compare, success, failure }: GuardedWrite): Promise<TxnResult> {
+  write({ key, compare, success, failure }: GuardedWrite): Promise<TxnResult> {
     const request = { request_txn: { compare, success, failure } };
-    const result = await this.#submit(key, request, bytesOf(request.request_txn));
-    return result.response_txn as TxnResult;
+    return this.#submit(key, request, bytesOf(request.request_txn), txnOf);
   }
 
   /** A linearizable read. A commit of reads alone costs etcd no log entry. @throws as `write` */
-  async read(range: Range): Promise<readonly KeyValue[]> {
-    const result = await this.#submit('', { request_range: range }, range.key.length + overheadBytes);
-    return result.response_range?.kvs ?? [];
+  read(range: Range): Promise<readonly KeyValue[]> {
+    return this.#submit('', { request_range: range }, range.key.length + overheadBytes, keyValuesOf);
   }
 
   /** Nobody waits any more for what has not left yet: it is not sent. */
@@ -69,14 +67,20 @@ export class GroupCommit {
     for (const { reject } of waiting) reject(error);
   }
 
-  #submit(key: string, request: Operation, bytes: number): Promise<OperationResult> {
-    if (this.#waiting.length >= maxWaiting)
-      throw new HoldfastError(
-        'overloaded',
-        `this replica has ${maxWaiting} operations waiting for etcd, its most; try another replica`,
-      );
+  #submit<T>(
+    key: string,
+    request: Operation,
+    bytes: number,
+    answerOf: (result: OperationResult) => T,
+  ): Promise<T> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ operation: { key, request, bytes }, resolve, reject });
+      if (this.#waiting.length >= maxWaiting)
+        throw new HoldfastError(
+          'overloaded',
+          `this replica has ${maxWaiting} operations waiting for etcd, its most; try another replica`,
+        );
+      const answer = (result: OperationResult) => resolve(answerOf(result));
+      this.#waiting.push({ operation: { key, request, bytes }, resolve: answer, reject });
       this.#schedule();
     });
   }
@@ -148,6 +152,9 @@ export class GroupCommit {
     for (const { reject } of batch.filter(isWrite)) reject(new LeaseGone());
   }
 }
+
+const txnOf = ({ response_txn }: OperationResult) => response_txn as TxnResult;
+const keyValuesOf = ({ response_range }: OperationResult) => response_range?.kvs ?? [];
 
 /** Framing and revisions of one comparison or operation, generously. */
 const overheadBytes = 128;

@@ -25,7 +25,7 @@ export class Attempts {
    */
   async run<R extends Found>(
     begin: Found | undefined,
-    attempt: (found: Found | undefined) => Promise<R | WriteOutcome>,
+    attempt: (found: Found | undefined) => R | Promise<R | WriteOutcome>,
   ): Promise<R> {
     const startedAtMs = this.clock.monotonicMs();
     let found = begin;

@@ -218,15 +218,25 @@ export class Selector {
         },
       );
     const tried: Tried = {};
-    const settled = this.#attempts
-      .run<StoredBinding>(trusted, (found) => this.#steps.settle(request, found, tried))
-      .then((stored) => {
-        this.#claims.settled(stored);
-        return stored;
-      })
-      .finally(() => this.#settling.delete(key));
+    const settled = this.#settleAlone(request, trusted, tried);
     this.#settling.set(key, { request, settled, tried });
     return settled;
+  }
+
+  async #settleAlone(
+    request: SelectRequest,
+    trusted: StoredBinding | undefined,
+    tried: Tried,
+  ): Promise<StoredBinding> {
+    try {
+      const stored = await this.#attempts.run<StoredBinding>(trusted, (found) =>
+        this.#steps.settle(request, found, tried),
+      );
+      this.#claims.settled(stored);
+      return stored;
+    } finally {
+      this.#settling.delete(request.call.key);
+    }
   }
 
   #isSettled(binding: Binding, request: SelectRequest): boolean {

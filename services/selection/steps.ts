@@ -41,11 +41,11 @@ export class Steps {
   }
 
   /** One step from what was found towards a binding that stands and lives long enough. */
-  async settle(
+  settle(
     request: SelectRequest,
     found: Found | undefined,
     tried: Tried,
-  ): Promise<StoredBinding | WriteOutcome> {
+  ): StoredBinding | Promise<WriteOutcome> {
     const { terms, directory } = this.#parts;
     if (!found?.binding) return this.#bind(request, found, tried);
     const revives = request.beginsAgain === true && found.binding.released;
