@@ -11,6 +11,7 @@ import { growthRelays } from './cases/growth-relays.js';
 import { growthReplicas } from './cases/growth-replicas.js';
 import { latencyAlone, latencyAtHalf } from './cases/latency.js';
 import { manyBindings } from './cases/many-bindings.js';
+import { members } from './cases/members.js';
 import { memory } from './cases/memory.js';
 import { newCallsStream, newCallsUnary } from './cases/new-calls.js';
 import { placement } from './cases/placement.js';
@@ -21,6 +22,7 @@ import { sip } from './cases/sip.js';
 export const cases: readonly BenchCase[] = [
   newCallsStream,
   newCallsUnary,
+  members,
   existingCallsUnary,
   existingCallsStream,
   latencyAlone,

@@ -4,7 +4,7 @@ import type { BenchCase } from '../bench-case.js';
 import { LoadGenerator } from '../load/generator.js';
 import type { Calls, NgCommand } from '../load/job.js';
 import { freshCalls } from '../stage/bindings.js';
-import { type Member, startEtcd } from '../stage/etcd.js';
+import { type Etcd, startEtcd } from '../stage/etcd.js';
 import { RegisteredRelays } from '../stage/relays.js';
 import { startReplica } from '../stage/replica.js';
 import { figure } from '../table.js';
@@ -66,7 +66,7 @@ export const callLife: BenchCase = {
   },
 };
 
-async function sizeBytes(etcd: Member): Promise<number> {
+async function sizeBytes(etcd: Etcd): Promise<number> {
   await etcd.compact();
   await delay(1_000);
   return (await etcd.metrics()).get('etcd_mvcc_db_total_size_in_use_in_bytes') ?? Number.NaN;

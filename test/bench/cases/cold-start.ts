@@ -5,7 +5,7 @@ import type { BenchCase } from '../bench-case.js';
 import { LoadGenerator } from '../load/generator.js';
 import { inTurn } from '../rounds.js';
 import { freshCalls } from '../stage/bindings.js';
-import { type Member, startEtcd } from '../stage/etcd.js';
+import { type Etcd, startEtcd } from '../stage/etcd.js';
 import { RegisteredRelays } from '../stage/relays.js';
 import { holdfast, nodeArguments } from '../stage/replica.js';
 import { selectTarget } from './speed-stage.js';
@@ -49,7 +49,7 @@ async function emptyProgram(): Promise<number> {
 }
 
 /** The replica listens before it is ready, and refuses until then: asked again and again, as a client would. */
-async function firstAnswer(etcd: Member, load: LoadGenerator): Promise<number> {
+async function firstAnswer(etcd: Etcd, load: LoadGenerator): Promise<number> {
   const [grpcPort = 0] = await freeTcpPorts(1);
   const startedAtMs = performance.now();
   const replica = spawn(process.execPath, [...nodeArguments, holdfast, 'selection'], {
@@ -57,7 +57,7 @@ async function firstAnswer(etcd: Member, load: LoadGenerator): Promise<number> {
     env: {
       ...process.env,
       HOLDFAST_HTTP_LISTEN: '127.0.0.1:0',
-      HOLDFAST_ETCD: etcd.endpoint,
+      HOLDFAST_ETCD: etcd.endpoints,
       HOLDFAST_GRPC_LISTEN: `127.0.0.1:${grpcPort}`,
     },
   });

@@ -33,7 +33,7 @@ export const growthBindings: BenchCase = {
       p50.push([bindings, p50Us]);
       p99.push([bindings, p99Us]);
       disk.push([bindings, ((await etcd.metrics()).get('etcd_mvcc_db_total_size_in_bytes') ?? 0) / 2 ** 20]);
-      resident.push([bindings, residentBytes(etcd.pid) / 2 ** 20]);
+      resident.push([bindings, residentBytes(etcd.pids[0] as number) / 2 ** 20]);
     }
     return {
       rows: [],

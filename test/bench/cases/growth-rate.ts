@@ -27,7 +27,7 @@ export const growthRate: BenchCase = {
       const result = await load.attempt({
         target: selectTarget(replica, freshCalls()),
         loop: { kind: 'open', perSecond, ...durations },
-        watch: [replica.pid, etcd.pid],
+        watch: [replica.pid, ...etcd.pids],
       });
       if (result.errors > 0 || result.perSecond < perSecond * keepsUp) break;
       context.progress(`p50 ${figure(result.p50Us)} µs, p99 ${figure(result.p99Us)} µs`);

@@ -34,7 +34,7 @@ export const growthReplicas: BenchCase = {
           ports: replicas.map(({ grpcPort }) => grpcPort),
         },
         loop: { kind: 'closed', concurrency: 512, ...durations },
-        watch: [etcd.pid, ...replicas.map(({ pid }) => pid)],
+        watch: [...etcd.pids, ...replicas.map(({ pid }) => pid)],
       });
       const [etcdSeconds = 0, ...replicaSeconds] = cpuSeconds;
       progress(`${figure(perSecond)} calls/s`);

@@ -26,7 +26,7 @@ export const newCallsStream: BenchCase = {
       { warmupMs: 1_500, durationMs: 5_000 },
       { warmupMs: 300, durationMs: 500 },
     );
-    const watch = [replica.pid, etcd.pid];
+    const watch = [replica.pid, ...etcd.pids];
     const writes = (batch: number) => {
       const calls = freshCalls();
       return load.run({
@@ -98,7 +98,8 @@ export const newCallsUnary: BenchCase = {
           loop,
           watch: [echo.pid],
         }),
-      () => load.run({ target: selectTarget(replica, freshCalls()), loop, watch: [replica.pid, etcd.pid] }),
+      () =>
+        load.run({ target: selectTarget(replica, freshCalls()), loop, watch: [replica.pid, ...etcd.pids] }),
     );
     const row: Row = {
       name: 'new calls, unary Select',

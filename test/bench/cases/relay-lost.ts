@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { BenchCase } from '../bench-case.js';
 import { fillBindings, freshCalls } from '../stage/bindings.js';
-import type { Member } from '../stage/etcd.js';
+import type { Etcd } from '../stage/etcd.js';
 import { figure } from '../table.js';
 import { setSpeedStage, streamTarget } from './speed-stage.js';
 
@@ -45,7 +45,7 @@ export const relayLost: BenchCase = {
   },
 };
 
-async function relayOfCalls({ client }: Member, prefix: string): Promise<Map<string, string>> {
+async function relayOfCalls({ client }: Etcd, prefix: string): Promise<Map<string, string>> {
   const relays = new Map<string, string>();
   let from = Buffer.from(prefix);
   const end = Buffer.from(prefix.replace(/\/$/, '0'));

@@ -3,23 +3,29 @@ import { LoadGenerator } from '../load/generator.js';
 import type { Calls, LoadResult, Loop, Target } from '../load/job.js';
 import { freshCalls } from '../stage/bindings.js';
 import { type EchoServer, startEcho } from '../stage/echo.js';
-import { type Member, startEtcd } from '../stage/etcd.js';
+import { type Etcd, startEtcd } from '../stage/etcd.js';
 import { RegisteredRelays } from '../stage/relays.js';
 import { type Replica, type ReplicaOptions, startReplica } from '../stage/replica.js';
 
 /** What most cases stand on: etcd, some relays, one replica, and the load generator. */
 export interface SpeedStage {
-  readonly etcd: Member;
+  readonly etcd: Etcd;
   readonly relays: RegisteredRelays;
   readonly replica: Replica;
   readonly load: LoadGenerator;
 }
 
+export interface StageOptions extends ReplicaOptions {
+  readonly relayCount?: number;
+  /** Of etcd. */
+  readonly memberCount?: number;
+}
+
 export async function setSpeedStage(
   { scope }: Context,
-  { relayCount = 3, ...options }: ReplicaOptions & { readonly relayCount?: number } = {},
+  { relayCount = 3, memberCount = 1, ...options }: StageOptions = {},
 ): Promise<SpeedStage> {
-  const etcd = await startEtcd(scope);
+  const etcd = await startEtcd(scope, memberCount);
   const relays = await RegisteredRelays.register(scope, etcd, relayCount);
   const replica = await startReplica(scope, etcd, options);
   return { etcd, relays, replica, load: LoadGenerator.start(scope) };

@@ -5,7 +5,7 @@ import { encodeBinding } from '../../../services/registry/binding-value.js';
 import type { LoadGenerator } from '../load/generator.js';
 import type { Calls } from '../load/job.js';
 import { callIdOf } from '../load/requests.js';
-import type { Member } from './etcd.js';
+import type { Etcd } from './etcd.js';
 import type { RegisteredRelays } from './relays.js';
 
 const ttlSeconds = 3_600;
@@ -40,7 +40,7 @@ export function bindingValues({ relays }: RegisteredRelays, calls: Calls): strin
 /** Writes bindings of answered calls straight into etcd: the same keys, values and leases as a replica's. */
 export async function fillBindings(
   load: LoadGenerator,
-  etcd: Member,
+  etcd: Etcd,
   relays: RegisteredRelays,
   calls: Calls & { readonly count: number },
 ): Promise<void> {

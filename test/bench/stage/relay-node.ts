@@ -1,6 +1,6 @@
 import { freeUdpBlock, freeUdpPort } from '../../support/ports.js';
 import { type Scope, startProcess, type TestProcess } from '../../support/process.js';
-import type { Member } from './etcd.js';
+import type { Etcd } from './etcd.js';
 import { holdfast } from './replica.js';
 
 const mediaPorts = 40;
@@ -14,7 +14,7 @@ export interface RelayHost {
 
 export async function startRelayHost(
   scope: Scope,
-  etcd: Member,
+  etcd: Etcd,
   id: string,
   rtpengineProgram: string,
 ): Promise<RelayHost> {
@@ -28,7 +28,7 @@ export async function startRelayHost(
   ]);
   const node = await startProcess(scope, process.execPath, [holdfast, 'relay-node'], {
     env: {
-      HOLDFAST_ETCD: etcd.endpoint,
+      HOLDFAST_ETCD: etcd.endpoints,
       HOLDFAST_HTTP_LISTEN: '127.0.0.1:0',
       HOLDFAST_RELAY_ID: id,
       HOLDFAST_RELAY_KIND: 'rtpengine',

@@ -2,7 +2,7 @@ import type { Relay } from '../../../services/domain/relay.js';
 import { Keyspace } from '../../../services/registry/keyspace.js';
 import { encodeLoad, encodeRelay } from '../../../services/registry/values.js';
 import type { Scope } from '../../support/process.js';
-import type { Member } from './etcd.js';
+import type { Etcd } from './etcd.js';
 
 const defaultPrefix = '/holdfast/v1';
 const reportPeriodMs = 1_000;
@@ -20,19 +20,19 @@ export interface RelayOptions {
  */
 export class RegisteredRelays {
   readonly keys = new Keyspace(defaultPrefix);
-  readonly #etcd: Member;
+  readonly #etcd: Etcd;
   readonly #revisions = new Map<string, number>();
   readonly relays: Relay[];
   #timer: NodeJS.Timeout | undefined;
 
-  private constructor(etcd: Member, relays: Relay[]) {
+  private constructor(etcd: Etcd, relays: Relay[]) {
     this.#etcd = etcd;
     this.relays = relays;
   }
 
   static async register(
     scope: Scope,
-    etcd: Member,
+    etcd: Etcd,
     count: number,
     { controlPort = 22_222 }: RelayOptions = {},
   ): Promise<RegisteredRelays> {

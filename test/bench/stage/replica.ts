@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { freeTcpPorts, freeUdpPort } from '../../support/ports.js';
 import { type Scope, startProcess, type TestProcess } from '../../support/process.js';
-import type { Member } from './etcd.js';
+import type { Etcd } from './etcd.js';
 import { scrape } from './prometheus.js';
 
 export const holdfast = fileURLToPath(new URL('../../../services/cli/main.js', import.meta.url));
@@ -39,7 +39,7 @@ export function profileReplicas(directory: string): void {
 /** One selection replica in a process of its own, with its defaults; resolves when it is ready. */
 export async function startReplica(
   scope: Scope,
-  etcd: Member,
+  etcd: Etcd,
   { settings = {}, gateway = false, measuresMemory = false }: ReplicaOptions = {},
 ): Promise<Replica> {
   const [grpcPort = 0, httpPort = 0] = await freeTcpPorts(2);
@@ -56,7 +56,7 @@ export async function startReplica(
     ],
     {
       env: {
-        HOLDFAST_ETCD: etcd.endpoint,
+        HOLDFAST_ETCD: etcd.endpoints,
         HOLDFAST_GRPC_LISTEN: `127.0.0.1:${grpcPort}`,
         HOLDFAST_HTTP_LISTEN: `127.0.0.1:${httpPort}`,
         // Beside a load that fills the machine, 1 s would be a test of the scheduler.
