@@ -4,12 +4,12 @@ import {
   collectDefaultMetrics,
   Gauge,
   type GaugeConfiguration,
-  Histogram,
   Registry,
 } from 'prom-client';
 import type { Freshness, Origin } from '../domain/binding.js';
 import type { RequestMetrics } from '../grpc/observed.js';
 import type { Selector } from '../selection/selector.js';
+import { RequestDurations } from './request-durations.js';
 
 /** Numbers that are kept elsewhere and read when they are asked for. */
 export interface MetricSources {
@@ -41,31 +41,25 @@ const selectorTotals: Record<keyof Selector['counters'], [name: string, help: st
 /** What a replica tells Prometheus. */
 export class Metrics implements RequestMetrics {
   readonly registry = new Registry();
-  readonly #duration = new Histogram({
-    name: 'holdfast_request_duration_seconds',
-    help: 'Time to answer one request, by method and gRPC status',
-    labelNames: ['method', 'code'],
-    buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5],
-    registers: [this.registry],
-  });
-  readonly #answers = new Counter({
-    name: 'holdfast_select_answers_total',
-    help: 'Select answers, by how the binding came to be and how much to trust it',
-    labelNames: ['origin', 'freshness'],
-    registers: [this.registry],
-  });
+  readonly #durations = new RequestDurations(this.registry);
+  readonly #answers: Record<Origin, Record<Freshness, number>> = {
+    new: { fresh: 0, stale: 0, provisional: 0 },
+    existing: { fresh: 0, stale: 0, provisional: 0 },
+    moved: { fresh: 0, stale: 0, provisional: 0 },
+  };
 
   observeRequest(method: string, code: string, durationMs: number): void {
-    this.#duration.observe({ method, code }, durationMs / 1_000);
+    this.#durations.observe(method, code, durationMs);
   }
 
   countAnswer(origin: Origin, freshness: Freshness): void {
-    this.#answers.inc({ origin, freshness });
+    this.#answers[origin][freshness]++;
   }
 
   /** Begins to report numbers that others keep. */
   watch(sources: MetricSources): void {
     collectDefaultMetrics({ register: this.registry });
+    this.#reportAnswers();
     const { selector, commits, quorum, directory } = sources;
     for (const [counter, [name, help]] of Object.entries(selectorTotals))
       this.#total(`${name}_total`, help, () => selector()[counter as keyof Selector['counters']]);
@@ -110,6 +104,23 @@ export class Metrics implements RequestMetrics {
       collect() {
         this.reset();
         for (const [event, count] of Object.entries(read())) this.inc({ event: snakeCase(event) }, count);
+      },
+    };
+    new Counter(options);
+  }
+
+  #reportAnswers(): void {
+    const answers = Object.entries(this.#answers);
+    const options: CounterConfiguration<'origin' | 'freshness'> = {
+      name: 'holdfast_select_answers_total',
+      help: 'Select answers, by how the binding came to be and how much to trust it',
+      labelNames: ['origin', 'freshness'],
+      registers: [this.registry],
+      collect() {
+        this.reset();
+        for (const [origin, counts] of answers)
+          for (const [freshness, count] of Object.entries(counts))
+            if (count > 0) this.inc({ origin, freshness }, count);
       },
     };
     new Counter(options);

@@ -17,7 +17,7 @@ const programs = ['etcd', 'rtpengine', 'kamailio', 'kamcmd', 'sipp'];
 const callsPerSecond = 100;
 const pauseMs = 250;
 /** Four for each call, and each lasts a little longer than its pauses. */
-const mediaPorts = 2_000;
+const mediaPorts = 1_000;
 
 /** The same installation twice, but for one line: where the proxy's rtpengine module sends its commands. */
 export const sip: BenchCase = {
