@@ -2,7 +2,7 @@ import type { BenchCase } from '../bench-case.js';
 import type { LoadResult } from '../load/job.js';
 import { freshCalls } from '../stage/bindings.js';
 import { figure } from '../table.js';
-import { selectTarget, setSpeedStage } from './speed-stage.js';
+import { selectTarget, setSpeedStage, warmUp } from './speed-stage.js';
 
 const x = { label: 'new calls per second', scale: 'log' } as const;
 /** Beyond it the replica falls behind, and what is measured is the queue. */
@@ -13,7 +13,9 @@ export const growthRate: BenchCase = {
   name: 'growth-rate',
   title: 'growth: cost against call rate',
   async run(context) {
-    const { etcd, replica, load } = await setSpeedStage(context);
+    const stage = await setSpeedStage(context);
+    const { etcd, replica, load } = stage;
+    await warmUp(context, stage);
     const durations = context.pick(
       { warmupMs: 1_500, durationMs: 6_000 },
       { warmupMs: 200, durationMs: 500 },

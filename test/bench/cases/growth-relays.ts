@@ -3,7 +3,7 @@ import type { BenchCase, PlotSeries } from '../bench-case.js';
 import { freshCalls } from '../stage/bindings.js';
 import { figure } from '../table.js';
 import { usPerChoice } from './placement.js';
-import { cpuUsPerCall, selectTarget, setSpeedStage } from './speed-stage.js';
+import { cpuUsPerCall, selectTarget, setSpeedStage, warmUp } from './speed-stage.js';
 
 const x = { label: 'registered relays', scale: 'log' } as const;
 
@@ -29,7 +29,9 @@ export const growthRelays: BenchCase = {
     );
     for (const relayCount of counts) {
       context.progress(`${relayCount} relays`);
-      const { replica, load } = await setSpeedStage(context, { relayCount });
+      const stage = await setSpeedStage(context, { relayCount });
+      const { replica, load } = stage;
+      await warmUp(context, stage);
       const result = await load.run({
         target: selectTarget(replica, freshCalls()),
         loop: { kind: 'open', perSecond: 500, ...durations },
