@@ -23,6 +23,8 @@ const tags = {
   timestamp: { seconds: 0x08, nanos: 0x10 },
 } as const;
 
+/** Up to here a text is written character by character: a call into the runtime costs more. */
+const shortText = 40;
 /** Of all fields but the texts and the relay, generously; a Timestamp has at most 13. */
 const restBytes = 96;
 
@@ -114,8 +116,11 @@ class Out {
 
   /** Visible ASCII. */
   text(text: string): void {
-    this.varint(text.length);
-    this.#end += this.#bytes.write(text, this.#end, 'latin1');
+    const { length } = text;
+    this.varint(length);
+    if (length > shortText) this.#bytes.write(text, this.#end, 'latin1');
+    else for (let i = 0; i < length; i++) this.#bytes[this.#end + i] = text.charCodeAt(i);
+    this.#end += length;
   }
 
   raw(bytes: Uint8Array): void {

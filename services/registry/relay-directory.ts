@@ -44,6 +44,8 @@ export class RelayDirectory {
   readonly #intents: PrefixView<Intent>;
   readonly #loads: PrefixView<HeardLoad>;
   readonly #registered = new Map<string, RegisteredRelay>();
+  /** The same by set and id: each request looks here, and would pay more to join the two than to look. */
+  readonly #sets = new Map<string, Map<string, RegisteredRelay>>();
   readonly #listeners = new Set<(change: RelayChange) => void>();
   /** Relays that have just vanished. */
   #vanished: string[] = [];
@@ -110,7 +112,7 @@ export class RelayDirectory {
   }
 
   get(set: string, id: string): RegisteredRelay | undefined {
-    return this.#registered.get(relayKey(set, id));
+    return this.#sets.get(set)?.get(id);
   }
 
   /** etcd's mod revision of what stands where this relay registers, even if that is junk; 0 if nothing does. */
@@ -162,7 +164,7 @@ export class RelayDirectory {
       load: heard?.load,
       loadHeardAtMs: heard?.heardAtMs,
     };
-    this.#registered.set(key, relay);
+    this.#put(key, relay);
     this.#tell({ type: before ? 'changed' : 'joined', relay });
   }
 
@@ -218,8 +220,23 @@ export class RelayDirectory {
     this.#doubted.delete(key);
     const before = this.#registered.get(key);
     if (this.#relays.entries.has(key) || !before) return;
-    this.#registered.delete(key);
+    this.#remove(key, before);
     this.#tell({ type: 'left', relay: before });
+  }
+
+  #put(key: string, registered: RegisteredRelay): void {
+    const { set, id } = registered.relay;
+    this.#registered.set(key, registered);
+    const ofSet = this.#sets.get(set);
+    if (ofSet) ofSet.set(id, registered);
+    else this.#sets.set(set, new Map([[id, registered]]));
+  }
+
+  #remove(key: string, { relay: { set, id } }: RegisteredRelay): void {
+    this.#registered.delete(key);
+    const ofSet = this.#sets.get(set);
+    ofSet?.delete(id);
+    if (ofSet?.size === 0) this.#sets.delete(set);
   }
 
   #tell(change: RelayChange): void {
