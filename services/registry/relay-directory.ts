@@ -43,9 +43,8 @@ export class RelayDirectory {
   readonly #relays: PrefixView<Relay>;
   readonly #intents: PrefixView<Intent>;
   readonly #loads: PrefixView<HeardLoad>;
-  readonly #registered = new Map<string, RegisteredRelay>();
-  /** The same by set and id: each request looks here, and would pay more to join the two than to look. */
-  readonly #sets = new Map<string, Map<string, RegisteredRelay>>();
+  /** By set, then by id: each request looks here, and would pay more to join the two to a key than to look. */
+  readonly #registered = new Map<string, Map<string, RegisteredRelay>>();
   readonly #listeners = new Set<(change: RelayChange) => void>();
   /** Relays that have just vanished. */
   #vanished: string[] = [];
@@ -112,7 +111,7 @@ export class RelayDirectory {
   }
 
   get(set: string, id: string): RegisteredRelay | undefined {
-    return this.#sets.get(set)?.get(id);
+    return this.#registered.get(set)?.get(id);
   }
 
   /** etcd's mod revision of what stands where this relay registers, even if that is junk; 0 if nothing does. */
@@ -123,6 +122,7 @@ export class RelayDirectory {
   /** Ordered by set, then id. */
   list(set?: string): RegisteredRelay[] {
     return [...this.#registered.values()]
+      .flatMap((ofSet) => [...ofSet.values()])
       .filter(({ relay }) => !set || relay.set === set)
       .sort((a, b) => compare(a.relay.set, b.relay.set) || compare(a.relay.id, b.relay.id));
   }
@@ -150,7 +150,7 @@ export class RelayDirectory {
   /** Joins what the three views say of one relay; only a registration makes a relay exist. */
   #compose(key: string): void {
     const registration = this.#relays.entries.get(key);
-    const before = this.#registered.get(key);
+    const before = this.#named(key);
     if (!registration) {
       if (before && !this.#doubted.has(key)) this.#vanish(key);
       return;
@@ -164,7 +164,7 @@ export class RelayDirectory {
       load: heard?.load,
       loadHeardAtMs: heard?.heardAtMs,
     };
-    this.#put(key, relay);
+    this.#put(relay);
     this.#tell({ type: before ? 'changed' : 'joined', relay });
   }
 
@@ -209,7 +209,7 @@ export class RelayDirectory {
   }
 
   #doubt(key: string): void {
-    const relay = this.#registered.get(key);
+    const relay = this.#named(key);
     if (!relay) return;
     this.#doubted.add(key);
     this.#tell({ type: 'doubted', relay });
@@ -218,25 +218,29 @@ export class RelayDirectory {
   /** The relay is gone, unless it has come back. */
   #believe(key: string): void {
     this.#doubted.delete(key);
-    const before = this.#registered.get(key);
+    const before = this.#named(key);
     if (this.#relays.entries.has(key) || !before) return;
-    this.#remove(key, before);
+    this.#remove(before);
     this.#tell({ type: 'left', relay: before });
   }
 
-  #put(key: string, registered: RegisteredRelay): void {
-    const { set, id } = registered.relay;
-    this.#registered.set(key, registered);
-    const ofSet = this.#sets.get(set);
-    if (ofSet) ofSet.set(id, registered);
-    else this.#sets.set(set, new Map([[id, registered]]));
+  /** The relay whose `relayKey` this is. */
+  #named(key: string): RegisteredRelay | undefined {
+    const [set = '', id = '', ...more] = key.split('/');
+    return more.length === 0 ? this.get(set, id) : undefined;
   }
 
-  #remove(key: string, { relay: { set, id } }: RegisteredRelay): void {
-    this.#registered.delete(key);
-    const ofSet = this.#sets.get(set);
+  #put(registered: RegisteredRelay): void {
+    const { set, id } = registered.relay;
+    const ofSet = this.#registered.get(set);
+    if (ofSet) ofSet.set(id, registered);
+    else this.#registered.set(set, new Map([[id, registered]]));
+  }
+
+  #remove({ relay: { set, id } }: RegisteredRelay): void {
+    const ofSet = this.#registered.get(set);
     ofSet?.delete(id);
-    if (ofSet?.size === 0) this.#sets.delete(set);
+    if (ofSet?.size === 0) this.#registered.delete(set);
   }
 
   #tell(change: RelayChange): void {

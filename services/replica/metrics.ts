@@ -38,6 +38,8 @@ const selectorTotals: Record<keyof Selector['counters'], [name: string, help: st
   dropped: ['provisional_dropped', 'Promises forgotten because there were too many'],
 };
 
+type LabelledCount = [labels: Readonly<Record<string, string>>, count: number];
+
 /** What a replica tells Prometheus. */
 export class Metrics implements RequestMetrics {
   readonly registry = new Registry();
@@ -59,7 +61,12 @@ export class Metrics implements RequestMetrics {
   /** Begins to report numbers that others keep. */
   watch(sources: MetricSources): void {
     collectDefaultMetrics({ register: this.registry });
-    this.#reportAnswers();
+    this.#totals(
+      'select_answers_total',
+      'Select answers, by how the binding came to be and how much to trust it',
+      ['origin', 'freshness'],
+      () => this.#answered(),
+    );
     const { selector, commits, quorum, directory } = sources;
     for (const [counter, [name, help]] of Object.entries(selectorTotals))
       this.#total(`${name}_total`, help, () => selector()[counter as keyof Selector['counters']]);
@@ -96,44 +103,33 @@ export class Metrics implements RequestMetrics {
 
   /** Begins to report what the ng gateway counts. */
   watchGateway(read: () => Readonly<Record<string, number>>): void {
-    const options: CounterConfiguration<'event'> = {
-      name: 'holdfast_ng_events_total',
-      help: 'What happened to the datagrams of SIP proxies',
-      labelNames: ['event'],
-      registers: [this.registry],
-      collect() {
-        this.reset();
-        for (const [event, count] of Object.entries(read())) this.inc({ event: snakeCase(event) }, count);
-      },
-    };
-    new Counter(options);
+    this.#totals('ng_events_total', 'What happened to the datagrams of SIP proxies', ['event'], () =>
+      Object.entries(read()).map(([event, count]) => [{ event: snakeCase(event) }, count]),
+    );
   }
 
-  #reportAnswers(): void {
-    const answers = Object.entries(this.#answers);
-    const options: CounterConfiguration<'origin' | 'freshness'> = {
-      name: 'holdfast_select_answers_total',
-      help: 'Select answers, by how the binding came to be and how much to trust it',
-      labelNames: ['origin', 'freshness'],
-      registers: [this.registry],
-      collect() {
-        this.reset();
-        for (const [origin, counts] of answers)
-          for (const [freshness, count] of Object.entries(counts))
-            if (count > 0) this.inc({ origin, freshness }, count);
-      },
-    };
-    new Counter(options);
+  /** Those that have been given: what never happened is not told. */
+  #answered(): LabelledCount[] {
+    return Object.entries(this.#answers).flatMap(([origin, counts]) =>
+      Object.entries(counts)
+        .filter(([, count]) => count > 0)
+        .map(([freshness, count]): LabelledCount => [{ origin, freshness }, count]),
+    );
   }
 
   #total(name: string, help: string, read: () => number): void {
+    this.#totals(name, help, [], () => [[{}, read()]]);
+  }
+
+  #totals(name: string, help: string, labelNames: readonly string[], read: () => LabelledCount[]): void {
     const options: CounterConfiguration<string> = {
       name: `holdfast_${name}`,
       help,
+      labelNames,
       registers: [this.registry],
       collect() {
         this.reset();
-        this.inc(read());
+        for (const [labels, count] of read()) this.inc(labels, count);
       },
     };
     new Counter(options);
