@@ -5,7 +5,7 @@ import { startEtcd } from '../stage/etcd.js';
 import { RegisteredRelays } from '../stage/relays.js';
 import { type Replica, startReplica } from '../stage/replica.js';
 import { figure } from '../table.js';
-import { streamTarget } from './speed-stage.js';
+import { cpuUsPerCall, otherCpuUsPerCall, streamTarget } from './speed-stage.js';
 
 const x = { label: 'replicas', scale: 'linear' } as const;
 
@@ -28,7 +28,7 @@ export const growthReplicas: BenchCase = {
       while (replicas.length < count) replicas.push(await startReplica(scope, etcd));
       const [first] = replicas;
       if (!first) break;
-      const { perSecond, calls, cpuSeconds } = await load.run({
+      const result = await load.run({
         target: {
           ...streamTarget(first, freshCalls(), 4 * count),
           ports: replicas.map(({ grpcPort }) => grpcPort),
@@ -36,11 +36,10 @@ export const growthReplicas: BenchCase = {
         loop: { kind: 'closed', concurrency: 512, ...durations },
         watch: [...etcd.pids, ...replicas.map(({ pid }) => pid)],
       });
-      const [etcdSeconds = 0, ...replicaSeconds] = cpuSeconds;
-      progress(`${figure(perSecond)} calls/s`);
-      rate.push([count, perSecond]);
-      etcdCpu.push([count, (etcdSeconds * 1e6) / calls]);
-      replicaCpu.push([count, (replicaSeconds.reduce((sum, each) => sum + each, 0) * 1e6) / calls]);
+      progress(`${figure(result.perSecond)} calls/s`);
+      rate.push([count, result.perSecond]);
+      etcdCpu.push([count, cpuUsPerCall(result)]);
+      replicaCpu.push([count, otherCpuUsPerCall(result)]);
     }
     return {
       rows: [],

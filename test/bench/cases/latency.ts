@@ -4,7 +4,7 @@ import { inTurn, type Rounds } from '../rounds.js';
 import { bindingValues, freshCalls } from '../stage/bindings.js';
 import { median } from '../statistics.js';
 import { figure } from '../table.js';
-import { p50s, selectTarget, setSpeedStage } from './speed-stage.js';
+import { p50s, selectTarget, setSpeedStage, warmUp } from './speed-stage.js';
 
 const leaseSeconds = 3_600;
 
@@ -16,7 +16,8 @@ export const latencyAlone: BenchCase = {
   name: 'latency-alone',
   title: 'latency of a new call, one client',
   async run(context) {
-    const { etcd, relays, replica, load } = await setSpeedStage(context);
+    const stage = await setSpeedStage(context);
+    const { etcd, relays, replica, load } = stage;
     const { guard, keys } = relays;
     const lease = (await etcd.client.leaseClient.leaseGrant({ TTL: leaseSeconds })).ID;
     const durations = context.pick(
@@ -41,9 +42,7 @@ export const latencyAlone: BenchCase = {
         loop,
       });
     const select = () => load.run({ target: selectTarget(replica, freshCalls(), 1), loop });
-    // One call at a time would be measured in code that V8 has not compiled yet.
-    const busy = { kind: 'count', concurrency: 64, operations: context.pick(20_000, 2_000) } as const;
-    await load.run({ target: selectTarget(replica, freshCalls()), loop: busy });
+    await warmUp(context, stage);
     const rounds = context.pick(7, 1);
     const row = (against: string, { baseline, candidate }: Rounds<LoadResult, LoadResult>): Row =>
       context.measured({

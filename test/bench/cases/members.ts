@@ -1,10 +1,17 @@
 import type { BenchCase } from '../bench-case.js';
-import type { LoadResult } from '../load/job.js';
 import { inTurn } from '../rounds.js';
 import { freshCalls } from '../stage/bindings.js';
 import { median } from '../statistics.js';
 import { figure } from '../table.js';
-import { cpuUsPerCall, p50s, rates, type SpeedStage, setSpeedStage, streamTarget } from './speed-stage.js';
+import {
+  cpuUsPerCall,
+  otherCpuUsPerCall,
+  p50s,
+  rates,
+  type SpeedStage,
+  setSpeedStage,
+  streamTarget,
+} from './speed-stage.js';
 
 /** What a cluster costs: a new call is on the disks of a majority before it is answered. All on this machine. */
 export const members: BenchCase = {
@@ -43,8 +50,8 @@ export const members: BenchCase = {
           aims: [],
           notes: {
             'replica CPU per call, µs': figure(median(busy.candidate.map(cpuUsPerCall))),
-            'CPU of all members per call, µs': figure(median(busy.candidate.map(etcdUsPerCall))),
-            'CPU of a single member per call, µs': figure(median(busy.baseline.map(etcdUsPerCall))),
+            'CPU of all members per call, µs': figure(median(busy.candidate.map(otherCpuUsPerCall))),
+            'CPU of a single member per call, µs': figure(median(busy.baseline.map(otherCpuUsPerCall))),
           },
         },
         {
@@ -59,8 +66,3 @@ export const members: BenchCase = {
     };
   },
 };
-
-function etcdUsPerCall({ cpuSeconds, calls }: LoadResult): number {
-  const [, ...ofMembers] = cpuSeconds;
-  return (ofMembers.reduce((sum, each) => sum + each, 0) * 1e6) / calls;
-}

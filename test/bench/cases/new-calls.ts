@@ -6,6 +6,7 @@ import { median } from '../statistics.js';
 import { figure } from '../table.js';
 import {
   cpuUsPerCall,
+  otherCpuUsPerCall,
   rates,
   selectTarget,
   setEchoStage,
@@ -120,9 +121,7 @@ export const newCallsUnary: BenchCase = {
 function serverNotes(results: readonly LoadResult[]): Row['notes'] & object {
   return {
     'replica CPU per call, µs': figure(median(results.map(cpuUsPerCall))),
-    'etcd CPU per call, µs': figure(
-      median(results.map(({ cpuSeconds, calls }) => ((cpuSeconds[1] ?? 0) * 1e6) / calls)),
-    ),
+    'etcd CPU per call, µs': figure(median(results.map(otherCpuUsPerCall))),
     'p99, ms': figure(median(results.map(({ p99Us }) => p99Us / 1_000))),
   };
 }

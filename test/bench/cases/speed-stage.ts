@@ -85,5 +85,10 @@ export function cpuUsPerCall({ cpuSeconds, calls }: LoadResult): number {
   return ((cpuSeconds[0] ?? 0) * 1e6) / calls;
 }
 
+/** CPU time of all watched processes but the first for each call, µs. */
+export function otherCpuUsPerCall({ cpuSeconds: [, ...others], calls }: LoadResult): number {
+  return (others.reduce((sum, each) => sum + each, 0) * 1e6) / calls;
+}
+
 export const rates = (results: readonly LoadResult[]) => results.map(({ perSecond }) => perSecond);
 export const p50s = (results: readonly LoadResult[]) => results.map(({ p50Us }) => p50Us);
