@@ -2,15 +2,15 @@ import { availableParallelism, loadavg } from 'node:os';
 import { minTtlSeconds } from '../services/domain/binding.js';
 import { messageOf } from '../services/domain/error.js';
 import type { Load, Relay } from '../services/domain/relay.js';
-import type { EtcdConnection } from '../services/registry/connection.js';
+import type { EtcdConnection } from '../services/etcd/connection.js';
+import { resolveInstance } from '../services/registry/instance-id.js';
 import type { Keyspace } from '../services/registry/keyspace.js';
-import { resolveLife } from '../services/registry/relay-life.js';
 import { RelayRegistration } from '../services/registry/relay-registration.js';
 import { type Clock, sleep } from '../services/runtime/clock.js';
-import type { Part } from '../services/runtime/lifecycle.js';
+import type { Component } from '../services/runtime/lifecycle.js';
 import type { Logger } from '../services/runtime/log.js';
 import type { BindingKeeper } from './binding-keeper.js';
-import type { Probe, RelayStatus } from './probes/probe.js';
+import type { RelayDriver, RelayStatus } from './relays/relay.js';
 
 /** What does not change while the node runs. */
 export type RelayIdentity = Omit<
@@ -18,8 +18,8 @@ export type RelayIdentity = Omit<
   'instance' | 'startedAtMs' | 'state' | 'version' | 'controlUrl' | 'kind'
 >;
 
-export interface AgentParts {
-  readonly probe: Probe;
+export interface AgentDeps {
+  readonly probe: RelayDriver;
   readonly identity: RelayIdentity;
   readonly connection: EtcdConnection;
   readonly keys: Keyspace;
@@ -43,8 +43,8 @@ const keepPeriodMs = (minTtlSeconds * 1_000) / 2;
 const sameStartMs = 1_500;
 
 /** Watches one relay: registers it while it is well, reports its load, keeps its bindings, drains it. */
-export class Agent implements Part {
-  readonly #parts: AgentParts;
+export class Agent implements Component {
+  readonly #deps: AgentDeps;
   readonly #log: Logger;
   readonly #stopping = new AbortController();
   #registration: RelayRegistration | undefined;
@@ -61,16 +61,16 @@ export class Agent implements Part {
   #running: Promise<void> | undefined;
   #stopped: Promise<void> | undefined;
 
-  constructor(parts: AgentParts) {
-    this.#parts = parts;
-    this.#log = parts.log.child({ relay: parts.identity.id, set: parts.identity.set });
-    this.#keptAtMs = parts.clock.monotonicMs();
+  constructor(deps: AgentDeps) {
+    this.#deps = deps;
+    this.#log = deps.log.child({ relay: deps.identity.id, set: deps.identity.set });
+    this.#keptAtMs = deps.clock.monotonicMs();
   }
 
   /** Why the node is not ready, or undefined if its relay is registered and well. */
   get notReady(): string | undefined {
     if (this.#draining) return 'draining';
-    if (!this.#life) return `the relay at ${this.#parts.probe.controlUrl} does not answer`;
+    if (!this.#life) return `the relay at ${this.#deps.probe.controlUrl} does not answer`;
     return this.#registration?.registered ? undefined : 'not registered in etcd';
   }
 
@@ -81,9 +81,9 @@ export class Agent implements Part {
 
   /** Begins to watch the relay; returns without waiting for it. */
   async start(): Promise<void> {
-    await this.#parts.probe.start();
+    await this.#deps.probe.start();
     this.#log.info(
-      { controlUrl: this.#parts.probe.controlUrl, kind: this.#parts.probe.kind },
+      { controlUrl: this.#deps.probe.controlUrl, kind: this.#deps.probe.kind },
       'watching the relay',
     );
     this.#running = this.#run();
@@ -96,7 +96,7 @@ export class Agent implements Part {
   }
 
   async #run(): Promise<void> {
-    const { clock } = this.#parts;
+    const { clock } = this.#deps;
     const { signal } = this.#stopping;
     let statusAtMs = Number.NEGATIVE_INFINITY;
     while (!signal.aborted) {
@@ -112,7 +112,7 @@ export class Agent implements Part {
 
   async #ping(): Promise<boolean> {
     try {
-      await this.#parts.probe.ping();
+      await this.#deps.probe.ping();
       if (this.#misses >= missesToUnhealthy) this.#log.info('the relay answers again');
       this.#misses = 0;
       return true;
@@ -128,7 +128,7 @@ export class Agent implements Part {
 
   /** Reads how the relay is doing, and tells etcd what follows from it. */
   async #look(): Promise<void> {
-    const { probe, clock } = this.#parts;
+    const { probe, clock } = this.#deps;
     try {
       const status = await probe.status();
       this.#status = status;
@@ -152,9 +152,10 @@ export class Agent implements Part {
   }
 
   async #register(status: RelayStatus): Promise<void> {
-    const { probe, identity, connection, keys, clock, log } = this.#parts;
+    const { probe, identity, connection, keys, clock, log } = this.#deps;
     const startedAtMs = clock.wallMs() - (clock.monotonicMs() - status.startedAtMs);
-    const instance = status.instance ?? (await resolveLife(connection, keys, identity, startedAtMs)).instance;
+    const instance =
+      status.instance ?? (await resolveInstance(connection, keys, identity, startedAtMs)).instance;
     this.#life = { instance, startedAtMs: status.startedAtMs };
     const relay: Relay = {
       ...identity,
@@ -179,7 +180,7 @@ export class Agent implements Part {
   }
 
   async #report({ calls, packetRate }: RelayStatus): Promise<void> {
-    const { clock } = this.#parts;
+    const { clock } = this.#deps;
     const load: Load = {
       calls,
       cpu: Math.round((100 * (loadavg()[0] ?? 0)) / availableParallelism()) / 100,
@@ -193,7 +194,7 @@ export class Agent implements Part {
   }
 
   async #keep(): Promise<void> {
-    const { probe, keeper, identity } = this.#parts;
+    const { probe, keeper, identity } = this.#deps;
     const instance = this.#life?.instance;
     if (instance === undefined) return;
     try {
@@ -222,7 +223,7 @@ export class Agent implements Part {
   }
 
   async #drain(): Promise<void> {
-    const { clock, probe, drainDeadlineMs } = this.#parts;
+    const { clock, probe, drainDeadlineMs } = this.#deps;
     this.#draining = true;
     // It never began to watch the relay: whatever calls that has are not its own to wait for.
     if (!this.#running) return probe.stop();

@@ -13,7 +13,7 @@ const chunkSize = 200;
 /** A call without a binding that could be kept is looked at again after this: it may get one. */
 const lookAgainMs = 60_000;
 
-type RelayLife = Pick<Binding, 'set' | 'relayId' | 'instance'>;
+type RelayInstance = Pick<Binding, 'set' | 'relayId' | 'instance'>;
 
 /**
  * Keeps the bindings of calls that the relay still carries: so a binding lives as long as its media, and the TTL is
@@ -33,7 +33,7 @@ export class BindingKeeper {
    * Released bindings are left to end: a relay may remember a call for some time after it was deleted.
    * @returns how many were prolonged @throws HoldfastError `unavailable`, `overloaded`
    */
-  async keep(callIds: readonly string[], relay: RelayLife): Promise<number> {
+  async keep(callIds: readonly string[], relay: RelayInstance): Promise<number> {
     const known = callIds.filter((callId) => isVisibleAscii(callId, maxCallIdBytes));
     this.#forgetAllBut(known);
     const nowMs = this.clock.wallMs();
@@ -47,7 +47,7 @@ export class BindingKeeper {
     return kept;
   }
 
-  async #keepCall(callId: string, relay: RelayLife): Promise<number> {
+  async #keepCall(callId: string, relay: RelayInstance): Promise<number> {
     let kept = 0;
     let dueMs = this.clock.wallMs() + lookAgainMs;
     for (const stored of await this.store.readAll(callId)) {

@@ -1,24 +1,24 @@
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import { EtcdConnection } from '../services/etcd/connection.js';
+import { GroupCommit } from '../services/etcd/group-commit.js';
+import { LeasePool } from '../services/etcd/lease-pool.js';
+import { waitForEtcd } from '../services/etcd/wait-for-etcd.js';
 import { BindingStore } from '../services/registry/binding-store.js';
-import { EtcdConnection } from '../services/registry/connection.js';
-import { firstContact } from '../services/registry/first-contact.js';
-import { GroupCommit } from '../services/registry/group-commit.js';
 import { Keyspace } from '../services/registry/keyspace.js';
-import { LeaseBuckets } from '../services/registry/lease-buckets.js';
 import { reportCertificates } from '../services/runtime/certificate-metric.js';
 import { type Clock, systemClock } from '../services/runtime/clock.js';
 import { unknownVariables } from '../services/runtime/config.js';
 import { HttpServer } from '../services/runtime/http-server.js';
-import { type Part, runUntilSignal } from '../services/runtime/lifecycle.js';
+import { type Component, runUntilSignal } from '../services/runtime/lifecycle.js';
 import { type Logger, openLog } from '../services/runtime/log.js';
 import { etcdTls, type TlsFiles } from '../services/runtime/tls-files.js';
 import { Agent } from './agent.js';
 import { BindingKeeper } from './binding-keeper.js';
 import { type RelayNodeConfig, readRelayNodeConfig, relayNodeSettings } from './config.js';
-import { BuiltinProbe } from './probes/builtin.js';
-import type { Probe } from './probes/probe.js';
-import { RtpengineProbe } from './probes/rtpengine.js';
-import { BuiltinRelay } from './relay/builtin-relay.js';
+import { BuiltinDriver } from './relays/builtin.js';
+import { BuiltinRelay } from './relays/builtin-relay.js';
+import type { RelayDriver } from './relays/relay.js';
+import { RtpengineDriver } from './relays/rtpengine.js';
 
 /** Runs one relay node until it is told to stop. @returns the exit code @throws ConfigError */
 export async function runRelayNode(environment: NodeJS.ProcessEnv): Promise<number> {
@@ -33,7 +33,7 @@ export async function runRelayNode(environment: NodeJS.ProcessEnv): Promise<numb
 }
 
 /** Builds the parts and joins them. */
-function relayNode(config: RelayNodeConfig, log: Logger): Part {
+function relayNode(config: RelayNodeConfig, log: Logger): Component {
   const clock = systemClock;
   const certificates = etcdTls(config, { clock, log });
   const connection = new EtcdConnection({
@@ -49,7 +49,7 @@ function relayNode(config: RelayNodeConfig, log: Logger): Part {
     keys,
     log,
     commits: new GroupCommit(connection),
-    buckets: new LeaseBuckets(connection, clock),
+    leases: new LeasePool(connection, clock),
   });
   const { id, set, weight, zone, labels, media } = config;
   const capacity = capacityOf(config);
@@ -75,7 +75,7 @@ function relayNode(config: RelayNodeConfig, log: Logger): Part {
       await http.start();
       await agent.start();
       log.info({ http: http.address }, 'started');
-      await firstContact({ connection, clock, log }, keys.life(set, id), stopping.signal);
+      await waitForEtcd({ connection, clock, log }, keys.instance(set, id), stopping.signal);
     },
     stop: async () => {
       stopping.abort();
@@ -87,9 +87,9 @@ function relayNode(config: RelayNodeConfig, log: Logger): Part {
   };
 }
 
-function probeFor(config: RelayNodeConfig, clock: Clock, log: Logger): Probe {
+function probeFor(config: RelayNodeConfig, clock: Clock, log: Logger): RelayDriver {
   const { control, advertise } = config;
-  if (config.kind === 'rtpengine') return new RtpengineProbe({ control, advertise, clock, log });
+  if (config.kind === 'rtpengine') return new RtpengineDriver({ control, advertise, clock, log });
   const [mediaAddress = '127.0.0.1'] = Object.values(config.media);
   const relay = new BuiltinRelay({
     ngListen: control,
@@ -101,7 +101,7 @@ function probeFor(config: RelayNodeConfig, clock: Clock, log: Logger): Probe {
     clock,
     log,
   });
-  return new BuiltinProbe(relay, advertise, () => clock.monotonicMs());
+  return new BuiltinDriver(relay, advertise, () => clock.monotonicMs());
 }
 
 /**

@@ -140,8 +140,9 @@ export class HoldfastClient {
   }
 
   async #explain(error: ServiceError): Promise<CommandError> {
-    const distrust = error.code === status.UNAVAILABLE ? await diagnose(this.server, this.trust) : undefined;
-    if (distrust !== undefined) return new CommandError(distrust, exits.failed);
+    const invalidateAll =
+      error.code === status.UNAVAILABLE ? await diagnose(this.server, this.trust) : undefined;
+    if (invalidateAll !== undefined) return new CommandError(invalidateAll, exits.failed);
     return new CommandError(this.#meaning(error), exitCodeOf(error.code));
   }
 

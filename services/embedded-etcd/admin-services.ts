@@ -4,7 +4,7 @@ import { authNotEnabled } from './errors.js';
 import { unary } from './handlers.js';
 import { type EtcdState, raftTerm } from './state.js';
 
-/** The etcd release whose behaviour this server follows, for clients that choose their ways by it. */
+/** The etcd release whose behavior this server follows, for clients that choose their ways by it. */
 const protocolVersion = '3.4.23';
 
 /** What `etcdctl endpoint status`, `endpoint health` and `alarm list` ask. */

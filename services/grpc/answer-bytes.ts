@@ -1,7 +1,7 @@
 import { Relay as WireRelay } from '../../proto/generated/holdfast/v1/relay.js';
 import type { Binding } from '../domain/binding.js';
 import type { RegisteredRelay } from '../domain/relay.js';
-import type { Answer } from '../selection/question.js';
+import type { Answer } from '../selection/requests.js';
 import { bindingMessage, freshnesses, origins, relayIdentity } from './replies.js';
 
 /**

@@ -4,10 +4,10 @@ import { messageOf } from '../domain/error.js';
 import { type Address, formatAddress, listenError } from '../runtime/address.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
-import { RareWarning } from '../runtime/rare-warning.js';
+import { RateLimitedWarning } from '../runtime/rate-limited-warning.js';
 import type { TlsFiles } from '../runtime/tls-files.js';
 
-export interface ListenerParts {
+export interface ListenerDeps {
   readonly listen: Address;
   /** Certificates to serve with; without them connections are not encrypted. */
   readonly tls: TlsFiles | undefined;
@@ -24,28 +24,28 @@ const handshakeTimeoutMs = 10_000;
  * logs it, and puts new certificates to use while the connections of before go on.
  */
 export class Listener {
-  readonly #parts: ListenerParts;
+  readonly #deps: ListenerDeps;
   readonly #server: Server;
   readonly #tlsServer: TlsServer | undefined;
   #accept: (socket: Socket) => void = (socket) => socket.destroy();
   #unsubscribe = () => {};
   #port = 0;
 
-  constructor(parts: ListenerParts) {
-    this.#parts = parts;
-    if (parts.tls) this.#tlsServer = this.#createTlsServer();
+  constructor(deps: ListenerDeps) {
+    this.#deps = deps;
+    if (deps.tls) this.#tlsServer = this.#createTlsServer();
     this.#server = this.#tlsServer ?? createServer({ noDelay: true }, (socket) => this.#take(socket));
     this.#server.maxConnections = maxConnections;
   }
 
   /** The address that is listened on, with the real port. */
   get address(): string {
-    return formatAddress({ host: this.#parts.listen.host, port: this.#port });
+    return formatAddress({ host: this.#deps.listen.host, port: this.#port });
   }
 
   /** Hands each connection over. @throws Error naming the address, if it cannot be listened on */
   async start(accept: (socket: Socket) => void): Promise<void> {
-    const { listen, tls } = this.#parts;
+    const { listen, tls } = this.#deps;
     this.#accept = accept;
     if (tls) {
       this.#useCertificates();
@@ -74,13 +74,13 @@ export class Listener {
   }
 
   #useCertificates(): void {
-    const { cert, key, ca } = this.#parts.tls?.current ?? {};
+    const { cert, key, ca } = this.#deps.tls?.current ?? {};
     this.#tlsServer?.setSecureContext({ cert, key, ca, minVersion: 'TLSv1.2' });
   }
 
   #createTlsServer(): TlsServer {
-    const { clock, log, asksClients } = this.#parts;
-    const refused = new RareWarning('TLS handshake failed', clock, log);
+    const { clock, log, asksClients } = this.#deps;
+    const refused = new RateLimitedWarning('TLS handshake failed', clock, log);
     const server = createTlsServer({
       noDelay: true,
       requestCert: asksClients,

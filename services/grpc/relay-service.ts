@@ -12,11 +12,11 @@ import type { IntentStore } from '../registry/intent-store.js';
 import type { RelayChange, RelayDirectory } from '../registry/relay-directory.js';
 import type { Clock } from '../runtime/clock.js';
 import { type Observer, observe, unary } from './observed.js';
-import { Outlet } from './outlet.js';
 import { listedBinding, relayMessage } from './replies.js';
 import { parseIntent, parseRelayName, parseSetFilter } from './requests.js';
+import { StreamWriter } from './stream-writer.js';
 
-export interface RelayServiceParts {
+export interface RelayServiceDeps {
   readonly directory: RelayDirectory;
   readonly intents: IntentStore;
   readonly store: BindingStore;
@@ -28,14 +28,14 @@ export interface RelayServiceParts {
 const maxBehind = 1024;
 
 /** `holdfast.v1.RelayService`: the membership, for operators and their programs. */
-export function relayService(parts: RelayServiceParts): RelayServiceServer {
-  const { directory, intents, clock, observer } = parts;
+export function relayService(deps: RelayServiceDeps): RelayServiceServer {
+  const { directory, intents, clock, observer } = deps;
   return {
     listRelays: unary('ListRelays', observer, async ({ set }) => ({
       relays: directory.list(parseSetFilter(set)).map(relayMessage),
       fresh: directory.live,
     })),
-    watchRelays: (stream) => watchRelays(stream, parts),
+    watchRelays: (stream) => watchRelays(stream, deps),
     setIntent: unary('SetIntent', observer, async (request) => {
       const { set, id } = parseRelayName(request);
       const intent = parseIntent(request, clock.wallMs());
@@ -44,7 +44,7 @@ export function relayService(parts: RelayServiceParts): RelayServiceServer {
       observer.log.info({ relay: id, set, state, weight, reason, actor }, 'intent set');
       return { registered: directory.get(set, id) !== undefined };
     }),
-    listBindings: (stream) => listBindings(stream, parts),
+    listBindings: (stream) => listBindings(stream, deps),
   };
 }
 
@@ -52,13 +52,13 @@ export function relayService(parts: RelayServiceParts): RelayServiceServer {
 const types: Record<RelayChange['type'], Type | undefined> = {
   joined: Type.JOINED,
   changed: Type.CHANGED,
-  doubted: undefined,
+  suspect: undefined,
   left: Type.LEFT,
 };
 
 async function watchRelays(
   stream: ServerWritableStream<WatchRelaysRequest, WatchRelaysResponse>,
-  { directory, observer }: RelayServiceParts,
+  { directory, observer }: RelayServiceDeps,
 ): Promise<void> {
   const outcome = await observe('WatchRelays', observer, async () => parseSetFilter(stream.request.set));
   if ('error' in outcome) return void stream.emit('error', outcome.error);
@@ -80,14 +80,14 @@ async function watchRelays(
 
 async function listBindings(
   stream: ServerWritableStream<ListBindingsRequest, ListBindingsResponse>,
-  { store, observer }: RelayServiceParts,
+  { store, observer }: RelayServiceDeps,
 ): Promise<void> {
-  const outlet = new Outlet<ListBindingsResponse>(stream);
+  const writer = new StreamWriter<ListBindingsResponse>(stream);
   const outcome = await observe('ListBindings', observer, async () => {
     const { set, id } = parseRelayName(stream.request);
     for await (const { binding } of store.list()) {
-      if (outlet.isOver) return;
-      if (binding.relayId === id && binding.set === set) await outlet.write(listedBinding(binding));
+      if (writer.isOver) return;
+      if (binding.relayId === id && binding.set === set) await writer.write(listedBinding(binding));
     }
   });
   if ('error' in outcome) stream.emit('error', outcome.error);

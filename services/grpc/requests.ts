@@ -9,9 +9,9 @@ import { type Call, isVisibleAscii, parseCall } from '../domain/call.js';
 import { invalidArgument } from '../domain/error.js';
 import { defaultSet, parseName, quote } from '../domain/name.js';
 import { type Intent, maxLabels, maxWeight, type RelayState } from '../domain/relay.js';
-import type { Wish } from '../placement/pool.js';
-import type { MoveRequest, SelectRequest } from '../selection/question.js';
+import type { RelayConstraints } from '../placement/pool.js';
 import { newRequestId } from '../selection/request-id.js';
+import type { MoveRequest, SelectRequest } from '../selection/requests.js';
 
 /**
  * From messages to domain requests. Every field is looked at here and nowhere else; a bad one is refused with
@@ -29,7 +29,7 @@ export function parseSelect(request: WireSelect): SelectRequest {
     set: request.set === '' ? defaultSet : parseName('set', request.set),
     requestId: parseRequestId(request.requestId),
     ttlSeconds: parseTtl(request.ttlSeconds),
-    wish: parseWish(request),
+    constraints: parseWish(request),
   };
 }
 
@@ -43,7 +43,7 @@ export function parseMove(request: WireMove): MoveRequest {
     generation: Number(generation),
     reason: parseText('reason', reason, maxTextLength),
     requestId: parseRequestId(request.requestId),
-    wish: {
+    constraints: {
       ...parseWish(request),
       target: targetRelayId === '' ? undefined : parseName('target_relay_id', targetRelayId),
     },
@@ -108,7 +108,7 @@ function parseTtl(seconds: number): number | undefined {
 
 type WireWish = Pick<WireSelect, 'excludedRelayIds' | 'zone' | 'labels'>;
 
-function parseWish({ excludedRelayIds, zone, labels }: WireWish): Wish {
+function parseWish({ excludedRelayIds, zone, labels }: WireWish): RelayConstraints {
   if (excludedRelayIds.length > maxExcluded)
     throw invalidArgument('excluded_relay_ids', `${excludedRelayIds.length} ids`, `at most ${maxExcluded}`);
   for (const id of excludedRelayIds) parseName('excluded_relay_ids', id);

@@ -5,10 +5,10 @@ import {
   SelectStreamResponse,
 } from '../../proto/generated/holdfast/v1/selection.js';
 import { invalidArgument } from '../domain/error.js';
-import type { Answer } from '../selection/question.js';
+import type { Answer } from '../selection/requests.js';
 import type { AnswerBytes } from './answer-bytes.js';
 import { type Observer, type Outcome, observe } from './observed.js';
-import { Outlet } from './outlet.js';
+import { StreamWriter } from './stream-writer.js';
 
 /** Requests of one stream that may be under way at once; beyond it the stream is not read, so the client waits. */
 const maxUnderWay = 1024;
@@ -20,7 +20,7 @@ export function serveSelectStream(
   observer: Observer,
 ): handleBidiStreamingCall<SelectStreamRequest, Buffer> {
   return (stream) => {
-    const outlet = new Outlet<Buffer>(stream);
+    const writer = new StreamWriter<Buffer>(stream);
     let underWay = 0;
     let ended = false;
     const endIfIdle = () => {
@@ -35,7 +35,7 @@ export function serveSelectStream(
         'error' in outcome
           ? errorBytes(requestId, outcome.error.code, outcome.error.details)
           : bytes.streamed(requestId, outcome.value);
-      const written = outlet.write(message);
+      const written = writer.write(message);
       if (written) void written.then(finish);
       else finish();
     };

@@ -8,7 +8,7 @@ import {
   type SelectRequest,
 } from '../../proto/generated/holdfast/v1/selection.js';
 import { HoldfastError } from '../domain/error.js';
-import type { Answer } from '../selection/question.js';
+import type { Answer } from '../selection/requests.js';
 import type { Selector } from '../selection/selector.js';
 import { AnswerBytes } from './answer-bytes.js';
 import { type Observer, unary } from './observed.js';

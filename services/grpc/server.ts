@@ -3,14 +3,14 @@ import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
 import { type RelayServiceServer, RelayServiceService } from '../../proto/generated/holdfast/v1/relay.js';
-import type { Authorisation } from './authorisation.js';
+import type { Authorization } from './authorization.js';
 import { describedServices } from './descriptors.js';
-import { Listener, type ListenerParts } from './listener.js';
+import { Listener, type ListenerDeps } from './listener.js';
 import type { ServedService } from './selection-service.js';
 
-export interface GrpcServerParts extends ListenerParts {
+export interface GrpcServerDeps extends ListenerDeps {
   /** Who may ask what; without it whoever can connect may ask everything. */
-  readonly authorisation: Authorisation | undefined;
+  readonly authorization: Authorization | undefined;
   /** Clients are told to connect anew after about this long; 0 is never. */
   readonly maxConnectionAgeMs: number;
   readonly selection: ServedService;
@@ -29,12 +29,12 @@ export class GrpcServer {
     Object.fromEntries(services.map((name) => [name, 'NOT_SERVING'])),
   );
   readonly #listener: Listener;
-  readonly #authorisation: Authorisation | undefined;
+  readonly #authorization: Authorization | undefined;
   readonly #connections = new Set<Socket>();
 
-  constructor({ selection, relays, authorisation, maxConnectionAgeMs, ...listening }: GrpcServerParts) {
+  constructor({ selection, relays, authorization, maxConnectionAgeMs, ...listening }: GrpcServerDeps) {
     this.#listener = new Listener(listening);
-    this.#authorisation = authorisation;
+    this.#authorization = authorization;
     this.#server = new Server({
       // The largest request is a Call-ID, a few names and labels.
       'grpc.max_receive_message_length': 64 * 1024,
@@ -50,7 +50,7 @@ export class GrpcServer {
             'grpc.max_connection_age_grace_ms': connectionGraceMs,
           }
         : {}),
-      interceptors: authorisation ? [authorisation.interceptor] : [],
+      interceptors: authorization ? [authorization.interceptor] : [],
     });
     this.#server.addService(selection.definition, selection.methods);
     this.#server.addService(RelayServiceService, relays);
@@ -70,7 +70,7 @@ export class GrpcServer {
     return this.#listener.start((socket) => {
       this.#connections.add(socket);
       socket.once('close', () => this.#connections.delete(socket));
-      this.#authorisation?.know(socket);
+      this.#authorization?.know(socket);
       injector.injectConnection(socket);
     });
   }

@@ -3,7 +3,7 @@ import type { Candidate } from './candidate.js';
 import { FirstAvailable } from './first-available.js';
 import { LeastLoaded } from './least-loaded.js';
 import type { Policy } from './policy.js';
-import { noRelayRegistered, Pool, type Wish } from './pool.js';
+import { noRelayRegistered, Pool, type RelayConstraints } from './pool.js';
 import { Rendezvous } from './rendezvous.js';
 import { RoundRobin } from './round-robin.js';
 
@@ -43,20 +43,20 @@ export class Placement {
    * @param nowMs by the monotonic clock that stamped `loadHeardAtMs`
    * @throws HoldfastError `relays-full` or `no-relay`, naming the set.
    */
-  choose(set: string, callKey: string, wish: Wish, nowMs: number): Candidate {
+  choose(set: string, callKey: string, constraints: RelayConstraints, nowMs: number): Candidate {
     const pool = this.#pools.get(set);
     if (!pool) throw noRelayRegistered(set);
-    return pool.choose(callKey, wish, nowMs);
+    return pool.choose(callKey, constraints, nowMs);
   }
 
   /**
    * Where replicas that know the same relays put the call without talking: capacity, load and zone have no say.
    * @throws HoldfastError `no-relay`, naming the set.
    */
-  presume(set: string, callKey: string, wish: Wish): Candidate {
+  predict(set: string, callKey: string, constraints: RelayConstraints): Candidate {
     const pool = this.#pools.get(set);
     if (!pool) throw noRelayRegistered(set);
-    return pool.presume(callKey, wish);
+    return pool.predict(callKey, constraints);
   }
 
   /** This very relay for one more call, whether or not it takes new ones; undefined if it is gone. */

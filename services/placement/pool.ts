@@ -5,7 +5,7 @@ import type { Policy } from './policy.js';
 import { Rendezvous } from './rendezvous.js';
 
 /** What a request asks of the relay, besides its set. */
-export interface Wish {
+export interface RelayConstraints {
   /** Ids not to choose. */
   readonly excluded?: readonly string[] | undefined;
   /** Preferred while a relay in it is eligible. */
@@ -57,9 +57,9 @@ export class Pool {
   /**
    * @throws HoldfastError `relays-full` if capacity alone stands in the way, `no-relay` otherwise; both name the set.
    */
-  choose(callKey: string, wish: Wish, nowMs: number): Candidate {
-    const fitting = this.#fitting(wish);
-    if (fitting.length === 0) throw this.#noRelay(wish);
+  choose(callKey: string, constraints: RelayConstraints, nowMs: number): Candidate {
+    const fitting = this.#fitting(constraints);
+    if (fitting.length === 0) throw this.#noRelay(constraints);
     const free =
       this.#isLimited && fitting.some((candidate) => candidate.isFull)
         ? fitting.filter((candidate) => !candidate.isFull)
@@ -69,15 +69,15 @@ export class Pool {
         'relays-full',
         `no relay is free: all ${fitting.length} eligible relays of set ${this.set} are at their capacity`,
       );
-    const chosen = this.policy.choose(preferZone(free, wish.zone), callKey, nowMs);
+    const chosen = this.policy.choose(preferZone(free, constraints.zone), callKey, nowMs);
     chosen.pick();
     return chosen;
   }
 
   /** @throws HoldfastError `no-relay`, naming the set. */
-  presume(callKey: string, wish: Wish): Candidate {
-    const fitting = this.#fitting(wish);
-    if (fitting.length === 0) throw this.#noRelay(wish);
+  predict(callKey: string, constraints: RelayConstraints): Candidate {
+    const fitting = this.#fitting(constraints);
+    if (fitting.length === 0) throw this.#noRelay(constraints);
     return agreed.choose(fitting, callKey);
   }
 
@@ -89,7 +89,7 @@ export class Pool {
   }
 
   /** Everything but capacity and zone. The list itself, where the request asks for nothing special. */
-  #fitting({ excluded, labels, target }: Wish): readonly Candidate[] {
+  #fitting({ excluded, labels, target }: RelayConstraints): readonly Candidate[] {
     const open = this.#openCandidates();
     const wanted = Object.entries(labels ?? {});
     if (!excluded?.length && wanted.length === 0 && !target) return open;
@@ -110,11 +110,11 @@ export class Pool {
     return this.#open;
   }
 
-  #noRelay(wish: Wish): HoldfastError {
+  #noRelay(constraints: RelayConstraints): HoldfastError {
     if (this.size === 0) return noRelayRegistered(this.set);
     const open = this.#openCandidates().length;
-    const why = wish.target
-      ? `relay ${wish.target} is not registered in set ${this.set}, or takes no calls`
+    const why = constraints.target
+      ? `relay ${constraints.target} is not registered in set ${this.set}, or takes no calls`
       : open === 0
         ? `set ${this.set} has ${this.size} registered, none of which takes calls (draining, disabled, or weight 0)`
         : `set ${this.set} has ${open} that take calls, but none fits the request's exclusions and labels`;

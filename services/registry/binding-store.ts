@@ -1,14 +1,14 @@
-import type { IKeyValue } from 'etcd3';
 import type { Binding, StoredBinding } from '../domain/binding.js';
 import { type Call, callFromKey, parseCall } from '../domain/call.js';
+import type { EtcdConnection } from '../etcd/connection.js';
+import { etcdUnavailable, LeaseGoneError } from '../etcd/errors.js';
+import type { GroupCommit } from '../etcd/group-commit.js';
+import type { LeasePool } from '../etcd/lease-pool.js';
+import { endOfPrefix } from '../etcd/range.js';
+import type { Compare, KeyValue, Operation, TxnResult } from '../etcd/txn-codec.js';
 import type { Logger } from '../runtime/log.js';
 import { decodeBinding, encodeBinding } from './binding-value.js';
-import type { EtcdConnection } from './connection.js';
-import { etcdUnavailable, LeaseGone } from './etcd-error.js';
-import type { GroupCommit } from './group-commit.js';
-import { endOfPrefix, type Keyspace } from './keyspace.js';
-import type { LeaseBuckets } from './lease-buckets.js';
-import type { Compare, KeyValue, Operation, TxnResult } from './txn-wire.js';
+import type { Keyspace } from './keyspace.js';
 
 /** What must be true of a relay's registration for a write to happen. */
 export interface RelayGuard {
@@ -42,25 +42,25 @@ export type WriteOutcome =
 const moveLifetimeSeconds = 60;
 const pageSize = 1_000;
 
-export interface BindingStoreParts {
+export interface BindingStoreDeps {
   readonly connection: EtcdConnection;
   readonly commits: GroupCommit;
-  readonly buckets: LeaseBuckets;
+  readonly leases: LeasePool;
   readonly keys: Keyspace;
   readonly log: Logger;
 }
 
 /** The bindings in etcd. Every write is guarded by what its writer has seen. */
 export class BindingStore {
-  readonly #parts: BindingStoreParts;
+  readonly #deps: BindingStoreDeps;
 
-  constructor(parts: BindingStoreParts) {
-    this.#parts = parts;
+  constructor(deps: BindingStoreDeps) {
+    this.#deps = deps;
   }
 
   /** @throws HoldfastError `unavailable` or `overloaded` */
   async read(call: Call): Promise<Found> {
-    return this.#found(call, await this.#parts.commits.read({ key: this.#parts.keys.call(call) }));
+    return this.#found(call, await this.#deps.commits.read({ key: this.#deps.keys.call(call) }));
   }
 
   /**
@@ -68,7 +68,7 @@ export class BindingStore {
    * @throws HoldfastError `unavailable` or `overloaded`
    */
   async readAll(callId: string): Promise<StoredBinding[]> {
-    const { commits, keys } = this.#parts;
+    const { commits, keys } = this.#deps;
     const whole = keys.call(parseCall(callId));
     const branches = Buffer.concat([whole, Buffer.from('/')]);
     const ranges = await Promise.all([
@@ -83,22 +83,22 @@ export class BindingStore {
     try {
       return await this.#attempt(write);
     } catch (error) {
-      if (!(error instanceof LeaseGone)) throw error;
+      if (!(error instanceof LeaseGoneError)) throw error;
     }
     // Its lease was forgotten: the second attempt takes another.
     try {
       return await this.#attempt(write);
     } catch (error) {
-      throw error instanceof LeaseGone ? etcdUnavailable('renewing leases', error) : error;
+      throw error instanceof LeaseGoneError ? etcdUnavailable('renewing leases', error) : error;
     }
   }
 
   async #attempt({ binding, expected, guards, lifetimeSeconds }: BindingWrite): Promise<WriteOutcome> {
-    const { commits, buckets, keys } = this.#parts;
+    const { commits, leases, keys } = this.#deps;
     const { call, generation } = binding;
     const key = keys.call(call);
     const moved = generation > 1 && expected > 0 && guards.length > 0;
-    const taken = [buckets.take(lifetimeSeconds), moved ? buckets.take(moveLifetimeSeconds) : ''];
+    const taken = [leases.take(lifetimeSeconds), moved ? leases.take(moveLifetimeSeconds) : ''];
     const [lease = '', moveLease = ''] = taken.every((each) => typeof each === 'string')
       ? taken
       : await Promise.all(taken);
@@ -117,7 +117,7 @@ export class BindingStore {
       result = await commits.write({ key: call.key, compare, success, failure });
     } catch (error) {
       // Which of the leases it was, nobody knows.
-      if (error instanceof LeaseGone) for (const each of [lease, moveLease]) buckets.forget(each);
+      if (error instanceof LeaseGoneError) for (const each of [lease, moveLease]) leases.forget(each);
       throw error;
     }
     const { succeeded, responses } = result;
@@ -136,7 +136,7 @@ export class BindingStore {
    * @throws HoldfastError `unavailable`
    */
   async *list(): AsyncGenerator<StoredBinding> {
-    const { connection, keys } = this.#parts;
+    const { connection, keys } = this.#deps;
     const end = endOfPrefix(keys.calls);
     let from = Buffer.from(keys.calls);
     let revision = '0';
@@ -161,19 +161,22 @@ export class BindingStore {
     return kv ? { revision: kv.mod_revision, binding: this.#decode(call, kv) } : nothing;
   }
 
-  #stored(kv: KeyValue | IKeyValue): StoredBinding | undefined {
-    const call = callFromKey(kv.key.toString().slice(this.#parts.keys.calls.length));
+  #stored(kv: Entry): StoredBinding | undefined {
+    const call = callFromKey(kv.key.toString().slice(this.#deps.keys.calls.length));
     const binding = call && this.#decode(call, kv);
     return binding && { binding, revision: Number(kv.mod_revision) };
   }
 
-  #decode(call: Call, kv: KeyValue | IKeyValue): Binding | undefined {
+  #decode(call: Call, kv: Entry): Binding | undefined {
     const binding = decodeBinding(call, kv.value);
     if (!binding)
-      this.#parts.log.warn({ callId: call.callId, revision: kv.mod_revision }, 'junk in etcd; skipped');
+      this.#deps.log.warn({ callId: call.callId, revision: kv.mod_revision }, 'junk in etcd; skipped');
     return binding;
   }
 }
+
+/** A key with its value, as transactions and ranges answer it. */
+type Entry = Pick<KeyValue, 'key' | 'value'> & { readonly mod_revision: number | string };
 
 const nothing: Found = { revision: 0, binding: undefined };
 

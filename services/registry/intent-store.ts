@@ -1,8 +1,8 @@
 import type { Intent } from '../domain/relay.js';
-import type { EtcdConnection } from './connection.js';
-import { etcdUnavailable } from './etcd-error.js';
+import type { EtcdConnection } from '../etcd/connection.js';
+import { etcdUnavailable } from '../etcd/errors.js';
+import { encodeIntent } from './codecs.js';
 import type { Keyspace } from './keyspace.js';
-import { encodeIntent } from './values.js';
 
 /** What operators want of relays. The last writer wins: an intent is a wish, not a count. */
 export class IntentStore {

@@ -6,7 +6,7 @@ export class Keyspace {
   readonly relays: string;
   readonly load: string;
   readonly intents: string;
-  readonly lives: string;
+  readonly instances: string;
   readonly calls: string;
   readonly moves: string;
 
@@ -14,7 +14,7 @@ export class Keyspace {
     this.relays = `${prefix}/relays/`;
     this.load = `${prefix}/load/`;
     this.intents = `${prefix}/intents/`;
-    this.lives = `${prefix}/lives/`;
+    this.instances = `${prefix}/instances/`;
     this.calls = `${prefix}/calls/`;
     this.moves = `${prefix}/moves/`;
   }
@@ -35,8 +35,8 @@ export class Keyspace {
   }
 
   /** Which life of its media process a relay node last saw; never leased. */
-  life(set: string, id: string): Buffer {
-    return Buffer.from(this.lives + relayKey(set, id));
+  instance(set: string, id: string): Buffer {
+    return Buffer.from(this.instances + relayKey(set, id));
   }
 
   /** The binding of a call; on a shared bucket lease. */
@@ -48,12 +48,4 @@ export class Keyspace {
   move(call: Call): Buffer {
     return Buffer.from(this.moves + call.key);
   }
-}
-
-/** The end of the range of all keys with this prefix (which ends in '/', so its last byte can be raised). */
-export function endOfPrefix(prefix: string): Buffer {
-  const end = Buffer.from(prefix);
-  const last = end.length - 1;
-  end[last] = (end[last] as number) + 1;
-  return end;
 }

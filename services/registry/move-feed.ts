@@ -1,6 +1,6 @@
+import { type MirrorOptions, PrefixMirror } from '../etcd/prefix-mirror.js';
 import { decodeMove } from './binding-store.js';
-import { PrefixView, type ViewOptions } from './prefix-view.js';
-import type { DirectoryParts } from './relay-directory.js';
+import type { DirectoryDeps } from './relay-directory.js';
 
 export interface MoveListener {
   /** The call was moved at this etcd revision: what was read of it before is history. */
@@ -13,10 +13,10 @@ export interface MoveListener {
 
 /** Tells caches which calls were moved, as it happens. */
 export class MoveFeed {
-  readonly #view: PrefixView<number>;
+  readonly #view: PrefixMirror<number>;
 
-  constructor({ keys, ...parts }: DirectoryParts, { onMove, onPast, onGap }: MoveListener) {
-    const options: ViewOptions<number> = {
+  constructor({ keys, ...parts }: DirectoryDeps, { onMove, onPast, onGap }: MoveListener) {
+    const options: MirrorOptions<number> = {
       ...parts,
       prefix: keys.moves,
       decode: decodeMove,
@@ -25,7 +25,7 @@ export class MoveFeed {
       // When it begins too: what was read during the gap may have been moved and past before its end.
       onLive: onGap,
     };
-    this.#view = new PrefixView(options);
+    this.#view = new PrefixMirror(options);
   }
 
   get live(): boolean {

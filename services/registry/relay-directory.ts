@@ -1,31 +1,31 @@
 import type { Intent, Load, RegisteredRelay, Relay } from '../domain/relay.js';
 import { relayKey } from '../domain/relay.js';
+import type { EtcdConnection } from '../etcd/connection.js';
+import { etcdUnavailable } from '../etcd/errors.js';
+import { type MirrorOptions, PrefixMirror } from '../etcd/prefix-mirror.js';
 import { type Clock, sleep } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
-import type { EtcdConnection } from './connection.js';
-import { etcdUnavailable } from './etcd-error.js';
+import { decodeIntent, decodeLoad, decodeRelay } from './codecs.js';
 import type { Keyspace } from './keyspace.js';
-import { LossBrake } from './loss-brake.js';
-import { PrefixView, type ViewOptions } from './prefix-view.js';
 import { registrationTtlSeconds } from './relay-registration.js';
-import { Suspicion } from './suspicion.js';
-import { decodeIntent, decodeLoad, decodeRelay } from './values.js';
+import { SelfPreservation } from './self-preservation.js';
+import { ViewHealth } from './view-health.js';
 
 export type RelayChange =
   | { readonly type: 'joined' | 'changed'; readonly relay: RegisteredRelay }
   /** It is not registered at the moment, which may be a mistake: it takes no new call, and keeps those that it has. */
-  | { readonly type: 'doubted'; readonly relay: RegisteredRelay }
+  | { readonly type: 'suspect'; readonly relay: RegisteredRelay }
   /** With the last that was known of it. */
   | { readonly type: 'left'; readonly relay: RegisteredRelay };
 
-export interface DirectoryParts {
+export interface DirectoryDeps {
   readonly connection: EtcdConnection;
   readonly keys: Keyspace;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-export interface RelayDirectoryParts extends DirectoryParts {
+export interface RelayDirectoryDeps extends DirectoryDeps {
   /** Share of the relays, 0-100, that may vanish within a lease's time and be believed while the view is suspect. */
   readonly massLossPercent: number;
 }
@@ -37,42 +37,42 @@ const secondLookMs = 3_000;
 export class RelayDirectory {
   readonly #clock: Clock;
   readonly #log: Logger;
-  readonly #suspicion: Suspicion;
-  readonly #brake: LossBrake;
+  readonly #viewHealth: ViewHealth;
+  readonly #brake: SelfPreservation;
   readonly #stopping = new AbortController();
-  readonly #relays: PrefixView<Relay>;
-  readonly #intents: PrefixView<Intent>;
-  readonly #loads: PrefixView<HeardLoad>;
+  readonly #relays: PrefixMirror<Relay>;
+  readonly #intents: PrefixMirror<Intent>;
+  readonly #loads: PrefixMirror<HeardLoad>;
   /** By set, then by id: each request looks here, and would pay more to join the two to a key than to look. */
   readonly #registered = new Map<string, Map<string, RegisteredRelay>>();
   readonly #listeners = new Set<(change: RelayChange) => void>();
   /** Relays that have just vanished. */
   #vanished: string[] = [];
   /** Relays that vanished in a way that is not believed yet. */
-  readonly #doubted = new Set<string>();
+  readonly #suspect = new Set<string>();
   #looking: Promise<void> | undefined;
   /** Since the start, for metrics. */
   readonly counters = { massLosses: 0 };
 
-  constructor(parts: RelayDirectoryParts) {
-    const { keys, clock, massLossPercent: percent } = parts;
+  constructor(deps: RelayDirectoryDeps) {
+    const { keys, clock, massLossPercent: percent } = deps;
     this.#clock = clock;
-    this.#log = parts.log;
+    this.#log = deps.log;
     const windowMs = registrationTtlSeconds * 1_000;
-    this.#suspicion = new Suspicion(clock, windowMs);
-    this.#brake = new LossBrake({ percent, windowMs }, this.#suspicion, clock);
+    this.#viewHealth = new ViewHealth(clock, windowMs);
+    this.#brake = new SelfPreservation({ percent, windowMs }, this.#viewHealth, clock);
     const onChange = (key: string) => this.#compose(key);
-    const view = <T>(prefix: string, decode: ViewOptions<T>['decode']) =>
-      new PrefixView<T>({ ...parts, prefix, decode, onChange });
+    const view = <T>(prefix: string, decode: MirrorOptions<T>['decode']) =>
+      new PrefixMirror<T>({ ...deps, prefix, decode, onChange });
     this.#intents = view(keys.intents, decodeIntent);
     this.#loads = view(keys.load, (key, bytes) => this.#heard(decodeLoad(key, bytes)));
-    this.#relays = new PrefixView<Relay>({
-      ...parts,
+    this.#relays = new PrefixMirror<Relay>({
+      ...deps,
       prefix: keys.relays,
       decode: decodeRelay,
       onChange,
       onLive: (live) => this.suspect('its watch was cut', !live),
-      onLeader: () => this.#suspicion.note('etcd has another leader'),
+      onLeader: () => this.#viewHealth.note('etcd has another leader'),
     });
   }
 
@@ -81,28 +81,28 @@ export class RelayDirectory {
     // Intents and loads first: a relay must not look idle and active because its intent was not read yet.
     await Promise.all([this.#intents.start(), this.#loads.start()]);
     await this.#relays.start();
-    this.#suspicion.start();
+    this.#viewHealth.start();
   }
 
   async stop(): Promise<void> {
     this.#stopping.abort();
-    this.#suspicion.stop();
+    this.#viewHealth.stop();
     await Promise.all([this.#relays.stop(), this.#intents.stop(), this.#loads.stop(), this.#looking]);
   }
 
   /** How many relays vanished in a way that is not believed yet. */
-  get doubted(): number {
-    return this.#doubted.size;
+  get suspectCount(): number {
+    return this.#suspect.size;
   }
 
   /** What is heard of relays may be wrong, for that reason, while that lasts and for a lease's time after it. */
   suspect(reason: string, lasts: boolean): void {
-    if (lasts) this.#suspicion.begin(reason);
-    else this.#suspicion.end(reason);
+    if (lasts) this.#viewHealth.begin(reason);
+    else this.#viewHealth.end(reason);
   }
 
-  isDoubted(set: string, id: string): boolean {
-    return this.#doubted.size > 0 && this.#doubted.has(relayKey(set, id));
+  isSuspect(set: string, id: string): boolean {
+    return this.#suspect.size > 0 && this.#suspect.has(relayKey(set, id));
   }
 
   /** True while joins and leaves are heard as they happen. */
@@ -152,10 +152,10 @@ export class RelayDirectory {
     const registration = this.#relays.entries.get(key);
     const before = this.#named(key);
     if (!registration) {
-      if (before && !this.#doubted.has(key)) this.#vanish(key);
+      if (before && !this.#suspect.has(key)) this.#vanish(key);
       return;
     }
-    this.#doubted.delete(key);
+    this.#suspect.delete(key);
     const heard = this.#loads.entries.get(key)?.value;
     const relay: RegisteredRelay = {
       relay: registration.value,
@@ -196,28 +196,28 @@ export class RelayDirectory {
 
   async #lookAgain(): Promise<void> {
     const { signal } = this.#stopping;
-    while (this.#doubted.size > 0) {
+    while (this.#suspect.size > 0) {
       await sleep(this.#clock, secondLookMs, signal);
       if (signal.aborted) return;
-      const doubted = [...this.#doubted];
+      const suspect = [...this.#suspect];
       const listed = await this.refresh().then(
         () => true,
         () => false,
       );
-      if (listed) for (const key of doubted) this.#believe(key);
+      if (listed) for (const key of suspect) this.#believe(key);
     }
   }
 
   #doubt(key: string): void {
     const relay = this.#named(key);
     if (!relay) return;
-    this.#doubted.add(key);
-    this.#tell({ type: 'doubted', relay });
+    this.#suspect.add(key);
+    this.#tell({ type: 'suspect', relay });
   }
 
   /** The relay is gone, unless it has come back. */
   #believe(key: string): void {
-    this.#doubted.delete(key);
+    this.#suspect.delete(key);
     const before = this.#named(key);
     if (this.#relays.entries.has(key) || !before) return;
     this.#remove(before);

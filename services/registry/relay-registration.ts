@@ -1,18 +1,18 @@
 import { messageOf } from '../domain/error.js';
 import type { Load, Relay } from '../domain/relay.js';
+import type { EtcdConnection } from '../etcd/connection.js';
+import { LeaseSession } from '../etcd/lease-session.js';
+import type { Operation } from '../etcd/txn-codec.js';
 import { type Clock, sleep } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
-import type { EtcdConnection } from './connection.js';
+import { decodeRelay, encodeInstance, encodeLoad, encodeRelay } from './codecs.js';
 import type { Keyspace } from './keyspace.js';
-import { LeaseSession } from './lease-session.js';
-import type { Operation } from './txn-wire.js';
-import { decodeRelay, encodeLife, encodeLoad, encodeRelay } from './values.js';
 
 export const registrationTtlSeconds = 5;
 const retryMs = { first: 200, most: 1_000 };
 const strangerPollMs = 1_000;
 
-export interface RegistrationParts {
+export interface RegistrationDeps {
   readonly connection: EtcdConnection;
   readonly keys: Keyspace;
   readonly clock: Clock;
@@ -24,7 +24,7 @@ export interface RegistrationParts {
  * each time, so that a registry outage moves no call. One registration object is one life of the media process.
  */
 export class RelayRegistration {
-  readonly #parts: RegistrationParts;
+  readonly #deps: RegistrationDeps;
   readonly #log: Logger;
   readonly #stopping = new AbortController();
   #relay: Relay;
@@ -37,10 +37,10 @@ export class RelayRegistration {
   #turn: Promise<unknown> = Promise.resolve();
   #running: Promise<void> | undefined;
 
-  constructor(parts: RegistrationParts, relay: Relay) {
-    this.#parts = parts;
+  constructor(deps: RegistrationDeps, relay: Relay) {
+    this.#deps = deps;
     this.#relay = relay;
-    this.#log = parts.log.child({ relay: relay.id, set: relay.set, instance: relay.instance });
+    this.#log = deps.log.child({ relay: relay.id, set: relay.set, instance: relay.instance });
   }
 
   /** True while the registration stands, by this node's own clock: it may take new calls. */
@@ -91,7 +91,7 @@ export class RelayRegistration {
   }
 
   async #run(): Promise<void> {
-    const { clock } = this.#parts;
+    const { clock } = this.#deps;
     const { signal } = this.#stopping;
     let failures = 0;
     while (!signal.aborted) {
@@ -122,7 +122,7 @@ export class RelayRegistration {
    */
   async #openSession(): Promise<LeaseSession> {
     if (!this.#session || this.#session.ended)
-      this.#session = await LeaseSession.open({ ...this.#parts, log: this.#log }, registrationTtlSeconds);
+      this.#session = await LeaseSession.open({ ...this.#deps, log: this.#log }, registrationTtlSeconds);
     return this.#session;
   }
 
@@ -135,7 +135,7 @@ export class RelayRegistration {
 
   /** False if the registration is not what this node wrote last. */
   async #putLoad({ lease }: LeaseSession, load: Load): Promise<boolean> {
-    const { connection, keys } = this.#parts;
+    const { connection, keys } = this.#deps;
     const { set, id } = this.#relay;
     const { succeeded } = await connection.txn({
       compare: [{ result: 'Equal', target: 'Mod', key: keys.relay(set, id), mod_revision: this.#revision }],
@@ -146,7 +146,7 @@ export class RelayRegistration {
 
   /** False if another relay holds the name. @throws what etcd answered */
   async #register(session: LeaseSession): Promise<boolean> {
-    const { connection, keys } = this.#parts;
+    const { connection, keys } = this.#deps;
     const key = keys.relay(this.#relay.set, this.#relay.id);
     const [standing] = (await connection.range({ key })).kvs;
     const holder = standing && decodeRelay(`${this.#relay.set}/${this.#relay.id}`, standing.value);
@@ -165,14 +165,14 @@ export class RelayRegistration {
 
   /** Writes registration, load and life, if the registration is still what was seen. */
   async #put(session: LeaseSession, expected: number): Promise<boolean> {
-    const { connection, keys } = this.#parts;
+    const { connection, keys } = this.#deps;
     const relay = this.#relay;
     const { set, id, instance, startedAtMs } = relay;
     const key = keys.relay(set, id);
     const { lease } = session;
     const success: Operation[] = [
       { request_put: { key, value: encodeRelay(relay), lease } },
-      { request_put: { key: keys.life(set, id), value: encodeLife({ instance, startedAtMs }) } },
+      { request_put: { key: keys.instance(set, id), value: encodeInstance({ instance, startedAtMs }) } },
     ];
     if (this.#load)
       success.push({ request_put: { key: keys.loadOf(set, id), value: encodeLoad(this.#load), lease } });

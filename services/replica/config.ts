@@ -19,7 +19,7 @@ import {
   wholeNumber,
 } from '../runtime/config.js';
 import { parseNetwork } from '../runtime/network.js';
-import { withoutQuorumModes } from '../selection/without-quorum.js';
+import { withoutQuorumModes } from '../selection/outage/outage-fallback.js';
 
 const maxNames = 64;
 const namesRule = `1-${maxNames} names, *.DOMAIN for all one label below it, separated by commas`;

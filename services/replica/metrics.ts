@@ -38,7 +38,7 @@ const selectorTotals: Record<keyof Selector['counters'], [name: string, help: st
   dropped: ['provisional_dropped', 'Promises forgotten because there were too many'],
 };
 
-type LabelledCount = [labels: Readonly<Record<string, string>>, count: number];
+type LabeledCount = [labels: Readonly<Record<string, string>>, count: number];
 
 /** What a replica tells Prometheus. */
 export class Metrics implements RequestMetrics {
@@ -109,11 +109,11 @@ export class Metrics implements RequestMetrics {
   }
 
   /** Those that have been given: what never happened is not told. */
-  #answered(): LabelledCount[] {
+  #answered(): LabeledCount[] {
     return Object.entries(this.#answers).flatMap(([origin, counts]) =>
       Object.entries(counts)
         .filter(([, count]) => count > 0)
-        .map(([freshness, count]): LabelledCount => [{ origin, freshness }, count]),
+        .map(([freshness, count]): LabeledCount => [{ origin, freshness }, count]),
     );
   }
 
@@ -121,7 +121,7 @@ export class Metrics implements RequestMetrics {
     this.#totals(name, help, [], () => [[{}, read()]]);
   }
 
-  #totals(name: string, help: string, labelNames: readonly string[], read: () => LabelledCount[]): void {
+  #totals(name: string, help: string, labelNames: readonly string[], read: () => LabeledCount[]): void {
     const options: CounterConfiguration<string> = {
       name: `holdfast_${name}`,
       help,

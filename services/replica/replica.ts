@@ -1,27 +1,27 @@
-import { Authorisation } from '../grpc/authorisation.js';
+import { EtcdConnection } from '../etcd/connection.js';
+import { waitForEtcd } from '../etcd/wait-for-etcd.js';
+import { Gateway } from '../gateway/gateway.js';
+import { Authorization } from '../grpc/authorization.js';
 import { relayService } from '../grpc/relay-service.js';
 import { selectionService } from '../grpc/selection-service.js';
 import { GrpcServer } from '../grpc/server.js';
-import { NgGateway } from '../ng-gateway/gateway.js';
-import { EtcdConnection } from '../registry/connection.js';
-import { firstContact } from '../registry/first-contact.js';
 import { IntentStore } from '../registry/intent-store.js';
 import { Keyspace } from '../registry/keyspace.js';
 import { formatAddress } from '../runtime/address.js';
 import { reportCertificates } from '../runtime/certificate-metric.js';
 import { type Clock, systemClock } from '../runtime/clock.js';
 import { HttpServer } from '../runtime/http-server.js';
-import type { Part } from '../runtime/lifecycle.js';
+import type { Component } from '../runtime/lifecycle.js';
 import type { Logger } from '../runtime/log.js';
 import { etcdTls, type TlsFiles, tlsFile, tlsFiles } from '../runtime/tls-files.js';
-import { patienceMs } from '../selection/attempts.js';
 import { Engine } from '../selection/engine.js';
+import { patienceMs } from '../selection/retry.js';
 import type { Selector } from '../selection/selector.js';
 import { type SelectionConfig, selectionSettings } from './config.js';
 import { Metrics } from './metrics.js';
 
 /** One replica of the selection service: builds the parts, joins them, starts and stops them in order. */
-export class Replica implements Part {
+export class Replica implements Component {
   readonly #log: Logger;
   readonly #etcd: readonly string[];
   readonly #certificates: readonly TlsFiles[];
@@ -30,7 +30,7 @@ export class Replica implements Part {
   readonly #engine: Engine;
   readonly #grpc: GrpcServer;
   readonly #http: HttpServer;
-  readonly #gateway: NgGateway | undefined;
+  readonly #gateway: Gateway | undefined;
   readonly selector: Selector;
   readonly #stopGraceMs: number;
   readonly #stopping = new AbortController();
@@ -57,7 +57,7 @@ export class Replica implements Part {
     this.#connection = connection;
     const keys = new Keyspace(config.etcdPrefix);
     const shared = { connection, keys, clock, log };
-    this.#contact = (signal) => firstContact(shared, Buffer.from(keys.relays), signal);
+    this.#contact = (signal) => waitForEtcd(shared, Buffer.from(keys.relays), signal);
     const engine = new Engine(shared, {
       ...config,
       onQuorum: (lost) => {
@@ -88,7 +88,7 @@ export class Replica implements Part {
       listen: config.grpcListen,
       tls: grpcCertificates,
       asksClients: config.grpcTlsClientCa !== undefined,
-      authorisation: authorisation(config, { metrics, clock, log }),
+      authorization: authorization(config, { metrics, clock, log }),
       maxConnectionAgeMs: config.grpcMaxConnectionAgeSeconds * 1_000,
       clock,
       log,
@@ -102,7 +102,7 @@ export class Replica implements Part {
       }),
     });
     if (config.ngListen) {
-      const gateway = new NgGateway({
+      const gateway = new Gateway({
         listen: config.ngListen,
         passed,
         admission: { allowed: config.ngAllow, perSourcePerSecond: config.ngRate },
@@ -200,10 +200,10 @@ function grpcTls(config: SelectionConfig, shared: Shared): TlsFiles | undefined 
 }
 
 /** Who may ask what, if that is told. */
-function authorisation(
+function authorization(
   config: SelectionConfig,
   shared: Shared & { readonly metrics: Metrics },
-): Authorisation | undefined {
+): Authorization | undefined {
   const names = { select: config.grpcSelectNames, administer: config.grpcAdminNames };
-  return names.select || names.administer ? new Authorisation({ names, ...shared }) : undefined;
+  return names.select || names.administer ? new Authorization({ names, ...shared }) : undefined;
 }

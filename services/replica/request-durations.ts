@@ -63,13 +63,13 @@ const valuesOf =
   (name: string) =>
   ({ labels, counts, sumSeconds }: Series) => {
     let count = 0;
-    const buckets = [...counts].map((inBucket, index) => {
+    const leases = [...counts].map((inBucket, index) => {
       count += inBucket;
       const le = index < upperBounds.length ? upperBounds[index] : '+Inf';
       return { metricName: `${name}_bucket`, labels: { le, ...labels }, value: count };
     });
     return [
-      ...buckets,
+      ...leases,
       { metricName: `${name}_sum`, labels, value: sumSeconds },
       { metricName: `${name}_count`, labels, value: count },
     ];

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import type { Registry } from 'prom-client';
 import { type Address, formatAddress, listenError } from './address.js';
 
-export interface HttpParts {
+export interface HttpDeps {
   readonly listen: Address;
   readonly metrics: Registry;
   /** Why the process is not ready, or undefined if it is. */
@@ -20,7 +20,7 @@ export class HttpServer {
   readonly #server: Server;
   readonly #listen: Address;
 
-  constructor({ listen, metrics, notReady, caveat }: HttpParts) {
+  constructor({ listen, metrics, notReady, caveat }: HttpDeps) {
     this.#listen = listen;
     this.#server = createServer(async (request, response) => {
       const answer = (status: number, text: string, type = 'text/plain; charset=utf-8') =>

@@ -1,7 +1,7 @@
 import type { Logger } from './log.js';
 
 /** Something that runs between two points in time. `start` resolves when ready; `stop` may be called twice. */
-export interface Part {
+export interface Component {
   start(): Promise<unknown>;
   stop(): Promise<unknown>;
 }
@@ -26,8 +26,8 @@ export interface RunOptions {
  * deadline bounds both. Resolves with the exit code.
  * @throws what the start threw, once everything that had started is stopped
  */
-export async function runUntilSignal(part: Part, { log, stopDeadlineMs }: RunOptions): Promise<number> {
-  const signalled = new Promise<string>((resolve) => {
+export async function runUntilSignal(part: Component, { log, stopDeadlineMs }: RunOptions): Promise<number> {
+  const signaled = new Promise<string>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => resolve(signal));
     // Whoever started this process over an IPC channel and died without a word is not there to signal.
     process.once('disconnect', () => resolve('the parent process is gone'));
@@ -36,7 +36,7 @@ export async function runUntilSignal(part: Part, { log, stopDeadlineMs }: RunOpt
   let signal: string;
   try {
     // Stopping while starting is an orderly stop.
-    signal = (await Promise.race([signalled, started])) ?? (await signalled);
+    signal = (await Promise.race([signaled, started])) ?? (await signaled);
   } catch (error) {
     // What had started before the failure would keep the process alive for nothing.
     await stopInTime(part, { log, stopDeadlineMs });
@@ -49,7 +49,7 @@ export async function runUntilSignal(part: Part, { log, stopDeadlineMs }: RunOpt
 }
 
 /** Stops the part in order, unless a signal or the deadline comes first. Resolves with the exit code. */
-async function stopInTime(part: Part, { log, stopDeadlineMs }: RunOptions): Promise<number> {
+async function stopInTime(part: Component, { log, stopDeadlineMs }: RunOptions): Promise<number> {
   return Promise.race([
     part.stop().then(() => exitCodes.ok),
     new Promise<number>((resolve) => {

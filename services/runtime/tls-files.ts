@@ -36,7 +36,7 @@ const looksBetweenErrors = 60;
 const warnBeforeMs = 7 * 86_400_000;
 const warnPeriodMs = 86_400_000;
 
-export interface TlsFilesParts {
+export interface TlsFilesDeps {
   /** What the files are for, in the log. */
   readonly purpose: string;
   readonly clock: Clock;
@@ -54,7 +54,7 @@ export function tlsFile({ name }: Setting<string>, path: string | undefined): Tl
  */
 export class TlsFiles {
   readonly #paths: TlsPaths;
-  readonly #parts: TlsFilesParts;
+  readonly #deps: TlsFilesDeps;
   readonly #listeners = new Set<(material: TlsMaterial) => void>();
   #current: TlsMaterial = {};
   #failure = '';
@@ -63,9 +63,9 @@ export class TlsFiles {
   #stopped = false;
   #cancelLook = () => {};
 
-  constructor(paths: TlsPaths, parts: TlsFilesParts) {
+  constructor(paths: TlsPaths, deps: TlsFilesDeps) {
     this.#paths = paths;
-    this.#parts = parts;
+    this.#deps = deps;
   }
 
   /** What was read last; empty before the start. */
@@ -93,14 +93,14 @@ export class TlsFiles {
 
   #lookLater(): void {
     if (this.#stopped) return;
-    this.#cancelLook = this.#parts.clock.after(lookPeriodMs, async () => {
+    this.#cancelLook = this.#deps.clock.after(lookPeriodMs, async () => {
       await this.#look();
       this.#lookLater();
     });
   }
 
   async #look(): Promise<void> {
-    const { log, purpose } = this.#parts;
+    const { log, purpose } = this.#deps;
     try {
       const material = await readTls(this.#paths);
       this.#failures = 0;
@@ -125,7 +125,7 @@ export class TlsFiles {
   }
 
   #warnOfEnd(): void {
-    const { clock, log, purpose } = this.#parts;
+    const { clock, log, purpose } = this.#deps;
     const { validUntilMs } = this.#current;
     if (validUntilMs === undefined || validUntilMs - clock.wallMs() > warnBeforeMs) return;
     if (clock.monotonicMs() - this.#warnedAtMs < warnPeriodMs) return;
@@ -139,19 +139,19 @@ export class TlsFiles {
 }
 
 /** The files for these paths, or undefined if none is given. */
-export function tlsFiles(paths: TlsPaths, parts: TlsFilesParts): TlsFiles | undefined {
-  return Object.values(paths).some((file) => file !== undefined) ? new TlsFiles(paths, parts) : undefined;
+export function tlsFiles(paths: TlsPaths, deps: TlsFilesDeps): TlsFiles | undefined {
+  return Object.values(paths).some((file) => file !== undefined) ? new TlsFiles(paths, deps) : undefined;
 }
 
 /** What etcd is spoken to with over TLS, if it is. */
-export function etcdTls(config: EtcdTlsConfig, parts: Omit<TlsFilesParts, 'purpose'>): TlsFiles | undefined {
+export function etcdTls(config: EtcdTlsConfig, deps: Omit<TlsFilesDeps, 'purpose'>): TlsFiles | undefined {
   const { etcdCa, etcdCert, etcdKey } = commonSettings;
   const paths = {
     ca: tlsFile(etcdCa, config.etcdCa),
     cert: tlsFile(etcdCert, config.etcdCert),
     key: tlsFile(etcdKey, config.etcdKey),
   };
-  return tlsFiles(paths, { ...parts, purpose: 'etcd' });
+  return tlsFiles(paths, { ...deps, purpose: 'etcd' });
 }
 
 type EtcdTlsConfig = Pick<ConfigOf<typeof commonSettings>, 'etcdCa' | 'etcdCert' | 'etcdKey'>;

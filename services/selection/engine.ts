@@ -1,18 +1,18 @@
+import type { EtcdConnection } from '../etcd/connection.js';
+import { GroupCommit } from '../etcd/group-commit.js';
+import { LeasePool } from '../etcd/lease-pool.js';
+import { QuorumMonitor } from '../etcd/quorum-monitor.js';
 import { Placement, type PolicyName } from '../placement/placement.js';
 import { BindingStore } from '../registry/binding-store.js';
-import type { EtcdConnection } from '../registry/connection.js';
-import { GroupCommit } from '../registry/group-commit.js';
 import type { Keyspace } from '../registry/keyspace.js';
-import { LeaseBuckets } from '../registry/lease-buckets.js';
 import { MoveFeed } from '../registry/move-feed.js';
-import { Quorum } from '../registry/quorum.js';
 import { RelayDirectory } from '../registry/relay-directory.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
-import { BindingCache } from './binding-cache.js';
+import { BindingCache } from './cache/binding-cache.js';
+import type { WithoutQuorumMode } from './outage/outage-fallback.js';
 import { Selector } from './selector.js';
-import type { SelectorSettings } from './terms.js';
-import type { WithoutQuorumMode } from './without-quorum.js';
+import type { SelectorSettings } from './ttl-policy.js';
 
 export interface EngineSettings extends SelectorSettings {
   readonly placement: PolicyName;
@@ -27,7 +27,7 @@ export interface EngineSettings extends SelectorSettings {
   readonly onQuorum?: (lost: boolean) => void;
 }
 
-export interface EngineParts {
+export interface EngineDeps {
   readonly connection: EtcdConnection;
   readonly keys: Keyspace;
   readonly clock: Clock;
@@ -46,39 +46,39 @@ export class Engine {
   readonly moves: MoveFeed;
   readonly cache: BindingCache;
   readonly commits: GroupCommit;
-  readonly buckets: LeaseBuckets;
+  readonly leases: LeasePool;
   readonly store: BindingStore;
-  readonly quorum: Quorum;
+  readonly quorum: QuorumMonitor;
   readonly selector: Selector;
 
-  constructor(parts: EngineParts, settings: EngineSettings) {
-    const { connection, keys, clock, log } = parts;
+  constructor(deps: EngineDeps, settings: EngineSettings) {
+    const { connection, keys, clock, log } = deps;
     const { cacheEntries, withoutQuorum } = settings;
     this.cache = new BindingCache(cacheEntries, settings.lingerSeconds * 1_000 * trustShare);
     this.commits = new GroupCommit(connection);
-    this.buckets = new LeaseBuckets(connection, clock);
-    this.store = new BindingStore({ ...parts, commits: this.commits, buckets: this.buckets });
-    this.directory = new RelayDirectory({ ...parts, massLossPercent: settings.massLossPercent });
+    this.leases = new LeasePool(connection, clock);
+    this.store = new BindingStore({ ...deps, commits: this.commits, leases: this.leases });
+    this.directory = new RelayDirectory({ ...deps, massLossPercent: settings.massLossPercent });
     const placement = new Placement(settings.placement);
     this.directory.subscribe(({ type, relay }) => {
       const { set, id } = relay.relay;
-      if (type === 'left' || type === 'doubted') placement.remove(set, id);
+      if (type === 'left' || type === 'suspect') placement.remove(set, id);
       else placement.put(relay);
     });
-    this.moves = new MoveFeed(parts, {
+    this.moves = new MoveFeed(deps, {
       onMove: (callKey, revision) => this.cache.hearMove(callKey, revision),
       onPast: (callKey) => this.cache.forgetMove(callKey),
       onGap: () => {
-        this.cache.distrust();
+        this.cache.invalidateAll();
         this.quorum.look();
       },
     });
-    this.quorum = new Quorum({
+    this.quorum = new QuorumMonitor({
       probe: (timeoutMs) => connection.probe(keys.relays, timeoutMs),
       timeoutMs: settings.etcdTimeoutMs,
       onChange: (lost) => {
         // A watch may live on beside a member that is cut off from the others: it hears of no move.
-        this.cache.distrust();
+        this.cache.invalidateAll();
         // While etcd is away no relay node can renew its lease: all may run out at once.
         this.directory.suspect('etcd was lost', lost !== undefined);
         if (lost) {
@@ -97,7 +97,7 @@ export class Engine {
     });
     this.selector = new Selector(
       {
-        ...parts,
+        ...deps,
         store: this.store,
         quorum: this.quorum,
         cache: this.cache,

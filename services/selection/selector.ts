@@ -4,17 +4,17 @@ import { HoldfastError } from '../domain/error.js';
 import type { Placement } from '../placement/placement.js';
 import type { Found, WriteOutcome } from '../registry/binding-store.js';
 import type { Logger } from '../runtime/log.js';
-import { Attempts } from './attempts.js';
-import { Claims } from './claims.js';
-import { Ledger, type LedgerParts } from './ledger.js';
-import { asksAlike, bound, isOutage } from './outcome.js';
-import { ProvisionalBindings } from './provisional-bindings.js';
-import { type Answer, answerOf, type MoveRequest, type SelectRequest } from './question.js';
-import { Steps, type Tried } from './steps.js';
-import { type SelectorSettings, Terms } from './terms.js';
-import { type Presumption, WithoutQuorum, type WithoutQuorumMode } from './without-quorum.js';
+import { BindingWriter, type Tried } from './binding-writer.js';
+import { CachedBindingStore, type CachedBindingStoreDeps } from './cached-store.js';
+import { OutageFallback, type Prediction, type WithoutQuorumMode } from './outage/outage-fallback.js';
+import { ProvisionalBindings } from './outage/provisional-bindings.js';
+import { ProvisionalReconciler } from './outage/provisional-reconciler.js';
+import { type Answer, answerOf, type MoveRequest, type SelectRequest } from './requests.js';
+import { Retry } from './retry.js';
+import { type SelectorSettings, TtlPolicy } from './ttl-policy.js';
+import { asksAlike, bound, isOutage } from './write-result.js';
 
-export interface SelectorParts extends LedgerParts {
+export interface SelectorDeps extends CachedBindingStoreDeps {
   readonly placement: Placement;
   readonly withoutQuorum: WithoutQuorumMode;
   /** Most provisional bindings. */
@@ -31,33 +31,41 @@ interface Settling {
 
 /** The one algorithm: which relay carries a call. All fronts ask it; it alone writes bindings. */
 export class Selector {
-  readonly #terms: Terms;
-  readonly #ledger: Ledger;
-  readonly #steps: Steps;
-  readonly #attempts: Attempts;
+  readonly #ttlPolicy: TtlPolicy;
+  readonly #cachedStore: CachedBindingStore;
+  readonly #steps: BindingWriter;
+  readonly #attempts: Retry;
   readonly #provisional: ProvisionalBindings;
-  readonly #without: WithoutQuorum;
-  readonly #claims: Claims;
+  readonly #fallback: OutageFallback;
+  readonly #claims: ProvisionalReconciler;
   /** Concurrent requests for one call share the work. */
   readonly #settling = new Map<string, Settling>();
 
-  constructor(parts: SelectorParts, settings: SelectorSettings) {
-    const { directory, clock } = parts;
-    this.#terms = new Terms(settings, directory, clock);
-    this.#ledger = new Ledger(parts);
-    this.#provisional = new ProvisionalBindings(parts.provisionalEntries, clock);
-    const shared = { ...parts, ledger: this.#ledger, terms: this.#terms, provisional: this.#provisional };
-    this.#steps = new Steps(shared);
-    this.#attempts = new Attempts(this.#ledger, directory, clock);
-    this.#without = new WithoutQuorum({ ...shared, mode: parts.withoutQuorum });
-    this.#claims = new Claims({ ...shared, settle: (request) => this.#settle(request, undefined) });
+  constructor(deps: SelectorDeps, settings: SelectorSettings) {
+    const { directory, clock } = deps;
+    this.#ttlPolicy = new TtlPolicy(settings, directory, clock);
+    this.#cachedStore = new CachedBindingStore(deps);
+    this.#provisional = new ProvisionalBindings(deps.provisionalEntries, clock);
+    const shared = {
+      ...deps,
+      cachedStore: this.#cachedStore,
+      ttlPolicy: this.#ttlPolicy,
+      provisional: this.#provisional,
+    };
+    this.#steps = new BindingWriter(shared);
+    this.#attempts = new Retry(this.#cachedStore, directory, clock);
+    this.#fallback = new OutageFallback({ ...shared, mode: deps.withoutQuorum });
+    this.#claims = new ProvisionalReconciler({
+      ...shared,
+      settle: (request) => this.#settle(request, undefined),
+    });
   }
 
   /** Since the start, for metrics. */
   get counters() {
     return {
       ...this.#steps.counters,
-      ...this.#ledger.counters,
+      ...this.#cachedStore.counters,
       ...this.#claims.counters,
       ...this.#provisional.counters,
     };
@@ -73,26 +81,26 @@ export class Selector {
    * @throws HoldfastError `relays-full`, `no-relay`, `unavailable`, `overloaded`; never before it returns
    */
   select(request: SelectRequest): Answer | Promise<Answer> {
-    const { call, requestId, beginsAgain } = request;
+    const { call, requestId, reopen } = request;
     // Where a call begins again, another replica may have released it unheard; what lingers is not to be given to a
     // call that is to last.
-    const trusted = beginsAgain ? undefined : this.#ledger.trusted(call);
-    const relay = trusted && this.#terms.relayOf(trusted.binding);
-    return relay && this.#terms.suffices(trusted.binding, request)
-      ? answerOf(trusted.binding, relay, requestId, 'fresh')
-      : this.#selectAsking(request, trusted);
+    const fresh = reopen ? undefined : this.#cachedStore.fresh(call);
+    const relay = fresh && this.#ttlPolicy.relayOf(fresh.binding);
+    return relay && this.#ttlPolicy.suffices(fresh.binding, request)
+      ? answerOf(fresh.binding, relay, requestId, 'fresh')
+      : this.#selectAsking(request, fresh);
   }
 
-  async #selectAsking(request: SelectRequest, trusted: StoredBinding | undefined): Promise<Answer> {
+  async #selectAsking(request: SelectRequest, fresh: StoredBinding | undefined): Promise<Answer> {
     const { call, requestId } = request;
     let settling: Settling | undefined;
     try {
-      this.#without.hold(call);
-      const settled = this.#settle(request, trusted);
+      this.#fallback.assertNotSuspect(call);
+      const settled = this.#settle(request, fresh);
       settling = this.#settling.get(call.key);
       return this.#answer((await settled).binding, requestId);
     } catch (error) {
-      return this.#without.select(request, error, settling?.tried.relay);
+      return this.#fallback.select(request, error, settling?.tried.relay);
     }
   }
 
@@ -101,12 +109,12 @@ export class Selector {
    * @param presumption where the call is looked for without quorum, if nothing is known of it
    * @throws HoldfastError `unavailable`, `overloaded`, `no-relay`
    */
-  async lookup(call: Call, presumption?: Presumption): Promise<Answer | undefined> {
+  async lookup(call: Call, prediction?: Prediction): Promise<Answer | undefined> {
     try {
-      const stored = await this.#known(call, async (seen) => seen ?? this.#ledger.read(call));
+      const stored = await this.#known(call, async (seen) => seen ?? this.#cachedStore.read(call));
       return stored && this.#answer(stored.binding, '');
     } catch (error) {
-      return this.#without.find(call, error, presumption);
+      return this.#fallback.find(call, error, prediction);
     }
   }
 
@@ -119,15 +127,15 @@ export class Selector {
     try {
       const stored = await this.#known(call, (begin) =>
         this.#change(call, begin, (standing) =>
-          this.#terms.livesFor(standing.binding, ttlSeconds)
+          this.#ttlPolicy.livesFor(standing.binding, ttlSeconds)
             ? undefined
             : this.#steps.refresh(standing, ttlSeconds),
         ),
       );
       return stored && this.#answer(stored.binding, '');
     } catch (error) {
-      const presumption = set === undefined ? undefined : { set, keepSeconds: ttlSeconds };
-      return this.#without.find(call, error, presumption);
+      const prediction = set === undefined ? undefined : { set, keepSeconds: ttlSeconds };
+      return this.#fallback.find(call, error, prediction);
     }
   }
 
@@ -139,7 +147,7 @@ export class Selector {
     const { call, generation, requestId } = request;
     await this.#claims.claim(call);
     const stored = await this.#attempts.run<StoredBinding>(undefined, async (seen) => {
-      const found = bound(seen ?? (await this.#ledger.read(call)));
+      const found = bound(seen ?? (await this.#cachedStore.read(call)));
       if (!found) throw new HoldfastError('not-found', `call ${call.callId} has no binding`);
       const { binding } = found;
       // An earlier try of this very request has done it.
@@ -149,11 +157,11 @@ export class Selector {
           'failed-precondition',
           `generation: call ${call.callId} is at generation ${binding.generation}, not ${generation}`,
         );
-      const excluded = this.#terms.relayOf(binding)
-        ? [...(request.wish.excluded ?? []), binding.relayId]
-        : request.wish.excluded;
-      const wish = { ...request.wish, excluded };
-      return this.#steps.move(found, requestId, wish, [], request.reason);
+      const excluded = this.#ttlPolicy.relayOf(binding)
+        ? [...(request.constraints.excluded ?? []), binding.relayId]
+        : request.constraints.excluded;
+      const constraints = { ...request.constraints, excluded };
+      return this.#steps.move(found, requestId, constraints, [], request.reason);
     });
     return this.#answer(stored.binding, requestId);
   }
@@ -172,23 +180,23 @@ export class Selector {
       );
       return stored !== undefined;
     } catch (error) {
-      return this.#without.release(call, error);
+      return this.#fallback.release(call, error);
     }
   }
 
   /** etcd answers again: what was promised meanwhile is bound. Resolves when that is done, or etcd is lost again. */
   claim(): Promise<void> {
-    return this.#claims.claimAll();
+    return this.#claims.reconcileAll();
   }
 
   /** What is known of the call, or what `ask` finds. What was promised to it is claimed first. */
   async #known(
     call: Call,
-    ask: (trusted: StoredBinding | undefined) => Promise<Found>,
+    ask: (fresh: StoredBinding | undefined) => Promise<Found>,
   ): Promise<StoredBinding | undefined> {
-    this.#without.hold(call);
+    this.#fallback.assertNotSuspect(call);
     await this.#claims.claim(call);
-    return bound(await ask(this.#ledger.trusted(call)));
+    return bound(await ask(this.#cachedStore.fresh(call)));
   }
 
   /** What is found of the call, after `step` where it is bound and the step has something to write. */
@@ -198,13 +206,13 @@ export class Selector {
     step: (standing: StoredBinding) => Promise<WriteOutcome> | undefined,
   ): Promise<Found> {
     return this.#attempts.run<Found>(begin, async (seen) => {
-      const found = seen ?? (await this.#ledger.read(call));
+      const found = seen ?? (await this.#cachedStore.read(call));
       const standing = bound(found);
       return (standing && step(standing)) ?? found;
     });
   }
 
-  #settle(request: SelectRequest, trusted: StoredBinding | undefined): Promise<StoredBinding> {
+  #settle(request: SelectRequest, fresh: StoredBinding | undefined): Promise<StoredBinding> {
     const { key } = request.call;
     const underWay = this.#settling.get(key);
     // What another request settles may not live as long as this one asks: then this one has its own turn.
@@ -218,18 +226,18 @@ export class Selector {
         },
       );
     const tried: Tried = {};
-    const settled = this.#settleAlone(request, trusted, tried);
+    const settled = this.#settleAlone(request, fresh, tried);
     this.#settling.set(key, { request, settled, tried });
     return settled;
   }
 
   async #settleAlone(
     request: SelectRequest,
-    trusted: StoredBinding | undefined,
+    fresh: StoredBinding | undefined,
     tried: Tried,
   ): Promise<StoredBinding> {
     try {
-      const stored = await this.#attempts.run<StoredBinding>(trusted, (found) =>
+      const stored = await this.#attempts.run<StoredBinding>(fresh, (found) =>
         this.#steps.settle(request, found, tried),
       );
       this.#claims.settled(stored);
@@ -240,10 +248,10 @@ export class Selector {
   }
 
   #isSettled(binding: Binding, request: SelectRequest): boolean {
-    return this.#terms.relayOf(binding) !== undefined && this.#terms.suffices(binding, request);
+    return this.#ttlPolicy.relayOf(binding) !== undefined && this.#ttlPolicy.suffices(binding, request);
   }
 
   #answer(binding: Binding, requestId: string): Answer {
-    return answerOf(binding, this.#terms.relayOf(binding), requestId, 'fresh');
+    return answerOf(binding, this.#ttlPolicy.relayOf(binding), requestId, 'fresh');
   }
 }

@@ -5,7 +5,7 @@ import { findProgram } from '../support/program.js';
 import { repository } from '../support/repository.js';
 import { entrypoint } from './dockerfile.js';
 import type { LocalCluster } from './local-cluster.js';
-import type { Container, EnvVar, PodTemplate, Probe } from './manifest.js';
+import type { Container, EnvVar, PodTemplate, RelayDriver } from './manifest.js';
 import { etcdTool } from './tools.js';
 
 /** Programs that images bring along under another name than this machine has them. */
@@ -72,7 +72,7 @@ export class LocalPod {
   }
 
   /** What a probe finds. */
-  async ask(container: Container, { httpGet, tcpSocket, timeoutSeconds = 1 }: Probe): Promise<boolean> {
+  async ask(container: Container, { httpGet, tcpSocket, timeoutSeconds = 1 }: RelayDriver): Promise<boolean> {
     const name = httpGet?.port ?? tcpSocket?.port;
     const port = container.ports?.find((each) => each.name === name)?.containerPort;
     if (port === undefined) throw new Error(`${container.name} has no port ${name}`);

@@ -40,9 +40,9 @@ export interface Container {
   readonly env?: readonly EnvVar[];
   readonly ports?: readonly { name: string; containerPort: number; protocol?: 'UDP' }[];
   readonly restartPolicy?: 'Always';
-  readonly startupProbe?: Probe;
-  readonly livenessProbe?: Probe;
-  readonly readinessProbe?: Probe;
+  readonly startupProbe?: RelayDriver;
+  readonly livenessProbe?: RelayDriver;
+  readonly readinessProbe?: RelayDriver;
   readonly lifecycle?: { readonly preStop: { readonly sleep: { readonly seconds: number } } };
   readonly securityContext: { readonly readOnlyRootFilesystem: boolean };
   readonly volumeMounts?: readonly { name: string; mountPath: string; subPath?: string }[];
@@ -57,7 +57,7 @@ export interface EnvVar {
   };
 }
 
-export interface Probe {
+export interface RelayDriver {
   readonly httpGet?: { readonly path: string; readonly port: string };
   readonly tcpSocket?: { readonly port: string };
   readonly periodSeconds: number;

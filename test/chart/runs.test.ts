@@ -13,7 +13,7 @@ import { issueSecret } from './certificates.js';
 import { chart, render } from './chart.js';
 import { LocalCluster } from './local-cluster.js';
 import type { LocalPod } from './local-pod.js';
-import type { Probe } from './manifest.js';
+import type { RelayDriver } from './manifest.js';
 import { etcdTool, renderTools } from './tools.js';
 
 /**
@@ -160,7 +160,7 @@ testWith([...renderTools, etcdTool], 'strict: without etcd a replica lives and i
   const { livenessProbe, readinessProbe } = selection.spec.containers[0];
   if (!livenessProbe || !readinessProbe) return t.fail('it has no probes');
   await etcd.delete();
-  const ask = (probe: Probe) => selection.ask(selection.spec.containers[0], probe);
+  const ask = (probe: RelayDriver) => selection.ask(selection.spec.containers[0], probe);
   const client = new HoldfastClient(`${selection.address}:7400`);
   t.teardown(() => client.close());
   await eventually(async () => {

@@ -62,10 +62,10 @@ testWith.serial(
 
     patient.node.process.signal('SIGTERM');
     await inState(scene, 'r1', RelayState.DRAINING);
-    const signalledAtMs = performance.now();
+    const signaledAtMs = performance.now();
     patient.node.process.signal('SIGTERM');
     t.is((await patient.node.process.exited).code, 1);
-    t.true(performance.now() - signalledAtMs < 1_000);
+    t.true(performance.now() - signaledAtMs < 1_000);
 
     const drainedAtMs = performance.now();
     hasty.node.process.signal('SIGTERM');

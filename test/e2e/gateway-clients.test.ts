@@ -1,4 +1,4 @@
-import { encodeMessage, type NgDictionary, parseMessage } from '../../services/ng/message.js';
+import { encodeMessage, type NgDictionary, parseMessage } from '../../services/control/ng/message.js';
 import { audioSdp, newCall, relayedTo } from '../support/ng.js';
 import { testWith } from '../support/requirement.js';
 import { PacketSocket } from '../support/rtp.js';

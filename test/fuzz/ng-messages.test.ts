@@ -1,8 +1,8 @@
 import test from 'ava';
 import fc from 'fast-check';
-import { BencodeError, decode, encode } from '../../services/ng/bencode.js';
-import { callId, command, fromTag, hasFlag, toTag, viaBranch } from '../../services/ng/fields.js';
-import { encodeMessage, NgMessageError, parseMessage } from '../../services/ng/message.js';
+import { BencodeError, decode, encode } from '../../services/control/ng/bencode.js';
+import { callId, command, fromTag, hasFlag, toTag, viaBranch } from '../../services/control/ng/fields.js';
+import { encodeMessage, NgMessageError, parseMessage } from '../../services/control/ng/message.js';
 import { corpus } from '../support/ng-corpus.js';
 
 /**

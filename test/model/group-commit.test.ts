@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import test from 'ava';
 import fc from 'fast-check';
-import { LeaseGone } from '../../services/registry/etcd-error.js';
-import { GroupCommit } from '../../services/registry/group-commit.js';
-import type { Compare, KeyValue, Txn, TxnResult } from '../../services/registry/txn-wire.js';
+import { LeaseGoneError } from '../../services/etcd/errors.js';
+import { GroupCommit } from '../../services/etcd/group-commit.js';
+import type { Compare, KeyValue, Txn, TxnResult } from '../../services/etcd/txn-codec.js';
 import { turns } from '../support/clock.js';
 import { fileScope, startEmbeddedEtcd } from '../support/etcd.js';
 import { type Fate, FaultyConnection } from '../support/faulty-connection.js';
@@ -152,7 +152,7 @@ class Callers {
     const call = new Call(operation, `value-${this.calls.length}`, expected, this.#heard);
     this.calls.push(call);
     const outcome = await this.#perform(call).catch((error): Outcome => {
-      if (error instanceof LeaseGone) return { is: 'lease gone' };
+      if (error instanceof LeaseGoneError) return { is: 'lease gone' };
       assert.equal(codeOf(error), 'unavailable');
       return { is: 'unknown' };
     });

@@ -3,7 +3,7 @@ import test from 'ava';
 import type { Etcd3 } from 'etcd3';
 import fc from 'fast-check';
 import { EmbeddedEtcd } from '../../services/embedded-etcd/embedded-etcd.js';
-import { LeaseSession } from '../../services/registry/lease-session.js';
+import { LeaseSession } from '../../services/etcd/lease-session.js';
 import { sleep } from '../../services/runtime/clock.js';
 import { silentLogger } from '../../services/runtime/log.js';
 import { ManualClock, turns } from '../support/clock.js';

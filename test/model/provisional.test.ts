@@ -74,7 +74,7 @@ const select = fc
     step(`select ${call} at ${at} without ${excluded.join() || 'exception'}`, async (model, world) => {
       const { selector } = (world.replicas[at] as Replica).parts;
       const promised = model.promises[at];
-      const selecting = Promise.resolve(selector.select(ask(call, { wish: { excluded } })));
+      const selecting = Promise.resolve(selector.select(ask(call, { constraints: { excluded } })));
       const outcome = await world.drive(selecting.catch(codeOf));
       if (typeof outcome === 'string') {
         assert.equal(outcome, 'no-relay');

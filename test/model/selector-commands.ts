@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { parseCall } from '../../services/domain/call.js';
 import { HoldfastError } from '../../services/domain/error.js';
 import type { Relay } from '../../services/domain/relay.js';
-import type { Answer } from '../../services/selection/question.js';
+import type { Answer } from '../../services/selection/requests.js';
 import { command } from '../support/command.js';
 import type { Fate } from '../support/faulty-connection.js';
 import { aRelay } from '../support/registry.js';
@@ -37,16 +37,16 @@ async function ask(model: Model, world: SelectorWorld, asked: Asked): Promise<vo
   const call = parseCall(question.call);
   const answered = (answer: Answer | undefined) => ({ answer });
   const answering = {
-    select: async () => answered(await selector.select({ call, set: 'default', requestId, wish: {} })),
+    select: async () => answered(await selector.select({ call, set: 'default', requestId, constraints: {} })),
     begin: async () =>
-      answered(await selector.select({ call, set: 'default', requestId, wish: {}, beginsAgain: true })),
+      answered(await selector.select({ call, set: 'default', requestId, constraints: {}, reopen: true })),
     'select again': async () =>
-      answered(await selector.select({ call, set: 'default', requestId, wish: {} })),
+      answered(await selector.select({ call, set: 'default', requestId, constraints: {} })),
     lookup: async () => answered(await selector.lookup(call)),
     prolong: async () =>
       answered(await selector.prolong(call, question.ask === 'prolong' ? question.seconds : 0)),
     move: async () =>
-      answered(await selector.move({ call, generation, reason: 'test', requestId, wish: {} })),
+      answered(await selector.move({ call, generation, reason: 'test', requestId, constraints: {} })),
     release: async () => ({ released: await selector.release(call) }),
   };
   asked.outcome = await answering[question.ask]().catch((error: unknown) => {
@@ -177,10 +177,10 @@ const intent = fc
   .record({ id: relayId, state: fc.constantFrom('draining' as const, 'disabled' as const, undefined) })
   .map(({ id, state }) =>
     step(`operators want ${id} ${state ?? 'as it is'}`, async (model, world) => {
-      const wish = state && { state, reason: '', actor: 'test', atMs: 0 };
-      if (wish) model.intents.set(id, wish);
+      const constraints = state && { state, reason: '', actor: 'test', atMs: 0 };
+      if (constraints) model.intents.set(id, constraints);
       else model.intents.delete(id);
-      await world.intend(id, wish);
+      await world.intend(id, constraints);
     }),
   );
 

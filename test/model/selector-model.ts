@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { Binding } from '../../services/domain/binding.js';
 import { effectiveState, effectiveWeight, type Intent, type Relay } from '../../services/domain/relay.js';
-import type { Answer } from '../../services/selection/question.js';
+import type { Answer } from '../../services/selection/requests.js';
 import { type BindingVersion, type SelectorWorld, settings } from './selector-world.js';
 
 /** What is known of replicas, relays and calls, and what the guarantee says of the answers that replicas give. */

@@ -65,8 +65,8 @@ export class Authority {
   }
 
   /** A certificate for a server on this machine. */
-  local(wish: CertificateWish = {}): Promise<CertificateFiles> {
-    return this.issue({ names: ['localhost'], addresses: ['127.0.0.1'], ...wish });
+  local(constraints: CertificateWish = {}): Promise<CertificateFiles> {
+    return this.issue({ names: ['localhost'], addresses: ['127.0.0.1'], ...constraints });
   }
 }
 

@@ -36,10 +36,10 @@ export function fileScope(): Scope {
 export type EtcdTestBody = (t: ExecutionContext, client: Etcd3, etcd: TestEtcd) => Promise<void>;
 
 /**
- * Registers behaviours that every etcd must show: each runs against the embedded server and, where it is installed,
+ * Registers behaviors that every etcd must show: each runs against the embedded server and, where it is installed,
  * against the real one. The tests of a file share one server of each kind and run one after the other.
  */
-export function behaviours(options: { readonly realArgs?: readonly string[] } = {}) {
+export function behaviors(options: { readonly realArgs?: readonly string[] } = {}) {
   const scope = fileScope();
   const shared = <T>(start: () => Promise<T>) => {
     let started: Promise<T> | undefined;

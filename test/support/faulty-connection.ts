@@ -9,8 +9,8 @@ import type {
   IWatchRequest,
   IWatchResponse,
 } from 'etcd3';
-import { EtcdConnection } from '../../services/registry/connection.js';
-import type { Txn, TxnResult } from '../../services/registry/txn-wire.js';
+import { EtcdConnection } from '../../services/etcd/connection.js';
+import type { Txn, TxnResult } from '../../services/etcd/txn-codec.js';
 
 /** What becomes of one call: it goes well, is never sent, is done but not answered, or done after it was given up. */
 export type Fate = 'well' | 'unsent' | 'unanswered' | 'late';

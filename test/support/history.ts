@@ -1,6 +1,6 @@
 import type { IKeyValue } from 'etcd3';
-import type { EtcdConnection } from '../../services/registry/connection.js';
-import { endOfPrefix } from '../../services/registry/keyspace.js';
+import type { EtcdConnection } from '../../services/etcd/connection.js';
+import { endOfPrefix } from '../../services/etcd/range.js';
 import type { Scope } from './process.js';
 import { eventually, openConnection } from './registry.js';
 

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { NgClient, type NgRequestOptions } from '../../services/ng/client.js';
-import type { NgDictionary } from '../../services/ng/message.js';
+import { NgClient, type NgRequestOptions } from '../../services/control/ng/client.js';
+import type { NgDictionary } from '../../services/control/ng/message.js';
 
 export interface SdpOptions {
   readonly address: string;

@@ -3,19 +3,19 @@ import type { Etcd3 } from 'etcd3';
 import { type Call, parseCall } from '../../services/domain/call.js';
 import { HoldfastError } from '../../services/domain/error.js';
 import type { Relay } from '../../services/domain/relay.js';
+import { EtcdConnection } from '../../services/etcd/connection.js';
+import { GroupCommit } from '../../services/etcd/group-commit.js';
+import { LeasePool } from '../../services/etcd/lease-pool.js';
 import type { PolicyName } from '../../services/placement/placement.js';
 import { BindingStore } from '../../services/registry/binding-store.js';
-import { EtcdConnection } from '../../services/registry/connection.js';
-import { GroupCommit } from '../../services/registry/group-commit.js';
+import { encodeRelay } from '../../services/registry/codecs.js';
 import { Keyspace } from '../../services/registry/keyspace.js';
-import { LeaseBuckets } from '../../services/registry/lease-buckets.js';
-import { encodeRelay } from '../../services/registry/values.js';
 import { type Clock, systemClock } from '../../services/runtime/clock.js';
 import { type Logger, silentLogger } from '../../services/runtime/log.js';
 import { Engine } from '../../services/selection/engine.js';
-import type { Answer, SelectRequest } from '../../services/selection/question.js';
-import type { SelectorSettings } from '../../services/selection/terms.js';
-import type { WithoutQuorumMode } from '../../services/selection/without-quorum.js';
+import type { WithoutQuorumMode } from '../../services/selection/outage/outage-fallback.js';
+import type { Answer, SelectRequest } from '../../services/selection/requests.js';
+import type { SelectorSettings } from '../../services/selection/ttl-policy.js';
 import type { Scope } from './process.js';
 
 /** A keyspace that no other test of the same etcd uses. */
@@ -99,7 +99,7 @@ export function openConnection(
 }
 
 /** What most parts of the registry are made from. */
-export function registryParts(scope: Scope, endpoint: string, options: RegistryOptions = {}) {
+export function registryDeps(scope: Scope, endpoint: string, options: RegistryOptions = {}) {
   return {
     connection:
       options.connection ?? openConnection(scope, endpoint, options.timeoutMs, options.watchEndpoint),
@@ -109,11 +109,11 @@ export function registryParts(scope: Scope, endpoint: string, options: RegistryO
   };
 }
 
-export function openStore(parts: ReturnType<typeof registryParts>) {
+export function openStore(parts: ReturnType<typeof registryDeps>) {
   const { connection, clock } = parts;
   const commits = new GroupCommit(connection);
-  const buckets = new LeaseBuckets(connection, clock);
-  return { commits, buckets, store: new BindingStore({ ...parts, commits, buckets }) };
+  const leases = new LeasePool(connection, clock);
+  return { commits, leases, store: new BindingStore({ ...parts, commits, leases }) };
 }
 
 export interface SelectorOptions extends RegistryOptions {
@@ -131,7 +131,7 @@ export const defaultSettings: SelectorSettings = {
 
 /** A selector as a replica has it, without the fronts. It is ready, and stops with the scope. */
 export async function startSelector(scope: Scope, endpoint: string, options: SelectorOptions = {}) {
-  const parts = registryParts(scope, endpoint, options);
+  const parts = registryDeps(scope, endpoint, options);
   const engine = new Engine(parts, {
     ...defaultSettings,
     placement: options.placement ?? 'least-loaded',
@@ -151,8 +151,8 @@ export async function startSelector(scope: Scope, endpoint: string, options: Sel
   });
   await engine.start();
   await eventually(() => engine.live, 'live views');
-  const { commits, buckets, store, cache, directory, moves, quorum, selector } = engine;
-  return { ...parts, commits, buckets, store, cache, directory, moves, quorum, selector, stop };
+  const { commits, leases, store, cache, directory, moves, quorum, selector } = engine;
+  return { ...parts, commits, leases, store, cache, directory, moves, quorum, selector, stop };
 }
 
 export type TestSelector = Awaited<ReturnType<typeof startSelector>>;
@@ -162,7 +162,7 @@ let requests = 0;
 /** A request to select a relay for the call of this id, as a SIP proxy sends it. */
 export function ask(callId: string | Call, overrides: Partial<SelectRequest> = {}): SelectRequest {
   const call = typeof callId === 'string' ? parseCall(callId) : callId;
-  return { call, set: 'default', requestId: `request-${++requests}`, wish: {}, ...overrides };
+  return { call, set: 'default', requestId: `request-${++requests}`, constraints: {}, ...overrides };
 }
 
 /** Where an answer says that the call is: equal for two answers that agree. */

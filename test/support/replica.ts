@@ -20,8 +20,8 @@ import {
   type SelectResponse,
 } from '../../proto/generated/holdfast/v1/selection.js';
 import type { Load, Relay } from '../../services/domain/relay.js';
+import { encodeLoad } from '../../services/registry/codecs.js';
 import type { Keyspace } from '../../services/registry/keyspace.js';
-import { encodeLoad } from '../../services/registry/values.js';
 import { selectionSettings } from '../../services/replica/config.js';
 import { Replica } from '../../services/replica/replica.js';
 import { readConfig } from '../../services/runtime/config.js';

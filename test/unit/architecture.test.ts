@@ -72,30 +72,36 @@ test('placement knows the domain and nothing else', (t) => {
   t.deepEqual(breaches(inRoom('services/placement'), allowed), []);
 });
 
+test('etcd knows no record of ours', (t) => {
+  const rooms = ['domain', 'etcd', 'runtime'].map((room) => inRoom(`services/${room}`));
+  const allowed = (name: string) => !isOwn(name) || rooms.some((room) => room(name));
+  t.deepEqual(breaches(inRoom('services/etcd'), allowed), []);
+});
+
 test('the registry serves selection and knows neither it nor placement', (t) => {
-  const rooms = ['domain', 'registry', 'runtime'].map((room) => inRoom(`services/${room}`));
+  const rooms = ['domain', 'etcd', 'registry', 'runtime'].map((room) => inRoom(`services/${room}`));
   const allowed = (name: string) => !isOwn(name) || rooms.some((room) => room(name));
   t.deepEqual(breaches(inRoom('services/registry'), allowed), []);
 });
 
 test('the gateway knows the selector, and nothing of etcd or of other fronts', (t) => {
-  const rooms = ['domain', 'ng', 'ng-gateway', 'runtime', 'selection'].map((room) =>
+  const rooms = ['domain', 'control', 'gateway', 'runtime', 'selection'].map((room) =>
     inRoom(`services/${room}`),
   );
   const allowed = (name: string) => !isOwn(name) || rooms.some((room) => room(name));
-  t.deepEqual(breaches(inRoom('services/ng-gateway'), allowed), []);
+  t.deepEqual(breaches(inRoom('services/gateway'), allowed), []);
 });
 
 test('selection knows no front', (t) => {
-  const rooms = ['domain', 'placement', 'registry', 'runtime', 'selection'].map((room) =>
+  const rooms = ['domain', 'etcd', 'placement', 'registry', 'runtime', 'selection'].map((room) =>
     inRoom(`services/${room}`),
   );
   const allowed = (name: string) => !isOwn(name) || rooms.some((room) => room(name));
   t.deepEqual(breaches(inRoom('services/selection'), allowed), []);
 });
 
-test('etcd3 stays inside the registry', (t) => {
-  const outside = (path: string) => !inRoom('services/registry')(path);
+test('etcd3 stays in its room', (t) => {
+  const outside = (path: string) => !inRoom('services/etcd')(path);
   t.deepEqual(
     breaches(outside, (name) => name !== 'etcd3'),
     [],

@@ -5,7 +5,7 @@ import type { Child } from './child.js';
 import type { Report } from './report.js';
 import { hangUp, TestCall } from './test-call.js';
 
-export interface ProofParts {
+export interface ProofDeps {
   readonly a: HoldfastClient;
   readonly b: HoldfastClient;
   readonly relays: ReadonlyMap<string, Child>;
@@ -22,7 +22,7 @@ const concurrency = 64;
 const leavePatienceMs = 12_000;
 
 /** Shows on real calls that a call stays on its relay, and moves once when the relay has died. */
-export async function prove({ a, b, relays, join, report }: ProofParts): Promise<void> {
+export async function prove({ a, b, relays, join, report }: ProofDeps): Promise<void> {
   const run = Math.random().toString(36).slice(2, 8);
   const callIds = Array.from({ length: callCount }, (_, i) => `proof-${run}-${i + 1}@holdfast.invalid`);
 

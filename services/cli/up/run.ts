@@ -28,7 +28,7 @@ export async function up({ once, ...where }: UpOptions): Promise<boolean> {
   interrupted.catch(() => undefined);
   let signals = 0;
   const onSignal = (signal: NodeJS.Signals) => {
-    interrupt(new Interrupted(signal));
+    interrupt(new InterruptedError(signal));
     if (++signals === 1) return;
     stack.kill();
     process.exit(exits.failed);
@@ -47,7 +47,7 @@ export async function up({ once, ...where }: UpOptions): Promise<boolean> {
       await interrupted;
     }
   } catch (error) {
-    if (!(error instanceof Interrupted)) {
+    if (!(error instanceof InterruptedError)) {
       failed = true;
       throw error;
     }
@@ -62,7 +62,7 @@ export async function up({ once, ...where }: UpOptions): Promise<boolean> {
   return report.held;
 }
 
-class Interrupted extends Error {
+class InterruptedError extends Error {
   constructor(readonly signal: NodeJS.Signals) {
     super(signal);
   }

@@ -1,7 +1,7 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import { NgClient } from '../../ng/client.js';
-import type { NgDictionary } from '../../ng/message.js';
+import { NgClient } from '../../control/ng/client.js';
+import type { NgDictionary } from '../../control/ng/message.js';
 
 const packets = 25;
 const packetPaceMs = 4;

@@ -1,5 +1,5 @@
 import { createSocket, type Socket } from 'node:dgram';
-import { encodeBody, splitDatagram } from '../../../services/ng/message.js';
+import { encodeBody, splitDatagram } from '../../../services/control/ng/message.js';
 import { audioSdp } from '../../support/ng.js';
 import type { NgCommand, Target } from './job.js';
 import type { Operations } from './operations.js';

@@ -4,8 +4,8 @@ import { type Axis, axisFor } from './axis.js';
 const size = { width: 720, height: 440 };
 const frame = { left: 84, right: 680, top: 52, bottom: 340 };
 const legendTop = 404;
-/** Of Okabe and Ito, which colour-blind eyes tell apart. */
-const colours = ['#0072b2', '#d55e00', '#009e73', '#cc79a7'];
+/** Of Okabe and Ito, which color-blind eyes tell apart. */
+const colors = ['#0072b2', '#d55e00', '#009e73', '#cc79a7'];
 
 /** The plot as an SVG text: white ground, so that it reads in dark pages too. */
 export function plotSvg(plot: Plot): string {
@@ -30,7 +30,7 @@ export function plotSvg(plot: Plot): string {
     grid(xAxis, yAxis),
     text((frame.left + frame.right) / 2, frame.bottom + 40, plot.x.label, 'text-anchor="middle"'),
     text(20, (frame.top + frame.bottom) / 2, plot.y.label, turned),
-    ...plot.series.map((series, i) => curve(series, colourOf(i), xAxis, yAxis)),
+    ...plot.series.map((series, i) => curve(series, colorOf(i), xAxis, yAxis)),
     ...legend(plot.series),
     '</svg>\n',
   ].join('');
@@ -55,11 +55,11 @@ function grid(xAxis: Axis, yAxis: Axis): string {
   return [...vertical, ...horizontal, sides].join('');
 }
 
-function curve({ points }: PlotSeries, colour: string, xAxis: Axis, yAxis: Axis): string {
+function curve({ points }: PlotSeries, color: string, xAxis: Axis, yAxis: Axis): string {
   const places = points.map(([x, y]) => [round(xAxis.place(x)), round(yAxis.place(y))] as const);
   const path = places.map(([x, y]) => `${x},${y}`).join(' ');
-  const dots = places.map(([x, y]) => `<circle cx="${x}" cy="${y}" r="3.5" fill="${colour}"/>`);
-  return `<polyline points="${path}" fill="none" stroke="${colour}" stroke-width="2"/>${dots.join('')}\n`;
+  const dots = places.map(([x, y]) => `<circle cx="${x}" cy="${y}" r="3.5" fill="${color}"/>`);
+  return `<polyline points="${path}" fill="none" stroke="${color}" stroke-width="2"/>${dots.join('')}\n`;
 }
 
 /** Two to a line, below the axis: never over a curve. */
@@ -67,13 +67,13 @@ function legend(series: readonly PlotSeries[]): string[] {
   return series.map(({ label }, i) => {
     const x = frame.left + (i % 2) * 310;
     const y = legendTop + Math.floor(i / 2) * 20;
-    return `<rect x="${x}" y="${y - 9}" width="18" height="4" fill="${colourOf(i)}"/>${text(x + 26, y - 2, label)}`;
+    return `<rect x="${x}" y="${y - 9}" width="18" height="4" fill="${colorOf(i)}"/>${text(x + 26, y - 2, label)}`;
   });
 }
 
-function line(x1: number, y1: number, x2: number, y2: number, colour: string): string {
+function line(x1: number, y1: number, x2: number, y2: number, color: string): string {
   const [a, b, c, d] = [x1, y1, x2, y2].map(round);
-  return `<line x1="${a}" y1="${b}" x2="${c}" y2="${d}" stroke="${colour}"/>\n`;
+  return `<line x1="${a}" y1="${b}" x2="${c}" y2="${d}" stroke="${color}"/>\n`;
 }
 
 function text(x: number, y: number, content: string, attributes = ''): string {
@@ -85,6 +85,6 @@ function round(value: number): number {
   return Math.round(value * 10) / 10;
 }
 
-function colourOf(index: number): string {
-  return colours[index % colours.length] as string;
+function colorOf(index: number): string {
+  return colors[index % colors.length] as string;
 }

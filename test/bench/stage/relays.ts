@@ -1,6 +1,6 @@
 import type { Relay } from '../../../services/domain/relay.js';
+import { encodeLoad, encodeRelay } from '../../../services/registry/codecs.js';
 import { Keyspace } from '../../../services/registry/keyspace.js';
-import { encodeLoad, encodeRelay } from '../../../services/registry/values.js';
 import type { Scope } from '../../support/process.js';
 import type { Etcd } from './etcd.js';
 

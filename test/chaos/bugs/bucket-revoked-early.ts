@@ -1,4 +1,4 @@
-import { EtcdConnection } from '../../../services/registry/connection.js';
+import { EtcdConnection } from '../../../services/etcd/connection.js';
 
 /** The lease of a bucket is revoked once the next one is there, as if nothing hung on it any more. */
 const { grantLease } = EtcdConnection.prototype;

@@ -1,5 +1,5 @@
 import { originOf } from '../../../services/domain/binding.js';
-import { BindingCache } from '../../../services/selection/binding-cache.js';
+import { BindingCache } from '../../../services/selection/cache/binding-cache.js';
 import { Selector } from '../../../services/selection/selector.js';
 
 /** What is remembered is answered without a look at whether that life of the relay goes on. */
@@ -12,7 +12,7 @@ BindingCache.prototype.remember = function (stored, askedAtMs) {
   remember.call(this, stored, askedAtMs);
 };
 Selector.prototype.select = function (request) {
-  const stored = cache?.trusted(request.call.key, performance.now());
+  const stored = cache?.fresh(request.call.key, performance.now());
   if (!stored) return select.call(this, request);
   const { binding } = stored;
   const origin = originOf(binding, request.requestId);

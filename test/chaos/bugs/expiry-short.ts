@@ -1,8 +1,8 @@
-import { LeaseBuckets } from '../../../services/registry/lease-buckets.js';
+import { LeasePool } from '../../../services/etcd/lease-pool.js';
 
 /** A bucket is granted for its keys' lifetime, and not for the time in which it takes keys besides. */
-const { take } = LeaseBuckets.prototype;
+const { take } = LeasePool.prototype;
 
-LeaseBuckets.prototype.take = function (lifetimeSeconds) {
+LeasePool.prototype.take = function (lifetimeSeconds) {
   return take.call(this, lifetimeSeconds * 0.6);
 };

@@ -1,5 +1,5 @@
-import { EtcdConnection } from '../../../services/registry/connection.js';
-import type { Compare, Operation, Txn } from '../../../services/registry/txn-wire.js';
+import { EtcdConnection } from '../../../services/etcd/connection.js';
+import type { Compare, Operation, Txn } from '../../../services/etcd/txn-codec.js';
 
 /** Lets a bug rewrite every guarded write on its way to etcd: what each guards, and what it does. */
 export function rewriteWrites(change: {

@@ -1,13 +1,13 @@
-import { EtcdConnection } from '../../../services/registry/connection.js';
-import { PrefixView } from '../../../services/registry/prefix-view.js';
-import { BindingCache } from '../../../services/selection/binding-cache.js';
+import { EtcdConnection } from '../../../services/etcd/connection.js';
+import { PrefixMirror } from '../../../services/etcd/prefix-mirror.js';
+import { BindingCache } from '../../../services/selection/cache/binding-cache.js';
 
 /** A watch that broke goes on from now, and nobody is told that there was a gap. */
-const { refresh } = PrefixView.prototype;
+const { refresh } = PrefixMirror.prototype;
 const { watch } = EtcdConnection.prototype;
 const listed = new WeakSet<object>();
 
-PrefixView.prototype.refresh = function () {
+PrefixMirror.prototype.refresh = function () {
   if (listed.has(this)) return Promise.resolve();
   listed.add(this);
   return refresh.call(this);
@@ -21,4 +21,4 @@ EtcdConnection.prototype.watch = async function () {
   };
   return stream;
 };
-BindingCache.prototype.distrust = () => {};
+BindingCache.prototype.invalidateAll = () => {};

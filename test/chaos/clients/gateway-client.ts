@@ -1,5 +1,5 @@
-import { NgClientError } from '../../../services/ng/client.js';
-import type { NgDictionary } from '../../../services/ng/message.js';
+import { NgClientError } from '../../../services/control/ng/client.js';
+import type { NgDictionary } from '../../../services/control/ng/message.js';
 import { audioSdp, type CallTags, mediaAddresses, ProxyClient } from '../../support/ng.js';
 import type { Outcome } from '../record/recorder.js';
 import type { Method } from '../record/records.js';

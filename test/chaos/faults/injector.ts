@@ -12,7 +12,7 @@ interface Hurt {
   readonly heal: () => unknown;
 }
 
-export interface InjectorParts {
+export interface InjectorDeps {
   readonly stage: Stage;
   readonly watchLog: WatchLog;
   readonly history: Journal<HistoryRecord>;
@@ -21,12 +21,12 @@ export interface InjectorParts {
 
 /** Does the faults of a schedule at their times, and undoes each. */
 export class Injector {
-  readonly #parts: InjectorParts;
+  readonly #deps: InjectorDeps;
   readonly counts = new Map<string, number>();
   #id = 0;
 
-  constructor(parts: InjectorParts) {
-    this.#parts = parts;
+  constructor(deps: InjectorDeps) {
+    this.#deps = deps;
   }
 
   /**
@@ -46,7 +46,7 @@ export class Injector {
   }
 
   async #inject(fault: Fault, signal: AbortSignal): Promise<void> {
-    const { history, say } = this.#parts;
+    const { history, say } = this.#deps;
     const id = ++this.#id;
     const { kind } = fault;
     const hurt = await this.#hurt(fault);
@@ -65,7 +65,7 @@ export class Injector {
   }
 
   async #hurt(fault: Fault): Promise<Hurt> {
-    const { stage, watchLog } = this.#parts;
+    const { stage, watchLog } = this.#deps;
     const { kind, target } = fault;
     switch (kind) {
       case 'leader-kill':
@@ -113,7 +113,7 @@ export class Injector {
   }
 
   async #hurtMember({ kind, target, everyMember }: Fault): Promise<Hurt> {
-    const { cluster } = this.#parts.stage;
+    const { cluster } = this.#deps.stage;
     const { members, peers } = cluster;
     const leader = (await cluster.leader()) ?? 0;
     const followers = members.filter((_, i) => i !== leader);
@@ -137,7 +137,7 @@ export class Injector {
 
   #hurtLink({ kind, target, everyMember, directions, delayMs }: Fault): Hurt {
     // Replicas have more to hear than relay nodes have.
-    const { replicas, parties } = this.#parts.stage;
+    const { replicas, parties } = this.#deps.stage;
     const nth = Math.floor(target / 4);
     const ways = [at(replicas, nth).links, at(parties, nth), at(replicas, nth).door, at(parties, nth + 1)];
     const links = at(ways, target % 4);

@@ -14,7 +14,7 @@ export interface PartOptions {
 }
 
 /** One of Holdfast's processes, which can be killed, frozen and started again under its old addresses. */
-export class Part {
+export class Component {
   readonly #scope: Scope;
   readonly #options: PartOptions;
   readonly #keep: (text: string) => void;

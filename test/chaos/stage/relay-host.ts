@@ -3,7 +3,7 @@ import type { Scope } from '../../support/process.js';
 import { findProgram } from '../../support/program.js';
 import { type Rtpengine, startRtpengine } from '../../support/rtpengine.js';
 import { Links } from './links.js';
-import { Part } from './part.js';
+import { Component } from './part.js';
 
 export interface RelayHostOptions {
   readonly id: string;
@@ -21,7 +21,7 @@ export class RelayHost {
   private constructor(
     readonly id: string,
     readonly address: string,
-    readonly node: Part,
+    readonly node: Component,
     readonly links: Links,
     /** Undefined where the relay is in the node's process. */
     readonly rtpengine: Rtpengine | undefined,
@@ -33,7 +33,7 @@ export class RelayHost {
     const isBeside = options.rtpengine && findProgram('rtpengine') !== undefined;
     const rtpengine = isBeside ? await startRtpengine(scope, ['--num-threads=1'], address) : undefined;
     const port = rtpengine?.port ?? (await freeUdpPort());
-    const node = new Part(scope, {
+    const node = new Component(scope, {
       name: id,
       args: ['relay-node'],
       isUp: 'registered',

@@ -1,7 +1,7 @@
 import { freeTcpPorts, freeUdpPort } from '../../support/ports.js';
 import type { Scope } from '../../support/process.js';
 import { Links } from './links.js';
-import { Part } from './part.js';
+import { Component } from './part.js';
 
 export interface ReplicaHostOptions {
   readonly name: string;
@@ -13,7 +13,7 @@ export interface ReplicaHostOptions {
 /** One replica with its gateway, at addresses that it keeps over its lives, its ways to etcd, and its callers' way to it. */
 export class ReplicaHost {
   private constructor(
-    readonly part: Part,
+    readonly part: Component,
     readonly links: Links,
     readonly door: Links,
     readonly http: string,
@@ -28,7 +28,7 @@ export class ReplicaHost {
     const grpc = `127.0.0.1:${grpcPort}`;
     const http = `127.0.0.1:${httpPort}`;
     const door = await Links.start(scope, ['callers', name], [grpc]);
-    const part = new Part(scope, {
+    const part = new Component(scope, {
       name,
       args: ['selection'],
       isUp: 'ready',

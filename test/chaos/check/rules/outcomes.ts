@@ -111,11 +111,11 @@ function checkRefused(operation: Operation, spans: readonly Span[], say: Say): V
   return [];
 }
 
-type Life = Pick<Span, 'begin' | 'end'>;
+type InstanceRecord = Pick<Span, 'begin' | 'end'>;
 
 /** From the creation of the key to its deletion, whatever happened to it between. */
-function lives({ story }: CallEvidence): Life[] {
-  const found: Life[] = [];
+function lives({ story }: CallEvidence): InstanceRecord[] {
+  const found: InstanceRecord[] = [];
   let begin: Span['begin'] | undefined;
   for (const state of story.states) {
     if (state.binding) begin ??= state;
@@ -127,6 +127,6 @@ function lives({ story }: CallEvidence): Life[] {
   return begin ? [...found, { begin, end: undefined }] : found;
 }
 
-function coversSurely({ begin, end }: Life, { invokeMs, returnMs }: Operation): boolean {
+function coversSurely({ begin, end }: InstanceRecord, { invokeMs, returnMs }: Operation): boolean {
   return begin.byMs < invokeMs && (end?.afterMs ?? Number.POSITIVE_INFINITY) > returnMs;
 }

@@ -1,0 +1,119 @@
+import { createSocket, type Socket } from 'node:dgram';
+import { isIPv6 } from 'node:net';
+import { numericLookup } from '../../services/control/udp/sockets.js';
+import type { Traffic } from './counters.js';
+import { MediaPort, type PacketListener } from './media-port.js';
+import type { PortPool } from './port-pool.js';
+
+export class OutOfPortsError extends Error {
+  override readonly name = 'OutOfPortsError';
+}
+
+/** A party's two ports for one media. */
+export interface PortPair {
+  readonly rtp: MediaPort;
+  readonly rtcp: MediaPort;
+}
+
+/** Other programs may hold ports of the range; so many of them are skipped before giving up. */
+const maxBusyPairs = 64;
+
+/** Opens and closes the sockets of port pairs, and keeps the pool's books in step with them. */
+export class MediaSockets {
+  readonly #pool: PortPool;
+  readonly #address: string;
+  readonly #advertised: string;
+  readonly #traffic: Traffic;
+  #open = 0;
+
+  constructor(pool: PortPool, address: string, advertised: string, traffic: Traffic) {
+    this.#pool = pool;
+    this.#address = address;
+    this.#advertised = advertised;
+    this.#traffic = traffic;
+  }
+
+  /** The address of the sockets. */
+  get address(): string {
+    return this.#address;
+  }
+
+  /** The address that parties are told. */
+  get advertised(): string {
+    return this.#advertised;
+  }
+
+  isOwn(address: string): boolean {
+    return address === this.#address || address === this.#advertised;
+  }
+
+  /** Pairs whose sockets are open. */
+  get openPairs(): number {
+    return this.#open;
+  }
+
+  /** Proves that the address is this machine's, before any call depends on it. */
+  async check(): Promise<void> {
+    const socket = await this.#bind(0);
+    socket.close();
+  }
+
+  /** Opens `count` pairs or none. */
+  async open(count: number, listener: PacketListener): Promise<PortPair[]> {
+    const pairs: PortPair[] = [];
+    try {
+      while (pairs.length < count) pairs.push(await this.#openPair(listener));
+    } catch (error) {
+      for (const pair of pairs) this.close(pair);
+      throw error;
+    }
+    return pairs;
+  }
+
+  close({ rtp, rtcp }: PortPair): void {
+    rtp.close();
+    rtcp.close();
+    this.#open--;
+    this.#pool.giveBack(rtp.port);
+  }
+
+  async #openPair(listener: PacketListener): Promise<PortPair> {
+    for (let tries = Math.min(this.#pool.free, maxBusyPairs); tries > 0; tries--) {
+      const port = this.#pool.take();
+      if (port === undefined) break;
+      const sockets: Socket[] = [];
+      try {
+        sockets.push(await this.#bind(port));
+        sockets.push(await this.#bind(port + 1));
+      } catch (error) {
+        for (const socket of sockets) socket.close();
+        this.#pool.giveBack(port);
+        if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') continue;
+        throw error;
+      }
+      const [rtp, rtcp] = sockets.map((socket, index) => this.#mediaPort(port + index, socket, listener));
+      this.#open++;
+      return { rtp: rtp as MediaPort, rtcp: rtcp as MediaPort };
+    }
+    throw new OutOfPortsError('Ran out of ports');
+  }
+
+  #mediaPort(port: number, socket: Socket, listener: PacketListener): MediaPort {
+    return new MediaPort(port, socket, isIPv6(this.#address) ? 6 : 4, this.#traffic, listener);
+  }
+
+  #bind(port: number): Promise<Socket> {
+    const type = isIPv6(this.#address) ? 'udp6' : 'udp4';
+    const socket = createSocket({ type, ipv6Only: type === 'udp6', lookup: numericLookup });
+    return new Promise((resolve, reject) => {
+      socket.once('error', (error) => {
+        socket.close();
+        reject(error);
+      });
+      socket.bind({ address: this.#address, port, exclusive: true }, () => {
+        socket.removeAllListeners('error');
+        resolve(socket);
+      });
+    });
+  }
+}

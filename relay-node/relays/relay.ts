@@ -1,0 +1,29 @@
+import type { RelayKind } from '../../services/domain/relay.js';
+
+/** How a relay's media process is doing. */
+export interface RelayStatus {
+  /** When this life of it began, by this process's monotonic clock, ms. Told in whole seconds by some. */
+  readonly startedAtMs: number;
+  /** Its own id of this life, where it has one. */
+  readonly instance?: string | undefined;
+  readonly version: string;
+  /** Concurrent calls. */
+  readonly calls: number;
+  /** RTP packets per second. */
+  readonly packetRate: number;
+}
+
+/** What a relay node must be able to ask its relay, whatever kind it is. Each question has its own deadline. */
+export interface RelayDriver {
+  readonly kind: RelayKind;
+  start(): Promise<void>;
+  stop(): Promise<void>;
+  /** Where SIP proxies reach it, `udp:HOST:PORT`; known once started. */
+  readonly controlUrl: string;
+  /** Resolves if the relay answers. @throws why not */
+  ping(): Promise<void>;
+  /** @throws if the relay does not answer */
+  status(): Promise<RelayStatus>;
+  /** The Call-IDs it carries, as many as it can tell. @throws if the relay does not answer */
+  callIds(): Promise<string[]>;
+}

@@ -1,0 +1,103 @@
+import { NgClient } from '../../services/control/ng/client.js';
+import type { NgDictionary, NgValue } from '../../services/control/ng/message.js';
+import { type Address, formatAddress } from '../../services/runtime/address.js';
+import type { Clock } from '../../services/runtime/clock.js';
+import type { Logger } from '../../services/runtime/log.js';
+import type { RelayDriver, RelayStatus } from './relay.js';
+
+/** A relay that is busy may be late; one that is late three times in a row is not well. */
+const timeoutMs = 450;
+/** Call-IDs asked for at once: a reply is one datagram, and rtpengine sends nothing when it would not fit. */
+const mostListed = 1_000;
+const leastListed = 50;
+
+export interface RtpengineDeps {
+  readonly control: Address;
+  /** What SIP proxies are told; the control address where they share it. */
+  readonly advertise: Address | undefined;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** Asks an rtpengine over its ng port. */
+export class RtpengineDriver implements RelayDriver {
+  readonly kind = 'rtpengine';
+  readonly #deps: RtpengineDeps;
+  readonly #client: NgClient;
+  #listLimit = mostListed;
+
+  constructor(deps: RtpengineDeps) {
+    this.#deps = deps;
+    this.#client = new NgClient({ ...deps.control, timeoutMs, clock: deps.clock, log: deps.log });
+  }
+
+  get controlUrl(): string {
+    return `udp:${formatAddress(this.#deps.advertise ?? this.#deps.control)}`;
+  }
+
+  async start(): Promise<void> {
+    // A name that does not resolve yet is a relay that is not there yet: the pings will tell.
+    await this.#client.start().catch(() => undefined);
+  }
+
+  stop(): Promise<void> {
+    return this.#client.stop();
+  }
+
+  async ping(): Promise<void> {
+    const { result } = await this.#ask({ command: 'ping' });
+    if (result !== 'pong') throw new Error(`answered ${text(result)} to ping`);
+  }
+
+  async status(): Promise<RelayStatus> {
+    const askedAtMs = this.#deps.clock.monotonicMs();
+    const { statistics } = await this.#ask({ command: 'statistics' });
+    const uptimeSeconds = Number(text(dig(statistics, 'totalstatistics', 'uptime')));
+    const calls = Number(dig(statistics, 'currentstatistics', 'sessionstotal'));
+    const packetRate = Number(dig(statistics, 'currentstatistics', 'packetrate'));
+    if (![uptimeSeconds, calls].every(Number.isFinite))
+      throw new Error('statistics without uptime or sessionstotal');
+    return {
+      startedAtMs: askedAtMs - uptimeSeconds * 1_000,
+      version: '',
+      calls,
+      packetRate: Number.isFinite(packetRate) ? packetRate : 0,
+    };
+  }
+
+  async callIds(): Promise<string[]> {
+    try {
+      const { calls } = await this.#ask({ command: 'list', limit: this.#listLimit });
+      if (!Array.isArray(calls)) throw new Error('list without calls');
+      // A request that was merely lost must not shorten all later lists.
+      if (calls.length >= this.#listLimit)
+        this.#listLimit = Math.min(mostListed, Math.ceil(this.#listLimit * 1.25));
+      return calls.map(text);
+    } catch (error) {
+      // Long Call-IDs fill a datagram sooner.
+      this.#listLimit = Math.max(leastListed, Math.floor(this.#listLimit / 2));
+      throw error;
+    }
+  }
+
+  async #ask(request: NgDictionary): Promise<NgDictionary> {
+    const reply = await this.#client.request(request);
+    if (text(reply.result) === 'error')
+      throw new Error(text(reply['error-reason'] ?? 'error without a reason'));
+    return reply;
+  }
+}
+
+function text(value: NgValue | undefined): string {
+  if (Buffer.isBuffer(value)) return value.toString();
+  return typeof value === 'object' ? 'a structure' : String(value);
+}
+
+function dig(value: NgValue | undefined, ...path: string[]): NgValue | undefined {
+  let at = value;
+  for (const name of path) {
+    if (typeof at !== 'object' || Array.isArray(at) || Buffer.isBuffer(at)) return undefined;
+    at = at[name];
+  }
+  return at;
+}

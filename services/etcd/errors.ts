@@ -1,0 +1,74 @@
+import { HoldfastError, messageOf } from '../domain/error.js';
+
+/**
+ * What came of a failed call to etcd is unknown unless etcd itself refused it: a deadline may have passed after
+ * the write was made. Callers retry, with writes that know themselves again.
+ */
+export function etcdUnavailable(doing: string, error: unknown): HoldfastError {
+  const what = error instanceof EtcdTrustError ? 'etcd is closed to this process' : 'etcd did not answer';
+  return new HoldfastError('unavailable', `${what} while ${doing}: ${messageOf(error)}`, { cause: error });
+}
+
+/**
+ * etcd and this process do not trust each other, so that trying again does not help until somebody changes something:
+ * the message says what.
+ */
+export class EtcdTrustError extends Error {
+  constructor(advice: string, cause: unknown) {
+    super(`${advice} (${messageOf(cause)})`, { cause });
+    this.name = 'EtcdTrustError';
+  }
+}
+
+const advices: readonly (readonly [RegExp, string])[] = [
+  [
+    /invalid user ID or password/,
+    'etcd refuses the login: set HOLDFAST_ETCD_USERNAME and HOLDFAST_ETCD_PASSWORD to a user and password that it knows',
+  ],
+  [
+    /user name is empty/,
+    'etcd asks for a login: set HOLDFAST_ETCD_USERNAME and HOLDFAST_ETCD_PASSWORD to a user that it knows',
+  ],
+  [
+    /etcdserver: permission denied/,
+    "etcd does not permit this to the user: grant the user the role of this process on this process's keys",
+  ],
+  [
+    /self[- ]signed certificate|unable to (verify|get)|UNABLE_TO_/,
+    "etcd's certificate is not signed by an authority that this process knows: set HOLDFAST_ETCD_CA to that authority's certificate",
+  ],
+  [/certificate has expired/, "etcd's certificate has expired: renew it"],
+  [
+    /does not match certificate's altnames/i,
+    "etcd's certificate does not name the host that HOLDFAST_ETCD names: change the one or the other",
+  ],
+  [
+    /alert certificate required|alert bad certificate|alert unknown ca|alert certificate expired/i,
+    'etcd refuses the certificate of this process, or misses one: set HOLDFAST_ETCD_CERT and HOLDFAST_ETCD_KEY to one that is valid and signed by the authority that etcd trusts',
+  ],
+  [
+    /wrong version number|packet length too long/i,
+    'etcd does not speak TLS there: name it with http:// in HOLDFAST_ETCD',
+  ],
+];
+
+/** The error as one of trust, if it is one. */
+export function trustError(error: unknown): EtcdTrustError | undefined {
+  if (error instanceof EtcdTrustError) return error;
+  const text = messageOf(error);
+  const [, advice] = advices.find(([pattern]) => pattern.test(text)) ?? [];
+  return advice === undefined ? undefined : new EtcdTrustError(advice, error);
+}
+
+/** etcd lost a lease that a write was to use: it was revoked, or etcd's data are not those of before. */
+export function isLeaseGone(error: unknown): boolean {
+  return messageOf(error).includes('requested lease not found');
+}
+
+/** A write named a lease that etcd does not know: nothing was written, and a new lease is needed. */
+export class LeaseGoneError extends Error {
+  constructor() {
+    super('etcd does not know the lease of a write any more');
+    this.name = 'LeaseGoneError';
+  }
+}

@@ -1,0 +1,169 @@
+import { HoldfastError } from '../domain/error.js';
+import type { EtcdConnection } from './connection.js';
+import { etcdUnavailable, isLeaseGone, LeaseGoneError } from './errors.js';
+import type { KeyValue, Operation, OperationResult, Range, Txn, TxnResult } from './txn-codec.js';
+
+/** «If all of these hold, do this, else do that», for one key of its own. */
+export interface GuardedWrite extends Required<Txn> {
+  /** The key that is written. One commit carries at most one write of a key: etcd refuses more. */
+  readonly key: string;
+}
+
+interface Waiting {
+  readonly operation: { key: string; request: Operation; bytes: number };
+  readonly resolve: (result: OperationResult) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * etcd allows 128 operations at the outer level of a transaction, less those of the largest nested one: a guarded
+ * write compares and reads up to 3.
+ */
+const maxOperations = 120;
+/** etcd refuses requests above 1.5 MiB. */
+const maxBytes = 1024 * 1024;
+/** A round trip costs less than its share of the disk write: a few commits on their way keep etcd busy. */
+const maxInFlight = 4;
+/** A commit costs the same whether it carries few operations or many: beside others under way, it waits for these. */
+const worthAnother = 32;
+/** Beyond this, more waiting would only make every answer late. */
+export const maxWaiting = 20_000;
+
+/**
+ * Carries many small guarded writes and reads in few etcd transactions: each operation is nested in the commit that
+ * leaves next. An operation that comes alone leaves at once; while commits are under way, the next one fills.
+ */
+export class GroupCommit {
+  readonly #connection: EtcdConnection;
+  #waiting: Waiting[] = [];
+  #inFlight = 0;
+  #scheduled = false;
+  /** Since the start, for metrics. */
+  readonly counters = { commits: 0, operations: 0, failedCommits: 0 };
+
+  constructor(connection: EtcdConnection) {
+    this.#connection = connection;
+  }
+
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
+  /** @throws HoldfastError `unavailable` (the outcome is unknown) or `overloaded`; LeaseGoneError (nothing was written) */
+  write({ key, compare, success, failure }: GuardedWrite): Promise<TxnResult> {
+    const request = { request_txn: { compare, success, failure } };
+    return this.#submit(key, request, bytesOf(request.request_txn), txnOf);
+  }
+
+  /** A linearizable read. A commit of reads alone costs etcd no log entry. @throws as `write` */
+  read(range: Range): Promise<readonly KeyValue[]> {
+    return this.#submit('', { request_range: range }, range.key.length + overheadBytes, keyValuesOf);
+  }
+
+  /** Nobody waits any more for what has not left yet: it is not sent. */
+  refuseWaiting(error: HoldfastError): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const { reject } of waiting) reject(error);
+  }
+
+  #submit<T>(
+    key: string,
+    request: Operation,
+    bytes: number,
+    answerOf: (result: OperationResult) => T,
+  ): Promise<T> {
+    return new Promise((resolve, reject) => {
+      if (this.#waiting.length >= maxWaiting)
+        throw new HoldfastError(
+          'overloaded',
+          `this replica has ${maxWaiting} operations waiting for etcd, its most; try another replica`,
+        );
+      const answer = (result: OperationResult) => resolve(answerOf(result));
+      this.#waiting.push({ operation: { key, request, bytes }, resolve: answer, reject });
+      this.#schedule();
+    });
+  }
+
+  /** After the present turn of the event loop, so that what arrived in one packet leaves in one commit. */
+  #schedule(): void {
+    if (this.#scheduled || this.#inFlight >= maxInFlight || this.#waiting.length === 0) return;
+    if (this.#inFlight > 0 && this.#waiting.length < worthAnother) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      const batch = this.#takeBatch();
+      if (batch.length === 0) return;
+      this.#inFlight++;
+      void this.#commit(batch).finally(() => {
+        this.#inFlight--;
+        this.#schedule();
+      });
+      this.#schedule();
+    });
+  }
+
+  /** The longest run of waiting operations that fits a commit; a second write of a key waits for the next. */
+  #takeBatch(): Waiting[] {
+    const keys = new Set<string>();
+    const postponed: Waiting[] = [];
+    const batch: Waiting[] = [];
+    let bytes = 0;
+    let taken = 0;
+    for (const waiting of this.#waiting) {
+      if (batch.length >= maxOperations) break;
+      const { key, bytes: size } = waiting.operation;
+      if (bytes + size > maxBytes && batch.length > 0) break;
+      taken++;
+      if (key !== '' && keys.has(key)) {
+        postponed.push(waiting);
+        continue;
+      }
+      if (key !== '') keys.add(key);
+      bytes += size;
+      batch.push(waiting);
+    }
+    this.#waiting = [...postponed, ...this.#waiting.slice(taken)];
+    return batch;
+  }
+
+  async #commit(batch: Waiting[]): Promise<void> {
+    this.counters.commits++;
+    this.counters.operations += batch.length;
+    try {
+      const { responses } = await this.#connection.txn({
+        success: batch.map(({ operation }) => operation.request),
+      });
+      batch.forEach((waiting, i) => {
+        waiting.resolve(responses[i] as OperationResult);
+      });
+    } catch (error) {
+      this.counters.failedCommits++;
+      if (isLeaseGone(error)) return this.#withoutLease(batch);
+      const reason = etcdUnavailable('committing', error);
+      for (const { reject } of batch) reject(reason);
+    }
+  }
+
+  /** One write named a lease that is gone, and nothing of its commit was done. The reads have no part in that. */
+  #withoutLease(batch: readonly Waiting[]): void {
+    const isWrite = ({ operation }: Waiting) => operation.key !== '';
+    this.#waiting.unshift(...batch.filter((waiting) => !isWrite(waiting)));
+    for (const { reject } of batch.filter(isWrite)) reject(new LeaseGoneError());
+  }
+}
+
+const txnOf = ({ response_txn }: OperationResult) => response_txn as TxnResult;
+const keyValuesOf = ({ response_range }: OperationResult) => response_range?.kvs ?? [];
+
+/** Framing and revisions of one comparison or operation, generously. */
+const overheadBytes = 128;
+
+function bytesOf({ compare, success, failure }: Required<Txn>): number {
+  let sum = overheadBytes;
+  for (const { key } of compare) sum += overheadBytes + key.length;
+  for (const operations of [success, failure])
+    for (const { request_put: put, request_range: range } of operations)
+      sum += overheadBytes + (put ? put.key.length + put.value.length : 0) + (range ? range.key.length : 0);
+  return sum;
+}

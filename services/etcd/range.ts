@@ -1,0 +1,7 @@
+/** The end of the range of all keys with this prefix (which ends in '/', so its last byte can be raised). */
+export function endOfPrefix(prefix: string): Buffer {
+  const end = Buffer.from(prefix);
+  const last = end.length - 1;
+  end[last] = (end[last] as number) + 1;
+  return end;
+}

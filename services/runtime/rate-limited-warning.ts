@@ -1,0 +1,26 @@
+import type { Clock } from './clock.js';
+import type { Logger } from './log.js';
+
+/** A warning that strangers can cause as often as they like: written once per period, with how many were left out. */
+export class RateLimitedWarning {
+  #sinceMs = Number.NEGATIVE_INFINITY;
+  #leftOut = 0;
+
+  constructor(
+    private readonly message: string,
+    private readonly clock: Clock,
+    private readonly log: Logger,
+    private readonly periodMs = 1_000,
+  ) {}
+
+  warn(details: Readonly<Record<string, unknown>>): void {
+    const nowMs = this.clock.monotonicMs();
+    if (nowMs - this.#sinceMs < this.periodMs) {
+      this.#leftOut++;
+      return;
+    }
+    this.log.warn({ ...details, ...(this.#leftOut > 0 ? { leftOut: this.#leftOut } : {}) }, this.message);
+    this.#sinceMs = nowMs;
+    this.#leftOut = 0;
+  }
+}

@@ -1,0 +1,153 @@
+import { type Binding, leaseSeconds } from '../../domain/binding.js';
+import type { Call } from '../../domain/call.js';
+import type { RegisteredRelay } from '../../domain/relay.js';
+import type { Placement } from '../../placement/placement.js';
+import type { RelayConstraints } from '../../placement/pool.js';
+import type { RelayDirectory } from '../../registry/relay-directory.js';
+import type { Clock } from '../../runtime/clock.js';
+import type { CachedBindingStore } from '../cached-store.js';
+import { newRequestId } from '../request-id.js';
+import { type Answer, answerOf, type SelectRequest } from '../requests.js';
+import type { Carrier, TtlPolicy } from '../ttl-policy.js';
+import { isOutage, RelayAwaitedError } from '../write-result.js';
+import type { ProvisionalBindings } from './provisional-bindings.js';
+
+export const withoutQuorumModes = ['available', 'strict'] as const;
+/** What becomes of new calls while etcd is out of reach: given a relay provisionally, or refused. */
+export type WithoutQuorumMode = (typeof withoutQuorumModes)[number];
+
+export interface OutageFallbackDeps {
+  readonly mode: WithoutQuorumMode;
+  readonly cachedStore: CachedBindingStore;
+  readonly directory: RelayDirectory;
+  readonly placement: Placement;
+  readonly provisional: ProvisionalBindings;
+  readonly ttlPolicy: TtlPolicy;
+  readonly clock: Clock;
+}
+
+/** Where a call is looked for that nothing is known of. */
+export interface Prediction {
+  readonly set: string;
+  /** Kept for the call from now on, for at least this long, s; undefined: only answered. */
+  readonly keepSeconds?: number;
+}
+
+/**
+ * Answers for etcd while it is out of reach. A call that is remembered stays where it was, and is answered as stale. Any
+ * other goes where rendezvous hashing over the last known relays puts it, so that replicas agree without talking.
+ */
+export class OutageFallback {
+  readonly #deps: OutageFallbackDeps;
+
+  constructor(deps: OutageFallbackDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * A call that was promised a relay which is not believed to be gone waits for it: it is answered as before meanwhile.
+   * @throws HoldfastError `unavailable` for such a call
+   */
+  assertNotSuspect(call: Call): void {
+    const promised = this.#held(call);
+    if (promised) throw new RelayAwaitedError(promised);
+  }
+
+  /**
+   * @param tried where this replica may have bound the call, before it heard no answer
+   * @throws `error` where there is no answer in this mode, or etcd is not the trouble
+   * @throws HoldfastError `no-relay`
+   */
+  select(request: SelectRequest, error: unknown, tried: RegisteredRelay | undefined): Answer {
+    const { call, set, requestId, constraints } = request;
+    const known = this.#stale(call, requestId, error);
+    if (known) return known;
+    if (!this.#mayPredict(call)) throw error;
+    const { provisional, placement, ttlPolicy } = this.#deps;
+    const promised = provisional.get(call);
+    const relay =
+      this.#standing(promised, constraints) ??
+      this.#standing(
+        tried && { set, relayId: tried.relay.id, instance: tried.relay.instance },
+        constraints,
+      ) ??
+      placement.predict(set, call.key, constraints).registered;
+    const { setupTtlSeconds, callTtlSeconds } = ttlPolicy.settings;
+    const isFirstUse = !promised || promised.requestId === requestId;
+    const binding = this.#binding(request, relay, isFirstUse ? setupTtlSeconds : callTtlSeconds);
+    provisional.put(binding);
+    return answerOf(binding, relay, requestId, 'provisional');
+  }
+
+  /** The same for who must not bind the call. @throws `error` where there is no answer */
+  find(call: Call, error: unknown, prediction: Prediction | undefined): Answer {
+    const known = this.#stale(call, '', error);
+    if (known) return known;
+    if (!this.#mayPredict(call)) throw error;
+    const { provisional, placement, ttlPolicy } = this.#deps;
+    const promised = provisional.get(call);
+    const standing = this.#standing(promised, {});
+    if (!standing && !prediction) throw error;
+    const set = prediction?.set ?? promised?.set ?? '';
+    const relay = standing ?? placement.predict(set, call.key, {}).registered;
+    const { keepSeconds } = prediction ?? {};
+    const request = { call, requestId: newRequestId(), ttlSeconds: keepSeconds };
+    const binding = this.#binding(request, relay, ttlPolicy.settings.setupTtlSeconds);
+    if (keepSeconds !== undefined) provisional.put(binding);
+    return answerOf(binding, relay, '', 'provisional');
+  }
+
+  /** @returns whether there was anything to release @throws `error` where etcd alone knows */
+  release(call: Call, error: unknown): boolean {
+    if (isOutage(error) && this.#deps.provisional.delete(call)) return true;
+    throw error;
+  }
+
+  #mayPredict(call: Call): boolean {
+    const { mode, cachedStore } = this.#deps;
+    return mode === 'available' && (cachedStore.lost !== undefined || this.#held(call) !== undefined);
+  }
+
+  #held(call: Call): Binding | undefined {
+    const promised = this.#deps.provisional.get(call);
+    return promised && this.#deps.directory.isSuspect(promised.set, promised.relayId) ? promised : undefined;
+  }
+
+  /** What was last known is better than nothing, if the call's relay is there. */
+  #stale(call: Call, requestId: string, error: unknown): Answer | undefined {
+    if (!isOutage(error)) throw error;
+    const { cachedStore, ttlPolicy } = this.#deps;
+    const binding = cachedStore.lastKnown(call)?.binding;
+    const relay = binding && ttlPolicy.relayOf(binding);
+    return relay && answerOf(binding, relay, requestId, 'stale');
+  }
+
+  /** The relay of that binding, if it is there and wished for. */
+  #standing(binding: Carrier | undefined, { excluded }: RelayConstraints): RegisteredRelay | undefined {
+    if (!binding || excluded?.includes(binding.relayId)) return undefined;
+    return this.#deps.ttlPolicy.relayOf(binding);
+  }
+
+  /** What was promised before is carried on: it lives as long, and is known by its first request. */
+  #binding(
+    { call, requestId, ttlSeconds }: Pick<SelectRequest, 'call' | 'requestId' | 'ttlSeconds'>,
+    { relay }: RegisteredRelay,
+    defaultTtlSeconds: number,
+  ): Binding {
+    const nowMs = this.#deps.clock.wallMs();
+    const before = this.#deps.provisional.get(call);
+    const ttl = Math.max(before?.ttlSeconds ?? 0, ttlSeconds ?? defaultTtlSeconds);
+    return {
+      call,
+      set: relay.set,
+      relayId: relay.id,
+      instance: relay.instance,
+      generation: 0,
+      requestId: before?.requestId ?? requestId,
+      createdAtMs: before?.createdAtMs ?? nowMs,
+      ttlSeconds: ttl,
+      expiresAtMs: nowMs + leaseSeconds(ttl) * 1_000,
+      released: false,
+    };
+  }
+}

@@ -1,0 +1,53 @@
+import type { Binding } from '../../domain/binding.js';
+import type { Call } from '../../domain/call.js';
+import type { Clock } from '../../runtime/clock.js';
+
+/** Calls that were given a relay without quorum: generation 0, until they are bound in etcd. */
+export class ProvisionalBindings {
+  readonly #bindings = new Map<string, Binding>();
+  /** Goes along with the oldest: a new iterator would walk over all that were deleted before it. */
+  #oldest = this.#bindings.keys();
+  /** Since the start, for metrics. */
+  readonly counters = { dropped: 0 };
+
+  constructor(
+    /** Most bindings; the oldest go first: their calls are the likeliest to have ended. */
+    private readonly capacity: number,
+    private readonly clock: Clock,
+  ) {}
+
+  get size(): number {
+    return this.#bindings.size;
+  }
+
+  /** Undefined as well once its time has run out. */
+  get({ key }: Call): Binding | undefined {
+    if (this.#bindings.size === 0) return undefined;
+    const binding = this.#bindings.get(key);
+    if (!binding || binding.expiresAtMs > this.clock.wallMs()) return binding;
+    this.#bindings.delete(key);
+    return undefined;
+  }
+
+  put(binding: Binding): void {
+    this.#bindings.delete(binding.call.key);
+    this.#bindings.set(binding.call.key, binding);
+    if (this.#bindings.size <= this.capacity) return;
+    let { value: oldest } = this.#oldest.next();
+    if (oldest === undefined) {
+      this.#oldest = this.#bindings.keys();
+      ({ value: oldest } = this.#oldest.next());
+    }
+    if (oldest !== undefined) this.#bindings.delete(oldest);
+    this.counters.dropped++;
+  }
+
+  delete({ key }: Call): boolean {
+    return this.#bindings.delete(key);
+  }
+
+  /** Oldest first, as they are now. */
+  list(): Binding[] {
+    return [...this.#bindings.values()];
+  }
+}

@@ -1,0 +1,43 @@
+import type { Binding, StoredBinding } from '../domain/binding.js';
+import { HoldfastError } from '../domain/error.js';
+import type { Found, RelayGuard, WriteOutcome } from '../registry/binding-store.js';
+import type { SelectRequest } from './requests.js';
+
+/** What was found, if it is a binding. */
+export function bound({ binding, revision }: Found): StoredBinding | undefined {
+  return binding && { binding, revision };
+}
+
+/** What a read found, for the next step: as if a write had been refused and told it. */
+export function asRefused(found: Found): WriteOutcome {
+  return { written: false, found, guardsHeld: true };
+}
+
+/** One guard per relay: a relay that came back as the target is guarded by what was seen of it last. */
+export function withGuard(guards: readonly RelayGuard[], target: RelayGuard): RelayGuard[] {
+  return [...guards.filter(({ set, id }) => set !== target.set || id !== target.id), target];
+}
+
+/** The relay of a call is not registered at the moment, but not believed to be gone: it is waited for. */
+export class RelayAwaitedError extends HoldfastError {
+  constructor({ set, relayId }: Pick<Binding, 'set' | 'relayId'>) {
+    super('unavailable', `relay ${relayId} of set ${set} is not registered; it is looked for again`);
+  }
+}
+
+/** Another try may be answered. */
+export function isUnavailable(error: unknown): boolean {
+  return (
+    error instanceof HoldfastError && error.code === 'unavailable' && !(error instanceof RelayAwaitedError)
+  );
+}
+
+/** etcd is out of reach, or too much waits for it: what was known before is better than nothing. */
+export function isOutage(error: unknown): boolean {
+  return error instanceof HoldfastError && (error.code === 'unavailable' || error.code === 'overloaded');
+}
+
+/** A relay that is none for the one is none for the other. */
+export function asksAlike(one: SelectRequest, other: SelectRequest): boolean {
+  return JSON.stringify([one.set, one.constraints]) === JSON.stringify([other.set, other.constraints]);
+}

@@ -1,0 +1,30 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { startProcess } from '../../support/process.js';
+import { findProgram } from '../../support/program.js';
+import { replicaScene } from '../../support/replica.js';
+import { repository } from '../../support/repository.js';
+import { testWith } from '../../support/requirement.js';
+
+const readme = readFileSync(join(repository, 'README.md'), 'utf8');
+const lines = [...readme.matchAll(/^ {4}(grpcurl .*)$/gm)].map(([, line = '']) => line);
+
+testWith(['grpcurl'], 'the grpcurl lines of the README do what they are there for', async (t) => {
+  const { grpc } = await replicaScene(t);
+  const outputs: string[] = [];
+  for (const line of lines) {
+    const here = line
+      .replace(/^grpcurl/, findProgram('grpcurl') ?? 'grpcurl')
+      .replace('127.0.0.1:7400', grpc);
+    const child = await startProcess(t, '/bin/sh', ['-c', here]);
+    outputs.push(await child.success());
+  }
+  const outputOf = (part: string) => outputs[lines.findIndex((line) => line.includes(part))] ?? '';
+  t.regex(outputOf(' list'), /^holdfast\.v1\.SelectionService$/m);
+  t.regex(outputOf(' describe '), /rpc Select \(/);
+  const selected = JSON.parse(outputOf('/Select'));
+  const found = JSON.parse(outputOf('/Lookup'));
+  t.is(selected.origin, 'ORIGIN_NEW');
+  t.is(found.binding.relay.id, selected.binding.relay.id);
+  t.deepEqual(JSON.parse(outputOf('/Release')), { found: true });
+});

@@ -1,0 +1,219 @@
+import { status } from '@grpc/grpc-js';
+import test from 'ava';
+import { RelayState } from '../../../proto/generated/holdfast/v1/relay.js';
+import { Freshness, Origin, SelectRequest } from '../../../proto/generated/holdfast/v1/selection.js';
+import { aRelay, deleteRelay, eventually, putRelay } from '../../support/registry.js';
+import {
+  failure,
+  listRelays,
+  lookup,
+  move,
+  openReplica,
+  putLoad,
+  release,
+  replicaScene,
+  select,
+  setIntent,
+} from '../../support/replica.js';
+
+test('a call is bound once, and its binding tells all that a proxy needs', async (t) => {
+  const { selection } = await replicaScene(t, [
+    {
+      id: 'r1',
+      zone: 'z1',
+      labels: { codec: 'opus' },
+      mediaAddresses: { default: '192.0.2.1' },
+      capacity: 9,
+    },
+  ]);
+  const before = Date.now();
+  const first = await select(selection, { callId: 'call', requestId: 'invite' });
+  t.is(first.origin, Origin.NEW);
+  t.is(first.freshness, Freshness.FRESH);
+  const { binding } = first;
+  t.like(binding, { callId: 'call', viaBranch: '', generation: 1n, released: false });
+  t.like(binding?.relay, {
+    id: 'r1',
+    set: 'default',
+    instance: 'life-of-r1',
+    controlUrl: 'udp:192.0.2.1:2001',
+    mediaAddresses: { default: '192.0.2.1' },
+    state: RelayState.ACTIVE,
+    weight: 100,
+    capacity: 9,
+    zone: 'z1',
+    labels: { codec: 'opus' },
+  });
+  t.true(Math.abs((binding?.createTime?.getTime() ?? 0) - before) < 5_000);
+  t.true((binding?.expireTime?.getTime() ?? 0) >= before + 300_000);
+
+  const later = await select(selection, { callId: 'call', requestId: 're-invite' });
+  t.is(later.origin, Origin.EXISTING);
+  t.true((later.binding?.expireTime?.getTime() ?? 0) >= before + 3_600_000);
+  const found = await lookup(selection, 'call');
+  t.deepEqual(found.binding, later.binding);
+  t.is(found.origin, Origin.EXISTING);
+
+  const branch = await select(selection, { callId: 'call', viaBranch: 'z9hG4bK1' });
+  t.is(branch.origin, Origin.NEW, 'a branch is bound by itself');
+});
+
+test('the same request at the other replica hears what the first one would have', async (t) => {
+  const { etcd, keys, selection } = await replicaScene(t);
+  const other = await openReplica(t, etcd.endpoint, keys);
+  await other.ready;
+  const request = { callId: 'retried', requestId: 'the-same' };
+  const first = await select(selection, request);
+  const again = await select(other.selection, request);
+  t.deepEqual(again, first);
+  t.is(again.origin, Origin.NEW);
+  t.is((await select(other.selection, { ...request, requestId: 'another' })).origin, Origin.EXISTING);
+});
+
+test('unknown calls, relays and sets are told as such', async (t) => {
+  const { selection, relays } = await replicaScene(t);
+  const refused = await failure(lookup(selection, 'nobody'));
+  t.is(refused.code, status.NOT_FOUND);
+  t.is(refused.details, 'call nobody has no binding');
+  t.is((await failure(move(selection, { callId: 'nobody', generation: 1n }))).code, status.NOT_FOUND);
+  t.deepEqual(await release(selection, 'nobody'), {
+    found: false,
+  });
+
+  await select(selection, { callId: 'somebody' });
+  const target = await failure(
+    move(selection, { callId: 'somebody', generation: 1n, targetRelayId: 'stranger' }),
+  );
+  t.is(target.code, status.UNAVAILABLE);
+  t.regex(target.details, /relay stranger is not registered in set default/);
+  const intent = { relayId: 'stranger', state: RelayState.DRAINING };
+  const set = await setIntent(relays, intent);
+  t.deepEqual(set, { registered: false });
+
+  const empty = await failure(select(selection, { callId: 'new', set: 'empty' }));
+  t.is(empty.code, status.UNAVAILABLE);
+  t.regex(empty.details, /none is registered in set empty/);
+  const unlike = await failure(select(selection, { callId: 'new', labels: { codec: 'none' } }));
+  t.is(unlike.code, status.UNAVAILABLE);
+  t.regex(unlike.details, /set default has 3 that take calls, but none fits/);
+  const all = ['r1', 'r2', 'r3'];
+  t.is((await failure(select(selection, { callId: 'new', excludedRelayIds: all }))).code, status.UNAVAILABLE);
+});
+
+test('full relays, drained relays and relays that are gone are told apart; bound calls are answered', async (t) => {
+  const { client, keys, selection, relays } = await replicaScene(t, [
+    { id: 'r1', capacity: 2 },
+    { id: 'r2', capacity: 2 },
+  ]);
+  const { binding } = await select(selection, { callId: 'bound' });
+  for (const id of ['r1', 'r2']) await putLoad(client, keys, id, { calls: 2 });
+  await eventually(
+    async () => (await failureCode(selection, 'full-1')) === status.RESOURCE_EXHAUSTED,
+    'full set',
+  );
+  const full = await failure(select(selection, { callId: 'full-2' }));
+  t.is(full.details, 'no relay is free: all 2 eligible relays of set default are at their capacity');
+
+  for (const id of ['r1', 'r2']) await putLoad(client, keys, id, { calls: 0 });
+  await eventually(async () => (await failureCode(selection, 'free-1')) === undefined, 'free relay');
+  for (const relayId of ['r1', 'r2']) {
+    const intent = { relayId, state: RelayState.DISABLED, reason: 'night' };
+    t.deepEqual(await setIntent(relays, intent), { registered: true });
+  }
+  await eventually(
+    async () => (await failureCode(selection, `off-${Math.random()}`)) === status.UNAVAILABLE,
+    'no relay',
+  );
+  const disabled = await failure(select(selection, { callId: 'off' }));
+  t.regex(disabled.details, /set default has 2 registered, none of which takes calls/);
+  const still = await select(selection, { callId: 'bound' });
+  t.is(still.binding?.relay?.id, binding?.relay?.id);
+  t.is(still.binding?.relay?.state, RelayState.DISABLED);
+  t.is(still.binding?.relay?.reason, 'night');
+
+  for (const id of ['r1', 'r2']) await deleteRelay(client, keys, aRelay({ id }));
+  const gone = async () => (await listRelays(relays)).relays.length === 0;
+  await eventually(gone, 'empty list');
+  for (const callId of ['bound', 'new']) {
+    const none = await failure(select(selection, { callId }));
+    t.is(none.code, status.UNAVAILABLE);
+    t.regex(none.details, /none is registered in set default/);
+  }
+  // Lookup tells what stands, even of a relay that is gone.
+  const found = await lookup(selection, 'bound');
+  t.like(found.binding?.relay, { id: binding?.relay?.id, controlUrl: '', state: RelayState.UNSPECIFIED });
+
+  async function failureCode(of: typeof selection, callId: string): Promise<number | undefined> {
+    return select(of, { callId }).then(
+      () => undefined,
+      (error) => error.code,
+    );
+  }
+});
+
+test('a call whose relay is gone moves once, and all replicas tell the same', async (t) => {
+  const { etcd, client, keys, selection } = await replicaScene(t, [{ id: 'r1' }]);
+  const other = await openReplica(t, etcd.endpoint, keys);
+  await other.ready;
+  await select(selection, { callId: 'call' });
+  await select(other.selection, { callId: 'call' });
+  await deleteRelay(client, keys, aRelay({ id: 'r1' }));
+  await putRelay(client, keys, aRelay({ id: 'r2' }));
+  const moved = async (from: typeof selection) =>
+    (await select(from, { callId: 'call' })).origin === Origin.MOVED;
+  for (const each of [selection, other.selection])
+    await eventually(() => moved(each).catch(() => false), 'move');
+  const [one, two] = [
+    await select(selection, { callId: 'call' }),
+    await select(other.selection, { callId: 'call' }),
+  ];
+  t.deepEqual(one.binding, two.binding);
+  t.is(one.binding?.generation, 2n);
+  t.is(one.binding?.relay?.id, 'r2');
+
+  // The relay comes back under its name, in another life: nothing moves back.
+  await putRelay(client, keys, aRelay({ id: 'r1', instance: 'second-life' }));
+  t.is((await select(other.selection, { callId: 'call' })).binding?.relay?.id, 'r2');
+});
+
+test('Move names the generation it replaces, moves once, and a retry hears the same', async (t) => {
+  const { selection } = await replicaScene(t);
+  const { binding } = await select(selection, { callId: 'call' });
+  const from = binding?.relay?.id;
+  const request = { callId: 'call', generation: 1n, requestId: 'move-1' };
+  const moved = await move(selection, request);
+  t.is(moved.binding?.generation, 2n);
+  t.not(moved.binding?.relay?.id, from);
+  t.deepEqual(await move(selection, request), moved, 'a retry');
+  const stale = await failure(move(selection, { ...request, requestId: 'move-2' }));
+  t.is(stale.code, status.FAILED_PRECONDITION);
+  t.is(stale.details, 'generation: call call is at generation 2, not 1');
+  t.is((await failure(move(selection, { ...request, generation: 9n }))).code, status.FAILED_PRECONDITION);
+
+  const back = await move(selection, { callId: 'call', generation: 2n, targetRelayId: String(from) });
+  t.is(back.binding?.relay?.id, from);
+  t.is(back.binding?.generation, 3n);
+  t.deepEqual(back.binding?.createTime, binding?.createTime);
+  t.is((await select(selection, { callId: 'call' })).origin, Origin.MOVED);
+});
+
+test('Release is idempotent, and the binding lingers', async (t) => {
+  const { selection } = await replicaScene(t);
+  const { binding } = await select(selection, { callId: 'call' });
+  const releases = () => release(selection, 'call');
+  t.deepEqual(await releases(), { found: true });
+  t.deepEqual(await releases(), { found: true });
+  const late = await select(selection, { callId: 'call' });
+  t.is(late.binding?.relay?.id, binding?.relay?.id);
+  t.true(late.binding?.released);
+  const remainingMs = (late.binding?.expireTime?.getTime() ?? 0) - Date.now();
+  t.true(remainingMs > 20_000 && remainingMs <= 30_000, `lingers ${remainingMs} ms`);
+});
+
+test('a request above 64 KiB is refused, and the connection goes on', async (t) => {
+  const { selection } = await replicaScene(t);
+  const huge = await failure(select(selection, { callId: 'x'.repeat(70_000) }));
+  t.is(huge.code, status.RESOURCE_EXHAUSTED);
+  t.regex(huge.details, /larger than max/);
+  t.is((await select(selection, SelectRequest.fromPartial({ callId: 'small' }))).origin, Origin.NEW);
+});

@@ -1,0 +1,307 @@
+import test, { type ExecutionContext } from 'ava';
+import type { Etcd3, IRangeResponse, IWatchResponse } from 'etcd3';
+import { pino } from 'pino';
+import type { Load, Relay } from '../../../services/domain/relay.js';
+import { endOfPrefix } from '../../../services/etcd/range.js';
+import { decodeInstance, decodeLoad, decodeRelay, encodeRelay } from '../../../services/registry/codecs.js';
+import { resolveInstance } from '../../../services/registry/instance-id.js';
+import { RelayRegistration } from '../../../services/registry/relay-registration.js';
+import { behaviors, connect, Inbox, startEmbeddedEtcd, startRealEtcd } from '../../support/etcd.js';
+import { aRelay, eventually, putRelay, registryDeps } from '../../support/registry.js';
+import { testWith } from '../../support/requirement.js';
+import { TcpProxy } from '../../support/tcp-proxy.js';
+
+const behavior = behaviors();
+const load = (calls: number): Load => ({ calls, cpu: 0.5, packetRate: 100, atMs: 1_700_000_000_000 });
+
+type Parts = ReturnType<typeof registryDeps>;
+
+function begin(t: ExecutionContext, parts: Parts, relay: Relay): RelayRegistration {
+  const registration = new RelayRegistration(parts, relay);
+  registration.start();
+  t.teardown(() => registration.stop());
+  return registration;
+}
+
+const registered = (registration: RelayRegistration) =>
+  eventually(() => registration.registered, 'registration');
+
+async function standing(client: Etcd3, { keys }: Parts, { set, id }: Relay) {
+  const [kv] = (await client.kv.range({ key: keys.relay(set, id) })).kvs;
+  if (!kv) return undefined;
+  const relay = decodeRelay(`${set}/${id}`, kv.value);
+  return { relay, lease: kv.lease, revision: Number(kv.mod_revision) };
+}
+
+/** Everything that etcd tells of a prefix from now on. */
+async function watching(t: ExecutionContext, client: Etcd3, prefix: string) {
+  const stream = await client.watchClient.watch();
+  t.teardown(() => stream.cancel());
+  stream.on('error', () => {});
+  const inbox = new Inbox<IWatchResponse>(stream);
+  stream.write({ create_request: { key: Buffer.from(prefix), range_end: endOfPrefix(prefix) } });
+  await inbox.next();
+  const events: string[] = [];
+  stream.on('data', (response) => {
+    for (const { type, kv } of response.events)
+      events.push(`${type} ${kv.key.toString().slice(prefix.length)}`);
+  });
+  return events;
+}
+
+/** A log, and how often it was told something. */
+function logged(text: string) {
+  let count = 0;
+  const log = pino({}, { write: (line: string) => void (line.includes(text) && count++) });
+  return { log, count: () => count };
+}
+
+const firstLoad = async (client: Etcd3, { keys }: Parts, { set, id }: Relay) => {
+  const { kvs }: IRangeResponse = await client.kv.range({ key: keys.loadOf(set, id) });
+  return kvs[0] && decodeLoad('', kvs[0].value);
+};
+
+behavior('a relay is registered under a lease, with its life beside it', async (t, client, etcd) => {
+  const parts = registryDeps(t, etcd.endpoint);
+  const relay = aRelay();
+  const registration = begin(t, parts, relay);
+  t.false(registration.registered);
+  await registered(registration);
+  const found = await standing(client, parts, relay);
+  t.deepEqual(found?.relay, relay);
+  const { TTL } = await client.leaseClient.leaseTimeToLive({ ID: found?.lease ?? '0' });
+  t.true(Number(TTL) > 0 && Number(TTL) <= 5, `TTL ${TTL}`);
+  const [life] = (await client.kv.range({ key: parts.keys.instance(relay.set, relay.id) })).kvs;
+  t.is(life?.lease, '0', 'the life outlives the registration');
+  t.deepEqual(life && decodeInstance(life.value), {
+    instance: relay.instance,
+    startedAtMs: relay.startedAtMs,
+  });
+});
+
+behavior('stopping ends the registration at once', async (t, client, etcd) => {
+  const parts = registryDeps(t, etcd.endpoint);
+  const registration = begin(t, parts, aRelay());
+  await registered(registration);
+  await Promise.all([registration.stop(), registration.stop()]);
+  t.is(await standing(client, parts, aRelay()), undefined);
+  t.false(registration.registered);
+});
+
+behavior('stopping while it begins leaves nothing behind', async (t, client, etcd) => {
+  const parts = registryDeps(t, etcd.endpoint);
+  for (let i = 0; i < 5; i++) {
+    const registration = begin(t, parts, aRelay({ id: `r${i}` }));
+    for (let waits = 0; waits < i; waits++) await new Promise((resolve) => setImmediate(resolve));
+    await registration.stop();
+    t.is(await standing(client, parts, aRelay({ id: `r${i}` })), undefined);
+  }
+});
+
+behavior('a lost lease is replaced, and the instance stays', async (t, client, etcd) => {
+  const parts = registryDeps(t, etcd.endpoint);
+  const registration = begin(t, parts, aRelay());
+  await registered(registration);
+  await registration.report(load(3));
+  const before = await standing(client, parts, aRelay());
+  await client.leaseClient.leaseRevoke({ ID: before?.lease ?? '0' });
+  await eventually(async () => (await standing(client, parts, aRelay())) !== undefined, 'new registration');
+  const after = await standing(client, parts, aRelay());
+  t.not(after?.lease, before?.lease);
+  t.deepEqual(after?.relay, aRelay());
+  await registered(registration);
+  t.like(await firstLoad(client, parts, aRelay()), { calls: 3 }, 'the last report comes with it');
+});
+
+behavior(
+  'a registration that somebody deleted is written again with the next report',
+  async (t, client, etcd) => {
+    const parts = registryDeps(t, etcd.endpoint);
+    const registration = begin(t, parts, aRelay());
+    await registered(registration);
+    const before = await standing(client, parts, aRelay());
+    await client.kv.deleteRange({ key: parts.keys.relay('default', 'r1') });
+    t.true(await registration.report(load(1)));
+    const after = await standing(client, parts, aRelay());
+    t.deepEqual(after?.relay, aRelay());
+    t.is(after?.lease, before?.lease, 'under the lease that stands');
+    t.true(registration.registered);
+    t.like(await firstLoad(client, parts, aRelay()), { calls: 1 });
+  },
+);
+
+behavior('draining is published, and the relay does not vanish for a moment', async (t, client, etcd) => {
+  const parts = registryDeps(t, etcd.endpoint);
+  const registration = begin(t, parts, aRelay());
+  await registered(registration);
+  const events = await watching(t, client, parts.keys.relays);
+  // Reports come as the drain is under way, as they do in a relay node.
+  await Promise.all([
+    registration.report(load(1)),
+    registration.drain(),
+    ...Array.from({ length: 20 }, (_, i) => registration.report(load(i + 2))),
+  ]);
+  t.is((await standing(client, parts, aRelay()))?.relay?.state, 'draining');
+  t.true(registration.registered);
+  t.like(await firstLoad(client, parts, aRelay()), { calls: 21 });
+  await client.kv.put({ key: Buffer.from(`${parts.keys.relays}end`), value: Buffer.from('') });
+  await eventually(() => events.at(-1) === 'Put end', 'last event');
+  t.deepEqual([...new Set(events)], ['Put default/r1', 'Put end']);
+});
+
+behavior('a drain that did not reach etcd is published with the next report', async (t, client, etcd) => {
+  const proxy = await TcpProxy.start(t, etcd.endpoint);
+  const parts = registryDeps(t, proxy.endpoint, { timeoutMs: 300 });
+  const registration = begin(t, parts, aRelay());
+  await registered(registration);
+  const events = await watching(t, client, parts.keys.relays);
+  // What was asked arrives, the answer does not: the outcome is unknown.
+  proxy.freeze('answers');
+  await t.throwsAsync(registration.drain());
+  proxy.restore();
+  await eventually(async () => await registration.report(load(1)).catch(() => false), 'report');
+  t.is((await standing(client, parts, aRelay()))?.relay?.state, 'draining');
+  t.false(
+    events.some((event) => event.startsWith('Delete')),
+    events.join(),
+  );
+});
+
+behavior('a drain before the registration comes with it', async (t, client, etcd) => {
+  const parts = registryDeps(t, etcd.endpoint);
+  const registration = new RelayRegistration(parts, aRelay());
+  await registration.drain();
+  t.false(await registration.report(load(1)), 'nothing to report to');
+  registration.start();
+  t.teardown(() => registration.stop());
+  await registered(registration);
+  t.is((await standing(client, parts, aRelay()))?.relay?.state, 'draining');
+});
+
+behavior('a name that a stranger holds is waited for', async (t, client, etcd) => {
+  const waiting = logged('another relay is registered under this set and id');
+  const parts = registryDeps(t, etcd.endpoint, { log: waiting.log });
+  const stranger = aRelay({ controlUrl: 'udp:192.0.2.99:2223', instance: 'stranger' });
+  await putRelay(client, parts.keys, stranger);
+  const registration = begin(t, parts, aRelay());
+  // Two leases later it would have been taken, if it were taken.
+  await eventually(
+    async () => (await parts.connection.range({ key: Buffer.from('/') })).count === '0',
+    'etcd',
+  );
+  t.false(registration.registered);
+  t.like(await standing(client, parts, stranger), { relay: { instance: 'stranger' } });
+  await client.kv.deleteRange({ key: parts.keys.relay('default', 'r1') });
+  await registered(registration);
+  t.deepEqual((await standing(client, parts, aRelay()))?.relay, aRelay());
+});
+
+behavior('its own past is taken over at once, without a gap', async (t, client, etcd) => {
+  const parts = registryDeps(t, etcd.endpoint);
+  const past = aRelay({ instance: 'past' });
+  const { ID } = await client.leaseClient.leaseGrant({ TTL: 60 });
+  await client.kv.put({ key: parts.keys.relay('default', 'r1'), value: encodeRelay(past), lease: ID });
+  const events = await watching(t, client, parts.keys.relays);
+  const registration = begin(t, parts, aRelay());
+  await registered(registration);
+  t.deepEqual((await standing(client, parts, aRelay()))?.relay, aRelay());
+  t.deepEqual(events, ['Put default/r1']);
+  await client.leaseClient.leaseRevoke({ ID });
+  t.truthy(await standing(client, parts, aRelay()));
+});
+
+behavior('junk under its key is no relay, and written over', async (t, client, etcd) => {
+  const parts = registryDeps(t, etcd.endpoint);
+  await client.kv.put({ key: parts.keys.relay('default', 'r1'), value: Buffer.from('junk') });
+  await registered(begin(t, parts, aRelay()));
+  t.deepEqual((await standing(client, parts, aRelay()))?.relay, aRelay());
+});
+
+behavior('a relay node that restarts beside its relay finds the instance again', async (t, _client, etcd) => {
+  const parts = registryDeps(t, etcd.endpoint);
+  const relay = aRelay();
+  const resolve = (startedAtMs: number) => resolveInstance(parts.connection, parts.keys, relay, startedAtMs);
+  const first = await resolve(relay.startedAtMs);
+  t.regex(first.instance, /^[0-9a-f]{16}$/);
+  t.not((await resolve(relay.startedAtMs)).instance, first.instance, 'nothing is known before it registers');
+  const registration = begin(t, parts, relay);
+  await registered(registration);
+  await registration.stop();
+  for (const wobbleMs of [0, 1_000, -1_000, 2_500])
+    t.is((await resolve(relay.startedAtMs + wobbleMs)).instance, relay.instance);
+  for (const laterMs of [2_501, 60_000, -60_000])
+    t.not((await resolve(relay.startedAtMs + laterMs)).instance, relay.instance);
+});
+
+test('a registration outlives an outage that is shorter than its lease, and ends itself in one that is longer', async (t) => {
+  const etcd = await startEmbeddedEtcd(t);
+  const proxy = await TcpProxy.start(t, etcd.endpoint);
+  const client = connect(t, etcd.endpoint);
+  const parts = registryDeps(t, proxy.endpoint, { timeoutMs: 1_000 });
+  const registration = begin(t, parts, aRelay());
+  await registered(registration);
+  const before = await standing(client, parts, aRelay());
+  proxy.drop();
+  await eventually(async () => await registration.report(load(1)).catch(() => false), 'report');
+  t.is((await standing(client, parts, aRelay()))?.revision, before?.revision, 'it is the same registration');
+  proxy.cut();
+  await eventually(() => !registration.registered, 'end of the registration');
+  t.truthy(await standing(client, parts, aRelay()), 'it knew before etcd let go');
+  await eventually(async () => !(await standing(client, parts, aRelay())), 'etcd letting go');
+  proxy.restore();
+  await registered(registration);
+  t.deepEqual((await standing(client, parts, aRelay()))?.relay, aRelay());
+});
+
+test('a registration that its node gave up, but etcd did not, is taken over without a gap', async (t) => {
+  const etcd = await startEmbeddedEtcd(t);
+  const proxy = await TcpProxy.start(t, etcd.endpoint);
+  const client = connect(t, etcd.endpoint);
+  const parts = registryDeps(t, proxy.endpoint, { timeoutMs: 200 });
+  const registration = begin(t, parts, aRelay());
+  await registered(registration);
+  const before = await standing(client, parts, aRelay());
+  const { lease = '0' } = before ?? {};
+  const events = await watching(t, client, parts.keys.relays);
+  // What the node sends arrives, what it hears is nothing: it must give itself up, and etcd has no reason to.
+  proxy.freeze('answers');
+  await eventually(() => !registration.registered, 'end of the registration');
+  await eventually(() => proxy.accepted > 4, 'new attempts');
+  proxy.restore();
+  await registered(registration);
+  await client.leaseClient.leaseRevoke({ ID: lease }).catch(() => undefined);
+  t.truthy(await standing(client, parts, aRelay()), 'the old lease carries nothing any more');
+  t.false(
+    events.some((event) => event.startsWith('Delete')),
+    events.join(),
+  );
+});
+
+test('a member that went silent is left for another while the lease lives', async (t) => {
+  const etcd = await startEmbeddedEtcd(t);
+  const [first, second] = [await TcpProxy.start(t, etcd.endpoint), await TcpProxy.start(t, etcd.endpoint)];
+  const client = connect(t, etcd.endpoint);
+  const parts = registryDeps(t, `${first.endpoint},${second.endpoint}`, { timeoutMs: 500 });
+  const registration = begin(t, parts, aRelay());
+  await registered(registration);
+  const { lease = '0', revision } = (await standing(client, parts, aRelay())) ?? {};
+  const lifeLeft = async () => Number((await client.leaseClient.leaseTimeToLive({ ID: lease })).TTL);
+  first.freeze();
+  await eventually(async () => (await lifeLeft()) <= 3, 'a keepalive that did not arrive');
+  await eventually(async () => (await lifeLeft()) >= 4, 'a keepalive over the other member');
+  t.is((await standing(client, parts, aRelay()))?.revision, revision, 'it is the same registration');
+  t.true(registration.registered);
+});
+
+testWith(['etcd'], 'a kill of etcd loses neither registration nor instance', async (t) => {
+  const etcd = await startRealEtcd(t);
+  const parts = registryDeps(t, etcd.endpoint, { timeoutMs: 1_000 });
+  const registration = begin(t, parts, aRelay());
+  await registered(registration);
+  await etcd.kill();
+  await etcd.restart();
+  const client = connect(t, etcd.endpoint);
+  await eventually(async () => await registration.report(load(9)).catch(() => false), 'report');
+  t.deepEqual((await standing(client, parts, aRelay()))?.relay, aRelay());
+  t.like(await firstLoad(client, parts, aRelay()), { calls: 9 });
+});

@@ -1,0 +1,152 @@
+import test, { type ExecutionContext } from 'ava';
+import type { NgDictionary } from '../../../services/control/ng/message.js';
+import { audioSdp, mediaAddresses, newCall, ProxyClient, relayedTo, reversed } from '../../support/ng.js';
+import { freeUdpBlock, freeUdpPort } from '../../support/ports.js';
+import { startProcess } from '../../support/process.js';
+import { findProgram } from '../../support/program.js';
+import { testWith } from '../../support/requirement.js';
+import { party, scene, sdpOf } from './builtin-scene.js';
+
+/** One suite over the built-in relay and the real rtpengine: a SIP proxy must not notice which one it has. */
+async function rtpengine(t: ExecutionContext): Promise<ProxyClient> {
+  const [port, portMin] = [await freeUdpPort(), await freeUdpBlock(40)];
+  const args = [
+    ...['--table=-1', '--interface=127.0.0.1', `--listen-ng=127.0.0.1:${port}`, '--delete-delay=0'],
+    // The machine's own configuration file would add fixed TCP ports, which only one process can have.
+    '--config-file=none',
+    ...[
+      `--port-min=${portMin}`,
+      `--port-max=${portMin + 39}`,
+      '--foreground',
+      '--log-stderr',
+      '--log-level=3',
+    ],
+  ];
+  const daemon = await startProcess(t, findProgram('rtpengine') ?? 'rtpengine', args);
+  const proxy = new ProxyClient('127.0.0.1', port);
+  await proxy.start();
+  t.teardown(() => proxy.stop());
+  const ping = () => proxy.request({ command: 'ping' }, { timeoutMs: 500 });
+  await daemon.waitUntil(async () => (await ping())['result'] === 'pong', 'a pong');
+  return proxy;
+}
+
+type Body = (t: ExecutionContext, proxy: ProxyClient) => Promise<void>;
+
+function suite(title: string, body: Body): void {
+  test(`built-in: ${title}`, async (t) => body(t, (await scene(t)).proxy));
+  testWith(['rtpengine'], `rtpengine: ${title}`, async (t) => body(t, await rtpengine(t)));
+}
+
+suite('media pass both ways, and re-INVITEs of both parties keep the ports', async (t, proxy) => {
+  const [caller, callee] = [await party(t), await party(t)];
+  const call = newCall();
+  const forCallee = relayedTo(await proxy.offer(call, sdpOf(caller)));
+  const forCaller = relayedTo(await proxy.answer(call, sdpOf(callee)));
+  t.is(forCallee.address, '127.0.0.1');
+  t.deepEqual([forCallee.port % 2, forCaller.port % 2], [0, 0]);
+
+  const sent = await caller.sendRtp(forCaller);
+  t.deepEqual((await callee.rtp.nth(1)).data, sent);
+  const back = await callee.sendRtp(forCallee);
+  const heard = await caller.rtp.nth(1);
+  t.deepEqual(heard.data, back);
+  t.is(heard.from.port, forCaller.port);
+  await caller.sendRtcp(forCaller);
+  t.is((await callee.rtcp.nth(1)).from.port, forCallee.rtcpPort);
+
+  t.deepEqual(relayedTo(await proxy.offer(call, sdpOf(caller, 2), { inDialog: true })), forCallee);
+  t.deepEqual(relayedTo(await proxy.answer(call, sdpOf(callee, 2))), forCaller);
+  t.deepEqual(relayedTo(await proxy.offer(reversed(call), sdpOf(callee, 3), { inDialog: true })), forCaller);
+  t.deepEqual(relayedTo(await proxy.answer(reversed(call), sdpOf(caller, 3))), forCallee);
+
+  t.deepEqual(await proxy.list(), [call.callId]);
+  const { tags, totals, result } = await proxy.query(call);
+  t.is(result, 'ok');
+  t.deepEqual(Object.keys(tags as NgDictionary).sort(), [call.fromTag, call.toTag].sort());
+  t.like(totals, { RTP: { packets: 2 }, RTCP: { packets: 1 } });
+  t.is((await proxy.delete(call))['result'], 'ok');
+  t.deepEqual(await proxy.list(), []);
+  t.is((await proxy.query(call))['error-reason'], 'Unknown call-id');
+});
+
+suite('rejected media, hold and other lines of the SDP', async (t, proxy) => {
+  const call = newCall();
+  const more = [
+    'm=video 0 RTP/AVP 96',
+    'm=audio 5000 RTP/SAVP 8',
+    'a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz',
+  ];
+  const offered = await proxy.offer(call, audioSdp({ address: '127.0.0.1', port: 4000, more }));
+  const media = mediaAddresses(String(offered['sdp']));
+  t.deepEqual(
+    media.map(({ port }) => port === 0),
+    [false, true, false],
+  );
+  t.regex(String(offered['sdp']), /^o=phone 3890283498 1 IN IP4 127\.0\.0\.1\r$/m);
+  t.regex(String(offered['sdp']), /^a=fmtp:101 0-15\r$/m);
+  t.regex(String(offered['sdp']), /^a=crypto:1 /m);
+  const held = newCall();
+  await proxy.offer(held, audioSdp({ address: '127.0.0.1', port: 4000 }));
+  await proxy.answer(held, audioSdp({ address: '127.0.0.1', port: 5000 }));
+  const hold = await proxy.offer(held, audioSdp({ address: '0.0.0.0', port: 4000, version: 2 }), {
+    inDialog: true,
+  });
+  t.regex(String(hold['sdp']), /^c=IN IP4 0\.0\.0\.0\r$/m);
+});
+
+suite('errors and warnings, word for word', async (t, proxy) => {
+  const sdp = audioSdp({ address: '127.0.0.1', port: 4000 });
+  const id = newCall().callId;
+  const refused: [NgDictionary, string][] = [
+    [{ command: 'answer', 'call-id': id, 'from-tag': 'f', 'to-tag': 't', sdp }, 'Unknown call-id'],
+    [{ command: 'query', 'call-id': id }, 'Unknown call-id'],
+    [{ command: 'query' }, 'No call-id in message'],
+    [{ command: 'delete' }, 'No call-id in message'],
+    [{ command: 'offer', 'from-tag': 'f', sdp }, 'No call-id in message'],
+    [{ command: 'offer', 'call-id': id, sdp }, 'No from-tag in message'],
+    [{ command: 'offer', 'call-id': id, 'from-tag': 'f' }, 'No SDP body in message'],
+    [{ command: 'answer', 'call-id': id, 'from-tag': 'f', sdp }, 'No to-tag in message'],
+    [{ command: 'offer', 'call-id': id, 'from-tag': 'f', sdp: 'hello' }, 'Failed to parse SDP'],
+    [{ command: 'bogus', 'call-id': id }, 'Unrecognized command'],
+    [{ 'call-id': id }, 'Dictionary contains no key "command"'],
+  ];
+  for (const [request, reason] of refused) {
+    t.deepEqual({ ...(await proxy.request(request)) }, { result: 'error', 'error-reason': reason });
+  }
+  const warning = { result: 'ok', warning: "Call-ID not found or tags didn't match" };
+  t.deepEqual({ ...(await proxy.delete(newCall())) }, warning);
+  const call = newCall();
+  await proxy.offer(call, sdp);
+  t.deepEqual({ ...(await proxy.delete({ ...call, fromTag: 'stranger' })) }, warning);
+  t.deepEqual({ ...(await proxy.ping()) }, { result: 'pong' });
+});
+
+suite('statistics have the numbers that monitoring reads', async (t, proxy) => {
+  await proxy.offer(newCall(), audioSdp({ address: '127.0.0.1', port: 4000 }));
+  const { currentstatistics, totalstatistics } = (await proxy.statistics())['statistics'] as Record<
+    string,
+    NgDictionary
+  >;
+  t.is(currentstatistics?.['sessionstotal'], 1);
+  t.is(currentstatistics?.['sessionsown'], 1);
+  t.is(currentstatistics?.['packetrate'], 0);
+  t.regex(String(totalstatistics?.['uptime']), /^\d+$/);
+  t.is(typeof totalstatistics?.['uptime'], 'string');
+  t.is(typeof totalstatistics?.['managedsessions'], 'number');
+});
+
+suite('all ports in use, and room again after a delete', async (t, proxy) => {
+  const sdp = audioSdp({ address: '127.0.0.1', port: 4000 });
+  const calls = [];
+  let reply: NgDictionary;
+  do {
+    const call = newCall();
+    reply = await proxy.offer(call, sdp);
+    if (reply['result'] === 'ok') calls.push(call);
+  } while (reply['result'] === 'ok' && calls.length < 50);
+  t.is(reply['error-reason'], 'Ran out of ports');
+  for (const call of calls) await proxy.delete(call);
+  t.deepEqual(await proxy.list(), []);
+  t.is((await proxy.offer(newCall(), sdp))['result'], 'ok');
+});

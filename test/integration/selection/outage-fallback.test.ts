@@ -1,0 +1,229 @@
+import type { ExecutionContext } from 'ava';
+import { parseCall } from '../../../services/domain/call.js';
+import type { Answer } from '../../../services/selection/requests.js';
+import { behaviors, connect } from '../../support/etcd.js';
+import {
+  aRelay,
+  ask,
+  deleteRelay,
+  errorOf,
+  eventually,
+  newKeyspace,
+  putRelay,
+  type SelectorOptions,
+  startSelector,
+  where,
+} from '../../support/registry.js';
+import { openLog, putLoad } from '../../support/replica.js';
+import { TcpProxy } from '../../support/tcp-proxy.js';
+
+const behavior = behaviors();
+const many = Array.from({ length: 40 }, (_, i) => `call-${i}`);
+const relayOf = ({ binding }: Answer) => binding.relayId;
+
+/** Relays, and two replicas that reach etcd through one proxy each. */
+async function scene(t: ExecutionContext, endpoint: string, options: SelectorOptions = {}) {
+  const client = connect(t, endpoint);
+  const keys = newKeyspace();
+  for (const id of ['r1', 'r2', 'r3']) {
+    await putRelay(client, keys, aRelay({ id }));
+    // With it a relay is chosen by load, which replicas do not agree about.
+    await putLoad(client, keys, id, { calls: 10 });
+  }
+  const open = async () => {
+    const proxy = await TcpProxy.start(t, endpoint);
+    const { log, lines } = openLog();
+    const replica = await startSelector(t, proxy.endpoint, { keys, timeoutMs: 500, log, ...options });
+    return { ...replica, proxy, lines };
+  };
+  const [one, two] = [await open(), await open()];
+  const lose = async () => {
+    for (const { proxy } of [one, two]) proxy.cut();
+    for (const { selector, quorum } of [one, two]) {
+      await errorOf(selector.lookup(parseCall('the-first-to-notice')));
+      await eventually(() => quorum.lost !== undefined, 'loss');
+    }
+  };
+  const comeBack = async () => {
+    for (const { proxy } of [one, two]) proxy.restore();
+    for (const { quorum, directory, moves, selector } of [one, two])
+      await eventually(
+        () => !quorum.lost && directory.live && moves.live && selector.provisionalBindings === 0,
+        'etcd, and all promises kept',
+      );
+  };
+  return { client, keys, one, two, lose, comeBack };
+}
+
+behavior(
+  'without etcd replicas agree on new calls, and bind them there later',
+  async (t, _, { endpoint }) => {
+    const { one, two, lose, comeBack } = await scene(t, endpoint);
+    await lose();
+    const sent = one.commits.counters.commits;
+    const promised = await Promise.all(many.map((id) => one.selector.select(ask(id, { requestId: id }))));
+    for (const answer of promised) {
+      t.is(answer.freshness, 'provisional');
+      t.is(answer.origin, 'new');
+      t.is(answer.binding.generation, 0);
+    }
+    t.is(new Set(promised.map(relayOf)).size, 3, 'spread over all relays');
+    const elsewhere = await Promise.all(many.map((id) => two.selector.select(ask(id))));
+    t.deepEqual(elsewhere.map(relayOf), promised.map(relayOf));
+    t.is(one.commits.counters.commits, sent, 'nobody waits for etcd');
+
+    await comeBack();
+    for (const [i, id] of many.entries()) {
+      const bound = await two.selector.select(ask(id));
+      t.is(bound.freshness, 'fresh');
+      t.is(where(bound), `${relayOf(promised[i] as Answer)}/life-of-${relayOf(promised[i] as Answer)}/1`);
+    }
+    const { counters } = one.selector;
+    t.is(counters.claimed + two.selector.counters.claimed, 2 * many.length, 'each kept its own promises');
+    t.is(counters.conflicts, 0);
+  },
+);
+
+behavior(
+  'a binding that exists wins over a promise, and the conflict is told',
+  async (t, client, { endpoint }) => {
+    const { keys, one, two, lose, comeBack } = await scene(t, endpoint);
+    await lose();
+    const [first, second] = [
+      await one.selector.select(ask('torn', { constraints: { excluded: ['r1', 'r2'] } })),
+      await two.selector.select(ask('torn', { constraints: { excluded: ['r3'] } })),
+    ];
+    t.is(relayOf(first), 'r3');
+    await comeBack();
+    const conflicts = [one, two].filter(({ selector }) => selector.counters.conflicts === 1);
+    t.is(conflicts.length, 1, 'one of them had to give way');
+    const [bound] = (await client.kv.range({ key: keys.call(parseCall('torn')) })).kvs;
+    const { relay, generation } = JSON.parse(String(bound?.value));
+    t.is(generation, 1);
+    const loser = relay === 'r3' ? relayOf(second) : 'r3';
+    const [line] =
+      conflicts[0]?.lines.filter(({ msg }) => String(msg).startsWith('a call was promised')) ?? [];
+    t.like(line, { callId: 'torn', promised: loser, bound: relay });
+    for (const { selector } of [one, two]) t.is(relayOf(await selector.select(ask('torn'))), relay);
+  },
+);
+
+behavior(
+  'a call that may be bound already is promised the relay it was tried on',
+  async (t, client, { endpoint }) => {
+    const { keys, one, comeBack } = await scene(t, endpoint);
+    // What was sent is delivered in the end: after its sender has given it up.
+    one.proxy.freeze();
+    const answers = await Promise.all(many.map((id) => one.selector.select(ask(id))));
+    for (const { freshness } of answers) t.is(freshness, 'provisional');
+    await comeBack();
+    t.is(one.selector.counters.conflicts, 0);
+    for (const [i, id] of many.entries()) {
+      const [kv] = (await client.kv.range({ key: keys.call(parseCall(id)) })).kvs;
+      t.like(JSON.parse(String(kv?.value)), { relay: relayOf(answers[i] as Answer), generation: 1 });
+    }
+  },
+);
+
+behavior('a promise outlives the loss, but not its relay', async (t, client, { endpoint }) => {
+  const { keys, one, lose, comeBack } = await scene(t, endpoint);
+  await lose();
+  const { binding } = await one.selector.select(ask('kept'));
+  t.is((await one.selector.lookup(parseCall('kept')))?.binding.relayId, binding.relayId);
+  await deleteRelay(client, keys, aRelay({ id: binding.relayId }));
+  await comeBack();
+  const bound = await one.selector.select(ask('kept'));
+  t.not(relayOf(bound), binding.relayId);
+  t.is(bound.binding.generation, 1);
+  t.is(one.selector.counters.relaysGone, 1);
+});
+
+behavior(
+  'a relay whose lease ran out meanwhile keeps what it was promised',
+  async (t, client, { endpoint }) => {
+    const { keys, one, lose, comeBack } = await scene(t, endpoint);
+    const old = await one.selector.select(ask('bound-before'));
+    await lose();
+    const promised = await one.selector.select(ask('promised'));
+    for (const id of ['r1', 'r2', 'r3']) await deleteRelay(client, keys, aRelay({ id }));
+    one.proxy.restore();
+    await eventually(() => one.directory.suspectCount === 3, 'doubt');
+    const during = await one.selector.select(ask('promised'));
+    t.is(during.freshness, 'provisional');
+    t.is(relayOf(during), relayOf(promised));
+    t.is(where(await one.selector.select(ask('bound-before'))), where(old));
+    t.is(
+      await errorOf(one.selector.select(ask('new'))),
+      'no-relay',
+      'none is bound to a relay that is absent',
+    );
+    // Their relay nodes hear etcd again, too.
+    for (const id of ['r1', 'r2', 'r3']) await putRelay(client, keys, aRelay({ id }));
+    await comeBack();
+    t.is(
+      where(await one.selector.select(ask('promised'))),
+      `${relayOf(promised)}/life-of-${relayOf(promised)}/1`,
+    );
+    t.is(where(await one.selector.select(ask('bound-before'))), where(old));
+    t.is(one.selector.counters.relaysGone, 0);
+    t.is(one.selector.counters.moved, 0);
+  },
+);
+
+behavior('what the gateway asks finds a call that another replica promised', async (t, _, { endpoint }) => {
+  const { one, two, lose, comeBack } = await scene(t, endpoint);
+  await lose();
+  const call = parseCall('offered-here-answered-there');
+  const offered = await one.selector.select(ask(call));
+  t.is(await errorOf(two.selector.lookup(call)), 'unavailable', 'of itself it knows nothing of the call');
+  t.is((await two.selector.lookup(call, { set: 'default' }))?.freshness, 'provisional');
+  t.is(two.selector.provisionalBindings, 0, 'to look is not to promise');
+  const answered = await two.selector.prolong(call, 3_600, 'default');
+  t.is(answered && relayOf(answered), relayOf(offered));
+  await comeBack();
+  const bound = await two.selector.lookup(call);
+  t.is(bound && relayOf(bound), relayOf(offered));
+  t.true((bound?.binding.ttlSeconds ?? 0) >= 3_600 || one.selector.counters.claimed === 1);
+});
+
+behavior('a call that ends without etcd is not bound afterwards', async (t, client, { endpoint }) => {
+  const { keys, one, lose, comeBack } = await scene(t, endpoint);
+  await one.selector.select(ask('bound-before'));
+  await lose();
+  await one.selector.select(ask('short'));
+  t.true(await one.selector.release(parseCall('short')));
+  t.is(await errorOf(one.selector.release(parseCall('unknown'))), 'unavailable');
+  t.is(await errorOf(one.selector.release(parseCall('bound-before'))), 'unavailable');
+  await comeBack();
+  t.deepEqual((await client.kv.range({ key: keys.call(parseCall('short')) })).kvs, []);
+  t.true(await one.selector.release(parseCall('bound-before')));
+});
+
+behavior('in strict mode new calls are refused at once, known ones answered', async (t, _, { endpoint }) => {
+  const { one, lose, comeBack } = await scene(t, endpoint, { withoutQuorum: 'strict' });
+  const known = await one.selector.select(ask('known'));
+  await lose();
+  t.is(await errorOf(one.selector.select(ask('new'))), 'unavailable');
+  t.is(await errorOf(one.selector.lookup(parseCall('new'), { set: 'default' })), 'unavailable');
+  const stale = await one.selector.select(ask('known'));
+  t.is(stale.freshness, 'stale');
+  t.is(where(stale), where(known));
+  await comeBack();
+  t.is((await one.selector.select(ask('known'))).freshness, 'fresh');
+  t.is((await one.selector.select(ask('new'))).freshness, 'fresh');
+});
+
+behavior('an etcd that is frozen is lost as well, and each loss is told once', async (t, _, { endpoint }) => {
+  const { one, comeBack } = await scene(t, endpoint);
+  for (let round = 1; round <= 2; round++) {
+    one.proxy.freeze();
+    t.is((await one.selector.select(ask(`new-${round}`))).freshness, 'provisional');
+    await comeBack();
+  }
+  const told = one.lines.map(({ msg }) => String(msg)).filter((msg) => /^etcd (is lost|answers)/.test(msg));
+  const once = [
+    'etcd is lost: known calls are answered as stale, new ones provisionally',
+    'etcd answers again',
+  ];
+  t.deepEqual(told, [...once, ...once]);
+});

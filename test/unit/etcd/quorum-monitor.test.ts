@@ -1,0 +1,163 @@
+import test from 'ava';
+import { HoldfastError } from '../../../services/domain/error.js';
+import { QuorumMonitor } from '../../../services/etcd/quorum-monitor.js';
+import { ManualClock } from '../../support/clock.js';
+import { errorOf } from '../../support/registry.js';
+import { openLog } from '../../support/replica.js';
+
+const unavailable = () => new HoldfastError('unavailable', 'no answer');
+/** Lets promises that are settled be heard. */
+const settle = () => new Promise((resolve) => setImmediate(resolve));
+
+function open() {
+  const clock = new ManualClock();
+  const changes: boolean[] = [];
+  let answers = true;
+  let probes = 0;
+  const quorum = new QuorumMonitor({
+    probe: async () => {
+      probes++;
+      if (!answers) throw new Error('refused');
+    },
+    timeoutMs: 1_000,
+    onChange: (lost) => void changes.push(lost !== undefined),
+    clock,
+    log: openLog().log,
+  });
+  const advance = async (ms: number) => {
+    for (let passed = 0; passed < ms; passed += 10) {
+      clock.advance(10);
+      await settle();
+    }
+  };
+  return {
+    clock,
+    quorum,
+    changes,
+    advance,
+    probes: () => probes,
+    setAnswers: (value: boolean) => {
+      answers = value;
+    },
+    ask: (outcome: 'answer' | 'failure') =>
+      errorOf(quorum.ask(() => (outcome === 'answer' ? Promise.resolve() : Promise.reject(unavailable())))),
+  };
+}
+
+test('failures in a row are a loss; until then each is its own', async (t) => {
+  const { quorum, changes, ask, advance, setAnswers } = open();
+  setAnswers(false);
+  t.is(await ask('failure'), 'unavailable');
+  t.is(quorum.lost, undefined, 'one may be a packet that was lost');
+  await advance(300);
+  t.regex(quorum.lost?.message ?? '', /^etcd is out of reach: /);
+  t.deepEqual(changes, [true]);
+  t.is(quorum.counters.losses, 1);
+  t.true(quorum.lostForMs > 0);
+});
+
+test('many failures at one moment are no loss while etcd answers', async (t) => {
+  const { quorum, ask, advance } = open();
+  await Promise.all(Array.from({ length: 50 }, () => ask('failure')));
+  await advance(1_000);
+  t.is(quorum.lost, undefined);
+});
+
+test('what was asked before the last answer proves nothing', async (t) => {
+  const { quorum, ask, advance, probes } = open();
+  const late: ((error: Error) => void)[] = [];
+  const waiting = Array.from({ length: 5 }, () =>
+    errorOf(quorum.ask(() => new Promise((_, reject) => void late.push(reject)))),
+  );
+  await advance(10);
+  await ask('answer');
+  for (const reject of late) {
+    reject(unavailable());
+    await advance(50);
+  }
+  t.deepEqual(await Promise.all(waiting), Array(5).fill('unavailable'));
+  t.is(quorum.lost, undefined);
+  t.is(probes(), 0);
+});
+
+test('silence is looked into, and those who wait are told of the loss', async (t) => {
+  const { quorum, changes, advance, setAnswers } = open();
+  setAnswers(false);
+  const waiting = errorOf(quorum.ask(() => new Promise(() => {})));
+  await advance(1_000);
+  t.is(await waiting, 'unavailable');
+  t.deepEqual(changes, [true]);
+  let asked = false;
+  t.is(
+    await errorOf(
+      quorum.ask(async () => {
+        asked = true;
+      }),
+    ),
+    'unavailable',
+  );
+  t.false(asked, 'what is lost is not asked');
+});
+
+test('a question that takes long is no loss while probes are answered', async (t) => {
+  const { quorum, advance, probes } = open();
+  let answer = () => {};
+  const slow = quorum.ask(() => new Promise<void>((resolve) => (answer = resolve)));
+  await advance(5_000);
+  t.is(quorum.lost, undefined);
+  t.true(probes() > 0);
+  answer();
+  await slow;
+});
+
+test('the first answer ends the loss; probes go on until then, and no longer', async (t) => {
+  const { quorum, changes, ask, advance, probes, setAnswers } = open();
+  setAnswers(false);
+  await ask('failure');
+  await advance(60_000);
+  const during = probes();
+  t.true(during > 200 && during < 400, `${during} probes in a minute`);
+  setAnswers(true);
+  await advance(300);
+  t.is(quorum.lost, undefined);
+  t.is(quorum.lostForMs, 0);
+  t.deepEqual(changes, [true, false]);
+  const after = probes();
+  await advance(5_000);
+  t.is(probes(), after);
+  t.is(await ask('answer'), 'no error');
+});
+
+test('errors that are no silence are no loss', async (t) => {
+  const { quorum, advance } = open();
+  for (let i = 0; i < 10; i++) {
+    const overloaded = Promise.reject(new HoldfastError('overloaded', 'much to do'));
+    t.is(await errorOf(quorum.ask(() => overloaded)), 'overloaded');
+    await advance(100);
+  }
+  t.is(quorum.lost, undefined);
+});
+
+test('a loss is noticed where nobody asks, once there is a reason to look', async (t) => {
+  const { quorum, changes, advance, setAnswers, probes } = open();
+  quorum.look();
+  await advance(100);
+  t.is(probes(), 1, 'one answer is enough');
+  setAnswers(false);
+  quorum.look();
+  await advance(500);
+  t.deepEqual(changes, [true]);
+});
+
+test('nothing is probed after the stop', async (t) => {
+  const { quorum, ask, advance, probes, setAnswers } = open();
+  setAnswers(false);
+  await ask('failure');
+  await advance(500);
+  const stopped = quorum.stop();
+  await advance(10);
+  await stopped;
+  const before = probes();
+  await advance(5_000);
+  t.is(probes(), before);
+});

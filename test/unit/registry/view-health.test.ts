@@ -1,0 +1,109 @@
+import test from 'ava';
+import { SelfPreservation } from '../../../services/registry/self-preservation.js';
+import { ViewHealth } from '../../../services/registry/view-health.js';
+import { ManualClock } from '../../support/clock.js';
+
+const lastsMs = 5_000;
+
+test('a cause is remembered for its time; one that lasts, until its end and then', (t) => {
+  const clock = new ManualClock();
+  const viewHealth = new ViewHealth(clock, lastsMs);
+  t.is(viewHealth.reason, undefined);
+  viewHealth.note('etcd has another leader');
+  clock.advance(lastsMs);
+  t.is(viewHealth.reason, 'etcd has another leader');
+  clock.advance(1);
+  t.is(viewHealth.reason, undefined);
+
+  viewHealth.end('its watch was cut');
+  t.is(viewHealth.reason, undefined, 'nothing had begun');
+  viewHealth.begin('its watch was cut');
+  clock.advance(10 * lastsMs);
+  t.is(viewHealth.reason, 'its watch was cut');
+  viewHealth.begin('etcd was lost');
+  viewHealth.end('its watch was cut');
+  clock.advance(10 * lastsMs);
+  t.is(viewHealth.reason, 'etcd was lost');
+  viewHealth.begin('its watch was cut');
+  viewHealth.end('etcd was lost');
+  viewHealth.end('its watch was cut');
+  clock.advance(lastsMs);
+  t.is(viewHealth.reason, 'its watch was cut');
+  clock.advance(1);
+  t.is(viewHealth.reason, undefined);
+});
+
+test('clocks that part, and time that was lost, are causes; a clock that is slewed is none', (t) => {
+  let wallMs = 0;
+  const manual = new ManualClock();
+  const clock = {
+    monotonicMs: () => manual.monotonicMs(),
+    wallMs: () => manual.wallMs() + wallMs,
+    after: (delayMs: number, task: () => void) => manual.after(delayMs, task),
+  };
+  const viewHealth = new ViewHealth(clock, lastsMs);
+  viewHealth.start();
+  for (let i = 0; i < 100; i++) {
+    wallMs += 0.5;
+    manual.advance(1_000);
+  }
+  t.is(viewHealth.reason, undefined);
+  for (const jumpMs of [3_600_000, -3_600_000]) {
+    wallMs += jumpMs;
+    manual.advance(1_000);
+    t.is(viewHealth.reason, 'its clock jumped');
+    manual.advance(lastsMs + 1_000);
+    t.is(viewHealth.reason, undefined);
+  }
+  viewHealth.stop();
+  wallMs += 3_600_000;
+  manual.advance(10_000);
+  t.is(viewHealth.reason, undefined);
+});
+
+test('a process that stood still suspects itself', (t) => {
+  let nowMs = 0;
+  const tasks: (() => void)[] = [];
+  const viewHealth = new ViewHealth(
+    {
+      monotonicMs: () => nowMs,
+      wallMs: () => nowMs,
+      after: (_, task) => {
+        tasks.push(task);
+        return () => {};
+      },
+    },
+    lastsMs,
+  );
+  viewHealth.start();
+  nowMs += 1_900;
+  tasks.pop()?.();
+  t.is(viewHealth.reason, undefined);
+  nowMs += 2_100;
+  tasks.pop()?.();
+  t.is(viewHealth.reason, 'it stood still');
+});
+
+test('a share of the relays within the window is doubted, while there is a reason to', (t) => {
+  const clock = new ManualClock();
+  const viewHealth = new ViewHealth(clock, lastsMs);
+  const brake = new SelfPreservation({ percent: 15, windowMs: 5_000 }, viewHealth, clock);
+  t.is(brake.doubt(50, 50), undefined, 'without a reason, relays are gone when they are gone');
+  clock.advance(5_001);
+  viewHealth.note('a reason');
+  t.is(brake.doubt(15, 85), undefined, '15 of 100 are believed');
+  t.is(brake.doubt(1, 84), 'a reason', 'the sixteenth within the window is not');
+  clock.advance(5_001);
+  viewHealth.note('a reason');
+  t.is(brake.doubt(1, 83), undefined, 'the others are past');
+  t.is(brake.doubt(1, 1), 'a reason', 'one of few is a large share');
+});
+
+test('the share can be set, and 100 doubts nothing', (t) => {
+  const clock = new ManualClock();
+  const viewHealth = new ViewHealth(clock, lastsMs);
+  viewHealth.note('a reason');
+  const brake = (percent: number) => new SelfPreservation({ percent, windowMs: 5_000 }, viewHealth, clock);
+  t.is(brake(100).doubt(10, 0), undefined);
+  t.is(brake(0).doubt(1, 1_000), 'a reason');
+});
