@@ -34,13 +34,13 @@ const pingPeriodMs = 250;
 /** After a miss the next ping comes sooner: a relay that died is known in a fraction of a second. */
 const pingAfterMissMs = 100;
 const missesToUnhealthy = 3;
-const statusPeriodMs = 1_000;
+const statusPeriodMs = 1000;
 /** A report that did not change is repeated this often, so that its age tells whether it can be trusted. */
-const reportRepeatMs = 5_000;
+const reportRepeatMs = 5000;
 /** A fraction of the shortest TTL, so that no binding ends between two looks. What is fresh costs nothing. */
-const keepPeriodMs = (minTtlSeconds * 1_000) / 2;
+const keepPeriodMs = (minTtlSeconds * 1000) / 2;
 /** Lives whose starts are told further apart than this are two. rtpengine tells its uptime in whole seconds. */
-const sameStartMs = 1_500;
+const sameStartMs = 1500;
 
 /** Watches one relay: registers it while it is well, reports its load, keeps its bindings, drains it. */
 export class Agent implements Component {
@@ -69,8 +69,12 @@ export class Agent implements Component {
 
   /** Why the node is not ready, or undefined if its relay is registered and well. */
   get notReady(): string | undefined {
-    if (this.#draining) return 'draining';
-    if (!this.#life) return `the relay at ${this.#deps.probe.controlUrl} does not answer`;
+    if (this.#draining) {
+      return 'draining';
+    }
+    if (!this.#life) {
+      return `the relay at ${this.#deps.probe.controlUrl} does not answer`;
+    }
     return this.#registration?.registered ? undefined : 'not registered in etcd';
   }
 
@@ -101,7 +105,9 @@ export class Agent implements Component {
     let statusAtMs = Number.NEGATIVE_INFINITY;
     while (!signal.aborted) {
       const well = await this.#ping();
-      if (signal.aborted) break;
+      if (signal.aborted) {
+        break;
+      }
       if (well && clock.monotonicMs() - statusAtMs >= statusPeriodMs) {
         statusAtMs = clock.monotonicMs();
         await this.#look();
@@ -113,7 +119,9 @@ export class Agent implements Component {
   async #ping(): Promise<boolean> {
     try {
       await this.#deps.probe.ping();
-      if (this.#misses >= missesToUnhealthy) this.#log.info('the relay answers again');
+      if (this.#misses >= missesToUnhealthy) {
+        this.#log.info('the relay answers again');
+      }
       this.#misses = 0;
       return true;
     } catch (error) {
@@ -137,7 +145,9 @@ export class Agent implements Component {
         this.#log.warn('the relay has restarted: its sessions are lost, and it gets a new instance');
         await this.#unregister();
       }
-      if (!this.#registration) await this.#register(status);
+      if (!this.#registration) {
+        await this.#register(status);
+      }
       await this.#report(status);
       if (!this.#keeping && clock.monotonicMs() - this.#keptAtMs >= keepPeriodMs) {
         this.#keptAtMs = clock.monotonicMs();
@@ -189,14 +199,20 @@ export class Agent implements Component {
     };
     const last = this.#reported;
     const unchanged = last && last.load.calls === calls && last.load.packetRate === packetRate;
-    if (unchanged && clock.monotonicMs() - last.atMs < reportRepeatMs) return;
-    if (await this.#registration?.report(load)) this.#reported = { load, atMs: clock.monotonicMs() };
+    if (unchanged && clock.monotonicMs() - last.atMs < reportRepeatMs) {
+      return;
+    }
+    if (await this.#registration?.report(load)) {
+      this.#reported = { load, atMs: clock.monotonicMs() };
+    }
   }
 
   async #keep(): Promise<void> {
     const { probe, keeper, identity } = this.#deps;
     const instance = this.#life?.instance;
-    if (instance === undefined) return;
+    if (instance === undefined) {
+      return;
+    }
     try {
       const callIds = await probe.callIds();
       const kept = await keeper.keep(callIds, { set: identity.set, relayId: identity.id, instance });
@@ -204,13 +220,15 @@ export class Agent implements Component {
       this.#log.debug({ kept, listed: callIds.length, calls }, 'bindings kept');
       this.#troubles.keeping = 0;
       const listed = callIds.length;
-      if (listed >= calls * 0.9) this.#troubles.listing = 0;
-      else
+      if (listed >= calls * 0.9) {
+        this.#troubles.listing = 0;
+      } else {
         this.#trouble(
           'listing',
           { listed, calls },
           'the relay lists only a part of its calls; the rest rely on use',
         );
+      }
     } catch (error) {
       this.#trouble('keeping', { reason: messageOf(error) }, 'bindings not kept; trying again');
     }
@@ -219,14 +237,18 @@ export class Agent implements Component {
   /** One line when a trouble begins and now and then while it lasts, not one per attempt. */
   #trouble(what: 'looking' | 'keeping' | 'listing', details: object, message: string): void {
     const failures = ++this.#troubles[what];
-    if (failures === 1 || failures % 60 === 0) this.#log.warn({ ...details, failures }, message);
+    if (failures === 1 || failures % 60 === 0) {
+      this.#log.warn({ ...details, failures }, message);
+    }
   }
 
   async #drain(): Promise<void> {
     const { clock, probe, drainDeadlineMs } = this.#deps;
     this.#draining = true;
     // It never began to watch the relay: whatever calls that has are not its own to wait for.
-    if (!this.#running) return probe.stop();
+    if (!this.#running) {
+      return probe.stop();
+    }
     // Nobody was told of the relay: its calls are not from here.
     const deadlineMs = clock.monotonicMs() + (this.#hasRegistered ? drainDeadlineMs : 0);
     await this.#registration?.drain().catch((error) => {
@@ -241,8 +263,9 @@ export class Agent implements Component {
       );
       // A relay that does not answer has nothing left to wait for.
       idle = calls === 0 || calls === undefined ? idle + 1 : 0;
-      if (calls)
+      if (calls) {
         this.#log.info({ calls, remainingMs: Math.round(deadlineMs - clock.monotonicMs()) }, 'draining');
+      }
     }
     this.#stopping.abort();
     await this.#running;

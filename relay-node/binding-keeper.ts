@@ -54,12 +54,16 @@ export class BindingKeeper {
       const { binding } = stored;
       const isOurs =
         binding.set === relay.set && binding.relayId === relay.relayId && binding.instance === relay.instance;
-      if (!isOurs || binding.released) continue;
+      if (!isOurs || binding.released) {
+        continue;
+      }
       const standing = remainingSeconds(binding, this.clock.wallMs()) >= binding.ttlSeconds;
       const after = standing ? binding : await this.#prolong(stored);
-      if (!standing && after) kept++;
+      if (!standing && after) {
+        kept++;
+      }
       // Use prolongs a binding too, so that it is never due sooner than this.
-      dueMs = Math.min(dueMs, after ? after.expiresAtMs - after.ttlSeconds * 1_000 : 0);
+      dueMs = Math.min(dueMs, after ? after.expiresAtMs - after.ttlSeconds * 1000 : 0);
     }
     this.#dueMs.set(callId, dueMs);
     return kept;
@@ -68,7 +72,7 @@ export class BindingKeeper {
   /** Undefined if somebody else wrote it meanwhile: then it was used, and so prolonged. */
   async #prolong({ binding, revision }: StoredBinding): Promise<Binding | undefined> {
     const lifetimeSeconds = leaseSeconds(binding.ttlSeconds);
-    const next = { ...binding, expiresAtMs: this.clock.wallMs() + lifetimeSeconds * 1_000 };
+    const next = { ...binding, expiresAtMs: this.clock.wallMs() + lifetimeSeconds * 1000 };
     const outcome = await this.store.write({
       binding: next,
       expected: revision,
@@ -82,7 +86,9 @@ export class BindingKeeper {
     const kept = new Map<string, number>();
     for (const callId of callIds) {
       const dueMs = this.#dueMs.get(callId);
-      if (dueMs !== undefined) kept.set(callId, dueMs);
+      if (dueMs !== undefined) {
+        kept.set(callId, dueMs);
+      }
     }
     this.#dueMs = kept;
   }

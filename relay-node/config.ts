@@ -111,7 +111,7 @@ export const relayNodeSettings = {
     description: 'first media port of the built-in relay',
     allowed: '1024-65534',
     fallback: '30000',
-    schema: wholeNumber(1_024, 65_534),
+    schema: wholeNumber(1024, 65_534),
   },
   portMax: {
     name: 'HOLDFAST_RELAY_PORT_MAX',
@@ -119,7 +119,7 @@ export const relayNodeSettings = {
     description: 'last media port of the built-in relay, above the first',
     allowed: '1025-65535',
     fallback: '39999',
-    schema: wholeNumber(1_025, 65_535),
+    schema: wholeNumber(1025, 65_535),
   },
   idleTimeoutSeconds: {
     name: 'HOLDFAST_RELAY_IDLE_TIMEOUT_SECONDS',
@@ -148,9 +148,12 @@ export function readRelayNodeConfig(environment: NodeJS.ProcessEnv): RelayNodeCo
   const config = readConfig(relayNodeSettings, environment);
   const { portMin, portMax } = relayNodeSettings;
   const problems = etcdProblems(config);
-  if (config.portMax <= config.portMin)
+  if (config.portMax <= config.portMin) {
     problems.push(`${portMax.name}=${config.portMax}: allowed: above ${portMin.name} (${config.portMin})`);
-  if (problems.length > 0) throw new ConfigError(problems);
+  }
+  if (problems.length > 0) {
+    throw new ConfigError(problems);
+  }
   return config;
 }
 

@@ -24,9 +24,10 @@ import { RtpengineDriver } from './relays/rtpengine.js';
 export async function runRelayNode(environment: NodeJS.ProcessEnv): Promise<number> {
   const config = readRelayNodeConfig(environment);
   const { log, close } = openLog('relay-node', config.logLevel);
-  for (const name of unknownVariables(relayNodeSettings, environment))
+  for (const name of unknownVariables(relayNodeSettings, environment)) {
     log.warn({ variable: name }, 'not a setting of this process; ignored');
-  const drainDeadlineMs = config.drainDeadlineSeconds * 1_000;
+  }
+  const drainDeadlineMs = config.drainDeadlineSeconds * 1000;
   // What comes after the drain is quick, but etcd may be slow to hear of it.
   const stopDeadlineMs = drainDeadlineMs + 10_000;
   return runUntilSignal(relayNode(config, log), { log, stopDeadlineMs }).finally(close);
@@ -61,7 +62,7 @@ function relayNode(config: RelayNodeConfig, log: Logger): Component {
     keeper: new BindingKeeper(store, clock),
     clock,
     log,
-    drainDeadlineMs: config.drainDeadlineSeconds * 1_000,
+    drainDeadlineMs: config.drainDeadlineSeconds * 1000,
   });
   const http = new HttpServer({
     listen: config.httpListen,
@@ -89,7 +90,9 @@ function relayNode(config: RelayNodeConfig, log: Logger): Component {
 
 function probeFor(config: RelayNodeConfig, clock: Clock, log: Logger): RelayDriver {
   const { control, advertise } = config;
-  if (config.kind === 'rtpengine') return new RtpengineDriver({ control, advertise, clock, log });
+  if (config.kind === 'rtpengine') {
+    return new RtpengineDriver({ control, advertise, clock, log });
+  }
   const [mediaAddress = '127.0.0.1'] = Object.values(config.media);
   const relay = new BuiltinRelay({
     ngListen: control,
@@ -97,7 +100,7 @@ function probeFor(config: RelayNodeConfig, clock: Clock, log: Logger): RelayDriv
     portMin: config.portMin,
     portMax: config.portMax,
     maxSessions: capacityOf(config),
-    idleTimeoutMs: config.idleTimeoutSeconds * 1_000,
+    idleTimeoutMs: config.idleTimeoutSeconds * 1000,
     clock,
     log,
   });

@@ -45,12 +45,16 @@ export class Call {
   placeOffer({ fromTag, toTag, branch }: Parties): Place {
     const known =
       toTag === undefined ? this.#firstOffer(fromTag, branch) : this.#within(fromTag, toTag, branch);
-    if (known) return known;
+    if (known) {
+      return known;
+    }
     if (this.dialogs.size >= this.limits.maxDialogs) {
       throw new RefusedError(`More than ${this.limits.maxDialogs} branches of one call`);
     }
     const dialog = new Dialog(fromTag, branch, this.sockets, this.limits, this.clock);
-    if (toTag !== undefined) dialog.addTag(1, toTag);
+    if (toTag !== undefined) {
+      dialog.addTag(1, toTag);
+    }
     this.dialogs.add(dialog);
     return { dialog, side: 0 };
   }
@@ -71,12 +75,16 @@ export class Call {
     let found = false;
     for (const dialog of candidates) {
       const side = fromTag === undefined ? 0 : sideFor(dialog, fromTag, toTag);
-      if (side === undefined) continue;
+      if (side === undefined) {
+        continue;
+      }
       found = true;
       const others = dialog.tags[otherSide(side)];
       const othersRemain =
         fromTag !== undefined && toTag !== undefined && others.delete(toTag) && others.size > 0;
-      if (!othersRemain) this.end(dialog);
+      if (!othersRemain) {
+        this.end(dialog);
+      }
     }
     return found;
   }
@@ -87,15 +95,20 @@ export class Call {
   }
 
   close(): void {
-    for (const dialog of this.dialogs) this.end(dialog);
+    for (const dialog of this.dialogs) {
+      this.end(dialog);
+    }
   }
 
   /** An INVITE that is sent again, after a challenge or along another branch, comes without a to-tag. */
   #firstOffer(fromTag: string, branch: string | undefined): Place | undefined {
     for (const dialog of this.dialogs) {
-      if (!dialog.tags[0].has(fromTag)) continue;
-      if (branch === undefined || dialog.branch === undefined || dialog.branch === branch)
+      if (!dialog.tags[0].has(fromTag)) {
+        continue;
+      }
+      if (branch === undefined || dialog.branch === undefined || dialog.branch === branch) {
         return { dialog, side: 0 };
+      }
     }
     return undefined;
   }
@@ -112,19 +125,24 @@ export class Call {
     ];
     for (const dialog of ordered) {
       for (const side of [0, 1] as const) {
-        if (dialog.tags[side].has(fromTag) && dialog.tags[otherSide(side)].has(toTag))
+        if (dialog.tags[side].has(fromTag) && dialog.tags[otherSide(side)].has(toTag)) {
           return { dialog, side };
+        }
       }
     }
     for (const dialog of ordered) {
       const side = dialog.sideOf(fromTag);
-      if (side === undefined) continue;
+      if (side === undefined) {
+        continue;
+      }
       dialog.addTag(otherSide(side), toTag);
       return { dialog, side };
     }
     for (const dialog of ordered) {
       const toSide = dialog.sideOf(toTag);
-      if (toSide === undefined || dialog.tags[otherSide(toSide)].size > 0) continue;
+      if (toSide === undefined || dialog.tags[otherSide(toSide)].size > 0) {
+        continue;
+      }
       dialog.addTag(otherSide(toSide), fromTag);
       return { dialog, side: otherSide(toSide) };
     }
@@ -135,9 +153,13 @@ export class Call {
 /** The side of the from-tag, if the to-tag does not name another dialog. */
 function sideFor(dialog: Dialog, fromTag: string, toTag: string | undefined): Side | undefined {
   for (const side of [0, 1] as const) {
-    if (!dialog.tags[side].has(fromTag)) continue;
+    if (!dialog.tags[side].has(fromTag)) {
+      continue;
+    }
     const others = dialog.tags[otherSide(side)];
-    if (toTag === undefined || others.size === 0 || others.has(toTag)) return side;
+    if (toTag === undefined || others.size === 0 || others.has(toTag)) {
+      return side;
+    }
   }
   return undefined;
 }

@@ -57,7 +57,9 @@ export class Dialog implements PacketListener {
 
   /** The side of the party with this tag, or undefined. */
   sideOf(tag: string): Side | undefined {
-    if (this.tags[0].has(tag)) return 0;
+    if (this.tags[0].has(tag)) {
+      return 0;
+    }
     return this.tags[1].has(tag) ? 1 : undefined;
   }
 
@@ -66,7 +68,9 @@ export class Dialog implements PacketListener {
     tags.delete(tag);
     tags.add(tag);
     for (const oldest of tags) {
-      if (tags.size <= maxTags) break;
+      if (tags.size <= maxTags) {
+        break;
+      }
       tags.delete(oldest);
     }
   }
@@ -79,11 +83,15 @@ export class Dialog implements PacketListener {
     await this.#openMissing(sdp.media);
     this.lastSignalMs = this.clock.monotonicMs();
     this.lastPacketMs = this.lastSignalMs;
-    if (kind === 'answer') this.answered = true;
+    if (kind === 'answer') {
+      this.answered = true;
+    }
     const media = sdp.media.map((description, index): MediaReplacement => {
       if (!carries(description)) {
         // A rejected re-INVITE changes nothing, so only an answer switches a media off for good.
-        if (kind === 'answer') this.#closeStream(index);
+        if (kind === 'answer') {
+          this.#closeStream(index);
+        }
         return 'keep';
       }
       const stream = this.streams[index] as Stream;
@@ -111,7 +119,9 @@ export class Dialog implements PacketListener {
 
   close(): void {
     this.#closed = true;
-    for (const index of this.streams.keys()) this.#closeStream(index);
+    for (const index of this.streams.keys()) {
+      this.#closeStream(index);
+    }
   }
 
   /** All new media of an SDP get their ports, or none does and nothing has changed. */
@@ -119,16 +129,24 @@ export class Dialog implements PacketListener {
     const opened: [number, Stream][] = [];
     try {
       for (const [index, description] of media.entries()) {
-        if (!carries(description) || this.streams[index]) continue;
+        if (!carries(description) || this.streams[index]) {
+          continue;
+        }
         opened.push([index, await Stream.open(this.sockets, description, this)]);
       }
       // The whole relay may have been stopped meanwhile.
-      if (this.#closed) throw new RefusedError('The call has ended');
+      if (this.#closed) {
+        throw new RefusedError('The call has ended');
+      }
     } catch (error) {
-      for (const [, stream] of opened) stream.close();
+      for (const [, stream] of opened) {
+        stream.close();
+      }
       throw error;
     }
-    for (const [index, stream] of opened) this.streams[index] = stream;
+    for (const [index, stream] of opened) {
+      this.streams[index] = stream;
+    }
   }
 
   #closeStream(index: number): void {

@@ -64,7 +64,9 @@ export class MediaPort {
     this.#signaled = remote;
     this.#learned = false;
     this.#onHold = remote !== undefined && isUnspecified(remote.address);
-    if (!changed) return;
+    if (!changed) {
+      return;
+    }
     const usable =
       remote !== undefined && remote.port > 0 && !this.#onHold && isIP(remote.address) === this.family;
     this.remoteAddress = usable ? remote.address : '';
@@ -72,7 +74,9 @@ export class MediaPort {
   }
 
   close(): void {
-    if (this.#closed) return;
+    if (this.#closed) {
+      return;
+    }
     this.#closed = true;
     this.#peer = undefined;
     this.socket.close();
@@ -105,7 +109,9 @@ export class MediaPort {
    * packet that was still on its way from the party's old address must not lock out the new one.
    */
   #mayLearn(remote: RemoteInfo): boolean {
-    if (!this.#learned) return true;
+    if (!this.#learned) {
+      return true;
+    }
     return remote.port === this.#signaled?.port && remote.address === this.#signaled.address;
   }
 

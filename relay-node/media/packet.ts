@@ -12,8 +12,9 @@ const rtcpHeaderBytes = 8;
 /** Which check the packets of a media need; protocols that are not RTP pass unseen (T.38 over UDPTL). */
 export function payloadOf(protocol: string): Payload {
   const words = protocol.toUpperCase().split('/');
-  if (!words.some((word) => word === 'AVP' || word === 'SAVP' || word === 'AVPF' || word === 'SAVPF'))
+  if (!words.some((word) => word === 'AVP' || word === 'SAVP' || word === 'AVPF' || word === 'SAVPF')) {
     return 'opaque';
+  }
   return words.includes('TLS') ? 'dtls-srtp' : 'rtp';
 }
 
@@ -23,11 +24,17 @@ export function isRelayable(protocol: string): boolean {
 }
 
 export function isAcceptable(packet: Buffer, payload: Payload): boolean {
-  if (packet.length === 0) return false;
-  if (payload === 'opaque') return true;
+  if (packet.length === 0) {
+    return false;
+  }
+  if (payload === 'opaque') {
+    return true;
+  }
   const first = packet[0] as number;
   if (first >= 128 && first <= 191) {
-    if (packet.length >= rtpHeaderBytes) return true;
+    if (packet.length >= rtpHeaderBytes) {
+      return true;
+    }
     // RFC 5761 section 4: packet types 192–223 are RTCP, which may be shorter.
     const type = packet.length >= rtcpHeaderBytes ? (packet[1] as number) : 0;
     return type >= 192 && type <= 223;

@@ -25,7 +25,9 @@ export class PortPool {
     }
     this.#ring = Uint16Array.from({ length: pairs }, (_, index) => first + 2 * index);
     this.#free = pairs;
-    for (let last = pairs - 1; last > 0; last--) this.#swap(last, randomInt(last + 1));
+    for (let last = pairs - 1; last > 0; last--) {
+      this.#swap(last, randomInt(last + 1));
+    }
   }
 
   get total(): number {
@@ -38,7 +40,9 @@ export class PortPool {
 
   /** The even port of a pair that is free by the pool's own books; undefined when there is none. */
   take(): number | undefined {
-    if (this.#free === 0) return undefined;
+    if (this.#free === 0) {
+      return undefined;
+    }
     const port = this.#ring[this.#head];
     this.#head = (this.#head + 1) % this.#ring.length;
     this.#free--;
@@ -46,7 +50,9 @@ export class PortPool {
   }
 
   giveBack(port: number): void {
-    if (this.#free === this.#ring.length) throw new Error(`port ${port} was not taken`);
+    if (this.#free === this.#ring.length) {
+      throw new Error(`port ${port} was not taken`);
+    }
     this.#ring[(this.#head + this.#free) % this.#ring.length] = port;
     this.#free++;
   }

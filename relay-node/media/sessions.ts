@@ -53,7 +53,9 @@ export class Sessions {
   ids(limit = Number.POSITIVE_INFINITY): string[] {
     const ids: string[] = [];
     for (const id of this.#calls.keys()) {
-      if (ids.length >= limit) break;
+      if (ids.length >= limit) {
+        break;
+      }
       ids.push(id);
     }
     return ids;
@@ -75,17 +77,23 @@ export class Sessions {
     const call = this.#calls.get(request.callId) ?? this.#newCall(request.callId);
     return this.#inTurn(call, async () => {
       // Stopped while this request waited for its turn.
-      if (this.#closed) throw new RefusedError(stopping);
+      if (this.#closed) {
+        throw new RefusedError(stopping);
+      }
       const before = call.dialogs.size;
       const { dialog, side } = call.placeOffer(request);
       const isNew = call.dialogs.size > before;
       try {
         const sdp = await dialog.signal(toSignal('offer', side, request));
-        if (!call.established) this.counts.managed++;
+        if (!call.established) {
+          this.counts.managed++;
+        }
         call.established = true;
         return sdp;
       } catch (error) {
-        if (isNew) call.end(dialog);
+        if (isNew) {
+          call.end(dialog);
+        }
         throw error;
       }
     });
@@ -94,7 +102,9 @@ export class Sessions {
   /** Undefined: there is no such call, or nobody of that call offered anything. */
   async answer(request: MediaRequest): Promise<string | undefined> {
     const call = this.#calls.get(request.callId);
-    if (!call) return undefined;
+    if (!call) {
+      return undefined;
+    }
     return this.#inTurn(call, async () => {
       const place = call.placeAnswer(request);
       // The tags are those of the request that is answered: the SDP is the to-tag party's.
@@ -108,11 +118,17 @@ export class Sessions {
     describe: (call: Call) => T,
   ): Promise<T | undefined> {
     const call = this.#calls.get(callId);
-    if (!call) return undefined;
+    if (!call) {
+      return undefined;
+    }
     return this.#inTurn(call, async () => {
       const description = describe(call);
-      if (!call.delete(fromTag, toTag, branch)) return undefined;
-      if (call.dialogs.size === 0) this.counts.terminated++;
+      if (!call.delete(fromTag, toTag, branch)) {
+        return undefined;
+      }
+      if (call.dialogs.size === 0) {
+        this.counts.terminated++;
+      }
       return description;
     });
   }
@@ -123,9 +139,14 @@ export class Sessions {
     for (const call of this.#calls.values()) {
       for (const dialog of call.dialogs) {
         const reason = dialog.expiry(nowMs);
-        if (reason === undefined) continue;
-        if (reason === 'silent') this.counts.silentTimeouts++;
-        else this.counts.offerTimeouts++;
+        if (reason === undefined) {
+          continue;
+        }
+        if (reason === 'silent') {
+          this.counts.silentTimeouts++;
+        } else {
+          this.counts.offerTimeouts++;
+        }
         this.log.info({ callId: call.id, reason }, 'call ended by itself');
         call.end(dialog);
       }
@@ -136,13 +157,17 @@ export class Sessions {
 
   close(): void {
     this.#closed = true;
-    for (const call of this.#calls.values()) call.close();
+    for (const call of this.#calls.values()) {
+      call.close();
+    }
     this.#calls.clear();
     this.#report();
   }
 
   #newCall(callId: string): Call {
-    if (this.#closed) throw new RefusedError(stopping);
+    if (this.#closed) {
+      throw new RefusedError(stopping);
+    }
     if (this.#calls.size >= this.limits.maxSessions) {
       this.counts.rejected++;
       throw new SessionLimitError('Parallel session limit reached');
@@ -169,14 +194,20 @@ export class Sessions {
   }
 
   #forgetIfEmpty(call: Call): void {
-    if (call.dialogs.size > 0 || call.busy > 0 || this.#calls.get(call.id) !== call) return;
+    if (call.dialogs.size > 0 || call.busy > 0 || this.#calls.get(call.id) !== call) {
+      return;
+    }
     this.#calls.delete(call.id);
   }
 
   #report(): void {
-    if (this.#calls.size === this.#reported) return;
+    if (this.#calls.size === this.#reported) {
+      return;
+    }
     this.#reported = this.#calls.size;
-    for (const listener of this.#listeners) listener(this.#reported);
+    for (const listener of this.#listeners) {
+      listener(this.#reported);
+    }
   }
 }
 

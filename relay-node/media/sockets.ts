@@ -62,9 +62,13 @@ export class MediaSockets {
   async open(count: number, listener: PacketListener): Promise<PortPair[]> {
     const pairs: PortPair[] = [];
     try {
-      while (pairs.length < count) pairs.push(await this.#openPair(listener));
+      while (pairs.length < count) {
+        pairs.push(await this.#openPair(listener));
+      }
     } catch (error) {
-      for (const pair of pairs) this.close(pair);
+      for (const pair of pairs) {
+        this.close(pair);
+      }
       throw error;
     }
     return pairs;
@@ -80,15 +84,21 @@ export class MediaSockets {
   async #openPair(listener: PacketListener): Promise<PortPair> {
     for (let tries = Math.min(this.#pool.free, maxBusyPairs); tries > 0; tries--) {
       const port = this.#pool.take();
-      if (port === undefined) break;
+      if (port === undefined) {
+        break;
+      }
       const sockets: Socket[] = [];
       try {
         sockets.push(await this.#bind(port));
         sockets.push(await this.#bind(port + 1));
       } catch (error) {
-        for (const socket of sockets) socket.close();
+        for (const socket of sockets) {
+          socket.close();
+        }
         this.#pool.giveBack(port);
-        if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') continue;
+        if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') {
+          continue;
+        }
         throw error;
       }
       const [rtp, rtcp] = sockets.map((socket, index) => this.#mediaPort(port + index, socket, listener));

@@ -67,7 +67,9 @@ export class Stream {
   }
 
   close(): void {
-    for (const pair of this.pairs) this.sockets.close(pair);
+    for (const pair of this.pairs) {
+      this.sockets.close(pair);
+    }
   }
 
   #connect(): void {
@@ -87,7 +89,9 @@ export class Stream {
   ): TransportAddress | undefined {
     const unspecified = address !== undefined && isUnspecified(address);
     const host = source !== undefined && isIP(source) !== 0 && !unspecified ? source : address;
-    if (host === undefined) return undefined;
+    if (host === undefined) {
+      return undefined;
+    }
     const own = this.pairs.some((pair) => pair.rtp.port === port || pair.rtcp.port === port);
     return own && this.sockets.isOwn(host) ? undefined : { address: host, port };
   }

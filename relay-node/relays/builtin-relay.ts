@@ -68,7 +68,9 @@ export class BuiltinRelay {
   constructor(options: BuiltinRelayOptions) {
     const { mediaAddress, clock, log } = options;
     const advertised = options.advertisedAddress ?? mediaAddress;
-    if (isIP(mediaAddress) === 0) throw new TypeError(`media address ${mediaAddress} is not an IP address`);
+    if (isIP(mediaAddress) === 0) {
+      throw new TypeError(`media address ${mediaAddress} is not an IP address`);
+    }
     if (isIP(advertised) === 0 || isUnspecified(advertised)) {
       throw new TypeError(`${advertised} is not an IP address that parties can send media to`);
     }
@@ -164,7 +166,9 @@ export class BuiltinRelay {
   #measure(): void {
     const atMs = this.#options.clock.monotonicMs();
     const seconds = (atMs - this.#measured.atMs) / 1000;
-    if (seconds <= 0) return;
+    if (seconds <= 0) {
+      return;
+    }
     const { relayedPackets: packets, relayedBytes: bytes } = this.#traffic;
     this.#rates = {
       packets: Math.round((packets - this.#measured.packets) / seconds),

@@ -8,7 +8,7 @@ import type { RelayDriver, RelayStatus } from './relay.js';
 /** A relay that is busy may be late; one that is late three times in a row is not well. */
 const timeoutMs = 450;
 /** Call-IDs asked for at once: a reply is one datagram, and rtpengine sends nothing when it would not fit. */
-const mostListed = 1_000;
+const mostListed = 1000;
 const leastListed = 50;
 
 export interface RtpengineDeps {
@@ -46,7 +46,9 @@ export class RtpengineDriver implements RelayDriver {
 
   async ping(): Promise<void> {
     const { result } = await this.#ask({ command: 'ping' });
-    if (result !== 'pong') throw new Error(`answered ${text(result)} to ping`);
+    if (result !== 'pong') {
+      throw new Error(`answered ${text(result)} to ping`);
+    }
   }
 
   async status(): Promise<RelayStatus> {
@@ -55,10 +57,11 @@ export class RtpengineDriver implements RelayDriver {
     const uptimeSeconds = Number(text(dig(statistics, 'totalstatistics', 'uptime')));
     const calls = Number(dig(statistics, 'currentstatistics', 'sessionstotal'));
     const packetRate = Number(dig(statistics, 'currentstatistics', 'packetrate'));
-    if (![uptimeSeconds, calls].every(Number.isFinite))
+    if (![uptimeSeconds, calls].every(Number.isFinite)) {
       throw new Error('statistics without uptime or sessionstotal');
+    }
     return {
-      startedAtMs: askedAtMs - uptimeSeconds * 1_000,
+      startedAtMs: askedAtMs - uptimeSeconds * 1000,
       version: '',
       calls,
       packetRate: Number.isFinite(packetRate) ? packetRate : 0,
@@ -68,10 +71,13 @@ export class RtpengineDriver implements RelayDriver {
   async callIds(): Promise<string[]> {
     try {
       const { calls } = await this.#ask({ command: 'list', limit: this.#listLimit });
-      if (!Array.isArray(calls)) throw new Error('list without calls');
+      if (!Array.isArray(calls)) {
+        throw new Error('list without calls');
+      }
       // A request that was merely lost must not shorten all later lists.
-      if (calls.length >= this.#listLimit)
+      if (calls.length >= this.#listLimit) {
         this.#listLimit = Math.min(mostListed, Math.ceil(this.#listLimit * 1.25));
+      }
       return calls.map(text);
     } catch (error) {
       // Long Call-IDs fill a datagram sooner.
@@ -82,21 +88,26 @@ export class RtpengineDriver implements RelayDriver {
 
   async #ask(request: NgDictionary): Promise<NgDictionary> {
     const reply = await this.#client.request(request);
-    if (text(reply.result) === 'error')
+    if (text(reply.result) === 'error') {
       throw new Error(text(reply['error-reason'] ?? 'error without a reason'));
+    }
     return reply;
   }
 }
 
 function text(value: NgValue | undefined): string {
-  if (Buffer.isBuffer(value)) return value.toString();
+  if (Buffer.isBuffer(value)) {
+    return value.toString();
+  }
   return typeof value === 'object' ? 'a structure' : String(value);
 }
 
 function dig(value: NgValue | undefined, ...path: string[]): NgValue | undefined {
   let at = value;
   for (const name of path) {
-    if (typeof at !== 'object' || Array.isArray(at) || Buffer.isBuffer(at)) return undefined;
+    if (typeof at !== 'object' || Array.isArray(at) || Buffer.isBuffer(at)) {
+      return undefined;
+    }
     at = at[name];
   }
   return at;

@@ -88,8 +88,11 @@ export function addCallCommands(program: Command): void {
     .action(async (callId: string, options: { branch?: string } & RemoteOptions) => {
       await options.ask(async (client) => {
         const { found } = await client.release({ callId, viaBranch: options.branch });
-        if (options.json) print(json({ callId, found }));
-        else print(found ? `${callId} released` : `${callId} was not bound: nothing to release`);
+        if (options.json) {
+          print(json({ callId, found }));
+        } else {
+          print(found ? `${callId} released` : `${callId} was not bound: nothing to release`);
+        }
       });
     });
 }

@@ -22,7 +22,7 @@ import type { TlsMaterial } from '../runtime/tls-files.js';
 import { CommandError, exitCodeOf, exits } from './exit.js';
 import { diagnose } from './trust.js';
 
-const deadlineMs = 5_000;
+const deadlineMs = 5000;
 
 /** Fields that are not given, or undefined, are sent as their defaults. */
 type Fields<T> = { readonly [K in keyof T]?: T[K] | undefined };
@@ -123,8 +123,11 @@ export class HoldfastClient {
   ): Promise<T> {
     return new Promise((resolve, reject) => {
       send(new Metadata(), { deadline: Date.now() + deadlineMs }, (error, response) => {
-        if (error) void this.#explain(error).then(reject);
-        else resolve(response);
+        if (error) {
+          void this.#explain(error).then(reject);
+        } else {
+          resolve(response);
+        }
       });
     });
   }
@@ -142,20 +145,26 @@ export class HoldfastClient {
   async #explain(error: ServiceError): Promise<CommandError> {
     const invalidateAll =
       error.code === status.UNAVAILABLE ? await diagnose(this.server, this.trust) : undefined;
-    if (invalidateAll !== undefined) return new CommandError(invalidateAll, exits.failed);
+    if (invalidateAll !== undefined) {
+      return new CommandError(invalidateAll, exits.failed);
+    }
     return new CommandError(this.#meaning(error), exitCodeOf(error.code));
   }
 
   #meaning({ code, details }: ServiceError): string {
     const help = '(--server or HOLDFAST_SERVER names another)';
-    if (code === status.UNAVAILABLE && /^No connection|^Connection dropped/.test(details))
+    if (code === status.UNAVAILABLE && /^No connection|^Connection dropped/.test(details)) {
       return `no Holdfast replica answers at ${this.server}: is it running? ${help}`;
-    if (code === status.UNAVAILABLE && details.startsWith('Name resolution failed'))
+    }
+    if (code === status.UNAVAILABLE && details.startsWith('Name resolution failed')) {
       return `the host of ${this.server} has no address: is the name right? ${help}`;
-    if (code === status.UNIMPLEMENTED || details.startsWith('Received HTTP status code'))
+    }
+    if (code === status.UNIMPLEMENTED || details.startsWith('Received HTTP status code')) {
       return `what answers at ${this.server} is not a Holdfast replica ${help}`;
-    if (code === status.DEADLINE_EXCEEDED)
-      return `the replica at ${this.server} did not answer within ${deadlineMs / 1_000} s ${help}`;
+    }
+    if (code === status.DEADLINE_EXCEEDED) {
+      return `the replica at ${this.server} did not answer within ${deadlineMs / 1000} s ${help}`;
+    }
     return `${status[code] ?? code}: ${details}`;
   }
 }

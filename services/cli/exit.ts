@@ -43,11 +43,12 @@ export function exitCodeOf(code: status | undefined): number {
 
 /** Ends the command with a message on standard error and an exit code. */
 export class CommandError extends Error {
+  override readonly name = 'CommandError';
+
   constructor(
     message: string,
     readonly exitCode: number = exits.failed,
   ) {
     super(message);
-    this.name = 'CommandError';
   }
 }

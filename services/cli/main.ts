@@ -35,7 +35,9 @@ addUpCommand(program);
 addProcessCommands(program);
 addRelayCommands(program);
 addCallCommands(program);
-for (const command of program.commands) command.exitOverride().showHelpAfterError('(--help tells more)');
+for (const command of program.commands) {
+  command.exitOverride().showHelpAfterError('(--help tells more)');
+}
 
 endWhenUnread();
 // What gRPC has to say of itself arrives as errors; its own log would stand between the lines of ours.
@@ -52,8 +54,12 @@ try {
 /** Says what went wrong. @returns the exit code */
 function report(error: unknown): number {
   // Commander has said it.
-  if (error instanceof CommanderError) return error.exitCode === 0 ? exits.ok : exits.usage;
+  if (error instanceof CommanderError) {
+    return error.exitCode === 0 ? exits.ok : exits.usage;
+  }
   process.stderr.write(`holdfast: ${messageOf(error)}\n`);
-  if (error instanceof CommandError) return error.exitCode;
+  if (error instanceof CommandError) {
+    return error.exitCode;
+  }
   return error instanceof ConfigError ? exitCodes.config : exits.failed;
 }

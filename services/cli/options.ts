@@ -57,7 +57,9 @@ export function collect(value: string, previous: string[] = []): string[] {
 
 export function pairOption(value: string, previous: Record<string, string> = {}): Record<string, string> {
   const at = value.indexOf('=');
-  if (at < 1) throw new InvalidArgumentError('allowed: NAME=VALUE');
+  if (at < 1) {
+    throw new InvalidArgumentError('allowed: NAME=VALUE');
+  }
   return { ...previous, [value.slice(0, at)]: value.slice(at + 1) };
 }
 
@@ -65,13 +67,17 @@ export function pairOption(value: string, previous: Record<string, string> = {})
 export function wholeOption(least: number, most: number): (value: string) => number {
   return (value) => {
     const number = /^\d{1,16}$/.test(value) ? Number(value) : Number.NaN;
-    if (number >= least && number <= most) return number;
+    if (number >= least && number <= most) {
+      return number;
+    }
     throw new InvalidArgumentError(`allowed: ${least}-${most}`);
   };
 }
 
 function serverOption(value: string): string {
   const address = parseAddress(value);
-  if (address && address.port > 0) return value;
+  if (address && address.port > 0) {
+    return value;
+  }
   throw new InvalidArgumentError('allowed: HOST:PORT');
 }

@@ -27,7 +27,9 @@ export function print(text: string): void {
 /** Ends the command in silence once nobody reads its output, as in `holdfast bindings … | head`. */
 export function endWhenUnread(): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit();
+    if (error.code === 'EPIPE') {
+      process.exit();
+    }
     throw error;
   });
 }
@@ -39,23 +41,29 @@ export function counted(count: number | undefined, noun: string): string {
 
 /** `in 4m 10s`, `2m 3s ago`, `now`: a time relative to now, to two units. */
 export function relativeTime(at: Date | undefined, nowMs = Date.now()): string {
-  if (!at) return '-';
-  const seconds = Math.round((at.getTime() - nowMs) / 1_000);
-  if (seconds === 0) return 'now';
+  if (!at) {
+    return '-';
+  }
+  const seconds = Math.round((at.getTime() - nowMs) / 1000);
+  if (seconds === 0) {
+    return 'now';
+  }
   return seconds > 0 ? `in ${duration(seconds)}` : `${duration(-seconds)} ago`;
 }
 
 function duration(seconds: number): string {
   const units: readonly (readonly [string, number])[] = [
     ['d', 86_400],
-    ['h', 3_600],
+    ['h', 3600],
     ['m', 60],
     ['s', 1],
   ];
   const parts: string[] = [];
   let rest = seconds;
   for (const [unit, size] of units) {
-    if (rest >= size && parts.length < 2) parts.push(`${Math.floor(rest / size)}${unit}`);
+    if (rest >= size && parts.length < 2) {
+      parts.push(`${Math.floor(rest / size)}${unit}`);
+    }
     rest %= size;
   }
   return parts.join(' ');

@@ -33,18 +33,24 @@ function addProcess(
 ): void {
   const flagged = new Map<string, Setting<unknown>>();
   for (const setting of Object.values(settings)) {
-    if (!setting.flag) continue;
+    if (!setting.flag) {
+      continue;
+    }
     const option = new Option(setting.flag, `${setting.description} ${ruleOf(setting)}`);
     command.addOption(option);
     flagged.set(option.attributeName(), setting);
   }
   const secrets = Object.values(settings).filter(({ flag }) => !flag);
-  if (secrets.length > 0) command.addHelpText('after', secretsHelp(secrets));
+  if (secrets.length > 0) {
+    command.addHelpText('after', secretsHelp(secrets));
+  }
   command.action(async (options: Record<string, string>) => {
     const environment = { ...process.env };
     for (const [attribute, value] of Object.entries(options)) {
       const setting = flagged.get(attribute);
-      if (setting) environment[setting.name] = value;
+      if (setting) {
+        environment[setting.name] = value;
+      }
     }
     process.exit(await run(environment));
   });

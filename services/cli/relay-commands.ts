@@ -37,7 +37,9 @@ export function addRelayCommands(program: Command): void {
       options.ask(async (client) => {
         const { set, reason } = options;
         await setIntent(client, { relayId, set, reason, state: RelayState.DRAINING }, options);
-        if (options.wait) await waitUntilIdle(client, { relayId, ...options });
+        if (options.wait) {
+          await waitUntilIdle(client, { relayId, ...options });
+        }
       }),
     );
 
@@ -73,10 +75,14 @@ async function list(
   { set = '', json: asJson }: { set?: string; json?: true },
 ): Promise<void> {
   const { relays, fresh } = await client.listRelays(set);
-  if (asJson) return print(json({ fresh, relays: relays.map(relayShape) }));
+  if (asJson) {
+    return print(json({ fresh, relays: relays.map(relayShape) }));
+  }
   const none = `no relay is registered${set && ` in set ${set}`}`;
   print(relays.length > 0 ? table(relayHeader, relays.map(relayRow)) : none);
-  if (!fresh) print('(this replica cannot hear etcd: the list is the last one known)');
+  if (!fresh) {
+    print('(this replica cannot hear etcd: the list is the last one known)');
+  }
 }
 
 const words: Partial<Record<Change, string>> = {
@@ -92,14 +98,17 @@ async function watch(
 ): Promise<void> {
   const shown = new Map<string, string>();
   for await (const { type, relay } of client.watchRelays(set)) {
-    if (asJson) print(json({ event: Change[type].toLowerCase(), relay: relay && relayShape(relay) }));
-    else if (type === Change.SYNCED)
+    if (asJson) {
+      print(json({ event: Change[type].toLowerCase(), relay: relay && relayShape(relay) }));
+    } else if (type === Change.SYNCED) {
       print(`(${counted(shown.size, 'relay')}; changes from now on, until Ctrl-C)`);
-    else if (relay) {
+    } else if (relay) {
       const line = summary(relay);
       const name = `${relay.set}/${relay.id}`;
       // Load reports repeat what they said: people want to see what is new.
-      if (type === Change.CHANGED && shown.get(name) === line) continue;
+      if (type === Change.CHANGED && shown.get(name) === line) {
+        continue;
+      }
       shown.set(name, line);
       print(`${new Date().toISOString()}  ${(words[type] ?? '').padEnd(8)} ${line}`);
     }
@@ -127,7 +136,9 @@ async function setIntent(
   const actor = (process.env.USER ?? '').slice(0, 64);
   const { registered } = await client.setIntent({ ...request, actor });
   const state = RelayState[request.state].toLowerCase();
-  if (asJson) return print(json({ set: request.set, relay: request.relayId, state, weight, registered }));
+  if (asJson) {
+    return print(json({ set: request.set, relay: request.relayId, state, weight, registered }));
+  }
   const name = `${request.set}/${request.relayId}`;
   const how = `${state}${weight === undefined ? '' : `, weight ${weight}`}`;
   print(registered ? `${name} is ${how}` : `${name} is not registered now; when it comes it will be ${how}`);
@@ -150,12 +161,19 @@ async function waitUntilIdle(
     const line = asJson
       ? json({ set, relay: relayId, registered: relay !== undefined, calls })
       : `${set}/${relayId} ${relay ? `carries ${counted(calls, 'call')}` : 'is not registered'}`;
-    if (line !== told) print(line);
+    if (line !== told) {
+      print(line);
+    }
     told = line;
-    if (!relay) return;
+    if (!relay) {
+      return;
+    }
     const reportMs = relay.load?.reportTime?.getTime();
-    if (calls !== 0) idle = 0;
-    else if (heardMs !== undefined && reportMs !== heardMs && ++idle === 2) return;
+    if (calls !== 0) {
+      idle = 0;
+    } else if (heardMs !== undefined && reportMs !== heardMs && ++idle === 2) {
+      return;
+    }
     heardMs = reportMs;
     await new Promise((resolve) => setTimeout(resolve, pollMs));
   }
@@ -192,7 +210,11 @@ async function bindings(
       released ? 'released' : '',
     ]);
   }
-  if (asJson) return;
-  if (rows.length > 0) print(table(['CALL', 'GENERATION', 'INSTANCE', 'BOUND', 'EXPIRES', ''], rows));
+  if (asJson) {
+    return;
+  }
+  if (rows.length > 0) {
+    print(table(['CALL', 'GENERATION', 'INSTANCE', 'BOUND', 'EXPIRES', ''], rows));
+  }
   print(`${counted(rows.length, 'binding')} on ${set}/${relay}`);
 }

@@ -85,9 +85,15 @@ export function bindingRows(answer: Answered): string[][] {
       `${relativeTime(answer.binding?.expireTime)} at the earliest${released ? ' (released)' : ''}`,
     ],
   ];
-  if (viaBranch) rows.splice(1, 0, ['branch', viaBranch]);
-  if (origin) rows.push(['origin', origin]);
-  if (freshness) rows.push(['freshness', freshness]);
+  if (viaBranch) {
+    rows.splice(1, 0, ['branch', viaBranch]);
+  }
+  if (origin) {
+    rows.push(['origin', origin]);
+  }
+  if (freshness) {
+    rows.push(['freshness', freshness]);
+  }
   return rows;
 }
 

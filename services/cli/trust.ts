@@ -16,13 +16,17 @@ export interface TrustOptions {
 
 /** What to ask over TLS with; undefined to ask without it. @throws CommandError */
 export async function readTrust({ ca, cert, key }: TrustOptions): Promise<TlsMaterial | undefined> {
-  if ((cert === undefined) !== (key === undefined))
+  if ((cert === undefined) !== (key === undefined)) {
     throw usage('HOLDFAST_CERT and HOLDFAST_KEY (--cert, --key) mean nothing without each other');
-  if (cert !== undefined && ca === undefined)
+  }
+  if (cert !== undefined && ca === undefined) {
     throw usage(
       'HOLDFAST_CERT (--cert) needs HOLDFAST_CA (--ca): no certificate is shown to a replica that is not known',
     );
-  if (ca === undefined) return undefined;
+  }
+  if (ca === undefined) {
+    return undefined;
+  }
   const file = (variable: string, path: string | undefined) =>
     path === undefined ? undefined : { variable, path };
   const paths = {
@@ -39,7 +43,7 @@ function usage(message: string): CommandError {
   return new CommandError(message, exits.usage);
 }
 
-const patienceMs = 2_000;
+const patienceMs = 2000;
 
 /**
  * Why a replica and this command do not trust each other, if that is why it does not answer. gRPC itself tells of most of
@@ -47,7 +51,9 @@ const patienceMs = 2_000;
  */
 export function diagnose(server: string, trust: TlsMaterial | undefined): Promise<string | undefined> {
   const address = parseAddress(server);
-  if (!address) return Promise.resolve(undefined);
+  if (!address) {
+    return Promise.resolve(undefined);
+  }
   return new Promise((resolve) => {
     let secure = false;
     const socket = connect({
@@ -66,8 +72,9 @@ export function diagnose(server: string, trust: TlsMaterial | undefined): Promis
     const timer = setTimeout(() => end(undefined), patienceMs);
     socket.once('secureConnect', () => {
       secure = true;
-      if (!trust)
+      if (!trust) {
         end('the replica speaks TLS: set HOLDFAST_CA (--ca) to the authority that signed its certificate');
+      }
     });
     // The first words of HTTP/2: it takes this client.
     socket.once('data', () => end(undefined));
@@ -80,23 +87,33 @@ const authority = /^(UNABLE_TO_|SELF_SIGNED_CERT|DEPTH_ZERO_SELF_SIGNED)/;
 
 function meaningOf(error: NodeJS.ErrnoException, trust: TlsMaterial): string | undefined {
   const { code = '' } = error;
-  if (authority.test(code))
+  if (authority.test(code)) {
     return `the replica's certificate is not signed by the authority in HOLDFAST_CA (--ca) (${messageOf(error)})`;
-  if (code === 'CERT_HAS_EXPIRED') return "the replica's certificate has expired";
-  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID')
+  }
+  if (code === 'CERT_HAS_EXPIRED') {
+    return "the replica's certificate has expired";
+  }
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
     return `the replica's certificate does not name the host that was asked (${messageOf(error)}); --server or HOLDFAST_SERVER names the host`;
-  if (code === 'ERR_SSL_WRONG_VERSION_NUMBER' || code === 'ERR_SSL_PACKET_LENGTH_TOO_LONG')
+  }
+  if (code === 'ERR_SSL_WRONG_VERSION_NUMBER' || code === 'ERR_SSL_PACKET_LENGTH_TOO_LONG') {
     return 'the replica does not speak TLS: unset HOLDFAST_CA (--ca)';
-  if (code.includes('_ALERT_') || code === 'ECONNRESET') return refusal(trust);
+  }
+  if (code.includes('_ALERT_') || code === 'ECONNRESET') {
+    return refusal(trust);
+  }
   return undefined;
 }
 
 /** It took its leave once it had seen, or missed, the certificate of this command. */
 function refusal({ cert, validUntilMs = 0 }: TlsMaterial): string {
-  if (!cert) return 'the replica asks for a certificate: set HOLDFAST_CERT and HOLDFAST_KEY (--cert, --key)';
+  if (!cert) {
+    return 'the replica asks for a certificate: set HOLDFAST_CERT and HOLDFAST_KEY (--cert, --key)';
+  }
   const { subject, issuer } = new X509Certificate(cert);
-  if (validUntilMs < Date.now())
+  if (validUntilMs < Date.now()) {
     return `the replica refuses the certificate in HOLDFAST_CERT (--cert): it expired on ${new Date(validUntilMs).toISOString()}`;
+  }
   return `the replica refuses the certificate in HOLDFAST_CERT (--cert) of ${oneLine(subject)}, signed by ${oneLine(issuer)}: its log says why`;
 }
 

@@ -34,7 +34,7 @@ export function leaseSeconds(ttlSeconds: number): number {
 
 /** How much longer the binding surely lives, s. */
 export function remainingSeconds(binding: Binding, wallMs: number): number {
-  return (binding.expiresAtMs - wallMs) / 1_000;
+  return (binding.expiresAtMs - wallMs) / 1000;
 }
 
 /** A binding as etcd holds it. */
@@ -52,6 +52,8 @@ export type Freshness = 'fresh' | 'stale' | 'provisional';
  * so that all replicas answer alike and a retry hears what the first try would have.
  */
 export function originOf(binding: Binding, requestId: string): Origin {
-  if (binding.generation > 1) return 'moved';
+  if (binding.generation > 1) {
+    return 'moved';
+  }
   return binding.requestId === requestId ? 'new' : 'existing';
 }

@@ -21,18 +21,27 @@ export interface Call {
  * @throws HoldfastError `invalid-argument` naming the field.
  */
 export function parseCall(callId: string, branch = ''): Call {
-  if (callId === '') throw invalidArgument('call_id', 'is empty', callIdRule);
-  if (!isVisibleAscii(callId, maxCallIdBytes)) throw refused('call_id', callId, callIdRule);
-  if (branch !== '' && !isVisibleAscii(branch, maxBranchBytes))
+  if (callId === '') {
+    throw invalidArgument('call_id', 'is empty', callIdRule);
+  }
+  if (!isVisibleAscii(callId, maxCallIdBytes)) {
+    throw refused('call_id', callId, callIdRule);
+  }
+  if (branch !== '' && !isVisibleAscii(branch, maxBranchBytes)) {
     throw refused('via_branch', branch, `0-${maxBranchBytes} bytes of visible ASCII (0x21-0x7e)`);
+  }
   return { callId, branch, key: branch === '' ? escaped(callId) : `${escaped(callId)}/${escaped(branch)}` };
 }
 
 /** The call whose `key` this is, or undefined if the text is none. */
 export function callFromKey(key: string): Call | undefined {
   const [callId = '', branch = ''] = key.split('/').map(unescaped);
-  if (!isVisibleAscii(callId, maxCallIdBytes)) return undefined;
-  if (branch !== '' && !isVisibleAscii(branch, maxBranchBytes)) return undefined;
+  if (!isVisibleAscii(callId, maxCallIdBytes)) {
+    return undefined;
+  }
+  if (branch !== '' && !isVisibleAscii(branch, maxBranchBytes)) {
+    return undefined;
+  }
   const call = parseCall(callId, branch);
   return call.key === key ? call : undefined;
 }

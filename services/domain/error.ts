@@ -16,13 +16,13 @@ export type ErrorCode =
   | 'overloaded';
 
 export class HoldfastError extends Error {
+  override readonly name: string = 'HoldfastError';
   constructor(
     readonly code: ErrorCode,
     message: string,
     options?: ErrorOptions,
   ) {
     super(message, options);
-    this.name = 'HoldfastError';
   }
 }
 

@@ -13,7 +13,9 @@ export function isName(value: string): boolean {
 
 /** @throws HoldfastError `invalid-argument` naming the field, if the value is no DNS label. */
 export function parseName(field: string, value: string): string {
-  if (isName(value)) return value;
+  if (isName(value)) {
+    return value;
+  }
   throw invalidArgument(field, value === '' ? 'is empty' : `${quote(value)} is not a DNS label`, nameRule);
 }
 

@@ -78,8 +78,12 @@ export function relayKey(set: string, id: string): string {
 
 /** The stricter of what the relay node published and what operators want. */
 export function effectiveState({ relay, intent }: RegisteredRelay): RelayState {
-  if (intent?.state === 'disabled') return 'disabled';
-  if (intent?.state === 'draining' || relay.state === 'draining') return 'draining';
+  if (intent?.state === 'disabled') {
+    return 'disabled';
+  }
+  if (intent?.state === 'draining' || relay.state === 'draining') {
+    return 'draining';
+  }
   return 'active';
 }
 

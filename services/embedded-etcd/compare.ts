@@ -10,7 +10,9 @@ const targetValue = 3;
 /** Whether the guard holds for every key in its range. A missing key counts as all zeros, except for its value. */
 export function holds(keyspace: Keyspace, compare: Compare): boolean {
   const found = keyspace.read(keyRange(compare.key, compare.range_end));
-  if (found.length > 0) return found.every((version) => holdsFor(compare, version));
+  if (found.length > 0) {
+    return found.every((version) => holdsFor(compare, version));
+  }
   // A missing value is not the empty value: no comparison with it is ever true, not even NOT_EQUAL.
   return compare.target !== targetValue && holdsFor(compare, undefined);
 }

@@ -63,13 +63,17 @@ export class EmbeddedEtcd {
 
   /** Where clients connect, as host:port; known once started. */
   get endpoint(): string {
-    if (this.#endpoint === undefined) throw new Error('the embedded etcd has not been started');
+    if (this.#endpoint === undefined) {
+      throw new Error('the embedded etcd has not been started');
+    }
     return this.#endpoint;
   }
 
   /** Resolves when clients can connect. */
   async start(): Promise<void> {
-    if (this.#server) throw new Error('the embedded etcd has been started already');
+    if (this.#server) {
+      throw new Error('the embedded etcd has been started already');
+    }
     const server = new Server({
       'grpc.max_receive_message_length': maxReceiveBytes,
       'grpc.max_send_message_length': -1,
@@ -103,7 +107,9 @@ export class EmbeddedEtcd {
     const server = this.#server;
     this.#watches.stop();
     this.#state.lessor.stop();
-    if (!server) return;
+    if (!server) {
+      return;
+    }
     const closed = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
     this.#calls.endAll();
     // Real connections end in real time, whatever clock the leases run by.
@@ -117,7 +123,9 @@ export class EmbeddedEtcd {
     const address: Address = { host: this.#host, port: this.#port };
     return new Promise((resolve, reject) => {
       server.bindAsync(formatAddress(address), ServerCredentials.createInsecure(), (error, port) => {
-        if (!error) return resolve(port);
+        if (!error) {
+          return resolve(port);
+        }
         server.forceShutdown();
         reject(listenError('the embedded etcd', address, error));
       });

@@ -2,12 +2,13 @@ import { status } from '@grpc/grpc-js';
 
 /** An answer that etcd gives as a gRPC status; clients recognize it by this very code and text. */
 export class EtcdError extends Error {
+  override readonly name = 'EtcdError';
+
   constructor(
     readonly code: status,
     readonly details: string,
   ) {
     super(details);
-    this.name = 'EtcdError';
   }
 }
 

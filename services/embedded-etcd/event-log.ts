@@ -24,8 +24,11 @@ export class EventLog {
     let high = this.#entries.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if ((this.#entries[middle] as Version).modRevision < revision) low = middle + 1;
-      else high = middle;
+      if ((this.#entries[middle] as Version).modRevision < revision) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
     }
     return low - this.#start;
   }

@@ -24,10 +24,14 @@ export class ExpiryQueue {
 
   remove(lease: Lease): void {
     const index = lease.queueIndex;
-    if (index < 0) return;
+    if (index < 0) {
+      return;
+    }
     lease.queueIndex = -1;
     const last = this.#heap.pop();
-    if (!last || last === lease) return;
+    if (!last || last === lease) {
+      return;
+    }
     this.#place(last, index);
     this.moved(last);
   }
@@ -41,7 +45,9 @@ export class ExpiryQueue {
     while (lease.queueIndex > 0) {
       const parentIndex = (lease.queueIndex - 1) >> 1;
       const parent = this.#heap[parentIndex] as Lease;
-      if (parent.expiresAtMs <= lease.expiresAtMs) return;
+      if (parent.expiresAtMs <= lease.expiresAtMs) {
+        return;
+      }
       this.#place(parent, lease.queueIndex);
       this.#place(lease, parentIndex);
     }
@@ -52,8 +58,12 @@ export class ExpiryQueue {
       const left = 2 * lease.queueIndex + 1;
       let child = this.#heap[left];
       const right = this.#heap[left + 1];
-      if (right && child && right.expiresAtMs < child.expiresAtMs) child = right;
-      if (!child || child.expiresAtMs >= lease.expiresAtMs) return;
+      if (right && child && right.expiresAtMs < child.expiresAtMs) {
+        child = right;
+      }
+      if (!child || child.expiresAtMs >= lease.expiresAtMs) {
+        return;
+      }
       const index = child.queueIndex;
       this.#place(child, lease.queueIndex);
       this.#place(lease, index);

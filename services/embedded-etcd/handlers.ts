@@ -48,7 +48,9 @@ export class OpenCalls {
   }
 
   endAll(): void {
-    for (const end of [...this.#ends]) end();
+    for (const end of [...this.#ends]) {
+      end();
+    }
   }
 }
 
@@ -71,13 +73,19 @@ export function duplex<Request, Response>(
         return writable && !ended;
       },
       write: (response) => {
-        if (ended) return;
+        if (ended) {
+          return;
+        }
         writable = call.write(response);
-        if (!writable) call.pause();
+        if (!writable) {
+          call.pause();
+        }
       },
     });
     const end = () => {
-      if (ended) return;
+      if (ended) {
+        return;
+      }
       ended = true;
       forget();
       conversation.close();
@@ -88,7 +96,9 @@ export function duplex<Request, Response>(
     };
     const forget = calls.add(() => refuse(serverStopped));
     const attempt = (task: () => void) => {
-      if (ended) return;
+      if (ended) {
+        return;
+      }
       try {
         task();
       } catch (error) {
@@ -99,7 +109,9 @@ export function duplex<Request, Response>(
     call.on('drain', () => {
       writable = true;
       attempt(() => conversation.drained());
-      if (writable) call.resume();
+      if (writable) {
+        call.resume();
+      }
     });
     call.on('end', () => {
       end();
@@ -119,7 +131,9 @@ function fail<Request, Response>(
 }
 
 function toStatus(error: unknown, log: Logger): Partial<ServiceError> {
-  if (error instanceof EtcdError) return { code: error.code, details: error.details, message: error.details };
+  if (error instanceof EtcdError) {
+    return { code: error.code, details: error.details, message: error.details };
+  }
   log.error({ err: error }, 'embedded etcd: a request failed for a reason of our own');
   return { code: status.INTERNAL, details: 'internal error', message: 'internal error' };
 }

@@ -11,23 +11,33 @@ export class KeyRangeSet {
 
   add(from: ByteString, to: ByteString): void {
     let first = this.#spanAtOrBefore(from);
-    if (first < 0 || ends(this.#tos[first], from)) first++;
+    if (first < 0 || ends(this.#tos[first], from)) {
+      first++;
+    }
     let start = from;
     let end = to;
     let next = first;
     for (; next < this.#froms.length; next++) {
       const spanFrom = this.#froms[next] as ByteString;
-      if (end !== '' && spanFrom > end) break;
+      if (end !== '' && spanFrom > end) {
+        break;
+      }
       const spanTo = this.#tos[next] as ByteString;
-      if (spanFrom < start) start = spanFrom;
-      if (spanTo === '' || (end !== '' && spanTo > end)) end = spanTo;
+      if (spanFrom < start) {
+        start = spanFrom;
+      }
+      if (spanTo === '' || (end !== '' && spanTo > end)) {
+        end = spanTo;
+      }
     }
     this.#froms.splice(first, next - first, start);
     this.#tos.splice(first, next - first, end);
   }
 
   addAll(other: KeyRangeSet): void {
-    for (const [index, from] of other.#froms.entries()) this.add(from, other.#tos[index] as ByteString);
+    for (const [index, from] of other.#froms.entries()) {
+      this.add(from, other.#tos[index] as ByteString);
+    }
   }
 
   has(key: ByteString): boolean {
@@ -40,8 +50,11 @@ export class KeyRangeSet {
     let high = this.#froms.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if ((this.#froms[middle] as ByteString) <= key) low = middle + 1;
-      else high = middle;
+      if ((this.#froms[middle] as ByteString) <= key) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
     }
     return low - 1;
   }

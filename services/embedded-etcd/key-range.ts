@@ -13,6 +13,8 @@ export function keyRange(key: Buffer | undefined, rangeEnd: Buffer | undefined):
 }
 
 export function contains(range: KeyRange, key: ByteString): boolean {
-  if (range.to === undefined) return key === range.from;
+  if (range.to === undefined) {
+    return key === range.from;
+  }
   return key >= range.from && (range.to === '' || key < range.to);
 }

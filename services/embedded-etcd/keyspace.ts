@@ -83,15 +83,24 @@ export class Keyspace {
   }
 
   visit(range: KeyRange, atRevision: number, visitor: (version: Version) => void): void {
-    if (atRevision > this.#revision) throw futureRevision();
-    if (atRevision > 0 && atRevision < this.#compactRevision) throw compacted();
+    if (atRevision > this.#revision) {
+      throw futureRevision();
+    }
+    if (atRevision > 0 && atRevision < this.#compactRevision) {
+      throw compacted();
+    }
     const revision = atRevision > 0 ? atRevision : Number.POSITIVE_INFINITY;
     const consider = (newest: Version | undefined) => {
       const version = asOf(newest, revision);
-      if (version) visitor(version);
+      if (version) {
+        visitor(version);
+      }
     };
-    if (range.to === undefined) consider(this.#newest.get(range.from));
-    else this.#newest.visit(range.from, range.to, consider);
+    if (range.to === undefined) {
+      consider(this.#newest.get(range.from));
+    } else {
+      this.#newest.visit(range.from, range.to, consider);
+    }
   }
 
   /** Everything the task writes becomes one revision; a task that writes nothing makes none. */
@@ -104,22 +113,32 @@ export class Keyspace {
       if (events.length > 0) {
         this.#changes = [];
         this.#revision++;
-        for (const event of events) this.#log.append(event);
-        for (const listener of this.#commitListeners) listener(events);
+        for (const event of events) {
+          this.#log.append(event);
+        }
+        for (const listener of this.#commitListeners) {
+          listener(events);
+        }
         this.#enforceLimits();
       }
     }
   }
 
   compact(revision: number): void {
-    if (revision <= this.#compactRevision) throw compacted();
-    if (revision > this.#revision) throw futureRevision();
+    if (revision <= this.#compactRevision) {
+      throw compacted();
+    }
+    if (revision > this.#revision) {
+      throw futureRevision();
+    }
     this.#compactRevision = revision;
     const superseded = this.#log.indexOf(revision);
     const end = this.#log.indexOf(revision + 1);
     for (let index = 0; index < end; index++) {
       const version = this.#log.at(index);
-      if (version) this.#forgetHistory(version);
+      if (version) {
+        this.#forgetHistory(version);
+      }
     }
     // Events of the compact revision itself stay: a watcher may start there, as a read may.
     this.#log.dropFirst(superseded);
@@ -158,10 +177,18 @@ export class Keyspace {
 
   #replace(newest: Version | undefined, next: Version): void {
     const lived = newest !== undefined && !isTombstone(newest);
-    if (lived) this.#liveBytes -= sizeOf(newest);
-    if (lived && newest.lease !== noLease) this.#leases.detach(newest.lease, newest.key);
-    if (next.lease !== noLease) this.#leases.attach(next.lease, next.key);
-    if (!isTombstone(next)) this.#liveBytes += sizeOf(next);
+    if (lived) {
+      this.#liveBytes -= sizeOf(newest);
+    }
+    if (lived && newest.lease !== noLease) {
+      this.#leases.detach(newest.lease, newest.key);
+    }
+    if (next.lease !== noLease) {
+      this.#leases.attach(next.lease, next.key);
+    }
+    if (!isTombstone(next)) {
+      this.#liveBytes += sizeOf(next);
+    }
     this.#totalBytes += sizeOf(next);
     this.#newest.set(next.key, next);
     this.#changes.push(next);
@@ -169,7 +196,9 @@ export class Keyspace {
 
   /** Nothing older than this version can be read any more; a tombstone that is still the newest goes altogether. */
   #forgetHistory(version: Version): void {
-    for (let older = version.older; older; older = older.older) this.#totalBytes -= sizeOf(older);
+    for (let older = version.older; older; older = older.older) {
+      this.#totalBytes -= sizeOf(older);
+    }
     version.older = undefined;
     if (isTombstone(version) && this.#newest.get(version.key) === version) {
       this.#totalBytes -= sizeOf(version);
@@ -179,16 +208,22 @@ export class Keyspace {
 
   #enforceLimits(): void {
     const excess = this.#log.length - this.#limits.maxEvents;
-    if (excess > 0) this.#compactThrough(excess);
+    if (excess > 0) {
+      this.#compactThrough(excess);
+    }
     while (this.#totalBytes - this.#liveBytes > this.#limits.maxBytes) {
-      if (!this.#compactThrough(Math.max(1, this.#log.length >> 1))) return;
+      if (!this.#compactThrough(Math.max(1, this.#log.length >> 1))) {
+        return;
+      }
     }
   }
 
   /** Compacts so that the event at `index` and what came with it is the oldest kept; false when that is so already. */
   #compactThrough(index: number): boolean {
     const revision = this.#log.at(index)?.modRevision ?? this.#revision;
-    if (revision <= this.#compactRevision) return false;
+    if (revision <= this.#compactRevision) {
+      return false;
+    }
     this.compact(revision);
     return true;
   }

@@ -46,7 +46,9 @@ export function kvService(state: EtcdState, log: Logger): UntypedServiceImplemen
       state.requireSpace(request.wireBytes);
       const lease = toLeaseId(request.lease);
       // Alone, a put is asked for its lease first; inside a transaction last. Only the message differs.
-      if (lease !== noLease && !leases.has(lease)) throw leaseNotFound();
+      if (lease !== noLease && !leases.has(lease)) {
+        throw leaseNotFound();
+      }
       checkPut(keyspace, leases, request);
       const response = keyspace.write((writer) => put(keyspace, writer, request));
       return identified(response);
@@ -62,9 +64,14 @@ export function kvService(state: EtcdState, log: Logger): UntypedServiceImplemen
       checkTxnRequest(request);
       checkOverlap(request.success ?? []);
       checkOverlap(request.failure ?? []);
-      if (readsOnly(request)) openEmptyEnds(request);
-      else checkSize(request);
-      if (writes(request)) state.requireSpace(request.wireBytes);
+      if (readsOnly(request)) {
+        openEmptyEnds(request);
+      } else {
+        checkSize(request);
+      }
+      if (writes(request)) {
+        state.requireSpace(request.wireBytes);
+      }
       return identified(runTxn(keyspace, leases, request));
     }),
 
@@ -77,7 +84,9 @@ export function kvService(state: EtcdState, log: Logger): UntypedServiceImplemen
 
 /** Only what would go through etcd's log is limited; how much may arrive at all is the server's receive limit. */
 function checkSize(request: Sized): void {
-  if (request.wireBytes > maxRequestBytes) throw requestTooLarge();
+  if (request.wireBytes > maxRequestBytes) {
+    throw requestTooLarge();
+  }
 }
 
 const allOps = (request: TxnRequest): RequestOp[] => [...(request.success ?? []), ...(request.failure ?? [])];

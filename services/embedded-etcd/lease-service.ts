@@ -41,7 +41,9 @@ export function leaseService(state: EtcdState, log: Logger, calls: OpenCalls): U
       const id = toLeaseId(request.ID);
       const lease = lessor.find(id);
       const header = state.header();
-      if (!lease) return { header, ID: fromLeaseId(id), TTL: -1 };
+      if (!lease) {
+        return { header, ID: fromLeaseId(id), TTL: -1 };
+      }
       return {
         header,
         ID: fromLeaseId(id),

@@ -12,7 +12,7 @@ const maxTtlSeconds = 9_000_000_000;
 /** Timers beyond 2^31 ms fire at once; an hour is far below and costs nothing. */
 const maxTimerMs = 3_600_000;
 /** Expiries of one turn of the event loop, so that a hundred thousand at once do not stall everything else. */
-const maxKeysPerTurn = 1_000;
+const maxKeysPerTurn = 1000;
 const maxLeasesPerTurn = 500;
 
 /** Grants, renews, revokes and expires leases. Expiry deletes all keys of a lease in one revision. */
@@ -32,9 +32,13 @@ export class Lessor {
   }
 
   grant(id: LeaseId, ttlSeconds: number): Lease {
-    if (ttlSeconds > maxTtlSeconds) throw leaseTtlTooLarge();
+    if (ttlSeconds > maxTtlSeconds) {
+      throw leaseTtlTooLarge();
+    }
     const chosen = id === noLease ? this.#chooseId() : id;
-    if (this.#table.has(chosen)) throw leaseExists();
+    if (this.#table.has(chosen)) {
+      throw leaseExists();
+    }
     const ttl = Math.max(ttlSeconds, minTtlSeconds);
     const expiresAtMs = this.#clock.monotonicMs() + ttl * 1000;
     const lease: Lease = { id: chosen, ttlSeconds: ttl, keys: new Set(), expiresAtMs, queueIndex: -1 };
@@ -46,14 +50,18 @@ export class Lessor {
 
   revoke(id: LeaseId): void {
     const lease = this.#table.get(id);
-    if (!lease) throw leaseNotFound();
+    if (!lease) {
+      throw leaseNotFound();
+    }
     this.#end(lease);
   }
 
   /** The renewed lease, or undefined when there is none or its time is over. */
   renew(id: LeaseId): Lease | undefined {
     const lease = this.#table.get(id);
-    if (!lease || lease.expiresAtMs <= this.#clock.monotonicMs()) return undefined;
+    if (!lease || lease.expiresAtMs <= this.#clock.monotonicMs()) {
+      return undefined;
+    }
     lease.expiresAtMs = this.#clock.monotonicMs() + lease.ttlSeconds * 1000;
     this.#queue.moved(lease);
     return lease;
@@ -80,7 +88,9 @@ export class Lessor {
   #chooseId(): LeaseId {
     for (;;) {
       const id = randomBytes(8).readBigInt64BE() & 0x7fff_ffff_ffff_ffffn;
-      if (id !== noLease && !this.#table.has(id)) return id;
+      if (id !== noLease && !this.#table.has(id)) {
+        return id;
+      }
     }
   }
 
@@ -90,16 +100,22 @@ export class Lessor {
     const keys = [...lease.keys].sort();
     this.#table.remove(lease.id);
     this.#keyspace.write((writer) => {
-      for (const key of keys) writer.delete({ from: key, to: undefined });
+      for (const key of keys) {
+        writer.delete({ from: key, to: undefined });
+      }
     });
   }
 
   #schedule(): void {
     const first = this.#queue.first;
-    if (!first || this.#stopped) return;
+    if (!first || this.#stopped) {
+      return;
+    }
     const nowMs = this.#clock.monotonicMs();
     const atMs = Math.min(first.expiresAtMs, nowMs + maxTimerMs);
-    if (atMs >= this.#timerAtMs) return;
+    if (atMs >= this.#timerAtMs) {
+      return;
+    }
     this.#cancelTimer?.();
     this.#timerAtMs = atMs;
     // Timers may fire a fraction early; a whole millisecond more keeps the TTL a minimum.
@@ -112,7 +128,9 @@ export class Lessor {
     let keys = 0;
     for (let ended = 0; ended < maxLeasesPerTurn && keys < maxKeysPerTurn; ended++) {
       const lease = this.#queue.first;
-      if (!lease || lease.expiresAtMs > this.#clock.monotonicMs()) break;
+      if (!lease || lease.expiresAtMs > this.#clock.monotonicMs()) {
+        break;
+      }
       keys += lease.keys.size;
       this.#end(lease);
     }

@@ -23,7 +23,9 @@ export class OrderedMap<V> {
 
   get(key: ByteString): V | undefined {
     const chunk = this.#chunks[this.#chunkIndex(key)];
-    if (!chunk) return undefined;
+    if (!chunk) {
+      return undefined;
+    }
     const at = lowerBound(chunk.keys, key);
     return chunk.keys[at] === key ? chunk.values[at] : undefined;
   }
@@ -44,17 +46,25 @@ export class OrderedMap<V> {
     }
     chunk.keys.splice(at, 0, key);
     chunk.values.splice(at, 0, value);
-    if (at === 0) this.#firsts[index] = key;
+    if (at === 0) {
+      this.#firsts[index] = key;
+    }
     this.#size++;
-    if (chunk.keys.length > OrderedMap.#chunkLimit) this.#split(index, chunk, at);
+    if (chunk.keys.length > OrderedMap.#chunkLimit) {
+      this.#split(index, chunk, at);
+    }
   }
 
   delete(key: ByteString): boolean {
     const index = this.#chunkIndex(key);
     const chunk = this.#chunks[index];
-    if (!chunk) return false;
+    if (!chunk) {
+      return false;
+    }
     const at = lowerBound(chunk.keys, key);
-    if (chunk.keys[at] !== key) return false;
+    if (chunk.keys[at] !== key) {
+      return false;
+    }
     chunk.keys.splice(at, 1);
     chunk.values.splice(at, 1);
     this.#size--;
@@ -77,8 +87,12 @@ export class OrderedMap<V> {
       const { keys, values } = this.#chunks[index] as Chunk<V>;
       const last = keys[keys.length - 1] as ByteString;
       const end = to === '' || last < to ? keys.length : lowerBound(keys, to);
-      for (; at < end; at++) visitor(values[at] as V);
-      if (end < keys.length) return;
+      for (; at < end; at++) {
+        visitor(values[at] as V);
+      }
+      if (end < keys.length) {
+        return;
+      }
     }
   }
 
@@ -100,7 +114,9 @@ export class OrderedMap<V> {
   /** Without this, deleting most keys of a large map would leave thousands of near-empty chunks. */
   #mergeWithNext(index: number, chunk: Chunk<V>): void {
     const next = this.#chunks[index + 1];
-    if (!next || chunk.keys.length + next.keys.length > OrderedMap.#chunkLimit >> 2) return;
+    if (!next || chunk.keys.length + next.keys.length > OrderedMap.#chunkLimit >> 2) {
+      return;
+    }
     chunk.keys.push(...next.keys);
     chunk.values.push(...next.values);
     this.#chunks.splice(index + 1, 1);
@@ -114,8 +130,11 @@ function lowerBound(keys: readonly ByteString[], key: ByteString): number {
   let high = keys.length;
   while (low < high) {
     const middle = (low + high) >>> 1;
-    if ((keys[middle] as ByteString) < key) low = middle + 1;
-    else high = middle;
+    if ((keys[middle] as ByteString) < key) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
   }
   return low;
 }

@@ -8,10 +8,13 @@ import { toKeyValue, toLeaseId } from './wire.js';
 
 /** All that can make a put fail, asked before anything is written. */
 export function checkPut(keyspace: Keyspace, leases: LeaseTable, request: PutRequest): void {
-  if ((request.ignore_value || request.ignore_lease) && !keyspace.get(fromWire(request.key)))
+  if ((request.ignore_value || request.ignore_lease) && !keyspace.get(fromWire(request.key))) {
     throw keyNotFound();
+  }
   const lease = toLeaseId(request.lease);
-  if (lease !== noLease && !leases.has(lease)) throw leaseNotFound();
+  if (lease !== noLease && !leases.has(lease)) {
+    throw leaseNotFound();
+  }
 }
 
 export function put(keyspace: Keyspace, writer: Writer, request: PutRequest): PutResponse {
@@ -21,6 +24,8 @@ export function put(keyspace: Keyspace, writer: Writer, request: PutRequest): Pu
   const lease = request.ignore_lease ? (previous?.lease ?? noLease) : toLeaseId(request.lease);
   writer.put(key, value, lease);
   const response: PutResponse = { header: { revision: keyspace.visibleRevision } };
-  if (request.prev_kv && previous) response.prev_kv = toKeyValue(previous);
+  if (request.prev_kv && previous) {
+    response.prev_kv = toKeyValue(previous);
+  }
   return response;
 }

@@ -33,11 +33,17 @@ export function range(keyspace: Keyspace, request: RangeRequest): RangeResponse 
   let found: Version[] = [];
   keyspace.visit(keys, revision, (version) => {
     count++;
-    if (found.length < collectAtMost && (!filter || filter(version))) found.push(version);
+    if (found.length < collectAtMost && (!filter || filter(version))) {
+      found.push(version);
+    }
   });
   const matching = filter || request.count_only ? found.length : count;
-  if (order) found.sort(order);
-  if (limit > 0 && found.length > limit) found = found.slice(0, limit);
+  if (order) {
+    found.sort(order);
+  }
+  if (limit > 0 && found.length > limit) {
+    found = found.slice(0, limit);
+  }
   const kvs = found.map((version) => toKeyValue(version, !request.keys_only));
   return { header, kvs, more: limit > 0 && matching > limit, count };
 }
@@ -48,7 +54,9 @@ function revisionFilter(request: RangeRequest): ((version: Version) => boolean) 
   const maxMod = toNumber(request.max_mod_revision);
   const minCreate = toNumber(request.min_create_revision);
   const maxCreate = toNumber(request.max_create_revision);
-  if (minMod === 0 && maxMod === 0 && minCreate === 0 && maxCreate === 0) return undefined;
+  if (minMod === 0 && maxMod === 0 && minCreate === 0 && maxCreate === 0) {
+    return undefined;
+  }
   return (version) =>
     (maxMod === 0 || version.modRevision <= maxMod) &&
     (minMod === 0 || version.modRevision >= minMod) &&
@@ -59,8 +67,12 @@ function revisionFilter(request: RangeRequest): ((version: Version) => boolean) 
 function orderOf(request: RangeRequest): Order | undefined {
   const target = orders[request.sort_target ?? 0];
   const sortOrder = request.sort_order ?? 0;
-  if (!target) return undefined;
-  if (sortOrder === descending) return (a, b) => target(b, a);
+  if (!target) {
+    return undefined;
+  }
+  if (sortOrder === descending) {
+    return (a, b) => target(b, a);
+  }
   // Keys are in ascending order already. A target without an order means ascending.
   return request.sort_target || sortOrder > ascending ? target : undefined;
 }

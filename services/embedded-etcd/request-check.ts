@@ -12,8 +12,12 @@ export function checkRangeRequest(request: RangeRequest): void {
 
 export function checkPutRequest(request: PutRequest): void {
   requireKey(request.key);
-  if (request.ignore_value && request.value?.length) throw valueProvided();
-  if (request.ignore_lease && request.lease && !request.lease.isZero()) throw leaseProvided();
+  if (request.ignore_value && request.value?.length) {
+    throw valueProvided();
+  }
+  if (request.ignore_lease && request.lease && !request.lease.isZero()) {
+    throw leaseProvided();
+  }
 }
 
 export function checkDeleteRequest(request: DeleteRangeRequest): void {
@@ -27,21 +31,38 @@ export function checkDeleteRequest(request: DeleteRangeRequest): void {
 export function checkTxnRequest(request: TxnRequest, allowed = maxTxnOps): void {
   const { compare = [], success = [], failure = [] } = request;
   const longest = Math.max(compare.length, success.length, failure.length);
-  if (longest > allowed) throw tooManyOps();
-  for (const one of compare) requireKey(one.key);
-  for (const op of success) checkOp(op, allowed - longest);
-  for (const op of failure) checkOp(op, allowed - longest);
+  if (longest > allowed) {
+    throw tooManyOps();
+  }
+  for (const one of compare) {
+    requireKey(one.key);
+  }
+  for (const op of success) {
+    checkOp(op, allowed - longest);
+  }
+  for (const op of failure) {
+    checkOp(op, allowed - longest);
+  }
 }
 
 function checkOp(op: RequestOp, allowed: number): void {
-  if (op.request_range) checkRangeRequest(op.request_range);
-  else if (op.request_put) checkPutRequest(op.request_put);
-  else if (op.request_delete_range) checkDeleteRequest(op.request_delete_range);
-  else if (op.request_txn) checkTxnRequest(op.request_txn, allowed);
+  if (op.request_range) {
+    checkRangeRequest(op.request_range);
+  } else if (op.request_put) {
+    checkPutRequest(op.request_put);
+  } else if (op.request_delete_range) {
+    checkDeleteRequest(op.request_delete_range);
+  } else if (op.request_txn) {
+    checkTxnRequest(op.request_txn, allowed);
+  }
   // An empty operation: odd, but this is the answer that etcd gives.
-  else throw keyNotFound();
+  else {
+    throw keyNotFound();
+  }
 }
 
 function requireKey(key: Buffer | undefined): void {
-  if (!key || key.length === 0) throw emptyKey();
+  if (!key || key.length === 0) {
+    throw emptyKey();
+  }
 }

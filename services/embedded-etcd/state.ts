@@ -42,6 +42,8 @@ export class EtcdState {
 
   /** Before anything that takes memory: refusing a write is better than ending the process. */
   requireSpace(bytes: number): void {
-    if (this.usedBytes + bytes > this.#quotaBytes) throw noSpace();
+    if (this.usedBytes + bytes > this.#quotaBytes) {
+      throw noSpace();
+    }
   }
 }

@@ -16,27 +16,41 @@ interface Touched {
  */
 export function checkOverlap(ops: readonly RequestOp[]): Touched {
   const deletes = new KeyRangeSet();
-  for (const op of ops) if (op.request_delete_range) addDelete(deletes, op.request_delete_range);
+  for (const op of ops) {
+    if (op.request_delete_range) {
+      addDelete(deletes, op.request_delete_range);
+    }
+  }
   const puts = new Set<ByteString>();
   for (const { request_txn: nested } of ops) {
-    if (!nested) continue;
+    if (!nested) {
+      continue;
+    }
     const success = checkOverlap(nested.success ?? []);
     const failure = checkOverlap(nested.failure ?? []);
     for (const key of success.puts) {
-      if (puts.has(key) || deletes.has(key)) throw duplicateKey();
+      if (puts.has(key) || deletes.has(key)) {
+        throw duplicateKey();
+      }
       puts.add(key);
     }
     for (const key of failure.puts) {
-      if ((puts.has(key) && !success.puts.has(key)) || deletes.has(key)) throw duplicateKey();
+      if ((puts.has(key) && !success.puts.has(key)) || deletes.has(key)) {
+        throw duplicateKey();
+      }
       puts.add(key);
     }
     deletes.addAll(success.deletes);
     deletes.addAll(failure.deletes);
   }
   for (const { request_put: request } of ops) {
-    if (!request) continue;
+    if (!request) {
+      continue;
+    }
     const key = fromWire(request.key);
-    if (puts.has(key) || deletes.has(key)) throw duplicateKey();
+    if (puts.has(key) || deletes.has(key)) {
+      throw duplicateKey();
+    }
     puts.add(key);
   }
   return { puts, deletes };
@@ -49,6 +63,9 @@ export function checkOverlap(ops: readonly RequestOp[]): Touched {
 function addDelete(deletes: KeyRangeSet, request: DeleteRangeRequest): void {
   const from = fromWire(request.key);
   const end = fromWire(request.range_end);
-  if (end === '') deletes.add(from, `${from}\0`);
-  else if (end > from) deletes.add(from, end);
+  if (end === '') {
+    deletes.add(from, `${from}\0`);
+  } else if (end > from) {
+    deletes.add(from, end);
+  }
 }

@@ -35,21 +35,33 @@ function decide(keyspace: Keyspace, request: TxnRequest): Decided {
 function everyOp(decided: Decided, check: (op: RequestOp) => void): void {
   for (const { op, nested } of decided.steps) {
     check(op);
-    if (nested) everyOp(nested, check);
+    if (nested) {
+      everyOp(nested, check);
+    }
   }
 }
 
 function checkRevision(keyspace: Keyspace, request: RangeRequest): void {
   const revision = toNumber(request.revision);
-  if (revision === 0) return;
-  if (revision > keyspace.revision) throw futureRevision();
-  if (revision < keyspace.compactRevision) throw compacted();
+  if (revision === 0) {
+    return;
+  }
+  if (revision > keyspace.revision) {
+    throw futureRevision();
+  }
+  if (revision < keyspace.compactRevision) {
+    throw compacted();
+  }
 }
 
 function apply(keyspace: Keyspace, writer: Writer, decided: Decided): TxnResponse {
   const responses = decided.steps.map(({ op, nested }): ResponseOp => {
-    if (nested) return { response_txn: apply(keyspace, writer, nested) };
-    if (op.request_put) return { response_put: put(keyspace, writer, op.request_put) };
+    if (nested) {
+      return { response_txn: apply(keyspace, writer, nested) };
+    }
+    if (op.request_put) {
+      return { response_put: put(keyspace, writer, op.request_put) };
+    }
     if (op.request_delete_range) {
       return { response_delete_range: deleteRange(keyspace, writer, op.request_delete_range) };
     }

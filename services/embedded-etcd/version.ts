@@ -24,6 +24,8 @@ export const sizeOf = (version: Version): number => version.key.length + version
 /** The key as it was at a revision: undefined when it did not exist then. */
 export function asOf(newest: Version | undefined, revision: number): Version | undefined {
   let version = newest;
-  while (version && version.modRevision > revision) version = version.older;
+  while (version && version.modRevision > revision) {
+    version = version.older;
+  }
   return version && !isTombstone(version) ? version : undefined;
 }

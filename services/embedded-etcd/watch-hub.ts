@@ -40,27 +40,44 @@ export class WatchHub {
 
   remove(watcher: Watcher): void {
     const entry = this.#entries.get(watcher);
-    if (!entry) return;
+    if (!entry) {
+      return;
+    }
     this.#entries.delete(watcher);
     this.#ranges.delete(entry);
     const entries = this.#byKey.get(watcher.keys.from);
     entries?.delete(entry);
-    if (entries?.size === 0) this.#byKey.delete(watcher.keys.from);
+    if (entries?.size === 0) {
+      this.#byKey.delete(watcher.keys.from);
+    }
   }
 
   #notify(events: readonly Version[]): void {
-    if (this.#entries.size === 0) return;
+    if (this.#entries.size === 0) {
+      return;
+    }
     const due = new Map<Entry, Version[]>();
     const offer = (entry: Entry, event: Version) => {
-      if (!entry.watcher.inStep || !wants(entry.watcher, event)) return;
+      if (!entry.watcher.inStep || !wants(entry.watcher, event)) {
+        return;
+      }
       const batch = due.get(entry);
-      if (batch) batch.push(event);
-      else due.set(entry, [event]);
+      if (batch) {
+        batch.push(event);
+      } else {
+        due.set(entry, [event]);
+      }
     };
     for (const event of events) {
-      for (const entry of this.#byKey.get(event.key) ?? []) offer(entry, event);
-      for (const entry of this.#ranges) offer(entry, event);
+      for (const entry of this.#byKey.get(event.key) ?? []) {
+        offer(entry, event);
+      }
+      for (const entry of this.#ranges) {
+        offer(entry, event);
+      }
     }
-    for (const [entry, batch] of due) entry.owner.deliver(entry.watcher, batch);
+    for (const [entry, batch] of due) {
+      entry.owner.deliver(entry.watcher, batch);
+    }
   }
 }

@@ -24,7 +24,9 @@ export class WatchService {
 
   start(): void {
     this.#cancelTimer = this.#clock.after(this.#progressIntervalMs, () => {
-      for (const stream of this.#streams) stream.notifyProgress();
+      for (const stream of this.#streams) {
+        stream.notifyProgress();
+      }
       this.start();
     });
   }

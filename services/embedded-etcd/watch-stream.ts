@@ -15,7 +15,7 @@ export interface WatchSink {
 }
 
 /** How much a lagging watcher is given per response, and how much of the log is read for it before others get a turn. */
-const catchUp = { maxRevisions: 1_000, maxBytes: 1 << 20, maxScanned: 20_000 };
+const catchUp = { maxRevisions: 1000, maxBytes: 1 << 20, maxScanned: 20_000 };
 /** etcd's limit for requests and half a MiB of overhead. */
 const fragmentBytes = 2 * 1024 * 1024;
 const maxWatchers = 10_000;
@@ -51,9 +51,11 @@ export class WatchStream {
   }
 
   handle(request: WatchRequest): void {
-    if (request.create_request) this.#create(request.create_request);
-    else if (request.cancel_request) this.#cancel(toNumber(request.cancel_request.watch_id));
-    else if (request.progress_request) {
+    if (request.create_request) {
+      this.#create(request.create_request);
+    } else if (request.cancel_request) {
+      this.#cancel(toNumber(request.cancel_request.watch_id));
+    } else if (request.progress_request) {
       this.#progressWanted = true;
       this.#answerProgress();
     }
@@ -86,8 +88,12 @@ export class WatchStream {
   }
 
   close(): void {
-    if (this.#turn) clearImmediate(this.#turn);
-    for (const watcher of this.#watchers.values()) this.#hub.remove(watcher);
+    if (this.#turn) {
+      clearImmediate(this.#turn);
+    }
+    for (const watcher of this.#watchers.values()) {
+      this.#hub.remove(watcher);
+    }
     this.#watchers.clear();
     this.#lagging.clear();
   }
@@ -121,30 +127,39 @@ export class WatchStream {
     this.#watchers.set(watcher.id, watcher);
     this.#hub.add(watcher, this);
     this.#reply({ header, watch_id: watcher.id, created: true });
-    if (watcher.inStep) return;
+    if (watcher.inStep) {
+      return;
+    }
     this.#lagging.add(watcher);
     this.#continue();
   }
 
   #refusal(keys: KeyRange, id: number): string | undefined {
-    if (keys.to !== undefined && keys.to !== '' && keys.from >= keys.to)
+    if (keys.to !== undefined && keys.to !== '' && keys.from >= keys.to) {
       return 'mvcc: watcher range is empty';
+    }
     if (id !== 0 && this.#watchers.has(id)) {
       return 'mvcc: duplicate watch ID provided on the WatchStream';
     }
-    if (this.#watchers.size >= maxWatchers) return `more than ${maxWatchers} watchers on one stream`;
+    if (this.#watchers.size >= maxWatchers) {
+      return `more than ${maxWatchers} watchers on one stream`;
+    }
     return undefined;
   }
 
   #chooseId(): number {
-    while (this.#watchers.has(this.#nextId)) this.#nextId++;
+    while (this.#watchers.has(this.#nextId)) {
+      this.#nextId++;
+    }
     return this.#nextId++;
   }
 
   /** A watcher that does not exist is not answered, as in etcd. */
   #cancel(id: number): void {
     const watcher = this.#watchers.get(id);
-    if (!watcher) return;
+    if (!watcher) {
+      return;
+    }
     this.#forget(watcher);
     this.#reply({ header: this.#header(this.#keyspace.revision), watch_id: id, canceled: true });
   }
@@ -157,22 +172,30 @@ export class WatchStream {
 
   /** Progress promises that all up to the header's revision was sent, so it waits for those that lag. */
   #answerProgress(): void {
-    if (!this.#progressWanted || this.#lagging.size > 0) return;
+    if (!this.#progressWanted || this.#lagging.size > 0) {
+      return;
+    }
     this.#progressWanted = false;
     this.#reply({ header: this.#header(this.#keyspace.revision), watch_id: broadcastId });
   }
 
   #continue(): void {
-    if (this.#turn || this.#lagging.size === 0) return;
+    if (this.#turn || this.#lagging.size === 0) {
+      return;
+    }
     this.#turn = setImmediate(() => {
       this.#turn = undefined;
       let scanned = 0;
       for (const watcher of [...this.#lagging]) {
-        if (!this.#sink.writable || scanned >= catchUp.maxScanned) break;
+        if (!this.#sink.writable || scanned >= catchUp.maxScanned) {
+          break;
+        }
         scanned += this.#readOn(watcher);
       }
       this.#answerProgress();
-      if (this.#sink.writable) this.#continue();
+      if (this.#sink.writable) {
+        this.#continue();
+      }
     });
   }
 
@@ -208,7 +231,9 @@ export class WatchStream {
         lastRevision = event.modRevision;
         revisions++;
       }
-      if (!wants(watcher, event)) continue;
+      if (!wants(watcher, event)) {
+        continue;
+      }
       events.push(event);
       bytes += event.key.length + event.value.length;
     }
@@ -216,8 +241,12 @@ export class WatchStream {
     // To the end of the queue, so that one far behind does not keep the others waiting.
     this.#lagging.delete(watcher);
     watcher.inStep = next > revision;
-    if (!watcher.inStep) this.#lagging.add(watcher);
-    if (events.length > 0) this.#send(watcher, events);
+    if (!watcher.inStep) {
+      this.#lagging.add(watcher);
+    }
+    if (events.length > 0) {
+      this.#send(watcher, events);
+    }
     return index - first;
   }
 
@@ -227,7 +256,9 @@ export class WatchStream {
     const header = this.#header(this.#keyspace.revision);
     const response: WatchResponse = { header, watch_id: watcher.id, events };
     const parts = watcher.fragment ? fragments(response, fragmentBytes) : [response];
-    for (const part of parts) this.#reply(part);
+    for (const part of parts) {
+      this.#reply(part);
+    }
   }
 
   #reply(response: WatchResponse): void {

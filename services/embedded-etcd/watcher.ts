@@ -22,7 +22,11 @@ export interface Watcher extends WatchOptions {
 }
 
 export function wants(watcher: Watcher, event: Version): boolean {
-  if (event.modRevision < watcher.nextRevision) return false;
-  if (!(isTombstone(event) ? watcher.withDeletes : watcher.withPuts)) return false;
+  if (event.modRevision < watcher.nextRevision) {
+    return false;
+  }
+  if (!(isTombstone(event) ? watcher.withDeletes : watcher.withPuts)) {
+    return false;
+  }
   return contains(watcher.keys, event.key);
 }

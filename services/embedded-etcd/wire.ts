@@ -38,8 +38,12 @@ function measured(service: ServiceDefinition): ServiceDefinition {
 export const toNumber = (value: Long | undefined): number => (value ? value.toNumber() : 0);
 
 export function toLeaseId(value: Long | undefined): LeaseId {
-  if (!value) return 0n;
-  if (value.high === 0) return BigInt(value.low >>> 0);
+  if (!value) {
+    return 0n;
+  }
+  if (value.high === 0) {
+    return BigInt(value.low >>> 0);
+  }
   return (BigInt(value.high) << 32n) | BigInt(value.low >>> 0);
 }
 
@@ -53,8 +57,12 @@ export function toKeyValue(version: Version, withValue = true): KeyValue {
     mod_revision: version.modRevision,
     version: version.version,
   };
-  if (withValue) kv.value = toWire(version.value);
-  if (version.lease !== 0n) kv.lease = fromLeaseId(version.lease);
+  if (withValue) {
+    kv.value = toWire(version.value);
+  }
+  if (version.lease !== 0n) {
+    kv.lease = fromLeaseId(version.lease);
+  }
   return kv;
 }
 
@@ -66,6 +74,8 @@ export function toEvent(version: Version, withPrevious: boolean): Event {
     ? { type: deletion, kv: { key: toWire(version.key), mod_revision: version.modRevision } }
     : { type: put, kv: toKeyValue(version) };
   const previous = version.older;
-  if (withPrevious && previous && !isTombstone(previous)) event.prev_kv = toKeyValue(previous);
+  if (withPrevious && previous && !isTombstone(previous)) {
+    event.prev_kv = toKeyValue(previous);
+  }
   return event;
 }

@@ -80,7 +80,9 @@ export class EtcdConnection {
   }
 
   close(): void {
-    for (const members of [this.#kv, this.#lease, this.#watch, this.#login]) members?.close();
+    for (const members of [this.#kv, this.#lease, this.#watch, this.#login]) {
+      members?.close();
+    }
   }
 }
 

@@ -14,9 +14,10 @@ export function etcdUnavailable(doing: string, error: unknown): HoldfastError {
  * the message says what.
  */
 export class EtcdTrustError extends Error {
+  override readonly name = 'EtcdTrustError';
+
   constructor(advice: string, cause: unknown) {
     super(`${advice} (${messageOf(cause)})`, { cause });
-    this.name = 'EtcdTrustError';
   }
 }
 
@@ -54,7 +55,9 @@ const advices: readonly (readonly [RegExp, string])[] = [
 
 /** The error as one of trust, if it is one. */
 export function trustError(error: unknown): EtcdTrustError | undefined {
-  if (error instanceof EtcdTrustError) return error;
+  if (error instanceof EtcdTrustError) {
+    return error;
+  }
   const text = messageOf(error);
   const [, advice] = advices.find(([pattern]) => pattern.test(text)) ?? [];
   return advice === undefined ? undefined : new EtcdTrustError(advice, error);
@@ -67,8 +70,9 @@ export function isLeaseGone(error: unknown): boolean {
 
 /** A write named a lease that etcd does not know: nothing was written, and a new lease is needed. */
 export class LeaseGoneError extends Error {
+  override readonly name = 'LeaseGoneError';
+
   constructor() {
     super('etcd does not know the lease of a write any more');
-    this.name = 'LeaseGoneError';
   }
 }

@@ -64,7 +64,9 @@ export class GroupCommit {
   refuseWaiting(error: HoldfastError): void {
     const waiting = this.#waiting;
     this.#waiting = [];
-    for (const { reject } of waiting) reject(error);
+    for (const { reject } of waiting) {
+      reject(error);
+    }
   }
 
   #submit<T>(
@@ -74,11 +76,12 @@ export class GroupCommit {
     answerOf: (result: OperationResult) => T,
   ): Promise<T> {
     return new Promise((resolve, reject) => {
-      if (this.#waiting.length >= maxWaiting)
+      if (this.#waiting.length >= maxWaiting) {
         throw new HoldfastError(
           'overloaded',
           `this replica has ${maxWaiting} operations waiting for etcd, its most; try another replica`,
         );
+      }
       const answer = (result: OperationResult) => resolve(answerOf(result));
       this.#waiting.push({ operation: { key, request, bytes }, resolve: answer, reject });
       this.#schedule();
@@ -87,13 +90,19 @@ export class GroupCommit {
 
   /** After the present turn of the event loop, so that what arrived in one packet leaves in one commit. */
   #schedule(): void {
-    if (this.#scheduled || this.#inFlight >= maxInFlight || this.#waiting.length === 0) return;
-    if (this.#inFlight > 0 && this.#waiting.length < worthAnother) return;
+    if (this.#scheduled || this.#inFlight >= maxInFlight || this.#waiting.length === 0) {
+      return;
+    }
+    if (this.#inFlight > 0 && this.#waiting.length < worthAnother) {
+      return;
+    }
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
       const batch = this.#takeBatch();
-      if (batch.length === 0) return;
+      if (batch.length === 0) {
+        return;
+      }
       this.#inFlight++;
       void this.#commit(batch).finally(() => {
         this.#inFlight--;
@@ -111,15 +120,21 @@ export class GroupCommit {
     let bytes = 0;
     let taken = 0;
     for (const waiting of this.#waiting) {
-      if (batch.length >= maxOperations) break;
+      if (batch.length >= maxOperations) {
+        break;
+      }
       const { key, bytes: size } = waiting.operation;
-      if (bytes + size > maxBytes && batch.length > 0) break;
+      if (bytes + size > maxBytes && batch.length > 0) {
+        break;
+      }
       taken++;
       if (key !== '' && keys.has(key)) {
         postponed.push(waiting);
         continue;
       }
-      if (key !== '') keys.add(key);
+      if (key !== '') {
+        keys.add(key);
+      }
       bytes += size;
       batch.push(waiting);
     }
@@ -139,9 +154,13 @@ export class GroupCommit {
       });
     } catch (error) {
       this.counters.failedCommits++;
-      if (isLeaseGone(error)) return this.#withoutLease(batch);
+      if (isLeaseGone(error)) {
+        return this.#withoutLease(batch);
+      }
       const reason = etcdUnavailable('committing', error);
-      for (const { reject } of batch) reject(reason);
+      for (const { reject } of batch) {
+        reject(reason);
+      }
     }
   }
 
@@ -149,7 +168,9 @@ export class GroupCommit {
   #withoutLease(batch: readonly Waiting[]): void {
     const isWrite = ({ operation }: Waiting) => operation.key !== '';
     this.#waiting.unshift(...batch.filter((waiting) => !isWrite(waiting)));
-    for (const { reject } of batch.filter(isWrite)) reject(new LeaseGoneError());
+    for (const { reject } of batch.filter(isWrite)) {
+      reject(new LeaseGoneError());
+    }
   }
 }
 
@@ -161,9 +182,13 @@ const overheadBytes = 128;
 
 function bytesOf({ compare, success, failure }: Required<Txn>): number {
   let sum = overheadBytes;
-  for (const { key } of compare) sum += overheadBytes + key.length;
-  for (const operations of [success, failure])
-    for (const { request_put: put, request_range: range } of operations)
+  for (const { key } of compare) {
+    sum += overheadBytes + key.length;
+  }
+  for (const operations of [success, failure]) {
+    for (const { request_put: put, request_range: range } of operations) {
       sum += overheadBytes + (put ? put.key.length + put.value.length : 0) + (range ? range.key.length : 0);
+    }
+  }
   return sum;
 }

@@ -3,7 +3,7 @@ import type { EtcdConnection } from './connection.js';
 import { etcdUnavailable } from './errors.js';
 
 /** More keys on one lease make puts slow and stall etcd when they all expire. */
-const maxKeys = 1_000;
+const maxKeys = 1000;
 const maxAgeMs = 60_000;
 const maxAgeShare = 0.05;
 
@@ -44,7 +44,11 @@ export class LeasePool {
 
   /** etcd does not know this lease any more: it is given out no longer. Of many who tell, the first is enough. */
   forget(lease: string): void {
-    for (const [seconds, line] of this.#lines) if (line.has(lease)) this.#lines.delete(seconds);
+    for (const [seconds, line] of this.#lines) {
+      if (line.has(lease)) {
+        this.#lines.delete(seconds);
+      }
+    }
   }
 }
 
@@ -62,7 +66,7 @@ class Line {
     this.#connection = connection;
     this.#clock = clock;
     this.#lifetimeSeconds = lifetimeSeconds;
-    this.#maxAgeMs = Math.min(maxAgeMs, Math.max(1_000, lifetimeSeconds * 1_000 * maxAgeShare));
+    this.#maxAgeMs = Math.min(maxAgeMs, Math.max(1000, lifetimeSeconds * 1000 * maxAgeShare));
   }
 
   has(lease: string): boolean {
@@ -71,10 +75,14 @@ class Line {
 
   take(): string | Promise<string> {
     const bucket = this.#open();
-    if (!bucket) return this.#grant().then(() => this.take());
+    if (!bucket) {
+      return this.#grant().then(() => this.take());
+    }
     bucket.keys++;
     // The next lease is asked for early, so that no call waits for it while calls keep coming.
-    if (bucket.keys === maxKeys / 2) void this.#grant().catch(() => undefined);
+    if (bucket.keys === maxKeys / 2) {
+      void this.#grant().catch(() => undefined);
+    }
     return bucket.lease;
   }
 
@@ -104,7 +112,7 @@ class Line {
   async #grantNext(): Promise<void> {
     const grantedAtMs = this.#clock.monotonicMs();
     try {
-      const seconds = this.#lifetimeSeconds + Math.ceil(this.#maxAgeMs / 1_000);
+      const seconds = this.#lifetimeSeconds + Math.ceil(this.#maxAgeMs / 1000);
       this.#next = { lease: await this.#connection.grantLease(seconds), grantedAtMs, keys: 0 };
     } catch (error) {
       throw etcdUnavailable('granting a lease', error);

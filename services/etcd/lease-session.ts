@@ -32,8 +32,8 @@ export class LeaseSession {
     this.#connection = deps.connection;
     this.#clock = deps.clock;
     this.#log = deps.log;
-    this.#periodMs = (ttlSeconds * 1_000) / 4;
-    this.#lifeMs = ttlSeconds * 1_000 * 0.9;
+    this.#periodMs = (ttlSeconds * 1000) / 4;
+    this.#lifeMs = ttlSeconds * 1000 * 0.9;
     this.#renewedAtMs = grantedAtMs;
     this.done = new Promise((resolve) => {
       this.#end = (reason) => {
@@ -77,10 +77,15 @@ export class LeaseSession {
   }
 
   #watchdog(): void {
-    if (this.#stopping.signal.aborted) return;
+    if (this.#stopping.signal.aborted) {
+      return;
+    }
     const remaining = this.remainingMs;
-    if (remaining <= 0) this.#end('it could not be renewed in time');
-    else this.#cancelWatchdog = this.#clock.after(remaining, () => this.#watchdog());
+    if (remaining <= 0) {
+      this.#end('it could not be renewed in time');
+    } else {
+      this.#cancelWatchdog = this.#clock.after(remaining, () => this.#watchdog());
+    }
   }
 
   /** One stream after the other, until the session ends. */
@@ -90,7 +95,9 @@ export class LeaseSession {
       try {
         await this.#renewOverOneStream();
       } catch (error) {
-        if (signal.aborted) return;
+        if (signal.aborted) {
+          return;
+        }
         this.#log.warn(
           { reason: messageOf(error), remainingMs: this.remainingMs },
           'lease not renewed; trying again',
@@ -124,9 +131,15 @@ export class LeaseSession {
         });
         stream.write({ ID: this.lease });
         const ttlSeconds = await answer;
-        if (over.signal.aborted) break;
-        if (ttlSeconds === undefined) throw new Error('no answer to a keepalive');
-        if (ttlSeconds <= 0) return this.#end('etcd does not know the lease any more');
+        if (over.signal.aborted) {
+          break;
+        }
+        if (ttlSeconds === undefined) {
+          throw new Error('no answer to a keepalive');
+        }
+        if (ttlSeconds <= 0) {
+          return this.#end('etcd does not know the lease any more');
+        }
         this.#renewedAtMs = sentAtMs;
         await sleep(this.#clock, sentAtMs + this.#periodMs - this.#clock.monotonicMs(), over.signal);
       }
@@ -135,7 +148,9 @@ export class LeaseSession {
       this.#stopping.signal.removeEventListener('abort', stop);
       stream.cancel();
     }
-    if (failure) throw failure;
+    if (failure) {
+      throw failure;
+    }
   }
 }
 

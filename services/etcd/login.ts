@@ -29,7 +29,9 @@ export class EtcdLogin implements Identity {
   readonly interceptor: Interceptor = (options, nextCall) =>
     new InterceptingCall(nextCall(options), {
       start: (metadata, _listener, next) => {
-        if (this.#token) metadata.set('token', this.#token);
+        if (this.#token) {
+          metadata.set('token', this.#token);
+        }
         next(metadata, {
           onReceiveStatus: (status, pass) =>
             pass(refusesToken.test(status.details) ? { ...status, details: stale } : status),
@@ -39,7 +41,9 @@ export class EtcdLogin implements Identity {
 
   /** Logs in, unless that was done: many that ask at a time share one login. */
   async prepare(): Promise<void> {
-    if (this.#token !== undefined) return;
+    if (this.#token !== undefined) {
+      return;
+    }
     this.#underWay ??= this.#logIn().finally(() => {
       this.#underWay = undefined;
     });
@@ -66,7 +70,9 @@ export class EtcdLogin implements Identity {
       this.#token = token;
     } catch (error) {
       // Then everybody may do everything, and no token is asked for.
-      if (!messageOf(error).includes('authentication is not enabled')) throw error;
+      if (!messageOf(error).includes('authentication is not enabled')) {
+        throw error;
+      }
       this.#token = '';
     }
   }

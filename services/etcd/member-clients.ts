@@ -69,7 +69,9 @@ export class MemberClients {
 
   close(): void {
     this.#unsubscribe();
-    for (const client of this.#clients.values()) client.close();
+    for (const client of this.#clients.values()) {
+      client.close();
+    }
   }
 
   async #call<T>(use: (client: Client) => Promise<T>): Promise<T> {
@@ -78,7 +80,9 @@ export class MemberClients {
     try {
       await identity?.prepare();
       return await use(this.#client(member)).catch(async (error) => {
-        if (!identity?.isStale(error)) throw error;
+        if (!identity?.isStale(error)) {
+          throw error;
+        }
         identity.forget();
         await identity.prepare();
         return use(this.#client(member));
@@ -101,14 +105,17 @@ export class MemberClients {
 
   /** What is under way goes on over its connection; what comes next uses the new certificates. */
   #renew(): void {
-    for (const client of this.#clients.values()) client.retire();
+    for (const client of this.#clients.values()) {
+      client.retire();
+    }
     this.#clients.clear();
   }
 
   /** Only the first of many calls that fail together moves on; the rest would skip members unseen. */
   #leave(member: number, error: unknown): void {
-    if (this.#current === member && error instanceof Error && isRecoverableError(error))
+    if (this.#current === member && error instanceof Error && isRecoverableError(error)) {
       this.#current = (member + 1) % this.#settings.endpoints.length;
+    }
   }
 }
 
@@ -136,7 +143,9 @@ class Client {
     this.#users++;
     let held = true;
     return () => {
-      if (!held) return;
+      if (!held) {
+        return;
+      }
       held = false;
       this.#users--;
       this.#closeIfIdle();
@@ -153,7 +162,9 @@ class Client {
   }
 
   #closeIfIdle(): void {
-    if (this.#retired && this.#users === 0) this.#etcd.close();
+    if (this.#retired && this.#users === 0) {
+      this.#etcd.close();
+    }
   }
 }
 

@@ -28,11 +28,11 @@ export interface MirrorOptions<T> {
   readonly log: Logger;
 }
 
-const pageSize = 5_000;
+const pageSize = 5000;
 /** Waits between attempts to reach etcd: 100 ms, doubled up to 1 s, each ±50 %. */
-const backoffMs = { first: 100, most: 1_000 };
+const backoffMs = { first: 100, most: 1000 };
 /** Most that one page of a list, or the answer to the creation of a watch, may take. */
-const answerTimeoutMs = 5_000;
+const answerTimeoutMs = 5000;
 
 /**
  * A mirror of all keys with one prefix: list, then watch from the listed revision + 1. Whatever ends the watch (a
@@ -92,7 +92,9 @@ export class PrefixMirror<T> {
    */
   async refresh(): Promise<void> {
     const underWay = this.#refreshing;
-    if (underWay) await underWay.catch(() => undefined);
+    if (underWay) {
+      await underWay.catch(() => undefined);
+    }
     this.#refreshing ??= this.#list().finally(() => {
       this.#refreshing = undefined;
     });
@@ -109,12 +111,15 @@ export class PrefixMirror<T> {
         failures = 0;
         await this.#watch();
       } catch (error) {
-        if (this.#stopping.signal.aborted) break;
+        if (this.#stopping.signal.aborted) {
+          break;
+        }
         this.#setLive(false);
         failures++;
         // One line for an outage, not one per attempt.
-        if (failures === 1 || failures % 30 === 0)
+        if (failures === 1 || failures % 30 === 0) {
           log.warn({ reason: messageOf(error), prefix, failures }, 'cannot hear etcd; trying again');
+        }
         const delay = Math.min(backoffMs.most, backoffMs.first * 2 ** Math.min(failures - 1, 10));
         await sleep(clock, delay * (0.5 + Math.random()), this.#stopping.signal);
       }
@@ -137,21 +142,34 @@ export class PrefixMirror<T> {
       );
       revision ||= Number(page.header.revision);
       this.#hearTerm(page.header.raft_term);
-      for (const { key, value, mod_revision } of page.kvs)
+      for (const { key, value, mod_revision } of page.kvs) {
         listed.set(key.toString().slice(prefix.length), { value, revision: Number(mod_revision) });
+      }
       more = page.more;
       const last = page.kvs.at(-1);
-      if (more && last) from = Buffer.concat([last.key, Buffer.of(0)]);
+      if (more && last) {
+        from = Buffer.concat([last.key, Buffer.of(0)]);
+      }
     }
     // etcd whose data were lost starts again at a low revision: what it says now is what counts.
     const backwards = revision < seenBefore;
     // A watch that ran meanwhile has told more than this list can know.
-    if (!backwards && revision < this.#revision) return;
-    if (backwards) log.warn({ prefix, revision, seen: seenBefore }, 'etcd has gone back in time');
-    for (const name of [...this.#entries.keys(), ...this.#junk.keys()])
-      if (!listed.has(name)) this.#remove(name);
-    for (const [name, { value, revision }] of listed)
-      if (backwards || this.revisionOf(name) !== revision) this.#put(name, value, revision);
+    if (!backwards && revision < this.#revision) {
+      return;
+    }
+    if (backwards) {
+      log.warn({ prefix, revision, seen: seenBefore }, 'etcd has gone back in time');
+    }
+    for (const name of [...this.#entries.keys(), ...this.#junk.keys()]) {
+      if (!listed.has(name)) {
+        this.#remove(name);
+      }
+    }
+    for (const [name, { value, revision }] of listed) {
+      if (backwards || this.revisionOf(name) !== revision) {
+        this.#put(name, value, revision);
+      }
+    }
     this.#revision = revision;
   }
 
@@ -163,7 +181,9 @@ export class PrefixMirror<T> {
     let cancelTimeout = () => {};
     try {
       await new Promise<void>((resolve, reject) => {
-        if (this.#stopping.signal.aborted) return resolve();
+        if (this.#stopping.signal.aborted) {
+          return resolve();
+        }
         cancelTimeout = clock.after(answerTimeoutMs, () => reject(new Error('etcd did not open the watch')));
         stream.on('error', reject);
         stream.on('end', () => reject(new Error('etcd ended the watch')));
@@ -201,7 +221,9 @@ export class PrefixMirror<T> {
 
   /** Heard before what comes with it, so that who asks why knows. */
   #hearTerm(term: string): void {
-    if (this.#term !== '' && term !== this.#term) this.#options.onLeader?.();
+    if (this.#term !== '' && term !== this.#term) {
+      this.#options.onLeader?.();
+    }
     this.#term = term;
   }
 
@@ -211,16 +233,23 @@ export class PrefixMirror<T> {
     for (const { type, kv } of response.events) {
       const revision = Number(kv.mod_revision);
       // A list in between has told this already; telling it again would take the view back in time.
-      if (revision <= this.#revision) continue;
+      if (revision <= this.#revision) {
+        continue;
+      }
       const name = kv.key.toString().slice(prefixLength);
-      if (type === 'Delete') this.#remove(name);
-      else this.#put(name, kv.value, revision);
+      if (type === 'Delete') {
+        this.#remove(name);
+      } else {
+        this.#put(name, kv.value, revision);
+      }
     }
     // A watch that has much to catch up on tells it in parts, each with etcd's present revision in its header:
     // only without events does the header say how far this watch has come.
     const last = response.events.at(-1)?.kv.mod_revision;
     const reached = Number(last ?? response.header.revision);
-    if (!response.created && !response.fragment && reached > this.#revision) this.#revision = reached;
+    if (!response.created && !response.fragment && reached > this.#revision) {
+      this.#revision = reached;
+    }
   }
 
   #put(name: string, bytes: Buffer, revision: number): void {
@@ -239,11 +268,15 @@ export class PrefixMirror<T> {
 
   #remove(name: string): void {
     this.#junk.delete(name);
-    if (this.#entries.delete(name)) this.#options.onChange(name, undefined);
+    if (this.#entries.delete(name)) {
+      this.#options.onChange(name, undefined);
+    }
   }
 
   #setLive(live: boolean): void {
-    if (this.#live === live) return;
+    if (this.#live === live) {
+      return;
+    }
     this.#live = live;
     this.#options.onLive?.(live);
   }

@@ -60,7 +60,9 @@ export class QuorumMonitor {
    * @throws HoldfastError `unavailable` if etcd is lost, else what `question` throws
    */
   ask<T>(question: () => Promise<T>): Promise<T> {
-    if (this.#lost) return Promise.reject(this.#lost.error);
+    if (this.#lost) {
+      return Promise.reject(this.#lost.error);
+    }
     const sentAtMs = this.#deps.clock.monotonicMs();
     this.#expectAnswer(sentAtMs);
     return new Promise<T>((resolve, reject) => {
@@ -73,7 +75,9 @@ export class QuorumMonitor {
         },
         (error) => {
           this.#waiting.delete(reject);
-          if (error instanceof HoldfastError && error.code === 'unavailable') this.#failed(sentAtMs, error);
+          if (error instanceof HoldfastError && error.code === 'unavailable') {
+            this.#failed(sentAtMs, error);
+          }
           reject(error);
         },
       );
@@ -92,20 +96,30 @@ export class QuorumMonitor {
   }
 
   #answered(sentAtMs: number): void {
-    if (sentAtMs > this.#answeredAtMs) this.#answeredAtMs = sentAtMs;
+    if (sentAtMs > this.#answeredAtMs) {
+      this.#answeredAtMs = sentAtMs;
+    }
     this.#failures = 0;
     const { log, onChange } = this.#deps;
-    if (!this.#lost) return;
+    if (!this.#lost) {
+      return;
+    }
     log.info({ lostForMs: Math.round(this.lostForMs) }, 'etcd answers again');
     this.#lost = undefined;
     onChange(undefined);
   }
 
   #failed(sentAtMs: number, reason: unknown): void {
-    if (sentAtMs <= this.#answeredAtMs || this.#lost) return;
+    if (sentAtMs <= this.#answeredAtMs || this.#lost) {
+      return;
+    }
     const nowMs = this.#deps.clock.monotonicMs();
-    if (++this.#failures === 1) this.#failingSinceMs = nowMs;
-    if (this.#failures >= failuresToLost && nowMs - this.#failingSinceMs >= spanToLostMs) this.#lose(reason);
+    if (++this.#failures === 1) {
+      this.#failingSinceMs = nowMs;
+    }
+    if (this.#failures >= failuresToLost && nowMs - this.#failingSinceMs >= spanToLostMs) {
+      this.#lose(reason);
+    }
     this.#probe();
   }
 
@@ -117,18 +131,27 @@ export class QuorumMonitor {
     onChange(error);
     const waiting = [...this.#waiting];
     this.#waiting.clear();
-    for (const reject of waiting) reject(error);
+    for (const reject of waiting) {
+      reject(error);
+    }
   }
 
   /** One timer for all questions: where none was answered for a while, somebody has to look. */
   #expectAnswer(sentAtMs: number): void {
     const { clock, timeoutMs } = this.#deps;
-    if (this.#cancelSilence || this.#stopping.signal.aborted) return;
+    if (this.#cancelSilence || this.#stopping.signal.aborted) {
+      return;
+    }
     this.#cancelSilence = clock.after(timeoutMs * silenceShare, () => {
       this.#cancelSilence = undefined;
-      if (this.#waiting.size === 0) return;
-      if (this.#answeredAtMs < sentAtMs) this.#probe();
-      else this.#expectAnswer(clock.monotonicMs());
+      if (this.#waiting.size === 0) {
+        return;
+      }
+      if (this.#answeredAtMs < sentAtMs) {
+        this.#probe();
+      } else {
+        this.#expectAnswer(clock.monotonicMs());
+      }
     });
   }
 

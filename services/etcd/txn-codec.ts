@@ -91,8 +91,12 @@ function writeTxn(writer: Writer, { compare = [], success, failure = [] }: Txn):
     writer.uint32(sized(1)).fork().uint32(whole(2)).uint32(modTarget);
     writer.uint32(sized(3)).bytes(key).uint32(whole(6)).int64(mod_revision).ldelim();
   }
-  for (const operation of success) writeOperation(writer.uint32(sized(2)).fork(), operation).ldelim();
-  for (const operation of failure) writeOperation(writer.uint32(sized(3)).fork(), operation).ldelim();
+  for (const operation of success) {
+    writeOperation(writer.uint32(sized(2)).fork(), operation).ldelim();
+  }
+  for (const operation of failure) {
+    writeOperation(writer.uint32(sized(3)).fork(), operation).ldelim();
+  }
   return writer;
 }
 
@@ -105,17 +109,27 @@ function writeOperation(writer: Writer, operation: Operation): Writer {
   } = operation;
   if (range) {
     writer.uint32(sized(1)).fork().uint32(sized(1)).bytes(range.key);
-    if (range.range_end) writer.uint32(sized(2)).bytes(range.range_end);
-    if (range.limit) writer.uint32(whole(3)).int64(range.limit);
+    if (range.range_end) {
+      writer.uint32(sized(2)).bytes(range.range_end);
+    }
+    if (range.limit) {
+      writer.uint32(whole(3)).int64(range.limit);
+    }
     return writer.ldelim();
   }
   if (put) {
     writer.uint32(sized(2)).fork().uint32(sized(1)).bytes(put.key).uint32(sized(2)).bytes(put.value);
-    if (put.lease) writer.uint32(whole(3)).int64(put.lease);
+    if (put.lease) {
+      writer.uint32(whole(3)).int64(put.lease);
+    }
     return writer.ldelim();
   }
-  if (removal) return writer.uint32(sized(3)).fork().uint32(sized(1)).bytes(removal.key).ldelim();
-  if (txn) return writeTxn(writer.uint32(sized(4)).fork(), txn).ldelim();
+  if (removal) {
+    return writer.uint32(sized(3)).fork().uint32(sized(1)).bytes(removal.key).ldelim();
+  }
+  if (txn) {
+    return writeTxn(writer.uint32(sized(4)).fork(), txn).ldelim();
+  }
   throw new TypeError('an operation of a transaction is empty');
 }
 
@@ -123,7 +137,9 @@ function writeOperation(writer: Writer, operation: Operation): Writer {
 function readFields(reader: Reader, end: number, read: (field: number) => boolean): void {
   while (reader.pos < end) {
     const tag = reader.uint32();
-    if (!read(tag >>> 3)) reader.skipType(tag & 7);
+    if (!read(tag >>> 3)) {
+      reader.skipType(tag & 7);
+    }
   }
 }
 
@@ -134,10 +150,15 @@ function readTxnResult(reader: Reader, end: number): TxnResult {
   let succeeded = false;
   const responses: OperationResult[] = [];
   readFields(reader, end, (field) => {
-    if (field === 1) revision = readHeader(reader);
-    else if (field === 2) succeeded = reader.bool();
-    else if (field === 3) responses.push(readOperationResult(reader));
-    else return false;
+    if (field === 1) {
+      revision = readHeader(reader);
+    } else if (field === 2) {
+      succeeded = reader.bool();
+    } else if (field === 3) {
+      responses.push(readOperationResult(reader));
+    } else {
+      return false;
+    }
     return true;
   });
   return { revision, succeeded, responses };
@@ -146,10 +167,15 @@ function readTxnResult(reader: Reader, end: number): TxnResult {
 function readOperationResult(reader: Reader): OperationResult {
   let result: OperationResult = {};
   readFields(reader, endOfSized(reader), (field) => {
-    if (field === 1) result = { response_range: { kvs: readKeyValues(reader) } };
-    else if (field === 2) result = { response_put: { revision: readPutResult(reader) } };
-    else if (field === 4) result = { response_txn: readTxnResult(reader, endOfSized(reader)) };
-    else return false;
+    if (field === 1) {
+      result = { response_range: { kvs: readKeyValues(reader) } };
+    } else if (field === 2) {
+      result = { response_put: { revision: readPutResult(reader) } };
+    } else if (field === 4) {
+      result = { response_txn: readTxnResult(reader, endOfSized(reader)) };
+    } else {
+      return false;
+    }
     return true;
   });
   return result;
@@ -159,7 +185,9 @@ function readOperationResult(reader: Reader): OperationResult {
 function readHeader(reader: Reader): number {
   let revision = 0;
   readFields(reader, endOfSized(reader), (field) => {
-    if (field !== 3) return false;
+    if (field !== 3) {
+      return false;
+    }
     revision = readWhole(reader);
     return true;
   });
@@ -170,7 +198,9 @@ function readHeader(reader: Reader): number {
 function readPutResult(reader: Reader): number {
   let revision = 0;
   readFields(reader, endOfSized(reader), (field) => {
-    if (field !== 1) return false;
+    if (field !== 1) {
+      return false;
+    }
     revision = readHeader(reader);
     return true;
   });
@@ -180,7 +210,9 @@ function readPutResult(reader: Reader): number {
 function readKeyValues(reader: Reader): KeyValue[] {
   const kvs: KeyValue[] = [];
   readFields(reader, endOfSized(reader), (field) => {
-    if (field !== 2) return false;
+    if (field !== 2) {
+      return false;
+    }
     kvs.push(readKeyValue(reader));
     return true;
   });
@@ -192,10 +224,15 @@ function readKeyValue(reader: Reader): KeyValue {
   let mod_revision = 0;
   let value = nothing;
   readFields(reader, endOfSized(reader), (field) => {
-    if (field === 1) key = reader.bytes() as Buffer;
-    else if (field === 3) mod_revision = readWhole(reader);
-    else if (field === 5) value = reader.bytes() as Buffer;
-    else return false;
+    if (field === 1) {
+      key = reader.bytes() as Buffer;
+    } else if (field === 3) {
+      mod_revision = readWhole(reader);
+    } else if (field === 5) {
+      value = reader.bytes() as Buffer;
+    } else {
+      return false;
+    }
     return true;
   });
   return { key, mod_revision, value };

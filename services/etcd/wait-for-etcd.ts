@@ -32,9 +32,12 @@ export async function waitForEtcd(
       return;
     } catch (error) {
       refusals = error instanceof EtcdTrustError ? refusals + 1 : 0;
-      if (refusals >= connection.memberCount) throw new ConfigError([messageOf(error)]);
-      if (failures % attemptsPerLine === 0)
+      if (refusals >= connection.memberCount) {
+        throw new ConfigError([messageOf(error)]);
+      }
+      if (failures % attemptsPerLine === 0) {
         log.warn({ reason: messageOf(error), failures: failures + 1 }, 'cannot hear etcd; trying again');
+      }
     }
     await sleep(clock, retryMs, signal);
   }

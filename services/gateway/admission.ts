@@ -10,7 +10,7 @@ export interface AdmissionSettings {
 }
 
 /** Sources that are counted at once; beyond it the one that was quiet longest is forgotten. */
-const maxSources = 4_096;
+const maxSources = 4096;
 
 interface Bucket {
   tokens: number;
@@ -26,8 +26,9 @@ export class Admission {
   readonly counters = { notAllowed: 0, tooMany: 0 };
 
   constructor({ allowed, perSourcePerSecond }: AdmissionSettings, clock: Clock) {
-    for (const { address, prefixLength } of allowed)
+    for (const { address, prefixLength } of allowed) {
       this.#allowed.addSubnet(address, prefixLength, isIPv6(address) ? 'ipv6' : 'ipv4');
+    }
     this.#rate = perSourcePerSecond;
     this.#clock = clock;
   }
@@ -39,23 +40,29 @@ export class Admission {
       this.counters.notAllowed++;
       return false;
     }
-    if (this.#rate === 0 || this.#takeToken(bucket)) return true;
+    if (this.#rate === 0 || this.#takeToken(bucket)) {
+      return true;
+    }
     this.counters.tooMany++;
     return false;
   }
 
   #takeToken(bucket: Bucket): boolean {
     const nowMs = this.#clock.monotonicMs();
-    bucket.tokens = Math.min(this.#rate * 2, bucket.tokens + ((nowMs - bucket.atMs) / 1_000) * this.#rate);
+    bucket.tokens = Math.min(this.#rate * 2, bucket.tokens + ((nowMs - bucket.atMs) / 1000) * this.#rate);
     bucket.atMs = nowMs;
-    if (bucket.tokens < 1) return false;
+    if (bucket.tokens < 1) {
+      return false;
+    }
     bucket.tokens--;
     return true;
   }
 
   /** Undefined for a source that is not allowed: it leaves nothing behind. */
   #begin(source: string): Bucket | undefined {
-    if (!this.#allowed.check(source, isIPv6(source) ? 'ipv6' : 'ipv4')) return undefined;
+    if (!this.#allowed.check(source, isIPv6(source) ? 'ipv6' : 'ipv4')) {
+      return undefined;
+    }
     if (this.#leases.size >= maxSources) {
       const [quietest] = [...this.#leases].reduce((one, other) =>
         one[1].atMs <= other[1].atMs ? one : other,

@@ -45,7 +45,9 @@ export class DeleteHandler {
       this.#deleteLater(request);
       return { result: 'ok', warning: 'the registry does not answer; the deletion is tried again' };
     }
-    if (!answer) return nothingToDelete;
+    if (!answer) {
+      return nothingToDelete;
+    }
     if (!answer.relay) {
       this.#release(request);
       return { result: 'ok', warning: `relay ${answer.binding.relayId} of this call is gone` };
@@ -54,7 +56,9 @@ export class DeleteHandler {
     if (asked.kind === 'replied') {
       this.#afterwards(request, answer.relay, asked.reply);
       // Where it really is, etcd alone can say.
-      if (answer.freshness === 'provisional') this.#deleteLater(request);
+      if (answer.freshness === 'provisional') {
+        this.#deleteLater(request);
+      }
       return asked.reply;
     }
     const { relayId } = answer.binding;
@@ -80,7 +84,9 @@ export class DeleteHandler {
     this.#retries.schedule(undefined, async () => {
       const { binding } = (await this.#deps.selector.lookup(call)) ?? {};
       // The call has come back to it meanwhile.
-      if (binding?.instance === relay.relay.instance) return true;
+      if (binding?.instance === relay.relay.instance) {
+        return true;
+      }
       return (await askRelay(this.#deps.clients, relay, body, patienceMs)).kind === 'replied';
     });
   }
@@ -91,9 +97,14 @@ export class DeleteHandler {
 
   /** A deletion of one branch leaves the binding to the others, until the relay knows nothing of the call any more. */
   #afterwards(request: CallRequest, relay: RegisteredRelay, reply: Buffer): void {
-    if (readReply(reply)?.result !== 'ok') return;
-    if (request.viaBranch === undefined) this.#release(request);
-    else this.#releaseOnceForgotten(request, relay);
+    if (readReply(reply)?.result !== 'ok') {
+      return;
+    }
+    if (request.viaBranch === undefined) {
+      this.#release(request);
+    } else {
+      this.#releaseOnceForgotten(request, relay);
+    }
   }
 
   #release({ call }: CallRequest): void {
@@ -107,8 +118,9 @@ export class DeleteHandler {
     const query = encodeBody({ command: 'query', 'call-id': call.callId }, 'bencode');
     const attempt = async () => {
       const asked = await askRelay(this.#deps.clients, relay, query, patienceMs);
-      if (asked.kind === 'replied' && readReply(asked.reply)?.result === 'error')
+      if (asked.kind === 'replied' && readReply(asked.reply)?.result === 'error') {
         await this.#deps.selector.release(call);
+      }
       return true;
     };
     this.#retries.schedule(call, attempt, branchRecheckMs);
@@ -118,9 +130,12 @@ export class DeleteHandler {
     const { selector, clients } = this.#deps;
     this.#retries.schedule(call, async () => {
       const answer = await selector.lookup(call);
-      if (!answer) return true;
-      if (answer.relay && (await askRelay(clients, answer.relay, body, patienceMs)).kind !== 'replied')
+      if (!answer) {
+        return true;
+      }
+      if (answer.relay && (await askRelay(clients, answer.relay, body, patienceMs)).kind !== 'replied') {
         return false;
+      }
       await selector.release(call);
       return true;
     });

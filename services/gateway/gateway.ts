@@ -93,7 +93,9 @@ export class Gateway implements Component {
   /** @throws Error naming the address, if one cannot be listened on */
   async start(): Promise<void> {
     this.#unsubscribe = this.#deps.directory.subscribe(({ type, relay }) => {
-      if (type === 'left') this.#forget(relay);
+      if (type === 'left') {
+        this.#forget(relay);
+      }
     });
     await this.#server.start();
   }
@@ -109,7 +111,9 @@ export class Gateway implements Component {
     const stillUsed = this.#deps.directory
       .list()
       .some((other) => other.relay.controlUrl === relay.controlUrl);
-    if (!stillUsed) void this.#clients.drop(relay.controlUrl);
+    if (!stillUsed) {
+      void this.#clients.drop(relay.controlUrl);
+    }
   }
 
   /** A proxy that asks just after the start is better off waiting than refused. @returns why it is in vain, if so */
@@ -133,7 +137,9 @@ export class Gateway implements Component {
     try {
       return await Promise.race([this.#serve(message, deadlineMs), timedOut]);
     } catch (error) {
-      if (error instanceof HoldfastError) return errorReply(error.message);
+      if (error instanceof HoldfastError) {
+        return errorReply(error.message);
+      }
       throw error;
     } finally {
       cancel();
@@ -144,16 +150,25 @@ export class Gateway implements Component {
     const { directory, set } = this.#deps;
     const command = fields.command(message.body);
     const reason = await this.#readiness(deadlineMs);
-    if (reason !== undefined) return errorReply(reason);
-    if (command === 'ping') return { result: 'pong' };
+    if (reason !== undefined) {
+      return errorReply(reason);
+    }
+    if (command === 'ping') {
+      return { result: 'pong' };
+    }
     const request = callRequest(message, deadlineMs);
     if (request) {
-      if (command === 'offer') return this.#offers.handle(request);
-      if (command === 'delete') return this.#deletes.handle(request);
+      if (command === 'offer') {
+        return this.#offers.handle(request);
+      }
+      if (command === 'delete') {
+        return this.#deletes.handle(request);
+      }
       return this.#inDialog.handle(request);
     }
-    if (command === 'list' || command === 'statistics')
+    if (command === 'list' || command === 'statistics') {
       return aggregate(message, directory.list(set), this.#clients);
+    }
     return errorReply(command === undefined ? 'No command' : 'No call-id in message');
   }
 }

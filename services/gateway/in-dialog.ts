@@ -24,11 +24,17 @@ export class InDialogHandler {
       command === 'answer'
         ? await selector.prolong(call, callTtlSeconds, set)
         : await selector.lookup(call, { set });
-    if (!answer) return unknownCall;
+    if (!answer) {
+      return unknownCall;
+    }
     const { relayId, generation } = answer.binding;
-    if (!answer.relay) return errorReply(`relay ${relayId} of this call is gone; offer again`);
+    if (!answer.relay) {
+      return errorReply(`relay ${relayId} of this call is gone; offer again`);
+    }
     const asked = await askRelay(clients, answer.relay, body, deadlineMs - clock.monotonicMs());
-    if (asked.kind === 'replied') return asked.reply;
+    if (asked.kind === 'replied') {
+      return asked.reply;
+    }
     log.warn(
       { callId: call.callId, relay: relayId, generation, command, reason: asked.reason },
       'relay did not answer',

@@ -34,7 +34,9 @@ export class OfferHandler {
   async handle(request: CallRequest): Promise<Reply> {
     const { clock, selector, set, callTtlSeconds } = this.#deps;
     const isNew = request.toTag === undefined;
-    if (isNew) await this.#deletes.beginAgain(request);
+    if (isNew) {
+      await this.#deletes.beginAgain(request);
+    }
     const requestId = newRequestId();
     const failed: string[] = [];
     let last: Asked | undefined;
@@ -47,24 +49,34 @@ export class OfferHandler {
         reopen: isNew,
         constraints: { excluded: failed },
       });
-      if (!answer.relay) return errorReply('the relay of this call is gone');
+      if (!answer.relay) {
+        return errorReply('the relay of this call is gone');
+      }
       const remainingMs = this.#remainingMs(request);
       last = await this.#ask(
         answer.relay,
         request,
         isNew ? Math.min(newCallTimeoutMs, remainingMs) : remainingMs,
       );
-      if (last.kind === 'replied' && !(isNew && isFull(last.reply))) return last.reply;
+      if (last.kind === 'replied' && !(isNew && isFull(last.reply))) {
+        return last.reply;
+      }
       if (isNew) {
         failed.push(answer.relay.relay.id);
-        if (!(await this.#toNextRelay(answer, last, failed, requestId, request))) break;
+        if (!(await this.#toNextRelay(answer, last, failed, requestId, request))) {
+          break;
+        }
       } else {
-        if (this.#remainingMs(request) <= lookAgainMs) break;
+        if (this.#remainingMs(request) <= lookAgainMs) {
+          break;
+        }
         await sleep(clock, lookAgainMs);
       }
     }
     this.counters.unanswered++;
-    if (last?.kind === 'replied') return last.reply;
+    if (last?.kind === 'replied') {
+      return last.reply;
+    }
     const { callId } = request.call;
     this.#deps.log.warn(
       { callId, command: request.command, reason: last?.reason },
@@ -92,7 +104,9 @@ export class OfferHandler {
     // Without etcd there is nothing to move: the next Select promises another one.
     if (freshness === 'provisional') {
       this.counters.failovers++;
-      if (asked.kind === 'silent' && relay) this.#deletes.cleanUp(relay, request);
+      if (asked.kind === 'silent' && relay) {
+        this.#deletes.cleanUp(relay, request);
+      }
       return true;
     }
     const reason = asked.kind === 'replied' ? 'the relay is full' : `the relay is ${asked.kind}`;
@@ -106,13 +120,19 @@ export class OfferHandler {
       });
       this.counters.failovers++;
     } catch (error) {
-      if (!(error instanceof HoldfastError)) throw error;
+      if (!(error instanceof HoldfastError)) {
+        throw error;
+      }
       // Another gateway has moved it: the next Select tells where.
-      if (error.code === 'failed-precondition') return true;
+      if (error.code === 'failed-precondition') {
+        return true;
+      }
       return false;
     }
     // It may have begun the call all the same, and would keep its ports until they time out.
-    if (asked.kind === 'silent' && relay) this.#deletes.cleanUp(relay, request);
+    if (asked.kind === 'silent' && relay) {
+      this.#deletes.cleanUp(relay, request);
+    }
     return true;
   }
 }

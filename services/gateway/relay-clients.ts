@@ -18,9 +18,13 @@ export class RelayClients {
   /** The client of the relay at this control URL, or undefined if no ng is spoken there. */
   get(controlUrl: string): NgClient | undefined {
     const known = this.#clients.get(controlUrl);
-    if (known) return known;
+    if (known) {
+      return known;
+    }
     const address = controlUrl.startsWith('udp:') ? parseAddress(controlUrl.slice(4)) : undefined;
-    if (!address) return undefined;
+    if (!address) {
+      return undefined;
+    }
     const client = new NgClient({ ...address, clock: this.clock, log: this.log });
     this.#clients.set(controlUrl, client);
     return client;

@@ -21,14 +21,18 @@ export async function askRelay(
   timeoutMs: number,
 ): Promise<Asked> {
   const client = clients.get(relay.controlUrl);
-  if (!client) return { kind: 'refused', reason: `${relay.controlUrl} is no ng address` };
+  if (!client) {
+    return { kind: 'refused', reason: `${relay.controlUrl} is no ng address` };
+  }
   try {
     return {
       kind: 'replied',
       reply: await client.requestRaw(body, { timeoutMs: Math.max(1, Math.round(timeoutMs)), retransmitMs }),
     };
   } catch (error) {
-    if (!(error instanceof NgClientError)) throw error;
+    if (!(error instanceof NgClientError)) {
+      throw error;
+    }
     return { kind: error.code === 'timeout' ? 'silent' : 'refused', reason: error.message };
   }
 }

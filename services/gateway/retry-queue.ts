@@ -3,7 +3,7 @@ import { type Clock, sleep } from '../runtime/clock.js';
 
 /** More would be a relay that is silent for good: its sessions time out. */
 const maxDebts = 10_000;
-const retryMs = { first: 500, most: 5_000 };
+const retryMs = { first: 500, most: 5000 };
 /** rtpengine ends a session without packets after 60 s by itself. */
 const retryDeadlineMs = 120_000;
 /** A call that begins again waits this long for what is just being paid. */
@@ -45,18 +45,26 @@ export class RetryQueue {
     const paid = this.#pay(attempt, delayMs, ended.signal).then(() => {
       this.#all.delete(debt);
       ofCall?.delete(debt);
-      if (call && ofCall?.size === 0) this.#byCall.delete(call.key);
+      if (call && ofCall?.size === 0) {
+        this.#byCall.delete(call.key);
+      }
     });
     const debt: QueuedRetry = { ended, paid };
     this.#all.add(debt);
-    if (call && ofCall) this.#byCall.set(call.key, ofCall.add(debt));
+    if (call && ofCall) {
+      this.#byCall.set(call.key, ofCall.add(debt));
+    }
   }
 
   /** The call begins again. Resolves when nothing of its end is under way any more, or it has been too long. */
   async cancel(call: Call): Promise<void> {
     const retries = this.#byCall.get(call.key);
-    if (!retries) return;
-    for (const { ended } of retries) ended.abort();
+    if (!retries) {
+      return;
+    }
+    for (const { ended } of retries) {
+      ended.abort();
+    }
     const settled = Promise.all([...retries].map(({ paid }) => paid));
     await Promise.race([settled, sleep(this.#clock, cancelTimeoutMs)]);
   }
@@ -64,18 +72,28 @@ export class RetryQueue {
   /** Resolves when the attempts under way have ended. */
   async stop(): Promise<void> {
     this.#stopped = true;
-    for (const { ended } of this.#all) ended.abort();
+    for (const { ended } of this.#all) {
+      ended.abort();
+    }
     await Promise.all([...this.#all].map(({ paid }) => paid));
   }
 
   async #pay(attempt: () => Promise<boolean>, delayMs: number, ended: AbortSignal): Promise<void> {
-    if (delayMs > 0) await sleep(this.#clock, delayMs, ended);
+    if (delayMs > 0) {
+      await sleep(this.#clock, delayMs, ended);
+    }
     const startedAtMs = this.#clock.monotonicMs();
     for (let pauseMs = retryMs.first; !ended.aborted; pauseMs = Math.min(retryMs.most, pauseMs * 2)) {
-      if (await attempt().catch(() => false)) return;
-      if (this.#clock.monotonicMs() - startedAtMs > retryDeadlineMs) break;
+      if (await attempt().catch(() => false)) {
+        return;
+      }
+      if (this.#clock.monotonicMs() - startedAtMs > retryDeadlineMs) {
+        break;
+      }
       await sleep(this.#clock, pauseMs, ended);
-      if (!ended.aborted) this.counters.retried++;
+      if (!ended.aborted) {
+        this.counters.retried++;
+      }
     }
     this.counters.abandoned++;
   }

@@ -75,12 +75,18 @@ function writeAnswer(out: Out, binding: Binding, relay: Uint8Array, origin: numb
   out.tag(tags.answer.binding).nested(() => {
     const { call } = binding;
     out.tag(tags.binding.callId).text(call.callId);
-    if (call.branch !== '') out.tag(tags.binding.viaBranch).text(call.branch);
+    if (call.branch !== '') {
+      out.tag(tags.binding.viaBranch).text(call.branch);
+    }
     out.tag(tags.binding.relay).raw(relay);
-    if (binding.generation !== 0) out.tag(tags.binding.generation).varint(binding.generation);
+    if (binding.generation !== 0) {
+      out.tag(tags.binding.generation).varint(binding.generation);
+    }
     out.tag(tags.binding.createTime).timestamp(binding.createdAtMs);
     out.tag(tags.binding.expireTime).timestamp(binding.expiresAtMs);
-    if (binding.released) out.tag(tags.binding.released).varint(1);
+    if (binding.released) {
+      out.tag(tags.binding.released).varint(1);
+    }
   });
   out.tag(tags.answer.origin).varint(origin);
   out.tag(tags.answer.freshness).varint(freshness);
@@ -110,7 +116,9 @@ class Out {
   /** @param value a whole number of up to 2^53 */
   varint(value: number): void {
     let rest = value;
-    for (; rest > 0x7f; rest = Math.floor(rest / 128)) this.#bytes[this.#end++] = (rest % 128) | 0x80;
+    for (; rest > 0x7f; rest = Math.floor(rest / 128)) {
+      this.#bytes[this.#end++] = (rest % 128) | 0x80;
+    }
     this.#bytes[this.#end++] = rest;
   }
 
@@ -118,8 +126,13 @@ class Out {
   text(text: string): void {
     const { length } = text;
     this.varint(length);
-    if (length > shortText) this.#bytes.write(text, this.#end, 'latin1');
-    else for (let i = 0; i < length; i++) this.#bytes[this.#end + i] = text.charCodeAt(i);
+    if (length > shortText) {
+      this.#bytes.write(text, this.#end, 'latin1');
+    } else {
+      for (let i = 0; i < length; i++) {
+        this.#bytes[this.#end + i] = text.charCodeAt(i);
+      }
+    }
     this.#end += length;
   }
 
@@ -130,14 +143,18 @@ class Out {
   }
 
   timestamp(ms: number): void {
-    const seconds = Math.floor(ms / 1_000);
-    const nanos = (Math.floor(ms) - seconds * 1_000) * 1_000_000;
+    const seconds = Math.floor(ms / 1000);
+    const nanos = (Math.floor(ms) - seconds * 1000) * 1_000_000;
     // What is 0 is not written.
     const secondsBytes = seconds > 0 ? 1 + varintBytes(seconds) : 0;
     const nanosBytes = nanos > 0 ? 1 + varintBytes(nanos) : 0;
     this.varint(secondsBytes + nanosBytes);
-    if (seconds > 0) this.tag(tags.timestamp.seconds).varint(seconds);
-    if (nanos > 0) this.tag(tags.timestamp.nanos).varint(nanos);
+    if (seconds > 0) {
+      this.tag(tags.timestamp.seconds).varint(seconds);
+    }
+    if (nanos > 0) {
+      this.tag(tags.timestamp.nanos).varint(nanos);
+    }
   }
 
   /** What `write` writes, with its length before it. */
@@ -149,14 +166,17 @@ class Out {
     const length = end - start - this.#lengthBytes;
     this.#end = start;
     this.varint(length);
-    if (this.#end < start + this.#lengthBytes)
+    if (this.#end < start + this.#lengthBytes) {
       this.#bytes.copyWithin(this.#end, start + this.#lengthBytes, end);
+    }
     this.#end += length;
   }
 }
 
 function varintBytes(value: number): number {
   let bytes = 1;
-  for (let rest = value; rest > 0x7f; rest = Math.floor(rest / 128)) bytes++;
+  for (let rest = value; rest > 0x7f; rest = Math.floor(rest / 128)) {
+    bytes++;
+  }
   return bytes;
 }

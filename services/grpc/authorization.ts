@@ -73,19 +73,25 @@ export class Authorization {
 
   /** Remembers who is at the other end of a connection, as long as it lasts. */
   know(socket: Socket): void {
-    if (!(socket instanceof TLSSocket) || !socket.authorized) return;
+    if (!(socket instanceof TLSSocket) || !socket.authorized) {
+      return;
+    }
     const peer = peerOf(socket);
     const names = namesOf(socket.getPeerCertificate());
     this.#peers.set(peer, names);
     socket.once('close', () => {
       // The port may belong to a later connection already.
-      if (this.#peers.get(peer) === names) this.#peers.delete(peer);
+      if (this.#peers.get(peer) === names) {
+        this.#peers.delete(peer);
+      }
     });
   }
 
   readonly interceptor: ServerInterceptor = ({ path }, call) => {
     const refusal = this.#refusal(path, call);
-    if (!refusal) return new ServerInterceptingCall(call);
+    if (!refusal) {
+      return new ServerInterceptingCall(call);
+    }
     // The handler hears nothing of the call.
     const listener = new ServerListenerBuilder()
       .withOnReceiveMetadata(() => call.sendStatus(refusal))
@@ -104,7 +110,9 @@ export class Authorization {
     const peer = peerOf({ remoteAddress, remotePort });
     const names = this.#peers.get(peer) ?? [];
     const reason = this.#reasonAgainst(path, names);
-    if (reason === undefined) return undefined;
+    if (reason === undefined) {
+      return undefined;
+    }
     this.#metrics.observeRequest(path.split('/').at(-1) ?? path, 'PERMISSION_DENIED', 0);
     this.#refused.warn({ peer, names, method: path, reason });
     return { code: status.PERMISSION_DENIED, details: reason };
@@ -113,10 +121,13 @@ export class Authorization {
   /** Why a client with these names may not call the method; undefined if it may. */
   #reasonAgainst(path: string, names: readonly string[]): string | undefined {
     const shown = names.length > 0 ? names.map((name) => JSON.stringify(name)).join(', ') : 'no name';
-    if (!rightsOf.has(path))
+    if (!rightsOf.has(path)) {
       return `${path} is open to nobody (the certificate that was shown names ${shown})`;
+    }
     const rights = rightsOf.get(path);
-    if (!rights || rights.some((right) => this.#has(names, right))) return undefined;
+    if (!rights || rights.some((right) => this.#has(names, right))) {
+      return undefined;
+    }
     const settings = rights.map((right) => settingOf[right]).join(' and ');
     return `the certificate that was shown names ${shown}: it may not ${rights.join(' or ')}; ${settings} of the replica ${rights.length > 1 ? 'tell' : 'tells'} who may`;
   }

@@ -31,7 +31,10 @@ export function namesOf({ subject, subjectaltname = '' }: Partial<PeerCertificat
  */
 function dnsNames(text: string): string[] {
   const names: string[] = [];
-  for (const [, type, value = ''] of text.matchAll(/([^:,"]+):("(?:[^"\\]|\\.)*"|[^,]*)(?:, |$)/gy))
-    if (type === 'DNS' && /^[\w*.-]+$/.test(value)) names.push(value);
+  for (const [, type, value = ''] of text.matchAll(/([^:,"]+):("(?:[^"\\]|\\.)*"|[^,]*)(?:, |$)/gy)) {
+    if (type === 'DNS' && /^[\w*.-]+$/.test(value)) {
+      names.push(value);
+    }
+  }
   return names;
 }

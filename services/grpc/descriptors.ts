@@ -24,8 +24,11 @@ function filesOf(set: Buffer): Buffer[] {
   const files: Buffer[] = [];
   while (reader.pos < reader.len) {
     const [field, wireType] = reader.tag();
-    if (field === 1 && wireType === WireType.LengthDelimited) files.push(Buffer.from(reader.bytes()));
-    else reader.skip(wireType, field);
+    if (field === 1 && wireType === WireType.LengthDelimited) {
+      files.push(Buffer.from(reader.bytes()));
+    } else {
+      reader.skip(wireType, field);
+    }
   }
   return files;
 }
@@ -33,7 +36,11 @@ function filesOf(set: Buffer): Buffer[] {
 /** The folder that ships both the compiled code and the descriptors. */
 function packageRoot(): string {
   for (let at = dirname(fileURLToPath(import.meta.url)); ; at = dirname(at)) {
-    if (existsSync(join(at, path))) return at;
-    if (at === dirname(at)) throw new Error(`${path} is missing from this installation`);
+    if (existsSync(join(at, path))) {
+      return at;
+    }
+    if (at === dirname(at)) {
+      throw new Error(`${path} is missing from this installation`);
+    }
   }
 }

@@ -33,7 +33,9 @@ export class Listener {
 
   constructor(deps: ListenerDeps) {
     this.#deps = deps;
-    if (deps.tls) this.#tlsServer = this.#createTlsServer();
+    if (deps.tls) {
+      this.#tlsServer = this.#createTlsServer();
+    }
     this.#server = this.#tlsServer ?? createServer({ noDelay: true }, (socket) => this.#take(socket));
     this.#server.maxConnections = maxConnections;
   }
@@ -95,7 +97,9 @@ export class Listener {
       refused.warn({ peer: peerOf(rawSocket(socket)), reason: handshakeReason(error) }),
     );
     server.on('secureConnection', (socket) => {
-      if (!asksClients || socket.authorized) return this.#take(socket);
+      if (!asksClients || socket.authorized) {
+        return this.#take(socket);
+      }
       const certificate = socket.getPeerX509Certificate()?.subject.replaceAll('\n', ', ');
       const reason =
         certificate === undefined
@@ -146,7 +150,7 @@ const handshakeReasons: Readonly<Record<string, string>> = {
   ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED: 'it says that the certificate of this replica has expired',
   ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE: 'it does not accept the certificate of this replica',
   ERR_SSL_SSLV3_ALERT_CERTIFICATE_UNKNOWN: 'it does not accept the certificate of this replica',
-  ERR_TLS_HANDSHAKE_TIMEOUT: `it was not done within ${handshakeTimeoutMs / 1_000} s`,
+  ERR_TLS_HANDSHAKE_TIMEOUT: `it was not done within ${handshakeTimeoutMs / 1000} s`,
 };
 
 function handshakeReason(error: Error): string {

@@ -40,7 +40,9 @@ export function observe<T>(
   };
   try {
     const reason = notReady();
-    if (reason !== undefined) throw new HoldfastError('unavailable', reason);
+    if (reason !== undefined) {
+      throw new HoldfastError('unavailable', reason);
+    }
     const value = handle();
     return value instanceof Promise ? value.then(answered, failed) : answered(value);
   } catch (thrown) {
@@ -56,11 +58,17 @@ export function unary<Request, Response>(
 ): handleUnaryCall<Request, Response> {
   return (call, callback: sendUnaryData<Response>) => {
     const answer = (outcome: Outcome<Response>) => {
-      if ('error' in outcome) callback(outcome.error, null);
-      else callback(null, outcome.value);
+      if ('error' in outcome) {
+        callback(outcome.error, null);
+      } else {
+        callback(null, outcome.value);
+      }
     };
     const outcome = observe(method, observer, () => handle(call.request));
-    if (outcome instanceof Promise) void outcome.then(answer);
-    else answer(outcome);
+    if (outcome instanceof Promise) {
+      void outcome.then(answer);
+    } else {
+      answer(outcome);
+    }
   };
 }

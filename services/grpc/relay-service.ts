@@ -61,13 +61,19 @@ async function watchRelays(
   { directory, observer }: RelayServiceDeps,
 ): Promise<void> {
   const outcome = await observe('WatchRelays', observer, async () => parseSetFilter(stream.request.set));
-  if ('error' in outcome) return void stream.emit('error', outcome.error);
+  if ('error' in outcome) {
+    return void stream.emit('error', outcome.error);
+  }
   const set = outcome.value;
-  for (const relay of directory.list(set)) stream.write({ type: Type.SNAPSHOT, relay: relayMessage(relay) });
+  for (const relay of directory.list(set)) {
+    stream.write({ type: Type.SNAPSHOT, relay: relayMessage(relay) });
+  }
   stream.write({ type: Type.SYNCED, relay: undefined });
   const unsubscribe = directory.subscribe(({ type, relay }) => {
     const told = types[type];
-    if (told === undefined || (set && relay.relay.set !== set)) return;
+    if (told === undefined || (set && relay.relay.set !== set)) {
+      return;
+    }
     if (stream.writableLength > maxBehind) {
       unsubscribe();
       const details = `this subscriber is more than ${maxBehind} events behind; watch again`;
@@ -75,7 +81,9 @@ async function watchRelays(
     }
     stream.write({ type: told, relay: relayMessage(relay) });
   });
-  for (const event of ['cancelled', 'close', 'error'] as const) stream.on(event, unsubscribe);
+  for (const event of ['cancelled', 'close', 'error'] as const) {
+    stream.on(event, unsubscribe);
+  }
 }
 
 async function listBindings(
@@ -86,10 +94,17 @@ async function listBindings(
   const outcome = await observe('ListBindings', observer, async () => {
     const { set, id } = parseRelayName(stream.request);
     for await (const { binding } of store.list()) {
-      if (writer.isOver) return;
-      if (binding.relayId === id && binding.set === set) await writer.write(listedBinding(binding));
+      if (writer.isOver) {
+        return;
+      }
+      if (binding.relayId === id && binding.set === set) {
+        await writer.write(listedBinding(binding));
+      }
     }
   });
-  if ('error' in outcome) stream.emit('error', outcome.error);
-  else stream.end();
+  if ('error' in outcome) {
+    stream.emit('error', outcome.error);
+  } else {
+    stream.end();
+  }
 }

@@ -35,9 +35,12 @@ export function parseSelect(request: WireSelect): SelectRequest {
 
 export function parseMove(request: WireMove): MoveRequest {
   const { generation, reason, targetRelayId } = request;
-  if (generation < 1n || generation > BigInt(Number.MAX_SAFE_INTEGER))
+  if (generation < 1n || generation > BigInt(Number.MAX_SAFE_INTEGER)) {
     throw invalidArgument('generation', `${generation}`, `1-${Number.MAX_SAFE_INTEGER}, the one to replace`);
-  if (reason === '') throw invalidArgument('reason', 'is empty', `1-${maxTextLength} characters`);
+  }
+  if (reason === '') {
+    throw invalidArgument('reason', 'is empty', `1-${maxTextLength} characters`);
+  }
   return {
     call: parseCallOf(request),
     generation: Number(generation),
@@ -76,19 +79,28 @@ const states = new Map<WireState, RelayState>([
 /** Undefined where the request asks for what stands without an intent. */
 export function parseIntent(request: SetIntentRequest, nowMs: number): Intent | undefined {
   const state = states.get(request.state);
-  if (!state) throw invalidArgument('state', `${request.state}`, 'ACTIVE, DRAINING, DISABLED');
+  if (!state) {
+    throw invalidArgument('state', `${request.state}`, 'ACTIVE, DRAINING, DISABLED');
+  }
   const { weight } = request;
-  if (weight !== undefined && weight > maxWeight)
+  if (weight !== undefined && weight > maxWeight) {
     throw invalidArgument('weight', `${weight}`, `0-${maxWeight}`);
+  }
   const reason = parseText('reason', request.reason, maxTextLength);
   const actor = parseText('actor', request.actor, 64);
-  if (state === 'active' && weight === undefined && reason === '') return undefined;
+  if (state === 'active' && weight === undefined && reason === '') {
+    return undefined;
+  }
   return { state, weight, reason, actor, atMs: nowMs };
 }
 
 function parseRequestId(value: string): string {
-  if (value === '') return newRequestId();
-  if (isVisibleAscii(value, maxRequestIdBytes)) return value;
+  if (value === '') {
+    return newRequestId();
+  }
+  if (isVisibleAscii(value, maxRequestIdBytes)) {
+    return value;
+  }
   throw invalidArgument(
     'request_id',
     `${quote(value)} is too long or not visible ASCII`,
@@ -97,8 +109,12 @@ function parseRequestId(value: string): string {
 }
 
 function parseTtl(seconds: number): number | undefined {
-  if (seconds === 0) return undefined;
-  if (seconds >= minTtlSeconds && seconds <= maxTtlSeconds) return seconds;
+  if (seconds === 0) {
+    return undefined;
+  }
+  if (seconds >= minTtlSeconds && seconds <= maxTtlSeconds) {
+    return seconds;
+  }
   throw invalidArgument(
     'ttl_seconds',
     `${seconds}`,
@@ -109,15 +125,20 @@ function parseTtl(seconds: number): number | undefined {
 type WireWish = Pick<WireSelect, 'excludedRelayIds' | 'zone' | 'labels'>;
 
 function parseWish({ excludedRelayIds, zone, labels }: WireWish): RelayConstraints {
-  if (excludedRelayIds.length > maxExcluded)
+  if (excludedRelayIds.length > maxExcluded) {
     throw invalidArgument('excluded_relay_ids', `${excludedRelayIds.length} ids`, `at most ${maxExcluded}`);
-  for (const id of excludedRelayIds) parseName('excluded_relay_ids', id);
+  }
+  for (const id of excludedRelayIds) {
+    parseName('excluded_relay_ids', id);
+  }
   const entries = Object.entries(labels);
-  if (entries.length > maxLabels)
+  if (entries.length > maxLabels) {
     throw invalidArgument('labels', `${entries.length} labels`, `at most ${maxLabels}`);
+  }
   for (const [name, value] of entries) {
-    if (name === '')
+    if (name === '') {
       throw invalidArgument('labels', 'a name is empty', `names of 1-${maxNameLength} characters`);
+    }
     parseText('labels', name, maxNameLength);
     parseText('labels', value, 255);
   }
@@ -125,6 +146,8 @@ function parseWish({ excludedRelayIds, zone, labels }: WireWish): RelayConstrain
 }
 
 function parseText(field: string, value: string, limit: number): string {
-  if (value.length <= limit) return value;
+  if (value.length <= limit) {
+    return value;
+  }
   throw invalidArgument(field, quote(value), `at most ${limit} characters`);
 }

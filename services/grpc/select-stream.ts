@@ -24,10 +24,14 @@ export function serveSelectStream(
     let underWay = 0;
     let ended = false;
     const endIfIdle = () => {
-      if (ended && underWay === 0) stream.end();
+      if (ended && underWay === 0) {
+        stream.end();
+      }
     };
     const finish = () => {
-      if (--underWay < maxUnderWay && stream.isPaused()) stream.resume();
+      if (--underWay < maxUnderWay && stream.isPaused()) {
+        stream.resume();
+      }
       endIfIdle();
     };
     const answer = (requestId: string, outcome: Outcome<Answer>) => {
@@ -36,23 +40,32 @@ export function serveSelectStream(
           ? errorBytes(requestId, outcome.error.code, outcome.error.details)
           : bytes.streamed(requestId, outcome.value);
       const written = writer.write(message);
-      if (written) void written.then(finish);
-      else finish();
+      if (written) {
+        void written.then(finish);
+      } else {
+        finish();
+      }
     };
     stream.on('data', ({ request }: SelectStreamRequest) => {
-      if (++underWay >= maxUnderWay) stream.pause();
+      if (++underWay >= maxUnderWay) {
+        stream.pause();
+      }
       const requestId = request?.requestId ?? '';
       const outcome = observe('SelectStream', observer, () => {
-        if (!request || requestId === '')
+        if (!request || requestId === '') {
           throw invalidArgument(
             'request.request_id',
             'is empty',
             '1-64 bytes of visible ASCII: the reply is told by it',
           );
+        }
         return select(request);
       });
-      if (outcome instanceof Promise) void outcome.then((later) => answer(requestId, later));
-      else answer(requestId, outcome);
+      if (outcome instanceof Promise) {
+        void outcome.then((later) => answer(requestId, later));
+      } else {
+        answer(requestId, outcome);
+      }
     });
     stream.on('end', () => {
       ended = true;

@@ -28,7 +28,9 @@ export function selectionService(selector: Selector, observer: Observer): Served
   const select = (request: SelectRequest): Answer | Promise<Answer> =>
     counted(selector.select(parseSelect(request)));
   const counted = (answer: Answer | Promise<Answer>): Answer | Promise<Answer> => {
-    if (answer instanceof Promise) return answer.then(counted);
+    if (answer instanceof Promise) {
+      return answer.then(counted);
+    }
     observer.metrics.countAnswer(answer.origin, answer.freshness);
     return answer;
   };
@@ -46,7 +48,9 @@ export function selectionService(selector: Selector, observer: Observer): Served
       lookup: unary<LookupRequest, Answer>('Lookup', observer, async (request) => {
         const call = parseCallOf(request);
         const answer = await selector.lookup(call);
-        if (!answer) throw new HoldfastError('not-found', `call ${call.callId} has no binding`);
+        if (!answer) {
+          throw new HoldfastError('not-found', `call ${call.callId} has no binding`);
+        }
         return answer;
       }),
       move: unary<MoveRequest, MoveResponse>('Move', observer, async (request) => {

@@ -77,7 +77,9 @@ export class GrpcServer {
 
   /** What health checks hear. */
   setServing(serving: boolean): void {
-    for (const name of services) this.#health.setStatus(name, serving ? 'SERVING' : 'NOT_SERVING');
+    for (const name of services) {
+      this.#health.setStatus(name, serving ? 'SERVING' : 'NOT_SERVING');
+    }
   }
 
   /** Takes no new request, answers those under way for at most `graceMs`, then cuts what is left. */
@@ -88,7 +90,9 @@ export class GrpcServer {
       // Streams that last (watches, health) end only when they are cut: not by forceShutdown(), which without channelz
       // knows of no connection, and whose CANCELLED would tell clients not to try again.
       const timer = setTimeout(() => {
-        for (const socket of this.#connections) socket.destroy();
+        for (const socket of this.#connections) {
+          socket.destroy();
+        }
       }, graceMs);
       this.#server.tryShutdown(() => {
         clearTimeout(timer);

@@ -16,7 +16,9 @@ export type StatusError = Partial<ServiceError> & { readonly code: status; reado
 
 /** What a client is told of an error. One that nobody meant to throw is logged whole and told as INTERNAL. */
 export function toStatus(error: unknown, log: Logger): StatusError {
-  if (error instanceof HoldfastError) return { code: codes[error.code], details: error.message };
+  if (error instanceof HoldfastError) {
+    return { code: codes[error.code], details: error.message };
+  }
   log.error({ err: error }, 'unexpected error');
   return { code: status.INTERNAL, details: 'unexpected error; see the log of this replica' };
 }

@@ -13,8 +13,9 @@ export class StreamWriter<T> {
 
   constructor(stream: Writing<T>) {
     this.#stream = stream;
-    for (const event of ['drain', 'close', 'cancelled', 'error'] as const)
+    for (const event of ['drain', 'close', 'cancelled', 'error'] as const) {
       stream.on(event, () => this.#release());
+    }
   }
 
   /** True once the client has gone: what is written is dropped. */
@@ -24,13 +25,17 @@ export class StreamWriter<T> {
 
   /** @returns undefined where the stream takes more at once; else what resolves when it does, or is over */
   write(message: T): Promise<void> | undefined {
-    if (this.isOver || this.#stream.write(message) || this.isOver) return undefined;
+    if (this.isOver || this.#stream.write(message) || this.isOver) {
+      return undefined;
+    }
     return new Promise<void>((resolve) => this.#waiting.push(resolve));
   }
 
   #release(): void {
     const waiting = this.#waiting;
     this.#waiting = [];
-    for (const resume of waiting) resume();
+    for (const resume of waiting) {
+      resume();
+    }
   }
 }

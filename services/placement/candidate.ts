@@ -49,7 +49,9 @@ export class Candidate {
 
   /** The pick came to nothing: the call turned out to be bound elsewhere. */
   unpick(): void {
-    if (this.#picks > 0) this.#picks--;
+    if (this.#picks > 0) {
+      this.#picks--;
+    }
   }
 
   onlyLoadDiffers({ relay, intent }: RegisteredRelay): boolean {
@@ -58,12 +60,16 @@ export class Candidate {
 
   /** A new load report: it counts the calls placed before it. */
   report(registered: RegisteredRelay): void {
-    if (registered.loadHeardAtMs !== this.#registered.loadHeardAtMs) this.#picks = 0;
+    if (registered.loadHeardAtMs !== this.#registered.loadHeardAtMs) {
+      this.#picks = 0;
+    }
     this.#registered = registered;
   }
 
   /** Takes over what this replica counted before the registration or intent changed. */
   continueFrom(previous: Candidate): void {
-    if (previous.registered.loadHeardAtMs === this.registered.loadHeardAtMs) this.#picks = previous.#picks;
+    if (previous.registered.loadHeardAtMs === this.registered.loadHeardAtMs) {
+      this.#picks = previous.#picks;
+    }
   }
 }

@@ -18,12 +18,17 @@ export class LeastLoaded implements Policy {
   }
 
   choose(candidates: readonly Candidate[], callKey: string, nowMs: number): Candidate {
-    if (candidates.length === 1) return first(candidates);
-    if (candidates !== this.#list) this.#weigh(candidates);
+    if (candidates.length === 1) {
+      return first(candidates);
+    }
+    if (candidates !== this.#list) {
+      this.#weigh(candidates);
+    }
     const one = this.#draw(candidates);
     const two = this.#draw(candidates);
-    if (!one.hasFreshReport(nowMs) || !two.hasFreshReport(nowMs))
+    if (!one.hasFreshReport(nowMs) || !two.hasFreshReport(nowMs)) {
       return this.#withoutReports.choose(candidates, callKey);
+    }
     return one.calls / one.weight <= two.calls / two.weight ? one : two;
   }
 
@@ -45,8 +50,11 @@ export class LeastLoaded implements Policy {
     let low = 0;
     while (low < high) {
       const middle = (low + high) >> 1;
-      if ((sums[middle] as number) > target) high = middle;
-      else low = middle + 1;
+      if ((sums[middle] as number) > target) {
+        high = middle;
+      } else {
+        low = middle + 1;
+      }
     }
     return candidates[low] as Candidate;
   }

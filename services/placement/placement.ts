@@ -36,7 +36,9 @@ export class Placement {
   remove(set: string, id: string): void {
     const pool = this.#pools.get(set);
     pool?.remove(id);
-    if (pool?.size === 0) this.#pools.delete(set);
+    if (pool?.size === 0) {
+      this.#pools.delete(set);
+    }
   }
 
   /**
@@ -45,7 +47,9 @@ export class Placement {
    */
   choose(set: string, callKey: string, constraints: RelayConstraints, nowMs: number): Candidate {
     const pool = this.#pools.get(set);
-    if (!pool) throw noRelayRegistered(set);
+    if (!pool) {
+      throw noRelayRegistered(set);
+    }
     return pool.choose(callKey, constraints, nowMs);
   }
 
@@ -55,7 +59,9 @@ export class Placement {
    */
   predict(set: string, callKey: string, constraints: RelayConstraints): Candidate {
     const pool = this.#pools.get(set);
-    if (!pool) throw noRelayRegistered(set);
+    if (!pool) {
+      throw noRelayRegistered(set);
+    }
     return pool.predict(callKey, constraints);
   }
 

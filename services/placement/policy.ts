@@ -11,6 +11,8 @@ export interface Policy {
 /** For a list that its caller knows is not empty. */
 export function first<T>(items: readonly T[]): T {
   const [item] = items;
-  if (item === undefined) throw new RangeError('a policy was given no candidate');
+  if (item === undefined) {
+    throw new RangeError('a policy was given no candidate');
+  }
   return item;
 }

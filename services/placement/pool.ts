@@ -44,7 +44,9 @@ export class Pool {
       return;
     }
     const candidate = new Candidate(registered);
-    if (previous) candidate.continueFrom(previous);
+    if (previous) {
+      candidate.continueFrom(previous);
+    }
     this.#candidates.set(candidate.id, candidate);
     this.#open = undefined;
   }
@@ -59,16 +61,19 @@ export class Pool {
    */
   choose(callKey: string, constraints: RelayConstraints, nowMs: number): Candidate {
     const fitting = this.#fitting(constraints);
-    if (fitting.length === 0) throw this.#noRelay(constraints);
+    if (fitting.length === 0) {
+      throw this.#noRelay(constraints);
+    }
     const free =
       this.#isLimited && fitting.some((candidate) => candidate.isFull)
         ? fitting.filter((candidate) => !candidate.isFull)
         : fitting;
-    if (free.length === 0)
+    if (free.length === 0) {
       throw new HoldfastError(
         'relays-full',
         `no relay is free: all ${fitting.length} eligible relays of set ${this.set} are at their capacity`,
       );
+    }
     const chosen = this.policy.choose(preferZone(free, constraints.zone), callKey, nowMs);
     chosen.pick();
     return chosen;
@@ -77,13 +82,17 @@ export class Pool {
   /** @throws HoldfastError `no-relay`, naming the set. */
   predict(callKey: string, constraints: RelayConstraints): Candidate {
     const fitting = this.#fitting(constraints);
-    if (fitting.length === 0) throw this.#noRelay(constraints);
+    if (fitting.length === 0) {
+      throw this.#noRelay(constraints);
+    }
     return agreed.choose(fitting, callKey);
   }
 
   take(id: string, instance: string): Candidate | undefined {
     const candidate = this.#candidates.get(id);
-    if (candidate?.registered.relay.instance !== instance) return undefined;
+    if (candidate?.registered.relay.instance !== instance) {
+      return undefined;
+    }
     candidate.pick();
     return candidate;
   }
@@ -92,7 +101,9 @@ export class Pool {
   #fitting({ excluded, labels, target }: RelayConstraints): readonly Candidate[] {
     const open = this.#openCandidates();
     const wanted = Object.entries(labels ?? {});
-    if (!excluded?.length && wanted.length === 0 && !target) return open;
+    if (!excluded?.length && wanted.length === 0 && !target) {
+      return open;
+    }
     return open.filter(
       (candidate) =>
         (!target || candidate.id === target) &&
@@ -102,7 +113,9 @@ export class Pool {
   }
 
   #openCandidates(): readonly Candidate[] {
-    if (this.#open) return this.#open;
+    if (this.#open) {
+      return this.#open;
+    }
     this.#open = [...this.#candidates.values()]
       .filter((candidate) => candidate.takesCalls)
       .sort((a, b) => (a.id < b.id ? -1 : 1));
@@ -111,7 +124,9 @@ export class Pool {
   }
 
   #noRelay(constraints: RelayConstraints): HoldfastError {
-    if (this.size === 0) return noRelayRegistered(this.set);
+    if (this.size === 0) {
+      return noRelayRegistered(this.set);
+    }
     const open = this.#openCandidates().length;
     const why = constraints.target
       ? `relay ${constraints.target} is not registered in set ${this.set}, or takes no calls`
@@ -127,7 +142,9 @@ export function noRelayRegistered(set: string): HoldfastError {
 }
 
 function preferZone(candidates: readonly Candidate[], zone: string | undefined): readonly Candidate[] {
-  if (!zone) return candidates;
+  if (!zone) {
+    return candidates;
+  }
   const near = candidates.filter((candidate) => candidate.registered.relay.zone === zone);
   return near.length > 0 ? near : candidates;
 }

@@ -17,7 +17,9 @@ export class Rendezvous implements Policy {
   readonly #ranks = new WeakMap<readonly Candidate[], Ranks>();
 
   choose(candidates: readonly Candidate[], callKey: string): Candidate {
-    if (candidates.length < 2) return first(candidates);
+    if (candidates.length < 2) {
+      return first(candidates);
+    }
     const { hashes, weights } = this.#ranksOf(candidates);
     const callHash = hashText(callKey);
     let best = 0;

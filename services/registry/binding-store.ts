@@ -40,7 +40,7 @@ export type WriteOutcome =
 
 /** Caches hear of moves by these keys; long enough for the slowest of them to hear, short enough to stay few. */
 const moveLifetimeSeconds = 60;
-const pageSize = 1_000;
+const pageSize = 1000;
 
 export interface BindingStoreDeps {
   readonly connection: EtcdConnection;
@@ -83,7 +83,9 @@ export class BindingStore {
     try {
       return await this.#attempt(write);
     } catch (error) {
-      if (!(error instanceof LeaseGoneError)) throw error;
+      if (!(error instanceof LeaseGoneError)) {
+        throw error;
+      }
     }
     // Its lease was forgotten: the second attempt takes another.
     try {
@@ -103,10 +105,11 @@ export class BindingStore {
       ? taken
       : await Promise.all(taken);
     const success: Operation[] = [{ request_put: { key, value: encodeBinding(binding), lease } }];
-    if (moved)
+    if (moved) {
       success.push({
         request_put: { key: keys.move(call), value: encodeMove(binding), lease: moveLease },
       });
+    }
     const compare = [
       modRevisionIs(key, expected),
       ...guards.map(({ set, id, revision }) => modRevisionIs(keys.relay(set, id), revision)),
@@ -117,12 +120,18 @@ export class BindingStore {
       result = await commits.write({ key: call.key, compare, success, failure });
     } catch (error) {
       // Which of the leases it was, nobody knows.
-      if (error instanceof LeaseGoneError) for (const each of [lease, moveLease]) leases.forget(each);
+      if (error instanceof LeaseGoneError) {
+        for (const each of [lease, moveLease]) {
+          leases.forget(each);
+        }
+      }
       throw error;
     }
     const { succeeded, responses } = result;
     const revision = responses[0]?.response_put?.revision ?? 0;
-    if (succeeded) return { written: true, stored: { binding, revision } };
+    if (succeeded) {
+      return { written: true, stored: { binding, revision } };
+    }
     const [found, ...registrations] = responses.map(({ response_range }) => response_range?.kvs);
     return {
       written: false,
@@ -146,14 +155,20 @@ export class BindingStore {
         .catch((error) => {
           throw etcdUnavailable('listing bindings', error);
         });
-      if (revision === '0') revision = page.header.revision;
+      if (revision === '0') {
+        revision = page.header.revision;
+      }
       for (const kv of page.kvs) {
         const stored = this.#stored(kv);
-        if (stored) yield stored;
+        if (stored) {
+          yield stored;
+        }
       }
       more = page.more;
       const last = page.kvs.at(-1);
-      if (last) from = Buffer.concat([last.key, Buffer.of(0)]);
+      if (last) {
+        from = Buffer.concat([last.key, Buffer.of(0)]);
+      }
     }
   }
 
@@ -169,8 +184,9 @@ export class BindingStore {
 
   #decode(call: Call, kv: Entry): Binding | undefined {
     const binding = decodeBinding(call, kv.value);
-    if (!binding)
+    if (!binding) {
       this.#deps.log.warn({ callId: call.callId, revision: kv.mod_revision }, 'junk in etcd; skipped');
+    }
     return binding;
   }
 }

@@ -56,16 +56,24 @@ export function decodeBinding(call: Call, bytes: Buffer): Binding | undefined {
   } catch {
     return undefined;
   }
-  if (typeof value !== 'object' || value === null) return undefined;
+  if (typeof value !== 'object' || value === null) {
+    return undefined;
+  }
   const { relay, set, instance, generation, request, createdAt, ttlSeconds, expiresAt, released } = value;
-  if (typeof relay !== 'string' || !isName(relay) || typeof set !== 'string' || !isName(set))
+  if (typeof relay !== 'string' || !isName(relay) || typeof set !== 'string' || !isName(set)) {
     return undefined;
-  if (typeof instance !== 'string' || typeof request !== 'string') return undefined;
-  if (!isWhole(generation, 1, Number.MAX_SAFE_INTEGER) || !isWhole(ttlSeconds, 1, maxTtlSeconds))
+  }
+  if (typeof instance !== 'string' || typeof request !== 'string') {
     return undefined;
+  }
+  if (!isWhole(generation, 1, Number.MAX_SAFE_INTEGER) || !isWhole(ttlSeconds, 1, maxTtlSeconds)) {
+    return undefined;
+  }
   const createdAtMs = parseTime(createdAt);
   const expiresAtMs = parseTime(expiresAt);
-  if (Number.isNaN(createdAtMs) || Number.isNaN(expiresAtMs)) return undefined;
+  if (Number.isNaN(createdAtMs) || Number.isNaN(expiresAtMs)) {
+    return undefined;
+  }
   return {
     call,
     set,

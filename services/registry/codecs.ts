@@ -70,7 +70,9 @@ export function encodeRelay(relay: Relay): Buffer {
 /** @param key `<set>/<id>`; the value must say the same */
 export function decodeRelay(key: string, bytes: Buffer): Relay | undefined {
   const value = parse(relayValue, bytes);
-  if (!value || `${value.set}/${value.id}` !== key) return undefined;
+  if (!value || `${value.set}/${value.id}` !== key) {
+    return undefined;
+  }
   const { startedAt, media, ...rest } = value;
   return { ...rest, mediaAddresses: media, startedAtMs: startedAt };
 }
@@ -81,7 +83,9 @@ export function encodeIntent({ state, weight, reason, actor, atMs }: Intent): Bu
 
 export function decodeIntent(_key: string, bytes: Buffer): Intent | undefined {
   const value = parse(intentValue, bytes);
-  if (!value) return undefined;
+  if (!value) {
+    return undefined;
+  }
   const { by, at, ...rest } = value;
   return { ...rest, actor: by, atMs: at };
 }
@@ -92,7 +96,9 @@ export function encodeLoad({ atMs, ...rest }: Load): Buffer {
 
 export function decodeLoad(_key: string, bytes: Buffer): Load | undefined {
   const value = parse(loadValue, bytes);
-  if (!value) return undefined;
+  if (!value) {
+    return undefined;
+  }
   const { at, ...rest } = value;
   return { ...rest, atMs: at };
 }

@@ -4,7 +4,7 @@ import { decodeInstance, type InstanceRecord } from './codecs.js';
 import type { Keyspace } from './keyspace.js';
 
 /** Start times of one life are told in whole seconds and measured over a network: they agree within this. */
-const sameLifeMs = 2_500;
+const sameLifeMs = 2500;
 
 /** A new random instance id: 64 bits, hexadecimal. */
 export function newInstanceId(): string {
@@ -24,6 +24,8 @@ export async function resolveInstance(
 ): Promise<InstanceRecord> {
   const [known] = (await connection.range({ key: keys.instance(set, id) })).kvs;
   const life = known && decodeInstance(known.value);
-  if (life && Math.abs(life.startedAtMs - startedAtMs) <= sameLifeMs) return life;
+  if (life && Math.abs(life.startedAtMs - startedAtMs) <= sameLifeMs) {
+    return life;
+  }
   return { instance: newInstanceId(), startedAtMs };
 }

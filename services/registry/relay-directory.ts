@@ -31,7 +31,7 @@ export interface RelayDirectoryDeps extends DirectoryDeps {
 }
 
 /** Before a doubtful loss is looked at again: a relay node that could not renew its lease has registered again by then. */
-const secondLookMs = 3_000;
+const secondLookMs = 3000;
 
 /** All registered relays with their intents and loads, as etcd tells them. */
 export class RelayDirectory {
@@ -58,7 +58,7 @@ export class RelayDirectory {
     const { keys, clock, massLossPercent: percent } = deps;
     this.#clock = clock;
     this.#log = deps.log;
-    const windowMs = registrationTtlSeconds * 1_000;
+    const windowMs = registrationTtlSeconds * 1000;
     this.#viewHealth = new ViewHealth(clock, windowMs);
     this.#brake = new SelfPreservation({ percent, windowMs }, this.#viewHealth, clock);
     const onChange = (key: string) => this.#compose(key);
@@ -97,8 +97,11 @@ export class RelayDirectory {
 
   /** What is heard of relays may be wrong, for that reason, while that lasts and for a lease's time after it. */
   suspect(reason: string, lasts: boolean): void {
-    if (lasts) this.#viewHealth.begin(reason);
-    else this.#viewHealth.end(reason);
+    if (lasts) {
+      this.#viewHealth.begin(reason);
+    } else {
+      this.#viewHealth.end(reason);
+    }
   }
 
   isSuspect(set: string, id: string): boolean {
@@ -152,7 +155,9 @@ export class RelayDirectory {
     const registration = this.#relays.entries.get(key);
     const before = this.#named(key);
     if (!registration) {
-      if (before && !this.#suspect.has(key)) this.#vanish(key);
+      if (before && !this.#suspect.has(key)) {
+        this.#vanish(key);
+      }
       return;
     }
     this.#suspect.delete(key);
@@ -171,7 +176,9 @@ export class RelayDirectory {
   /** What vanishes in one list, or in one message of the watch, is looked at as a whole. */
   #vanish(key: string): void {
     this.#vanished.push(key);
-    if (this.#vanished.length === 1) queueMicrotask(() => this.#judge());
+    if (this.#vanished.length === 1) {
+      queueMicrotask(() => this.#judge());
+    }
   }
 
   #judge(): void {
@@ -180,10 +187,14 @@ export class RelayDirectory {
     const left = this.#relays.entries.size;
     const reason = this.#brake.doubt(vanished.length, left);
     if (reason === undefined) {
-      for (const key of vanished) this.#believe(key);
+      for (const key of vanished) {
+        this.#believe(key);
+      }
       return;
     }
-    for (const key of vanished) this.#doubt(key);
+    for (const key of vanished) {
+      this.#doubt(key);
+    }
     this.counters.massLosses++;
     this.#log.warn(
       { vanished: vanished.length, left, because: reason },
@@ -198,19 +209,27 @@ export class RelayDirectory {
     const { signal } = this.#stopping;
     while (this.#suspect.size > 0) {
       await sleep(this.#clock, secondLookMs, signal);
-      if (signal.aborted) return;
+      if (signal.aborted) {
+        return;
+      }
       const suspect = [...this.#suspect];
       const listed = await this.refresh().then(
         () => true,
         () => false,
       );
-      if (listed) for (const key of suspect) this.#believe(key);
+      if (listed) {
+        for (const key of suspect) {
+          this.#believe(key);
+        }
+      }
     }
   }
 
   #doubt(key: string): void {
     const relay = this.#named(key);
-    if (!relay) return;
+    if (!relay) {
+      return;
+    }
     this.#suspect.add(key);
     this.#tell({ type: 'suspect', relay });
   }
@@ -219,7 +238,9 @@ export class RelayDirectory {
   #believe(key: string): void {
     this.#suspect.delete(key);
     const before = this.#named(key);
-    if (this.#relays.entries.has(key) || !before) return;
+    if (this.#relays.entries.has(key) || !before) {
+      return;
+    }
     this.#remove(before);
     this.#tell({ type: 'left', relay: before });
   }
@@ -233,18 +254,25 @@ export class RelayDirectory {
   #put(registered: RegisteredRelay): void {
     const { set, id } = registered.relay;
     const ofSet = this.#registered.get(set);
-    if (ofSet) ofSet.set(id, registered);
-    else this.#registered.set(set, new Map([[id, registered]]));
+    if (ofSet) {
+      ofSet.set(id, registered);
+    } else {
+      this.#registered.set(set, new Map([[id, registered]]));
+    }
   }
 
   #remove({ relay: { set, id } }: RegisteredRelay): void {
     const ofSet = this.#registered.get(set);
     ofSet?.delete(id);
-    if (ofSet?.size === 0) this.#registered.delete(set);
+    if (ofSet?.size === 0) {
+      this.#registered.delete(set);
+    }
   }
 
   #tell(change: RelayChange): void {
-    for (const listener of this.#listeners) listener(change);
+    for (const listener of this.#listeners) {
+      listener(change);
+    }
   }
 }
 

@@ -9,8 +9,8 @@ import { decodeRelay, encodeInstance, encodeLoad, encodeRelay } from './codecs.j
 import type { Keyspace } from './keyspace.js';
 
 export const registrationTtlSeconds = 5;
-const retryMs = { first: 200, most: 1_000 };
-const strangerPollMs = 1_000;
+const retryMs = { first: 200, most: 1000 };
+const strangerPollMs = 1000;
 
 export interface RegistrationDeps {
   readonly connection: EtcdConnection;
@@ -68,7 +68,9 @@ export class RelayRegistration {
   drain(): Promise<void> {
     this.#relay = { ...this.#relay, state: 'draining' };
     return this.#inTurn(async () => {
-      if (this.#session && this.registered) await this.#register(this.#session);
+      if (this.#session && this.registered) {
+        await this.#register(this.#session);
+      }
     });
   }
 
@@ -81,10 +83,16 @@ export class RelayRegistration {
     this.#load = load;
     return this.#inTurn(async () => {
       const session = this.#session;
-      if (!session || !this.registered) return false;
-      if (this.#published === this.#relay && (await this.#putLoad(session, load))) return true;
+      if (!session || !this.registered) {
+        return false;
+      }
+      if (this.#published === this.#relay && (await this.#putLoad(session, load))) {
+        return true;
+      }
       this.#log.warn('the registration in etcd is gone, or not what it should be; writing it again');
-      if (await this.#register(session)) return true;
+      if (await this.#register(session)) {
+        return true;
+      }
       await session.close();
       return false;
     });
@@ -97,17 +105,24 @@ export class RelayRegistration {
     while (!signal.aborted) {
       try {
         const session = await this.#openSession();
-        if (signal.aborted) break;
+        if (signal.aborted) {
+          break;
+        }
         if (await this.#inTurn(() => this.#register(session))) {
           failures = 0;
           const reason = await session.done;
           this.#revision = 0;
-          if (!signal.aborted) this.#log.warn({ reason }, 'registration lost; registering again');
-        } else await sleep(clock, strangerPollMs, signal);
+          if (!signal.aborted) {
+            this.#log.warn({ reason }, 'registration lost; registering again');
+          }
+        } else {
+          await sleep(clock, strangerPollMs, signal);
+        }
       } catch (error) {
         failures++;
-        if (failures === 1 || failures % 30 === 0)
+        if (failures === 1 || failures % 30 === 0) {
           this.#log.warn({ reason: messageOf(error), failures }, 'not registered; trying again');
+        }
         const delay = Math.min(retryMs.most, retryMs.first * 2 ** Math.min(failures - 1, 10));
         await sleep(clock, delay * (0.5 + Math.random()), signal);
       }
@@ -121,8 +136,9 @@ export class RelayRegistration {
    * to take it over leaves no gap.
    */
   async #openSession(): Promise<LeaseSession> {
-    if (!this.#session || this.#session.ended)
+    if (!this.#session || this.#session.ended) {
       this.#session = await LeaseSession.open({ ...this.#deps, log: this.#log }, registrationTtlSeconds);
+    }
     return this.#session;
   }
 
@@ -158,7 +174,9 @@ export class RelayRegistration {
       );
       return false;
     }
-    if (!(await this.#put(session, Number(standing?.mod_revision ?? 0)))) return false;
+    if (!(await this.#put(session, Number(standing?.mod_revision ?? 0)))) {
+      return false;
+    }
     this.#log.info({ controlUrl: this.#relay.controlUrl, revision: this.#revision }, 'registered');
     return true;
   }
@@ -174,8 +192,9 @@ export class RelayRegistration {
       { request_put: { key, value: encodeRelay(relay), lease } },
       { request_put: { key: keys.instance(set, id), value: encodeInstance({ instance, startedAtMs }) } },
     ];
-    if (this.#load)
+    if (this.#load) {
       success.push({ request_put: { key: keys.loadOf(set, id), value: encodeLoad(this.#load), lease } });
+    }
     const { succeeded, revision } = await connection.txn({
       compare: [{ result: 'Equal', target: 'Mod', key, mod_revision: expected }],
       success,

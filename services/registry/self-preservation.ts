@@ -33,7 +33,9 @@ export class SelfPreservation {
     const { percent, windowMs } = this.#settings;
     const nowMs = this.#clock.monotonicMs();
     this.#lossesMs = this.#lossesMs.filter((atMs) => nowMs - atMs <= windowMs);
-    for (let i = 0; i < vanished; i++) this.#lossesMs.push(nowMs);
+    for (let i = 0; i < vanished; i++) {
+      this.#lossesMs.push(nowMs);
+    }
     const losses = this.#lossesMs.length;
     return losses > ((left + losses) * percent) / 100 ? this.#viewHealth.reason : undefined;
   }

@@ -1,8 +1,8 @@
 import type { Clock } from '../runtime/clock.js';
 
-const heartbeatMs = 1_000;
+const heartbeatMs = 1000;
 /** What the clocks may differ by between two heartbeats: NTP slews, it does not jump. */
-const toleranceMs = 1_000;
+const toleranceMs = 1000;
 
 /** Whether what this process sees of etcd may be wrong just now, and why. */
 export class ViewHealth {
@@ -20,8 +20,12 @@ export class ViewHealth {
 
   /** Undefined if there is none. */
   get reason(): string | undefined {
-    for (const reason of this.#lasting) return reason;
-    if (!this.#noted || this.#clock.monotonicMs() - this.#noted.atMs > this.#lastsMs) return undefined;
+    for (const reason of this.#lasting) {
+      return reason;
+    }
+    if (!this.#noted || this.#clock.monotonicMs() - this.#noted.atMs > this.#lastsMs) {
+      return undefined;
+    }
     return this.#noted.reason;
   }
 
@@ -35,7 +39,9 @@ export class ViewHealth {
   }
 
   end(reason: string): void {
-    if (this.#lasting.delete(reason)) this.note(reason);
+    if (this.#lasting.delete(reason)) {
+      this.note(reason);
+    }
   }
 
   /** Begins to watch the clocks. */
@@ -43,8 +49,11 @@ export class ViewHealth {
     const dueMs = this.#clock.monotonicMs() + heartbeatMs;
     const offsetMs = this.#offsetMs();
     this.#cancelHeartbeat = this.#clock.after(heartbeatMs, () => {
-      if (Math.abs(this.#offsetMs() - offsetMs) > toleranceMs) this.note('its clock jumped');
-      else if (this.#clock.monotonicMs() - dueMs > toleranceMs) this.note('it stood still');
+      if (Math.abs(this.#offsetMs() - offsetMs) > toleranceMs) {
+        this.note('its clock jumped');
+      } else if (this.#clock.monotonicMs() - dueMs > toleranceMs) {
+        this.note('it stood still');
+      }
       this.start();
     });
   }

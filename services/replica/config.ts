@@ -140,7 +140,7 @@ export const selectionSettings = {
     description: 'most that an orderly stop may take, s',
     allowed: '2-3600',
     fallback: '10',
-    schema: wholeNumber(2, 3_600),
+    schema: wholeNumber(2, 3600),
   },
   ngListen: {
     name: 'HOLDFAST_NG_LISTEN',
@@ -193,14 +193,19 @@ export function readSelectionConfig(environment: NodeJS.ProcessEnv): SelectionCo
     ...etcdProblems(config),
     ...pairProblems([grpcTlsCert, config.grpcTlsCert], [grpcTlsKey, config.grpcTlsKey]),
   ];
-  if (config.grpcTlsClientCa !== undefined && config.grpcTlsCert === undefined)
+  if (config.grpcTlsClientCa !== undefined && config.grpcTlsCert === undefined) {
     problems.push(`${grpcTlsCert.name} is not set; ${grpcTlsClientCa.name} needs it`);
+  }
   for (const [{ name }, names] of [
     [grpcSelectNames, config.grpcSelectNames],
     [grpcAdminNames, config.grpcAdminNames],
-  ] as const)
-    if (names && config.grpcTlsClientCa === undefined)
+  ] as const) {
+    if (names && config.grpcTlsClientCa === undefined) {
       problems.push(`${grpcTlsClientCa.name} is not set; ${name} needs it: names are read from certificates`);
-  if (problems.length > 0) throw new ConfigError(problems);
+    }
+  }
+  if (problems.length > 0) {
+    throw new ConfigError(problems);
+  }
   return config;
 }

@@ -68,8 +68,9 @@ export class Metrics implements RequestMetrics {
       () => this.#answered(),
     );
     const { selector, commits, quorum, directory } = sources;
-    for (const [counter, [name, help]] of Object.entries(selectorTotals))
+    for (const [counter, [name, help]] of Object.entries(selectorTotals)) {
       this.#total(`${name}_total`, help, () => selector()[counter as keyof Selector['counters']]);
+    }
     this.#total('etcd_losses_total', 'Times that etcd went out of reach', () => quorum.losses);
     this.#total(
       'mass_losses_total',
@@ -87,7 +88,7 @@ export class Metrics implements RequestMetrics {
     this.#gauge(
       'etcd_lost_seconds',
       'How long etcd has been out of reach; 0 while it answers',
-      () => Math.round(sources.lostForMs()) / 1_000,
+      () => Math.round(sources.lostForMs()) / 1000,
     );
     this.#gauge(
       'provisional_bindings',
@@ -129,7 +130,9 @@ export class Metrics implements RequestMetrics {
       registers: [this.registry],
       collect() {
         this.reset();
-        for (const [labels, count] of read()) this.inc(labels, count);
+        for (const [labels, count] of read()) {
+          this.inc(labels, count);
+        }
       },
     };
     new Counter(options);

@@ -9,8 +9,9 @@ import { Replica } from './replica.js';
 export async function runSelection(environment: NodeJS.ProcessEnv): Promise<number> {
   const config = readSelectionConfig(environment);
   const { log, close } = openLog('selection', config.logLevel);
-  for (const name of unknownVariables(selectionSettings, environment))
+  for (const name of unknownVariables(selectionSettings, environment)) {
     log.warn({ variable: name }, 'not a setting of this process; ignored');
+  }
   const replica = new Replica(config, log, passedSockets(environment, process.pid));
-  return runUntilSignal(replica, { log, stopDeadlineMs: config.stopDeadlineSeconds * 1_000 }).finally(close);
+  return runUntilSignal(replica, { log, stopDeadlineMs: config.stopDeadlineSeconds * 1000 }).finally(close);
 }

@@ -43,7 +43,7 @@ export class Replica implements Component {
     this.#log = log;
     this.#etcd = config.etcd;
     // As long as a request may take; the other half of the deadline is for all that comes after.
-    this.#stopGraceMs = Math.min(patienceMs + config.etcdTimeoutMs, (config.stopDeadlineSeconds * 1_000) / 2);
+    this.#stopGraceMs = Math.min(patienceMs + config.etcdTimeoutMs, (config.stopDeadlineSeconds * 1000) / 2);
     const etcdCertificates = etcdTls(config, { clock, log });
     const grpcCertificates = grpcTls(config, { clock, log });
     this.#certificates = [etcdCertificates, grpcCertificates].filter((each) => each !== undefined);
@@ -61,7 +61,9 @@ export class Replica implements Component {
     const engine = new Engine(shared, {
       ...config,
       onQuorum: (lost) => {
-        if (config.withoutQuorum === 'strict' && this.#ready) this.#grpc.setServing(!lost);
+        if (config.withoutQuorum === 'strict' && this.#ready) {
+          this.#grpc.setServing(!lost);
+        }
       },
     });
     const { directory, commits, quorum, cache, store } = engine;
@@ -89,7 +91,7 @@ export class Replica implements Component {
       tls: grpcCertificates,
       asksClients: config.grpcTlsClientCa !== undefined,
       authorization: authorization(config, { metrics, clock, log }),
-      maxConnectionAgeMs: config.grpcMaxConnectionAgeSeconds * 1_000,
+      maxConnectionAgeMs: config.grpcMaxConnectionAgeSeconds * 1000,
       clock,
       log,
       selection: selectionService(this.selector, observer),
@@ -147,7 +149,9 @@ export class Replica implements Component {
 
   /** Listens at once, so that probes are answered; resolves when ready, however long etcd takes to appear. */
   async start(): Promise<void> {
-    for (const files of this.#certificates) await files.start();
+    for (const files of this.#certificates) {
+      await files.start();
+    }
     await this.#http.start();
     await this.#grpc.start();
     await this.#gateway?.start();
@@ -155,9 +159,13 @@ export class Replica implements Component {
     const listening = { grpc: this.grpcAddress, http: this.httpAddress, ng, etcd: this.#etcd };
     this.#log.info(listening, 'listening; reading etcd');
     await this.#contact(this.#stopping.signal);
-    if (this.#stopped) return;
+    if (this.#stopped) {
+      return;
+    }
     await this.#engine.start();
-    if (this.#stopped) return;
+    if (this.#stopped) {
+      return;
+    }
     this.#ready = true;
     this.#grpc.setServing(true);
     this.#log.info(
@@ -179,7 +187,9 @@ export class Replica implements Component {
     await this.#engine.stop();
     await this.#http.stop();
     this.#connection.close();
-    for (const files of this.#certificates) files.stop();
+    for (const files of this.#certificates) {
+      files.stop();
+    }
   }
 }
 

@@ -22,9 +22,11 @@ export class RequestDurations {
   }
 
   observe(method: string, code: string, durationMs: number): void {
-    const seconds = durationMs / 1_000;
+    const seconds = durationMs / 1000;
     let bucket = 0;
-    while (bucket < upperBounds.length && seconds > (upperBounds[bucket] as number)) bucket++;
+    while (bucket < upperBounds.length && seconds > (upperBounds[bucket] as number)) {
+      bucket++;
+    }
     const series = this.#seriesOf(method, code);
     series.counts[bucket] = (series.counts[bucket] as number) + 1;
     series.sumSeconds += seconds;

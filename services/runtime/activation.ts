@@ -8,6 +8,8 @@ const firstDescriptor = 3;
  */
 export function passedSockets({ LISTEN_PID, LISTEN_FDS }: NodeJS.ProcessEnv, pid: number): number[] {
   const count = Number(LISTEN_FDS);
-  if (LISTEN_PID !== String(pid) || !Number.isInteger(count) || count < 1) return [];
+  if (LISTEN_PID !== String(pid) || !Number.isInteger(count) || count < 1) {
+    return [];
+  }
   return Array.from({ length: count }, (_, i) => firstDescriptor + i);
 }

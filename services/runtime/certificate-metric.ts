@@ -7,16 +7,20 @@ export function reportCertificates(
   files: Readonly<Record<string, TlsFiles | undefined>>,
 ): void {
   const watched = Object.entries(files).filter(([, each]) => each !== undefined);
-  if (watched.length === 0) return;
+  if (watched.length === 0) {
+    return;
+  }
   new Gauge({
     name: 'holdfast_certificate_expiry_timestamp_seconds',
     help: 'When the certificate that is shown to others ends, in Unix time',
     labelNames: ['purpose'],
     registers: [registry],
     collect() {
-      for (const [purpose, each] of watched)
-        if (each?.current.validUntilMs !== undefined)
-          this.set({ purpose }, each.current.validUntilMs / 1_000);
+      for (const [purpose, each] of watched) {
+        if (each?.current.validUntilMs !== undefined) {
+          this.set({ purpose }, each.current.validUntilMs / 1000);
+        }
+      }
     },
   });
 }

@@ -25,7 +25,9 @@ export const systemClock: Clock = {
 /** Resolves after `delayMs`, or at once when the signal aborts. Never rejects. */
 export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    if (signal?.aborted) return resolve();
+    if (signal?.aborted) {
+      return resolve();
+    }
     const finish = () => {
       cancel();
       signal?.removeEventListener('abort', finish);

@@ -31,9 +31,10 @@ export type ConfigOf<S extends Settings> = {
 
 /** The start has to stop: every problem is told at once, each with variable, value and what is allowed. */
 export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+
   constructor(readonly problems: readonly string[]) {
     super(`configuration is wrong:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
-    this.name = 'ConfigError';
   }
 }
 
@@ -47,16 +48,21 @@ export function readConfig<S extends Settings>(settings: S, environment: NodeJS.
   for (const [key, setting] of Object.entries(settings)) {
     const text = environment[setting.name] || setting.fallback;
     if (text === undefined) {
-      if (setting.required)
+      if (setting.required) {
         problems.push(`${setting.name} is not set; allowed: ${setting.allowed}${flagOf(setting)}`);
+      }
       continue;
     }
     const parsed = setting.schema.safeParse(text);
-    if (parsed.success) config[key] = parsed.data;
-    else
+    if (parsed.success) {
+      config[key] = parsed.data;
+    } else {
       problems.push(`${setting.name}=${shown(setting, text)}: allowed: ${setting.allowed}${flagOf(setting)}`);
+    }
   }
-  if (problems.length > 0) throw new ConfigError(problems);
+  if (problems.length > 0) {
+    throw new ConfigError(problems);
+  }
   return config as ConfigOf<S>;
 }
 
@@ -72,7 +78,9 @@ function flagOf({ flag }: Setting<unknown>): string {
 }
 
 function shown(setting: Setting<unknown>, text: string): string {
-  if (setting.flag === undefined) return '(hidden)';
+  if (setting.flag === undefined) {
+    return '(hidden)';
+  }
   // Somebody may have tried user and password in a URL.
   return JSON.stringify(text.replaceAll(/[^/,]*@/g, '(hidden)@').slice(0, 200));
 }
@@ -80,7 +88,9 @@ function shown(setting: Setting<unknown>, text: string): string {
 /** `HOST:PORT`, with an IPv6 host in brackets. */
 export const addressSchema = z.string().transform((text, context): Address => {
   const address = parseAddress(text);
-  if (address) return address;
+  if (address) {
+    return address;
+  }
   context.addIssue('not HOST:PORT');
   return z.NEVER;
 });
@@ -90,7 +100,9 @@ export function listOf<T>(parse: (text: string) => T | undefined, most: number):
   return z.string().transform((text, context) => {
     const items = text.split(',').map((item) => parse(item.trim()));
     const parsed = items.filter((item) => item !== undefined);
-    if (parsed.length === items.length && items.length <= most) return parsed;
+    if (parsed.length === items.length && items.length <= most) {
+      return parsed;
+    }
     context.addIssue('an item is malformed, or there are too many');
     return z.NEVER;
   });
@@ -106,7 +118,7 @@ export function wholeNumber(least: number, most: number): z.ZodType<number, stri
 
 /** How a PEM file is named. It is read when the process starts, and again when it changes. */
 export const pemRule = 'path of a PEM file';
-export const pathSchema = z.string().max(4_096);
+export const pathSchema = z.string().max(4096);
 
 function parseEndpoint(text: string): string | undefined {
   const address = parseAddress(text.replace(/^https?:\/\//, ''));
@@ -203,12 +215,14 @@ export function etcdProblems(config: CommonConfig): string[] {
   const [tls] = [[etcdCa, config.etcdCa] as const, [etcdCert, config.etcdCert] as const].filter(
     ([, path]) => path !== undefined,
   );
-  if (tls && plain !== undefined)
+  if (tls && plain !== undefined) {
     problems.push(
       `${etcd.name}=${JSON.stringify(plain)}: allowed with ${tls[0].name}: https://HOST:PORT for each member`,
     );
-  if (config.etcdPassword !== undefined && config.etcdUsername === undefined)
+  }
+  if (config.etcdPassword !== undefined && config.etcdUsername === undefined) {
     problems.push(`${etcdUsername.name} is not set; ${etcdPassword.name} needs it`);
+  }
   return problems;
 }
 

@@ -34,7 +34,9 @@ export class HttpServer {
           return answer(200, 'ok\n');
         case '/readyz': {
           const reason = notReady();
-          if (reason !== undefined) return answer(503, `not ready: ${reason}\n`);
+          if (reason !== undefined) {
+            return answer(503, `not ready: ${reason}\n`);
+          }
           const trouble = caveat?.();
           return answer(200, trouble === undefined ? 'ok\n' : `ok, but ${trouble}\n`);
         }
@@ -45,7 +47,7 @@ export class HttpServer {
       }
     });
     this.#server.requestTimeout = 10_000;
-    this.#server.headersTimeout = 5_000;
+    this.#server.headersTimeout = 5000;
     this.#server.maxConnections = 256;
   }
 

@@ -28,7 +28,9 @@ export interface RunOptions {
  */
 export async function runUntilSignal(part: Component, { log, stopDeadlineMs }: RunOptions): Promise<number> {
   const signaled = new Promise<string>((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => resolve(signal));
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      process.on(signal, () => resolve(signal));
+    }
     // Whoever started this process over an IPC channel and died without a word is not there to signal.
     process.once('disconnect', () => resolve('the parent process is gone'));
   });
@@ -57,8 +59,9 @@ async function stopInTime(part: Component, { log, stopDeadlineMs }: RunOptions):
         log.warn({ reason }, 'stopping at once');
         resolve(exitCodes.failed);
       };
-      for (const again of ['SIGTERM', 'SIGINT'] as const)
+      for (const again of ['SIGTERM', 'SIGINT'] as const) {
         process.on(again, () => force(`second signal: ${again}`));
+      }
       setTimeout(() => force('the deadline for an orderly stop has passed'), stopDeadlineMs).unref();
     }),
   ]);

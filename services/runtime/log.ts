@@ -10,7 +10,7 @@ export type LogLevel = (typeof logLevels)[number];
 /** What may wait for a reader of the log who is slow, characters; what comes beyond is lost. */
 const maxWaiting = 8 * 1024 * 1024;
 /** How long a process that ends waits for such a reader. */
-const patienceMs = 1_000;
+const patienceMs = 1000;
 
 export interface ProcessLog {
   readonly log: Logger;
@@ -31,7 +31,9 @@ export function openLog(name: string, level: LogLevel): ProcessLog {
   let lost = 0;
   destination.on('drop', () => lost++);
   destination.on('drain', () => {
-    if (lost === 0) return;
+    if (lost === 0) {
+      return;
+    }
     const lines = lost;
     lost = 0;
     log.warn({ lines }, 'lines of this log were lost: its reader was too slow');

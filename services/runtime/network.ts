@@ -10,7 +10,9 @@ export interface Network {
 export function parseNetwork(text: string): Network | undefined {
   const [, address = '', bits] = /^([0-9a-fA-F:.]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
   const version = isIP(address);
-  if (version === 0) return undefined;
+  if (version === 0) {
+    return undefined;
+  }
   const most = version === 4 ? 32 : 128;
   const prefixLength = bits === undefined ? most : Number(bits);
   return prefixLength <= most ? { address, prefixLength } : undefined;

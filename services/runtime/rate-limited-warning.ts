@@ -10,7 +10,7 @@ export class RateLimitedWarning {
     private readonly message: string,
     private readonly clock: Clock,
     private readonly log: Logger,
-    private readonly periodMs = 1_000,
+    private readonly periodMs = 1000,
   ) {}
 
   warn(details: Readonly<Record<string, unknown>>): void {

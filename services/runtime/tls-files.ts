@@ -30,7 +30,7 @@ export interface TlsMaterial {
  * The files are read, not watched: a mounted Kubernetes Secret changes by a swap of symbolic links, of which a watch of
  * the file hears nothing.
  */
-const lookPeriodMs = 5_000;
+const lookPeriodMs = 5000;
 /** Said again after so many looks that failed alike: every 5 minutes. */
 const looksBetweenErrors = 60;
 const warnBeforeMs = 7 * 86_400_000;
@@ -92,7 +92,9 @@ export class TlsFiles {
   }
 
   #lookLater(): void {
-    if (this.#stopped) return;
+    if (this.#stopped) {
+      return;
+    }
     this.#cancelLook = this.#deps.clock.after(lookPeriodMs, async () => {
       await this.#look();
       this.#lookLater();
@@ -112,14 +114,17 @@ export class TlsFiles {
           { purpose, validUntil: dateOf(material) },
           'certificates have changed; new connections use them',
         );
-        for (const listener of this.#listeners) listener(material);
+        for (const listener of this.#listeners) {
+          listener(material);
+        }
       }
     } catch (error) {
       const reason = messageOf(error);
       this.#failures = reason === this.#failure ? this.#failures + 1 : 0;
       this.#failure = reason;
-      if (this.#failures % looksBetweenErrors === 0)
+      if (this.#failures % looksBetweenErrors === 0) {
         log.error({ purpose, reason }, 'certificates have changed and are no good; those of before stay');
+      }
     }
     this.#warnOfEnd();
   }
@@ -127,14 +132,21 @@ export class TlsFiles {
   #warnOfEnd(): void {
     const { clock, log, purpose } = this.#deps;
     const { validUntilMs } = this.#current;
-    if (validUntilMs === undefined || validUntilMs - clock.wallMs() > warnBeforeMs) return;
-    if (clock.monotonicMs() - this.#warnedAtMs < warnPeriodMs) return;
+    if (validUntilMs === undefined || validUntilMs - clock.wallMs() > warnBeforeMs) {
+      return;
+    }
+    if (clock.monotonicMs() - this.#warnedAtMs < warnPeriodMs) {
+      return;
+    }
     this.#warnedAtMs = clock.monotonicMs();
     const over = validUntilMs <= clock.wallMs();
     const message = over ? 'the certificate has expired' : 'the certificate expires in less than 7 days';
     const details = { purpose, file: this.#paths.cert?.path, validUntil: dateOf(this.#current) };
-    if (over) log.error(details, message);
-    else log.warn(details, message);
+    if (over) {
+      log.error(details, message);
+    } else {
+      log.warn(details, message);
+    }
   }
 }
 
@@ -170,8 +182,9 @@ async function readPair(certFile: TlsFile, keyFile: TlsFile) {
   const privateKey = attempt(keyFile, 'holds no private key in PEM without a passphrase', () =>
     createPrivateKey(key),
   );
-  if (!first.checkPrivateKey(privateKey))
+  if (!first.checkPrivateKey(privateKey)) {
     throw bad(keyFile, `is not the key of the certificate in ${certFile.path} (${certFile.variable})`);
+  }
   return { cert, key, validUntilMs: Date.parse(first.validTo) };
 }
 
@@ -182,7 +195,9 @@ async function readCertificates(file: TlsFile): Promise<{ pem: Buffer; first: X5
   const [first] = attempt(file, 'holds a broken certificate', () =>
     (pem.toString('latin1').match(block) ?? []).map((text) => new X509Certificate(text)),
   );
-  if (!first) throw bad(file, 'holds no certificate in PEM');
+  if (!first) {
+    throw bad(file, 'holds no certificate in PEM');
+  }
   return { pem, first };
 }
 

@@ -47,7 +47,9 @@ export class BindingWriter {
     tried: Tried,
   ): StoredBinding | Promise<WriteOutcome> {
     const { ttlPolicy, directory } = this.#deps;
-    if (!found?.binding) return this.#bind(request, found, tried);
+    if (!found?.binding) {
+      return this.#bind(request, found, tried);
+    }
     const revives = request.reopen === true && found.binding.released;
     const stored = { ...found, binding: revives ? { ...found.binding, released: false } : found.binding };
     const ttlSeconds = ttlPolicy.wantedTtl(stored.binding, request);
@@ -58,7 +60,9 @@ export class BindingWriter {
       const used = { ...stored, binding: { ...stored.binding, ttlSeconds } };
       return this.move(used, request.requestId, request.constraints, [gone], 'its relay is gone');
     }
-    if (revives || !ttlPolicy.livesFor(stored.binding, ttlSeconds)) return this.refresh(stored, ttlSeconds);
+    if (revives || !ttlPolicy.livesFor(stored.binding, ttlSeconds)) {
+      return this.refresh(stored, ttlSeconds);
+    }
     return stored;
   }
 
@@ -72,14 +76,16 @@ export class BindingWriter {
   ): Promise<WriteOutcome> {
     const { ttlPolicy, clock, log } = this.#deps;
     const target = this.#choose(old.set, old.call, constraints);
-    if (target instanceof HoldfastError) throw target;
+    if (target instanceof HoldfastError) {
+      throw target;
+    }
     const binding: Binding = {
       ...old,
       relayId: target.id,
       instance: target.registered.relay.instance,
       generation: old.generation + 1,
       requestId,
-      expiresAtMs: clock.wallMs() + ttlPolicy.lifetimeSeconds(old) * 1_000,
+      expiresAtMs: clock.wallMs() + ttlPolicy.lifetimeSeconds(old) * 1000,
     };
     const outcome = await this.#writeTo(target, binding, revision, guards);
     if (outcome.written) {
@@ -95,14 +101,16 @@ export class BindingWriter {
     const { ttlPolicy, clock, cachedStore } = this.#deps;
     const next = { ...binding, ttlSeconds: Math.max(binding.ttlSeconds, ttlSeconds) };
     const lifetimeSeconds = ttlPolicy.lifetimeSeconds(next);
-    const expiresAtMs = clock.wallMs() + lifetimeSeconds * 1_000;
+    const expiresAtMs = clock.wallMs() + lifetimeSeconds * 1000;
     const outcome = await cachedStore.write({
       binding: { ...next, expiresAtMs },
       expected: revision,
       guards: [],
       lifetimeSeconds,
     });
-    if (outcome.written) this.counters.refreshed++;
+    if (outcome.written) {
+      this.counters.refreshed++;
+    }
     return outcome;
   }
 
@@ -110,14 +118,16 @@ export class BindingWriter {
   async release({ binding, revision }: StoredBinding): Promise<WriteOutcome> {
     const { ttlPolicy, clock, cachedStore } = this.#deps;
     const lifetimeSeconds = ttlPolicy.settings.lingerSeconds;
-    const expiresAtMs = clock.wallMs() + lifetimeSeconds * 1_000;
+    const expiresAtMs = clock.wallMs() + lifetimeSeconds * 1000;
     const outcome = await cachedStore.write({
       binding: { ...binding, released: true, expiresAtMs },
       expected: revision,
       guards: [],
       lifetimeSeconds,
     });
-    if (outcome.written) this.counters.released++;
+    if (outcome.written) {
+      this.counters.released++;
+    }
     return outcome;
   }
 
@@ -125,12 +135,16 @@ export class BindingWriter {
     const { call, set, requestId } = request;
     const { cachedStore, ttlPolicy, clock, log } = this.#deps;
     // A call that was bound when last seen is bound still, most likely: a read costs etcd less than a write.
-    if (!found && cachedStore.lastKnown(call)) return asRefused(await cachedStore.read(call));
+    if (!found && cachedStore.lastKnown(call)) {
+      return asRefused(await cachedStore.read(call));
+    }
     const target = this.#choose(set, call, request.constraints);
     if (target instanceof HoldfastError) {
       // No relay for a new call; but this one may be bound already.
       const standing = found ?? (await cachedStore.read(call));
-      if (!bound(standing)) throw target;
+      if (!bound(standing)) {
+        throw target;
+      }
       return asRefused(standing);
     }
     const ttlSeconds = request.ttlSeconds ?? ttlPolicy.settings.setupTtlSeconds;
@@ -144,7 +158,7 @@ export class BindingWriter {
       requestId,
       createdAtMs: nowMs,
       ttlSeconds,
-      expiresAtMs: nowMs + leaseSeconds(ttlSeconds) * 1_000,
+      expiresAtMs: nowMs + leaseSeconds(ttlSeconds) * 1000,
       released: false,
     };
     tried.relay = target.registered;
@@ -163,19 +177,23 @@ export class BindingWriter {
   #choose(set: string, call: Call, constraints: RelayConstraints): Candidate | HoldfastError {
     const { placement, provisional, directory, clock } = this.#deps;
     const promised = provisional.get(call);
-    if (promised && directory.isSuspect(promised.set, promised.relayId))
+    if (promised && directory.isSuspect(promised.set, promised.relayId)) {
       return new RelayAwaitedError(promised);
+    }
     const kept = promised?.set === set && placement.take(set, promised.relayId, promised.instance);
     if (
       kept &&
       !constraints.excluded?.includes(kept.id) &&
       (!constraints.target || constraints.target === kept.id)
-    )
+    ) {
       return kept;
+    }
     try {
       return placement.choose(set, call.key, constraints, clock.monotonicMs());
     } catch (error) {
-      if (error instanceof HoldfastError) return error;
+      if (error instanceof HoldfastError) {
+        return error;
+      }
       throw error;
     }
   }
@@ -197,7 +215,9 @@ export class BindingWriter {
       written = outcome.written;
       return outcome;
     } finally {
-      if (!written) target.unpick();
+      if (!written) {
+        target.unpick();
+      }
     }
   }
 }

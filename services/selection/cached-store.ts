@@ -37,7 +37,9 @@ export class CachedBindingStore {
   /** The binding, if what is remembered of it can be answered as fresh. */
   fresh(call: Call): StoredBinding | undefined {
     const { cache, quorum, directory, hearsMoves, clock } = this.#deps;
-    if (quorum.lost || !directory.live || !hearsMoves()) return undefined;
+    if (quorum.lost || !directory.live || !hearsMoves()) {
+      return undefined;
+    }
     const stored = cache.fresh(call.key, clock.monotonicMs());
     // That a binding's time has run out is told to nobody.
     const lives = stored && remainingSeconds(stored.binding, clock.wallMs()) > clockSkewSeconds;
@@ -62,12 +64,17 @@ export class CachedBindingStore {
     const askedAtMs = this.#deps.clock.monotonicMs();
     const outcome = await this.#deps.quorum.ask(() => this.#deps.store.write(write));
     this.#remember(write.binding.call, outcome.written ? outcome.stored : outcome.found, askedAtMs);
-    if (!outcome.written) this.counters.guardFailures++;
+    if (!outcome.written) {
+      this.counters.guardFailures++;
+    }
     return outcome;
   }
 
   #remember(call: Call, { binding, revision }: Found, askedAtMs: number): void {
-    if (binding) this.#deps.cache.remember({ binding, revision }, askedAtMs);
-    else this.#deps.cache.forget(call.key);
+    if (binding) {
+      this.#deps.cache.remember({ binding, revision }, askedAtMs);
+    } else {
+      this.#deps.cache.forget(call.key);
+    }
   }
 }

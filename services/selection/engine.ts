@@ -54,7 +54,7 @@ export class Engine {
   constructor(deps: EngineDeps, settings: EngineSettings) {
     const { connection, keys, clock, log } = deps;
     const { cacheEntries, withoutQuorum } = settings;
-    this.cache = new BindingCache(cacheEntries, settings.lingerSeconds * 1_000 * trustShare);
+    this.cache = new BindingCache(cacheEntries, settings.lingerSeconds * 1000 * trustShare);
     this.commits = new GroupCommit(connection);
     this.leases = new LeasePool(connection, clock);
     this.store = new BindingStore({ ...deps, commits: this.commits, leases: this.leases });
@@ -62,8 +62,11 @@ export class Engine {
     const placement = new Placement(settings.placement);
     this.directory.subscribe(({ type, relay }) => {
       const { set, id } = relay.relay;
-      if (type === 'left' || type === 'suspect') placement.remove(set, id);
-      else placement.put(relay);
+      if (type === 'left' || type === 'suspect') {
+        placement.remove(set, id);
+      } else {
+        placement.put(relay);
+      }
     });
     this.moves = new MoveFeed(deps, {
       onMove: (callKey, revision) => this.cache.hearMove(callKey, revision),
@@ -89,7 +92,9 @@ export class Engine {
               ? 'etcd is lost: known calls are answered as stale, new ones provisionally'
               : 'etcd is lost: known calls are answered as stale, new ones are refused',
           );
-        } else void this.selector.claim();
+        } else {
+          void this.selector.claim();
+        }
         settings.onQuorum?.(lost !== undefined);
       },
       clock,

@@ -8,7 +8,7 @@ import { isUnavailable } from './write-result.js';
 /** Each attempt begins where the last one showed this replica to be behind. */
 const maxAttempts = 6;
 /** No attempt begins later than this after the request came. */
-export const patienceMs = 2_000;
+export const patienceMs = 2000;
 
 /** Tries again what was refused because this replica was behind, or what had no answer. */
 export class Retry {
@@ -31,23 +31,36 @@ export class Retry {
     let found = begin;
     for (let count = 1; ; count++) {
       const isLast = () => count >= maxAttempts || this.clock.monotonicMs() - startedAtMs > patienceMs;
-      if (this.cachedStore.lost) throw this.cachedStore.lost;
+      if (this.cachedStore.lost) {
+        throw this.cachedStore.lost;
+      }
       try {
         const outcome = await attempt(found);
-        if (!('written' in outcome)) return outcome;
-        if (outcome.written) return outcome.stored as Found as R;
+        if (!('written' in outcome)) {
+          return outcome;
+        }
+        if (outcome.written) {
+          return outcome.stored as Found as R;
+        }
         found = outcome.found;
-        if (!outcome.guardsHeld) await this.directory.refresh();
-        if (isLast())
+        if (!outcome.guardsHeld) {
+          await this.directory.refresh();
+        }
+        if (isLast()) {
           throw new HoldfastError(
             'unavailable',
             `the registry changed ${count} times while this was decided`,
           );
+        }
       } catch (error) {
-        if (isLast() || !isUnavailable(error)) throw error;
+        if (isLast() || !isUnavailable(error)) {
+          throw error;
+        }
         // The outcome is unknown: what was found before proves nothing any more.
         found = undefined;
-        if (!this.cachedStore.lost) await sleep(this.clock, 20 * 2 ** count * (0.5 + Math.random()));
+        if (!this.cachedStore.lost) {
+          await sleep(this.clock, 20 * 2 ** count * (0.5 + Math.random()));
+        }
       }
     }
   }

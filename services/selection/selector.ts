@@ -148,15 +148,20 @@ export class Selector {
     await this.#claims.claim(call);
     const stored = await this.#attempts.run<StoredBinding>(undefined, async (seen) => {
       const found = bound(seen ?? (await this.#cachedStore.read(call)));
-      if (!found) throw new HoldfastError('not-found', `call ${call.callId} has no binding`);
+      if (!found) {
+        throw new HoldfastError('not-found', `call ${call.callId} has no binding`);
+      }
       const { binding } = found;
       // An earlier try of this very request has done it.
-      if (binding.generation === generation + 1 && binding.requestId === requestId) return found;
-      if (binding.generation !== generation)
+      if (binding.generation === generation + 1 && binding.requestId === requestId) {
+        return found;
+      }
+      if (binding.generation !== generation) {
         throw new HoldfastError(
           'failed-precondition',
           `generation: call ${call.callId} is at generation ${binding.generation}, not ${generation}`,
         );
+      }
       const excluded = this.#ttlPolicy.relayOf(binding)
         ? [...(request.constraints.excluded ?? []), binding.relayId]
         : request.constraints.excluded;
@@ -216,15 +221,18 @@ export class Selector {
     const { key } = request.call;
     const underWay = this.#settling.get(key);
     // What another request settles may not live as long as this one asks: then this one has its own turn.
-    if (underWay)
+    if (underWay) {
       return underWay.settled.then(
         (stored) => (this.#isSettled(stored.binding, request) ? stored : this.#settle(request, stored)),
         (error) => {
           // No relay for the other request may be no answer to this one.
-          if (isOutage(error) || asksAlike(underWay.request, request)) throw error;
+          if (isOutage(error) || asksAlike(underWay.request, request)) {
+            throw error;
+          }
           return this.#settle(request, undefined);
         },
       );
+    }
     const tried: Tried = {};
     const settled = this.#settleAlone(request, fresh, tried);
     this.#settling.set(key, { request, settled, tried });

@@ -32,7 +32,9 @@ export class TtlPolicy {
 
   /** It will live as long as this use asks. */
   suffices(binding: Binding, request: SelectRequest): boolean {
-    if (binding.released && request.reopen === true) return false;
+    if (binding.released && request.reopen === true) {
+      return false;
+    }
     return this.livesFor(binding, this.wantedTtl(binding, request));
   }
 

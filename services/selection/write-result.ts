@@ -20,6 +20,8 @@ export function withGuard(guards: readonly RelayGuard[], target: RelayGuard): Re
 
 /** The relay of a call is not registered at the moment, but not believed to be gone: it is waited for. */
 export class RelayAwaitedError extends HoldfastError {
+  override readonly name = 'RelayAwaitedError';
+
   constructor({ set, relayId }: Pick<Binding, 'set' | 'relayId'>) {
     super('unavailable', `relay ${relayId} of set ${set} is not registered; it is looked for again`);
   }

@@ -60,13 +60,14 @@ export interface Context {
 export interface BenchCase {
   readonly name: string;
   readonly title: string;
-  /** @throws MissingProgram where something that it needs is not installed */
+  /** @throws MissingProgramError where something that it needs is not installed */
   run(context: Context): Promise<CaseResult>;
 }
 
-export class MissingProgram extends Error {
+export class MissingProgramError extends Error {
+  override readonly name = 'MissingProgramError';
+
   constructor(readonly program: string) {
     super(`${program} is not installed`);
-    this.name = 'MissingProgram';
   }
 }

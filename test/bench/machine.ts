@@ -60,7 +60,7 @@ function etcdVersion(): string {
 function fsyncMs(): number {
   const directory = mkdtempSync(join(tmpdir(), 'holdfast-bench-fsync-'));
   const file = openSync(join(directory, 'wal'), 'w');
-  const page = Buffer.alloc(4_096, 1);
+  const page = Buffer.alloc(4096, 1);
   try {
     return median(
       Array.from({ length: 101 }, () => {

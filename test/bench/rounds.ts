@@ -22,8 +22,12 @@ export async function inTurn<B, C>(
       async () => void rounds.baseline.push(await baseline(round)),
       async () => void rounds.candidate.push(await candidate(round)),
     ];
-    if (round % 2 === 1) turns.reverse();
-    for (const turn of turns) await turn();
+    if (round % 2 === 1) {
+      turns.reverse();
+    }
+    for (const turn of turns) {
+      await turn();
+    }
   }
   return rounds;
 }

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { OwnScope } from '../support/own-scope.js';
-import { type BenchCase, type CaseResult, type Context, MissingProgram } from './bench-case.js';
+import { type BenchCase, type CaseResult, type Context, MissingProgramError } from './bench-case.js';
 import { cases } from './cases.js';
 import { describeMachine, type Machine, machineText } from './machine.js';
 import { plotSvg } from './plot/plot.js';
@@ -33,12 +33,18 @@ const { values, positionals } = parseArgs({
     prof: { type: 'string' },
   },
 });
-if (values.prof !== undefined) profileReplicas(values.prof);
+if (values.prof !== undefined) {
+  profileReplicas(values.prof);
+}
 process.exit(await main());
 
 async function main(): Promise<number> {
-  if (values.help) return say(usage);
-  if (values.list) return say(cases.map(({ name, title }) => `${name.padEnd(18)} ${title}\n`).join(''));
+  if (values.help) {
+    return say(usage);
+  }
+  if (values.list) {
+    return say(cases.map(({ name, title }) => `${name.padEnd(18)} ${title}\n`).join(''));
+  }
   const wanted = cases.filter(
     ({ name }) => positionals.length === 0 || positionals.some((text) => name.startsWith(text)),
   );
@@ -55,10 +61,15 @@ async function main(): Promise<number> {
   let failures = 0;
   for (const benchCase of wanted) {
     const result = await runCase(benchCase);
-    if (result === 'failed') failures++;
-    else if (result !== 'skipped') rows.push(...keep(benchCase, result, { results, machine, output }));
+    if (result === 'failed') {
+      failures++;
+    } else if (result !== 'skipped') {
+      rows.push(...keep(benchCase, result, { results, machine, output }));
+    }
   }
-  if (rows.length > 0) say(`\n${table(rows)}\n`);
+  if (rows.length > 0) {
+    say(`\n${table(rows)}\n`);
+  }
   return failures === 0 ? 0 : 1;
 }
 
@@ -66,7 +77,9 @@ async function runCase({ name, title, run }: BenchCase): Promise<CaseResult | 'f
   const scope = new OwnScope();
   const startedAtMs = performance.now();
   const closeOnSignal = () => void scope.close().finally(() => process.exit(130));
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, closeOnSignal);
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, closeOnSignal);
+  }
   say(`${name}: ${title}\n`);
   const context: Context = {
     scope,
@@ -80,7 +93,7 @@ async function runCase({ name, title, run }: BenchCase): Promise<CaseResult | 'f
   try {
     return await run(context);
   } catch (error) {
-    if (error instanceof MissingProgram) {
+    if (error instanceof MissingProgramError) {
       say(`  skipped: ${error.message}\n`);
       return 'skipped';
     }
@@ -88,8 +101,10 @@ async function runCase({ name, title, run }: BenchCase): Promise<CaseResult | 'f
     return 'failed';
   } finally {
     await scope.close();
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, closeOnSignal);
-    say(`  ${((performance.now() - startedAtMs) / 1_000).toFixed(0)} s\n`);
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+      process.off(signal, closeOnSignal);
+    }
+    say(`  ${((performance.now() - startedAtMs) / 1000).toFixed(0)} s\n`);
   }
 }
 
@@ -102,8 +117,11 @@ interface Keeping {
 function keep({ name }: BenchCase, result: CaseResult, { results, machine, output }: Keeping): Judged[] {
   const judged = result.rows.map(judge);
   results.put(name, { machine, rows: judged, plots: result.plots ?? [] });
-  for (const row of judged)
-    for (const [note, value] of Object.entries(row.notes ?? {})) say(`  ${row.name}: ${note} ${value}\n`);
+  for (const row of judged) {
+    for (const [note, value] of Object.entries(row.notes ?? {})) {
+      say(`  ${row.name}: ${note} ${value}\n`);
+    }
+  }
   for (const plot of result.plots ?? []) {
     const file = join(output, 'plots', plot.file);
     mkdirSync(dirname(file), { recursive: true });

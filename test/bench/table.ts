@@ -25,15 +25,21 @@ export function rowText({ name, unit, against, baselineMedian, candidateMedian }
 }
 
 function verdictText({ verdict, missedBy, aims }: Judged): string {
-  if (verdict === 'no aim') return '';
-  if (verdict === 'met') return 'met';
+  if (verdict === 'no aim') {
+    return '';
+  }
+  if (verdict === 'met') {
+    return 'met';
+  }
   const isCount = aims.every(({ most }) => most === 0);
   return isCount ? `missed by ${missedBy}` : `missed by ${Math.round(missedBy * 100)} %`;
 }
 
 function aimText({ of, least, most }: Aim, unit: Unit): string {
   const shown = (value: number) => (of === 'ratio' ? `${figure(value)}×` : amount(value, unit));
-  if (least !== undefined && most !== undefined) return `${shown(least)} to ${shown(most)}`;
+  if (least !== undefined && most !== undefined) {
+    return `${shown(least)} to ${shown(most)}`;
+  }
   return least !== undefined ? `≥ ${shown(least)}` : `≤ ${shown(most ?? Number.NaN)}`;
 }
 
@@ -43,7 +49,9 @@ export function amount(value: number, unit: Unit): string {
 
 /** Three digits that count, thousands set apart. */
 export function figure(value: number): string {
-  if (!Number.isFinite(value)) return '?';
+  if (!Number.isFinite(value)) {
+    return '?';
+  }
   const digits = Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2;
   return value.toLocaleString('en-US', {
     minimumFractionDigits: Number.isInteger(value) ? 0 : digits,

@@ -31,8 +31,12 @@ export function judge(row: Row): Judged {
 }
 
 function missOf({ least, most }: Aim, value = Number.NaN): number {
-  if (least !== undefined && !(value >= least)) return (least - value) / least;
+  if (least !== undefined && !(value >= least)) {
+    return (least - value) / least;
+  }
   // A most of 0 is missed by as many as there are.
-  if (most !== undefined && !(value <= most)) return most === 0 ? value : (value - most) / most;
+  if (most !== undefined && !(value <= most)) {
+    return most === 0 ? value : (value - most) / most;
+  }
   return 0;
 }

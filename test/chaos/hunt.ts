@@ -33,7 +33,7 @@ export async function hunt(
       ...options,
       directory,
       mix: bug.mix,
-      pauseMs: { least: 500, most: 3_000 },
+      pauseMs: { least: 500, most: 3000 },
       replicaModule: moduleOf(bug),
       endsAt: ({ check }) => bug.caughtBy.includes(check),
     });
@@ -48,12 +48,15 @@ export async function hunt(
       check: first?.check,
       checks: [...new Set(violations.map(({ check }) => check))],
       operations: begun.filter(({ invokeMs }) => invokeMs <= untilMs).length,
-      seconds: Math.round((Math.min(untilMs, Date.now()) - evidence.run.atMs) / 1_000),
+      seconds: Math.round((Math.min(untilMs, Date.now()) - evidence.run.atMs) / 1000),
     };
   } finally {
     await scope.close();
-    if (isCaught) rmSync(directory, { recursive: true, force: true });
-    else options.say(`records: ${directory}`);
+    if (isCaught) {
+      rmSync(directory, { recursive: true, force: true });
+    } else {
+      options.say(`records: ${directory}`);
+    }
   }
 }
 

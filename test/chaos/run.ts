@@ -50,7 +50,9 @@ let scope = new OwnScope();
 process.exit(await main());
 
 async function main(): Promise<number> {
-  if (values.help) return say(usage);
+  if (values.help) {
+    return say(usage);
+  }
   const isUnknown =
     (values.bug !== undefined && !bugs.some(({ name }) => name === values.bug)) ||
     Object.keys(mix).some((kind) => !(kind in everyFault));
@@ -62,8 +64,9 @@ async function main(): Promise<number> {
     process.stderr.write('etcd is not installed\n');
     return 2;
   }
-  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => void scope.close().finally(() => process.exit(130)));
+  }
   return hunts ? huntAll() : runOnce();
 }
 
@@ -83,7 +86,9 @@ async function runOnce(): Promise<number> {
     const result = await session.run();
     say(`\n${summary(result)}\n`);
     if (result.verdict.violations.length === 0) {
-      if (values.directory === undefined) rmSync(directory, { recursive: true, force: true });
+      if (values.directory === undefined) {
+        rmSync(directory, { recursive: true, force: true });
+      }
       return 0;
     }
     say(`\n${shortestFailure(result.verdict)}\n\nrecords: ${directory}\n`);
@@ -110,7 +115,7 @@ async function huntAll(): Promise<number> {
 }
 
 function tell(text: string): void {
-  say(`${((performance.now() - startedAtMs) / 1_000).toFixed(1).padStart(7)} s  ${text}\n`);
+  say(`${((performance.now() - startedAtMs) / 1000).toFixed(1).padStart(7)} s  ${text}\n`);
 }
 
 function say(text: string): number {

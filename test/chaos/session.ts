@@ -40,9 +40,9 @@ export interface SessionResult {
 /** Short enough that calls end by themselves within a run of minutes. */
 const ttl = { setupTtlSeconds: 15, callTtlSeconds: 30, lingerSeconds: 30 } as const;
 const catchUpMs = 60_000;
-const lookPeriodMs = 8_000;
+const lookPeriodMs = 8000;
 /** After the last fault, calls go on for so long, to show that everything found together again. */
-const calmMs = 5_000;
+const calmMs = 5000;
 
 /** One run: an installation, calls, faults, and the check of what was recorded. */
 export class Session {
@@ -76,18 +76,20 @@ export class Session {
         await watchLog.start();
       },
     });
-    if (!watchLog) throw new Error('no watch log');
+    if (!watchLog) {
+      throw new Error('no watch log');
+    }
     const relaysByAddress = Object.fromEntries(stage.relays.map(({ address, id }) => [address, id]));
     this.#history.write({ type: 'run', atMs: nowMs(), seed, ...ttl });
     const recorder = new Recorder(this.#history);
     // Other numbers than those of the schedule, so that this stays as it is whatever the calls draw.
-    const random = new Random(seed ^ 0x5eed);
+    const random = new Random(seed ^ 0x5e_ed);
     const caller = new Caller(stage.replicas, relaysByAddress, recorder, random);
     await caller.start();
     const workload = new Workload(caller, random, perSecond);
     const injector = new Injector({ stage, watchLog, history: this.#history, say });
     const faults = schedule(seed, durationMs, mix, this.#options.pauseMs);
-    say(`${faults.length} faults in ${Math.round(durationMs / 1_000)} s, ${perSecond} operations/s`);
+    say(`${faults.length} faults in ${Math.round(durationMs / 1000)} s, ${perSecond} operations/s`);
     workload.start();
     const looking = endsAt ? this.#look(watchLog, endsAt) : undefined;
     const { signal } = this.#stopping;
@@ -98,7 +100,9 @@ export class Session {
     this.#stopping.abort();
     await looking;
     await caller.stop();
-    if (!(await watchLog.catchUp(catchUpMs))) throw new Error('the watch log cannot catch up with etcd');
+    if (!(await watchLog.catchUp(catchUpMs))) {
+      throw new Error('the watch log cannot catch up with etcd');
+    }
     await watchLog.stop();
     await Promise.all([this.#history.close(), this.#log.close()]);
     const verdict = await this.#check(Number.POSITIVE_INFINITY);
@@ -110,19 +114,28 @@ export class Session {
     while (!this.#stopping.signal.aborted) {
       await this.#pause(lookPeriodMs);
       const untilMs = nowMs();
-      if (!(await watchLog.catchUp(catchUpMs))) return;
+      if (!(await watchLog.catchUp(catchUpMs))) {
+        return;
+      }
       await Promise.all([this.#history.flush(), this.#log.flush()]);
       const { violations } = await this.#check(untilMs);
-      if (violations.some(endsAt)) this.#stopping.abort();
+      if (violations.some(endsAt)) {
+        this.#stopping.abort();
+      }
     }
   }
 
   async #check(untilMs: number): Promise<Verdict> {
     const history: HistoryRecord[] = [];
-    for await (const record of readJournal<HistoryRecord>(this.#history.path))
-      if (record.atMs <= untilMs) history.push(record);
+    for await (const record of readJournal<HistoryRecord>(this.#history.path)) {
+      if (record.atMs <= untilMs) {
+        history.push(record);
+      }
+    }
     const log: LogRecord[] = [];
-    for await (const record of readJournal<LogRecord>(this.#log.path)) log.push(record);
+    for await (const record of readJournal<LogRecord>(this.#log.path)) {
+      log.push(record);
+    }
     return check(history, log);
   }
 

@@ -25,6 +25,8 @@ export function summary({ verdict, faults, counts, operations }: SessionResult):
 
 function countBy(names: readonly string[]): [string, number][] {
   const counts = new Map<string, number>();
-  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
+  for (const name of names) {
+    counts.set(name, (counts.get(name) ?? 0) + 1);
+  }
   return [...counts];
 }

@@ -1,7 +1,9 @@
 /** Resolves after that time, or at once when the signal aborts. */
 export function wait(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    if (ms <= 0 || signal.aborted) return resolve();
+    if (ms <= 0 || signal.aborted) {
+      return resolve();
+    }
     const done = () => {
       clearTimeout(timer);
       signal.removeEventListener('abort', done);

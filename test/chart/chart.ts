@@ -41,14 +41,18 @@ export class Rendered {
   /** @throws Error if there is no such object */
   find(kind: string, name: string): Manifest {
     const found = this.objects.find((object) => object.kind === kind && object.metadata.name === name);
-    if (!found) throw new Error(`no ${kind}/${name} among ${this.names.join(', ')}`);
+    if (!found) {
+      throw new Error(`no ${kind}/${name} among ${this.names.join(', ')}`);
+    }
     return found;
   }
 
   /** @throws Error if the object makes no pods */
   pod(kind: string, name: string): PodTemplate {
     const template = podTemplate(this.find(kind, name));
-    if (!template) throw new Error(`${kind}/${name} makes no pods`);
+    if (!template) {
+      throw new Error(`${kind}/${name} makes no pods`);
+    }
     return template;
   }
 
@@ -64,9 +68,13 @@ export class Rendered {
 /** Renders the chart with one of its value files, and values that go before those. */
 export async function render(file = 'defaults', values: Values = {}): Promise<Rendered> {
   const manifests = await helmTemplate(file, values);
-  if (manifests.code !== 0) throw new Error(manifests.errors);
+  if (manifests.code !== 0) {
+    throw new Error(manifests.errors);
+  }
   const checked = await run('holdfast-chart-checker', [], manifests.output);
-  if (checked.code !== 0) throw new Error(checked.errors);
+  if (checked.code !== 0) {
+    throw new Error(checked.errors);
+  }
   const { objects, refused, restricted } = JSON.parse(checked.output);
   return new Rendered(objects, refused, restricted);
 }
@@ -74,7 +82,9 @@ export async function render(file = 'defaults', values: Values = {}): Promise<Re
 /** Why the chart refuses values; fails if it takes them. */
 export async function refusal(values: Values): Promise<string> {
   const { code, errors } = await helmTemplate('defaults', values);
-  if (code === 0) throw new Error(`taken: ${JSON.stringify(values)}`);
+  if (code === 0) {
+    throw new Error(`taken: ${JSON.stringify(values)}`);
+  }
   return errors;
 }
 
@@ -96,7 +106,9 @@ export async function notes(scope: Scope, file: string): Promise<string> {
   await writeFile(join(copy, 'templates/notes.yaml'), `kind: ConfigMap\ndata: ${data}\n`);
   const { output, errors } = await helmTemplate(file, {}, copy, ['--show-only', 'templates/notes.yaml']);
   const [, json] = /^data: \{ text: (.*) \}$/m.exec(output) ?? [];
-  if (json === undefined) throw new Error(errors);
+  if (json === undefined) {
+    throw new Error(errors);
+  }
   return JSON.parse(json) as string;
 }
 

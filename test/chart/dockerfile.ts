@@ -22,6 +22,8 @@ export function dockerfile(): Instruction[] {
 /** What the image runs, before the arguments. */
 export function entrypoint(): string[] {
   const text = dockerfile().findLast(({ name }) => name === 'ENTRYPOINT')?.text;
-  if (text === undefined) throw new Error('the Dockerfile has no ENTRYPOINT');
+  if (text === undefined) {
+    throw new Error('the Dockerfile has no ENTRYPOINT');
+  }
   return JSON.parse(text) as string[];
 }

@@ -29,7 +29,9 @@ export class ImageBuild {
 
   async run(): Promise<void> {
     this.#env['PATH'] = [await imageNpm(this.directory), process.env['PATH']].join(delimiter);
-    for (const { name, text } of dockerfile()) await this.#carryOut(name, text);
+    for (const { name, text } of dockerfile()) {
+      await this.#carryOut(name, text);
+    }
   }
 
   async #carryOut(name: string, text: string): Promise<void> {
@@ -70,7 +72,9 @@ export class ImageBuild {
     const to = words.at(-1) ?? '';
     for (const path of paths) {
       // Node is this machine's own.
-      if (path === process.execPath || path === '/usr/local/bin/node') continue;
+      if (path === process.execPath || path === '/usr/local/bin/node') {
+        continue;
+      }
       const target = join(this.root, to.startsWith('/') ? '' : this.#workdir, to);
       await mkdir(dirname(target), { recursive: true });
       await cp(join(source, path), to.endsWith('/') ? join(target, path.split('/').at(-1) ?? '') : target, {

@@ -48,7 +48,9 @@ export class LocalCluster {
     return names.map((podName) => {
       const pod = this.pod(podName, template);
       const service = workload.spec?.['serviceName'];
-      if (service) this.#hosts.set(`${podName}.${service}.${namespace}.svc`, pod.address);
+      if (service) {
+        this.#hosts.set(`${podName}.${service}.${namespace}.svc`, pod.address);
+      }
       return pod;
     });
   }
@@ -59,7 +61,9 @@ export class LocalCluster {
     for (const service of this.#servicesOf(template)) {
       const host = `${service.metadata.name}.${namespace}.svc`;
       // Of a Service's pods the first is enough: the name stands for any of them.
-      if (!this.#hosts.has(host)) this.#hosts.set(host, pod.address);
+      if (!this.#hosts.has(host)) {
+        this.#hosts.set(host, pod.address);
+      }
     }
     return pod;
   }
@@ -74,7 +78,9 @@ export class LocalCluster {
   async volume(pod: string, { name, secret }: NonNullable<PodTemplate['spec']['volumes']>[number]) {
     const directory = join(this.#directory, pod, name);
     await mkdir(directory, { recursive: true });
-    if (!secret) return directory;
+    if (!secret) {
+      return directory;
+    }
     const content = this.secret(secret.secretName);
     const items = secret.items ?? Object.keys(content).map((key) => ({ key, path: key }));
     for (const { key, path } of items) {
@@ -87,13 +93,17 @@ export class LocalCluster {
   /** @throws Error if there is no such Secret */
   secret(name: string): Secret {
     const content = this.secrets.get(name);
-    if (!content) throw new Error(`there is no Secret ${name}`);
+    if (!content) {
+      throw new Error(`there is no Secret ${name}`);
+    }
     return content;
   }
 
   #servicesOf({ metadata }: PodTemplate): Manifest[] {
     return this.rendered.objects.filter(({ kind, spec }) => {
-      if (kind !== 'Service') return false;
+      if (kind !== 'Service') {
+        return false;
+      }
       const selector = Object.entries((spec?.['selector'] ?? {}) as Record<string, string>);
       return selector.every(([label, value]) => metadata.labels[label] === value);
     });

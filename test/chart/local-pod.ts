@@ -35,25 +35,33 @@ export class LocalPod {
   /** What an image's containers were started with; fails before that. */
   process(container: string): TestProcess {
     const found = this.#processes.get(container);
-    if (!found) throw new Error(`${this.name} does not run ${container}`);
+    if (!found) {
+      throw new Error(`${this.name} does not run ${container}`);
+    }
     return found;
   }
 
   container(name: string): Container {
     const all = [...(this.spec.initContainers ?? []), ...this.spec.containers];
     const found = all.find((container) => container.name === name);
-    if (!found) throw new Error(`${this.name} has no container ${name}`);
+    if (!found) {
+      throw new Error(`${this.name} has no container ${name}`);
+    }
     return found;
   }
 
   /** In the kubelet's order: init containers one by one, sidecars up to their startup, then the containers. */
   async start(): Promise<this> {
-    for (const volume of this.#volumesOf())
+    for (const volume of this.#volumesOf()) {
       this.#volumes.set(volume.name, await this.#cluster.volume(this.name, volume));
+    }
     for (const container of this.spec.initContainers ?? []) {
       const process = await this.#run(container);
-      if (container.restartPolicy === 'Always') await this.#started(container, process);
-      else await process.success();
+      if (container.restartPolicy === 'Always') {
+        await this.#started(container, process);
+      } else {
+        await process.success();
+      }
     }
     await Promise.all(
       this.spec.containers.map(async (container) => this.#started(container, await this.#run(container))),
@@ -65,7 +73,9 @@ export class LocalPod {
   async ready(): Promise<this> {
     for (const container of this.spec.containers) {
       const { readinessProbe } = container;
-      if (!readinessProbe) continue;
+      if (!readinessProbe) {
+        continue;
+      }
       await this.process(container.name).waitUntil(() => this.ask(container, readinessProbe), 'readiness');
     }
     return this;
@@ -75,9 +85,13 @@ export class LocalPod {
   async ask(container: Container, { httpGet, tcpSocket, timeoutSeconds = 1 }: RelayDriver): Promise<boolean> {
     const name = httpGet?.port ?? tcpSocket?.port;
     const port = container.ports?.find((each) => each.name === name)?.containerPort;
-    if (port === undefined) throw new Error(`${container.name} has no port ${name}`);
-    const timeoutMs = timeoutSeconds * 1_000;
-    if (!httpGet) return connects(this.address, port, timeoutMs);
+    if (port === undefined) {
+      throw new Error(`${container.name} has no port ${name}`);
+    }
+    const timeoutMs = timeoutSeconds * 1000;
+    if (!httpGet) {
+      return connects(this.address, port, timeoutMs);
+    }
     const signal = AbortSignal.timeout(timeoutMs);
     const { status } = await fetch(`http://${this.address}:${port}${httpGet.path}`, { signal });
     return status >= 200 && status < 400;
@@ -87,10 +101,14 @@ export class LocalPod {
   async delete(): Promise<Record<string, Exit>> {
     const exits: Record<string, Exit> = {};
     const timer = setTimeout(() => {
-      for (const process of this.#processes.values()) process.signal('SIGKILL');
-    }, this.spec.terminationGracePeriodSeconds * 1_000);
+      for (const process of this.#processes.values()) {
+        process.signal('SIGKILL');
+      }
+    }, this.spec.terminationGracePeriodSeconds * 1000);
     const end = async ({ name, lifecycle }: Container) => {
-      if (lifecycle) await delay(lifecycle.preStop.sleep.seconds * 1_000);
+      if (lifecycle) {
+        await delay(lifecycle.preStop.sleep.seconds * 1000);
+      }
       const process = this.process(name);
       process.signal('SIGTERM');
       exits[name] = await process.exited;
@@ -99,7 +117,9 @@ export class LocalPod {
     const sidecars = (this.spec.initContainers ?? []).filter(
       ({ restartPolicy }) => restartPolicy === 'Always',
     );
-    for (const sidecar of sidecars.reverse()) await end(sidecar);
+    for (const sidecar of sidecars.reverse()) {
+      await end(sidecar);
+    }
     clearTimeout(timer);
     return exits;
   }
@@ -107,7 +127,9 @@ export class LocalPod {
   /** The environment as the container gets it, addresses and paths replaced. */
   environment({ env = [] }: Container): Record<string, string> {
     const values: Record<string, string> = {};
-    for (const variable of env) values[variable.name] = this.#valueOf(variable, values);
+    for (const variable of env) {
+      values[variable.name] = this.#valueOf(variable, values);
+    }
     return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, this.#localise(value)]));
   }
 
@@ -122,7 +144,9 @@ export class LocalPod {
     const env = this.environment(container);
     const [command = '', ...first] = container.command ?? imageCommand();
     const program = findProgram(programs[command] ?? command);
-    if (!program) throw new Error(`${command} is not installed`);
+    if (!program) {
+      throw new Error(`${command} is not installed`);
+    }
     const args = container.args.map((arg) => this.#mounted(container, this.#localise(expand(arg, env))));
     const mounted = Object.entries(env).map(([name, value]) => [name, this.#mounted(container, value)]);
     const process = await startProcess(this.#cluster.scope, program, [...first, ...args], {
@@ -134,20 +158,32 @@ export class LocalPod {
 
   async #started(container: Container, process: TestProcess): Promise<void> {
     const { startupProbe } = container;
-    if (!startupProbe) return;
-    const limitMs = startupProbe.periodSeconds * startupProbe.failureThreshold * 1_000;
+    if (!startupProbe) {
+      return;
+    }
+    const limitMs = startupProbe.periodSeconds * startupProbe.failureThreshold * 1000;
     await process.waitUntil(() => this.ask(container, startupProbe), 'startup', limitMs);
   }
 
   #valueOf({ name, value, valueFrom }: EnvVar, before: Readonly<Record<string, string>>): string {
-    if (value !== undefined) return expand(value, before);
+    if (value !== undefined) {
+      return expand(value, before);
+    }
     const secret = valueFrom?.secretKeyRef;
-    if (secret) return this.#cluster.secret(secret.name)[secret.key] ?? '';
+    if (secret) {
+      return this.#cluster.secret(secret.name)[secret.key] ?? '';
+    }
     const path = valueFrom?.fieldRef?.fieldPath ?? '';
     const label = /^metadata\.labels\['(.*)'\]$/.exec(path)?.[1];
-    if (label !== undefined) return this.#template.metadata.labels[label] ?? '';
-    if (path === 'metadata.name') return this.name;
-    if (path === 'status.podIP') return this.address;
+    if (label !== undefined) {
+      return this.#template.metadata.labels[label] ?? '';
+    }
+    if (path === 'metadata.name') {
+      return this.name;
+    }
+    if (path === 'status.podIP') {
+      return this.address;
+    }
     throw new Error(`${name}: nothing is known of ${path}`);
   }
 

@@ -76,7 +76,9 @@ export interface Volume {
 
 /** The pods that an object makes, or is; undefined if it makes none. */
 export function podTemplate({ kind, metadata, spec }: Manifest): PodTemplate | undefined {
-  if (kind === 'Pod') return { metadata, spec: spec as unknown as PodSpec };
+  if (kind === 'Pod') {
+    return { metadata, spec: spec as unknown as PodSpec };
+  }
   return spec?.['template'] as PodTemplate | undefined;
 }
 

@@ -131,17 +131,18 @@ const refused: Readonly<Record<string, readonly [Values, RegExp]>> = {
     /needs a tag or a digest/,
   ],
   'media ports that end before they begin': [
-    { relay: { ports: { mediaMin: 40000 } } },
+    { relay: { ports: { mediaMin: 40_000 } } },
     /mediaMax \(39999\) has to be above .* \(40000\)/,
   ],
   'a port among the media ports': [
-    { relay: { ports: { http: 30001 } } },
+    { relay: { ports: { http: 30_001 } } },
     /relay\.ports\.http \(30001\) lies among/,
   ],
   'one port for two': [{ relay: { ports: { http: 2223 } } }, /are both 2223/],
 };
 
-for (const [what, [values, message]] of Object.entries(refused))
+for (const [what, [values, message]] of Object.entries(refused)) {
   testWith(['helm'], `the chart refuses ${what}, and says what to change`, async (t) => {
     t.regex(await refusal(values), message);
   });
+}

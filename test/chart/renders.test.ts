@@ -75,7 +75,9 @@ for (const file of valueFiles) {
     const accounts = objects
       .filter(({ kind }) => kind === 'ServiceAccount')
       .map(({ metadata }) => metadata.name);
-    for (const { spec } of pods) t.true(accounts.includes(spec.serviceAccountName));
+    for (const { spec } of pods) {
+      t.true(accounts.includes(spec.serviceAccountName));
+    }
     for (const { metadata } of objects) {
       t.is(metadata.namespace, namespace);
       t.truthy(metadata.labels['app.kubernetes.io/component']);
@@ -83,18 +85,20 @@ for (const file of valueFiles) {
   });
 }
 
-for (const file of valueFiles)
+for (const file of valueFiles) {
   testWith(renderTools, `${file}: the notes name what is there`, async (t) => {
     const text = await notes(t, file);
     const { names, objects, pods } = await render(file);
     const known = names.map((name) => name.replace(/^\w+/, (kind) => kind.toLowerCase()));
     const named = [...text.matchAll(/\b(deployment|deploy|statefulset|daemonset)\/([\w-]+)/g)];
     t.true(named.length >= 2);
-    for (const [, kind, name] of named)
+    for (const [, kind, name] of named) {
       t.true(known.includes(`${kind === 'deploy' ? 'deployment' : kind}/${name}`), `${kind}/${name}`);
+    }
     const services = objects.filter(({ kind }) => kind === 'Service').map(({ metadata }) => metadata.name);
-    for (const [, service = ''] of text.matchAll(/([\w-]+)\.sip\.svc:\d+/g))
+    for (const [, service = ''] of text.matchAll(/([\w-]+)\.sip\.svc:\d+/g)) {
       t.true(services.includes(service), service);
+    }
     t.notRegex(text, /<no value>|%!/);
     // Of the Secrets that pods mount or read, it asks for those that nobody issues.
     const issued = objects
@@ -109,6 +113,7 @@ for (const file of valueFiles)
     const asked = /get secret (.*)/.exec(text)?.[1]?.split(' ') ?? [];
     t.deepEqual(asked.sort(), [...new Set(used)].filter((name) => !issued.includes(name)).sort());
   });
+}
 
 testWith(
   renderTools,
@@ -182,14 +187,16 @@ testWith(renderTools, 'an upgrade never has fewer replicas than asked for, and o
     strategy: { rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } },
   });
   t.like(rendered.find('StatefulSet', 'holdfast-relay').spec, { updateStrategy: { type: 'RollingUpdate' } });
-  for (const name of ['holdfast-etcd', 'holdfast-relay', 'holdfast-selection'])
+  for (const name of ['holdfast-etcd', 'holdfast-relay', 'holdfast-selection']) {
     t.is(rendered.find('PodDisruptionBudget', name).spec?.['maxUnavailable'], 1);
+  }
 });
 
 testWith(renderTools, 'a new version of the chart alone restarts nothing', async (t) => {
   const { objects } = await render();
-  for (const { kind, metadata, spec } of objects.filter(({ spec }) => spec?.['template']))
+  for (const { kind, metadata, spec } of objects.filter(({ spec }) => spec?.['template'])) {
     t.notRegex(JSON.stringify(spec?.['template']), /helm\.sh\/chart/, `${kind}/${metadata.name}`);
+  }
 });
 
 testWith(renderTools, 'rtpengine outlives its relay node', async (t) => {
@@ -222,9 +229,11 @@ testWith(renderTools, 'with autoscaling the number of replicas is nobody else’
     minReplicas: 3,
     maxReplicas: 20,
   });
-  for (const { spec } of rendered.pods)
-    for (const { whenUnsatisfiable } of spec.topologySpreadConstraints ?? [])
+  for (const { spec } of rendered.pods) {
+    for (const { whenUnsatisfiable } of spec.topologySpreadConstraints ?? []) {
       t.is(whenUnsatisfiable, 'DoNotSchedule');
+    }
+  }
 });
 
 testWith(renderTools, 'certificates are issued for the names that they are asked by', async (t) => {
@@ -259,15 +268,19 @@ testWith(renderTools, 'certificates are issued for the names that they are asked
 testWith(renderTools, 'policies let in whom the values name, and nobody else', async (t) => {
   const rendered = await render('everything');
   const ingress = (name: string) => rendered.find('NetworkPolicy', name).spec?.['ingress'] as Ingress[];
-  for (const name of ['calls-selection', 'calls-relay', 'calls-etcd'])
+  for (const name of ['calls-selection', 'calls-relay', 'calls-etcd']) {
     for (const { from, ports } of ingress(name)) {
       const open = from === undefined;
       const numbers = ports.map(({ port }) => port);
-      if (name === 'calls-relay' && numbers.includes(40_000)) t.true(open, 'media comes from anywhere');
-      else if (name === 'calls-etcd' && numbers.includes(2379))
+      if (name === 'calls-relay' && numbers.includes(40_000)) {
+        t.true(open, 'media comes from anywhere');
+      } else if (name === 'calls-etcd' && numbers.includes(2379)) {
         t.true(open, 'relays come from the nodes’ addresses');
-      else t.false(open, `${name} ${numbers}`);
+      } else {
+        t.false(open, `${name} ${numbers}`);
+      }
     }
+  }
   const [client] = ((await render()).find('NetworkPolicy', 'holdfast-etcd').spec?.['ingress'] ??
     []) as Ingress[];
   t.is(client?.from?.length, 2, 'selection and relays');

@@ -68,7 +68,9 @@ testWith(
 
     t.regex(await helmTest(cluster), /relay\s+holdfast-relay-[01]\n/);
 
-    for (const pod of [...selection, ...relays]) understood(t, pod);
+    for (const pod of [...selection, ...relays]) {
+      understood(t, pod);
+    }
     const [replica, other] = selection as [LocalPod, LocalPod];
     const metrics = [
       await metricsOf(replica, 7480),
@@ -82,7 +84,9 @@ testWith(
       names.delete('holdfast_ng_events_total');
       names.delete('holdfast_certificate_expiry_timestamp_seconds');
       t.true(names.size > 5);
-      for (const name of names) t.true(metrics.includes(`\n${name}`), `${file}: ${name}`);
+      for (const name of names) {
+        t.true(metrics.includes(`\n${name}`), `${file}: ${name}`);
+      }
     }
 
     const leaving = replica.delete();
@@ -97,8 +101,9 @@ testWith(
       container.readinessProbe && (await other.ask(container, container.readinessProbe)),
       'the other stays',
     );
-    for (const relay of relays)
+    for (const relay of relays) {
       t.deepEqual(await relay.delete(), { 'relay-node': { code: 0, signal: null } });
+    }
   },
 );
 
@@ -158,7 +163,9 @@ testWith([...renderTools, etcdTool], 'strict: without etcd a replica lives and i
   ] as [LocalPod, LocalPod];
   await ready(await together([etcd, selection]));
   const { livenessProbe, readinessProbe } = selection.spec.containers[0];
-  if (!livenessProbe || !readinessProbe) return t.fail('it has no probes');
+  if (!livenessProbe || !readinessProbe) {
+    return t.fail('it has no probes');
+  }
   await etcd.delete();
   const ask = (probe: RelayDriver) => selection.ask(selection.spec.containers[0], probe);
   const client = new HoldfastClient(`${selection.address}:7400`);
@@ -193,14 +200,16 @@ testWith(
       },
     });
     const cluster = await LocalCluster.create(t, rendered);
-    for (const username of ['selection', 'relay'])
+    for (const username of ['selection', 'relay']) {
       cluster.secrets.set(`etcd-${username}`, { username, password });
+    }
     const selection = cluster.pods('Deployment', 'holdfast-selection');
     const relays = cluster.pods('StatefulSet', 'holdfast-relay');
     await ready(await together([...selection, ...relays]));
     t.regex(await helmTest(cluster), /relay\s+holdfast-relay-[01]\n/);
-    for (const pod of [...selection, ...relays])
+    for (const pod of [...selection, ...relays]) {
       t.notRegex(pod.process(pod.spec.containers[0].name).output, /permi/);
+    }
   },
 );
 
@@ -251,11 +260,14 @@ testWith(
 
     await ready(await together(etcd));
     await ready(await together([...selection, ...relays]));
-    for (const pod of [...selection, ...relays]) understood(t, pod);
+    for (const pod of [...selection, ...relays]) {
+      understood(t, pod);
+    }
     t.regex(await helmTest(cluster), /relay\s+holdfast-relay-[01]\n/);
     const metrics = await metricsOf(selection[0] as LocalPod, 7480);
-    for (const purpose of ['grpc', 'etcd'])
+    for (const purpose of ['grpc', 'etcd']) {
       t.regex(metrics, new RegExp(`\nholdfast_certificate_expiry_timestamp_seconds{purpose="${purpose}"}`));
+    }
 
     await issue('grpc-client', ['stranger.example.org']);
     await t.throwsAsync(helmTest(cluster), { message: /PERMISSION_DENIED/ }, 'its name may not select');

@@ -23,7 +23,9 @@ function documented(): { readonly path: string; readonly commented: boolean }[] 
   const parents: string[] = [];
   return lines.flatMap((line, index) => {
     const [, indent = '', key] = /^( *)([A-Za-z]\w*):/.exec(line) ?? [];
-    if (key === undefined) return [];
+    if (key === undefined) {
+      return [];
+    }
     parents.splice(indent.length / 2);
     parents.push(key);
     return [{ path: parents.join('.'), commented: /^ *#/.test(lines[index - 1] ?? '') }];
@@ -75,7 +77,9 @@ test('the schema allows what values.yaml has, and nothing else', (t) => {
     'values that nobody can find',
   );
   t.deepEqual(lenient(schema), []);
-  for (const [name, each] of Object.entries(schema.$defs)) t.deepEqual(lenient(each), [], name);
+  for (const [name, each] of Object.entries(schema.$defs)) {
+    t.deepEqual(lenient(each), [], name);
+  }
 });
 
 const processes: Readonly<Record<string, Settings>> = {
@@ -83,7 +87,7 @@ const processes: Readonly<Record<string, Settings>> = {
   'relay-node': relayNodeSettings,
 };
 
-for (const file of valueFiles)
+for (const file of valueFiles) {
   testWith(
     renderTools,
     `${file}: every HOLDFAST_ variable is a setting of the program that gets it`,
@@ -107,6 +111,7 @@ for (const file of valueFiles)
       }
     },
   );
+}
 
 /** Settings that pods have no use for. */
 const notInPods = [
@@ -126,15 +131,18 @@ testWith(renderTools, 'values reach every setting of the programs', async (t) =>
 
 testWith(renderTools, 'values that are limits are those of the program', async (t) => {
   const { containers } = await render();
-  for (const { args, env = [] } of containers)
+  for (const { args, env = [] } of containers) {
     for (const setting of Object.values(processes[args[0] as string] ?? {})) {
       const { value } = env.find(({ name }) => name === setting.name) ?? {};
-      if (value === undefined || value.includes('$(')) continue;
+      if (value === undefined || value.includes('$(')) {
+        continue;
+      }
       t.true(
         setting.schema.safeParse(value).success,
         `${setting.name}=${value}: allowed: ${setting.allowed}`,
       );
     }
+  }
 });
 
 test('versions that are written down twice are the same', (t) => {

@@ -24,10 +24,10 @@ const serviceConfig = {
 
 const channelOptions = {
   'grpc.service_config': JSON.stringify(serviceConfig),
-  'grpc.keepalive_time_ms': 1_000,
-  'grpc.keepalive_timeout_ms': 1_000,
+  'grpc.keepalive_time_ms': 1000,
+  'grpc.keepalive_timeout_ms': 1000,
   'grpc.keepalive_permit_without_calls': 1,
-  'grpc.max_reconnect_backoff_ms': 5_000,
+  'grpc.max_reconnect_backoff_ms': 5000,
 };
 
 const attemptMs = 500;
@@ -81,7 +81,9 @@ export class Holdfast {
       try {
         return await this.#once(method, request);
       } catch (error) {
-        if (error.code !== status.DEADLINE_EXCEEDED || attempt === attempts) throw error;
+        if (error.code !== status.DEADLINE_EXCEEDED || attempt === attempts) {
+          throw error;
+        }
       }
     }
   }

@@ -3,7 +3,7 @@ import type { Scope } from '../support/process.js';
 import type { TestRelay } from './gateway-relays.js';
 
 const periodMs = 100;
-const mostListed = 1_000;
+const mostListed = 1000;
 
 /** Asks every relay again and again which calls it carries: who has ever carried which. */
 export class Census {
@@ -41,9 +41,11 @@ export class Census {
   }
 
   async #look(): Promise<void> {
-    for (const [id, calls] of await carried(this.relays))
-      for (const callId of calls)
+    for (const [id, calls] of await carried(this.relays)) {
+      for (const callId of calls) {
         this.#carriers.set(callId, (this.#carriers.get(callId) ?? new Set()).add(id));
+      }
+    }
   }
 }
 

@@ -11,11 +11,13 @@ async function sameCookie(port: number): Promise<number[]> {
   const ports: number[] = [];
   for (const [index, proxy] of proxies.entries()) {
     const { callId, fromTag } = newCall();
-    const sdp = audioSdp({ address: '127.0.0.1', port: 6_000 + index * 2 });
+    const sdp = audioSdp({ address: '127.0.0.1', port: 6000 + index * 2 });
     const offer: NgDictionary = { command: 'offer', 'call-id': callId, 'from-tag': fromTag, sdp };
     await proxy.send(encodeMessage('4711_1', offer, 'bencode'), port, '127.0.0.1');
     const { cookie, body } = parseMessage((await proxy.nth(1)).data);
-    if (cookie !== '4711_1') throw new Error(`answer to another cookie: ${cookie}`);
+    if (cookie !== '4711_1') {
+      throw new Error(`answer to another cookie: ${cookie}`);
+    }
     ports.push(relayedTo(body).port);
   }
   await Promise.all(proxies.map((proxy) => proxy.close()));
@@ -49,7 +51,7 @@ testWith(stagePrograms, 'a client over IPv6 is served', async (t) => {
   const { proxy } = await stage(t, 1, '::1');
   t.is((await proxy.ping())['result'], 'pong');
   const call = newCall();
-  const sdp = audioSdp({ address: '127.0.0.1', port: 6_000 });
+  const sdp = audioSdp({ address: '127.0.0.1', port: 6000 });
   const forCallee = relayedTo(await proxy.offer(call, sdp));
   t.is((await proxy.answer(call, sdp))['result'], 'ok');
   t.deepEqual(relayedTo(await proxy.offer(call, sdp, { inDialog: true })), forCallee);
@@ -68,7 +70,7 @@ testWith(stagePrograms, "npm's rtpengine-client is served", async (t) => {
   const { Client } = (await import('rtpengine-client' as string)).default as {
     Client: new (options: { timeout: number; localAddress: string }) => RtpengineClient;
   };
-  const client = new Client({ timeout: 5_000, localAddress: '127.0.0.1' });
+  const client = new Client({ timeout: 5000, localAddress: '127.0.0.1' });
   client.on('error', (error) => t.fail(error.message));
   t.teardown(() => client.close());
   const to = { host: '127.0.0.1', port: gateway.ngPort };
@@ -77,7 +79,7 @@ testWith(stagePrograms, "npm's rtpengine-client is served", async (t) => {
   t.deepEqual({ ...(await ask('ping')) }, { result: 'pong' });
 
   const calls = Array.from({ length: 20 }, newCall);
-  const sdp = audioSdp({ address: '127.0.0.1', port: 6_000 });
+  const sdp = audioSdp({ address: '127.0.0.1', port: 6000 });
   for (const { callId, fromTag, toTag } of calls) {
     const offered = await ask('offer', { 'call-id': callId, 'from-tag': fromTag, sdp, replace: ['origin'] });
     const both = { 'call-id': callId, 'from-tag': fromTag, 'to-tag': toTag };
@@ -91,8 +93,9 @@ testWith(stagePrograms, "npm's rtpengine-client is served", async (t) => {
   t.true(shares.every((share) => share > 0));
   const { statistics } = (await ask('statistics')) as { statistics: { currentstatistics: NgDictionary } };
   t.is(statistics.currentstatistics['sessionstotal'], calls.length);
-  for (const { callId, fromTag, toTag } of calls)
+  for (const { callId, fromTag, toTag } of calls) {
     t.is((await ask('delete', { 'call-id': callId, 'from-tag': fromTag, 'to-tag': toTag }))['result'], 'ok');
+  }
   t.deepEqual((await ask('list'))['calls'], []);
   t.log(
     `${calls.length} calls on ${relays.length} relays (${shares.join(' and ')}), listed and counted as on one`,

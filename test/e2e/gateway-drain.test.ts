@@ -35,6 +35,8 @@ testWith.serial(programs, 'a relay is drained under 100 live calls', async (t) =
   await allSucceed(t, scene, caller, calls);
   await drain.success(30_000);
   t.log(`the wait went on for ${others.length + 1} calls, and said:`);
-  for (const line of drain.stdout.trim().split('\n')) t.log(`  ${line}`);
+  for (const line of drain.stdout.trim().split('\n')) {
+    t.log(`  ${line}`);
+  }
   t.deepEqual(await scene.relay(drained).ng.list(), []);
 });

@@ -6,7 +6,7 @@ import { programs, Scene } from './gateway-scene.js';
 import { allSucceed, relaysTold, tally } from './gateway-sums.js';
 
 /** A SIP answer that comes later than this has the phone send its request again, and its user wonder. */
-const promisedMs = 1_000;
+const promisedMs = 1000;
 const calls = 50;
 
 async function killedBetween(t: ExecutionContext, victim: string, awaitLoss: boolean): Promise<void> {
@@ -19,7 +19,9 @@ async function killedBetween(t: ExecutionContext, victim: string, awaitLoss: boo
   await scene.all();
 
   await scene.relay(victim).kill();
-  if (awaitLoss) await scene.everybodySees(scene.relays.length - 1);
+  if (awaitLoss) {
+    await scene.everybodySees(scene.relays.length - 1);
+  }
   await caller.go(first.keys(), 10);
   await caller.reached(calls, 're-INVITE');
   const later = relaysTold(scene, caller, 're-INVITE');
@@ -75,7 +77,9 @@ testWith.serial(programs, 'a relay is frozen: 50 new calls are set up on the oth
     scene.proxies.flatMap(({ complaints }) => complaints),
     [],
   );
-  for (const proxy of scene.proxies) t.regex(await proxy.ask('rtpengine.show', 'all'), /disabled: 0/);
+  for (const proxy of scene.proxies) {
+    t.regex(await proxy.ask('rtpengine.show', 'all'), /disabled: 0/);
+  }
   await eventually(async () => (await carriedInAll(scene.relays)) === 0, 'end of all calls on all relays');
   t.log('calls left on the relays: 0');
 });

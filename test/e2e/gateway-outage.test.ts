@@ -15,8 +15,9 @@ testWith.serial(
 
     await scene.etcd.pause();
     // Each gateway needs somebody to ask before it notices.
-    for (const [i, { client }] of scene.replicas.entries())
+    for (const [i, { client }] of scene.replicas.entries()) {
       await client.select({ callId: `the-first-to-notice-${i}` }).catch(() => undefined);
+    }
     await eventually(
       () =>
         scene.replicas.every((replica) =>

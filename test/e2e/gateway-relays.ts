@@ -54,7 +54,7 @@ export async function startRelay(
           HOLDFAST_RELAY_MEDIA: `default=${address}`,
           HOLDFAST_RELAY_WEIGHT: `${weight}`,
         });
-  const ng = new ProxyClient('127.0.0.1', port, { timeoutMs: 1_000, retransmitMs: 200 });
+  const ng = new ProxyClient('127.0.0.1', port, { timeoutMs: 1000, retransmitMs: 200 });
   await ng.start();
   scope.teardown(() => ng.stop());
   await node?.waitUntil(async () => (await ng.ping())['result'] === 'pong', `pong of ${id}`);

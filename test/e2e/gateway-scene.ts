@@ -82,7 +82,9 @@ export class Scene {
 
   relay(id: string): TestRelay {
     const relay = this.relays.find((each) => each.id === id);
-    if (!relay) throw new Error(`no relay ${id}`);
+    if (!relay) {
+      throw new Error(`no relay ${id}`);
+    }
     return relay;
   }
 
@@ -92,19 +94,25 @@ export class Scene {
   }
 
   get callee(): Sipp {
-    if (!this.#callee) throw new Error('the scene has not started');
+    if (!this.#callee) {
+      throw new Error('the scene has not started');
+    }
     return this.#callee;
   }
 
   get etcd(): RealEtcd {
-    if (!this.parts.etcd) throw new Error('this scene has no etcd');
+    if (!this.parts.etcd) {
+      throw new Error('this scene has no etcd');
+    }
     return this.parts.etcd;
   }
 
   /** A replica that answers. */
   get client(): HoldfastClient {
     const [replica] = this.replicas;
-    if (!replica) throw new Error('this scene has no gateway');
+    if (!replica) {
+      throw new Error('this scene has no gateway');
+    }
     return replica.client;
   }
 
@@ -132,30 +140,35 @@ export class Scene {
       actor: 'test',
       ...(weight === undefined ? {} : { weight }),
     });
-    for (const { client } of this.replicas)
+    for (const { client } of this.replicas) {
       await eventually(async () => {
         const relay = (await client.listRelays('default')).relays.find(({ id }) => id === relayId);
         return relay?.state === state && (weight === undefined || relay.weight === weight);
       }, `${relayId} in state ${RelayState[state]}`);
+    }
   }
 
   /** New calls go to this relay alone. */
   async only(relayId: string): Promise<void> {
-    for (const { id } of this.relays)
+    for (const { id } of this.relays) {
       await this.want(id, id === relayId ? RelayState.ACTIVE : RelayState.DRAINING);
+    }
   }
 
   async all(): Promise<void> {
-    for (const { id } of this.relays) await this.want(id, RelayState.ACTIVE);
+    for (const { id } of this.relays) {
+      await this.want(id, RelayState.ACTIVE);
+    }
   }
 
   /** Resolves when every replica knows that many relays, no more and no less. */
   async everybodySees(count: number): Promise<void> {
-    for (const { client } of this.replicas)
+    for (const { client } of this.replicas) {
       await eventually(
         async () => (await client.listRelays('default')).relays.length === count,
         `${count} relays at every replica`,
       );
+    }
   }
 
   /** The phone begins to call; its calls are named after it. */
@@ -187,9 +200,11 @@ export class Scene {
   /** The bindings in etcd, those of ended calls included, by Call-ID. */
   async bindings(): Promise<Map<string, { relay: string; generation: number; released: boolean }>> {
     const found = new Map<string, { relay: string; generation: number; released: boolean }>();
-    for (const { id } of this.relays)
-      for await (const { callId, generation, released } of this.client.listBindings('default', id))
+    for (const { id } of this.relays) {
+      for await (const { callId, generation, released } of this.client.listBindings('default', id)) {
         found.set(callId, { relay: id, generation: Number(generation), released });
+      }
+    }
     return found;
   }
 
@@ -266,10 +281,11 @@ export class Scene {
       args: ['-s', 'callee', '-m', '1', '-key', 'contact', `127.0.0.1:${this.#callee.port}`],
     });
     await registration.process.success();
-    for (const proxy of this.proxies)
+    for (const proxy of this.proxies) {
       await eventually(
         async () => (await proxy.ask('ul.dump')).includes('callee'),
         'the phone to be registered',
       );
+    }
   }
 }

@@ -20,7 +20,9 @@ export function relaysTold(scene: Scene, caller: Sipp, request: 'INVITE' | 're-I
 /** How many of each there are, in words. */
 export function tally(values: Iterable<string>): string {
   const counts = new Map<string, number>();
-  for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
+  for (const value of values) {
+    counts.set(value, (counts.get(value) ?? 0) + 1);
+  }
   return [...counts]
     .sort(([one], [other]) => one.localeCompare(other))
     .map(([value, count]) => `${value} ${count}`)
@@ -39,8 +41,12 @@ export async function allSucceed(
   const slowest = [...times].map(([name, all]): [string, number] => [name, Math.max(...all)]);
   t.log(`${succeeded} calls succeeded, ${failed} failed, ${retransmissions} SIP retransmissions`);
   t.log(`slowest answers: ${slowest.map(([name, timeMs]) => `${name} ${timeMs} ms`).join(', ')}`);
-  if (failed > 0) for (const reason of scene.warnings().slice(0, 20)) t.log(reason);
-  t.is(failed, 0, errors.slice(0, 5_000));
+  if (failed > 0) {
+    for (const reason of scene.warnings().slice(0, 20)) {
+      t.log(reason);
+    }
+  }
+  t.is(failed, 0, errors.slice(0, 5000));
   t.is(succeeded, calls);
   return Math.max(...slowest.map(([, timeMs]) => timeMs));
 }

@@ -29,7 +29,7 @@ testWith.serial(
     const onTwo = [...(await census.end()).values()].filter((relays) => relays.includes('+'));
     await caller.go(callIds);
     const { failed } = await caller.ended();
-    const late = ((await caller.responseTimes()).get('reinvite') ?? []).filter((timeMs) => timeMs > 1_000);
+    const late = ((await caller.responseTimes()).get('reinvite') ?? []).filter((timeMs) => timeMs > 1000);
 
     const healthy = [...first].filter(([, relay]) => relay !== frozen.id);
     const split = healthy.filter(([callId, relay]) => later.get(callId) !== relay);

@@ -30,7 +30,7 @@ testWith.serial(
     const scene = await Scene.start(t);
     const { callee } = scene;
     const census = new Census(t, scene.relays);
-    const caller = await scene.caller('call', { calls, perSecond: 50, pauseMs: 1_000 });
+    const caller = await scene.caller('call', { calls, perSecond: 50, pauseMs: 1000 });
     await allSucceed(t, scene, caller, calls);
 
     const [invited, again, ended] = ['INVITE', 're-INVITE', 'BYE'].map((request) => callee.noted(request));
@@ -62,14 +62,14 @@ const restarts: readonly (readonly [name: string, SceneOptions])[] = [
   ['the other is to spare', { through: 'own gateway, or the other' }],
 ];
 
-for (const [name, options] of restarts)
+for (const [name, options] of restarts) {
   testWith.serial(
     programs,
     `a relay joins, one is re-weighted, a gateway restarts (${name}), in the middle of 200 calls`,
     async (t) => {
       const calls = 200;
       const scene = await Scene.start(t, options);
-      const caller = await scene.caller('call', { calls, perSecond: 25, pauseMs: 2_000 });
+      const caller = await scene.caller('call', { calls, perSecond: 25, pauseMs: 2000 });
       await caller.reached(30, 'INVITE');
       await scene.join({ id: 'media-4', kind: 'builtin' });
       await scene.want('media-1', RelayState.ACTIVE, 10);
@@ -90,8 +90,12 @@ for (const [name, options] of restarts)
       t.log(`calls by relay: ${tally(first.values())}; moved: ${moved.length}`);
       t.deepEqual(moved, []);
       t.deepEqual(bindings, []);
-      if (options.keepsSockets)
-        for (const proxy of scene.proxies) t.regex(await proxy.ask('rtpengine.show', 'all'), /disabled: 0/);
+      if (options.keepsSockets) {
+        for (const proxy of scene.proxies) {
+          t.regex(await proxy.ask('rtpengine.show', 'all'), /disabled: 0/);
+        }
+      }
       await eventually(async () => (await carriedInAll(scene.relays)) === 0, 'end of all calls');
     },
   );
+}

@@ -29,7 +29,7 @@ testWith.serial(needed, '200 calls: INVITE by one proxy, re-INVITE and BYE by th
   const calls = 200;
   const scene = await Scene.start(t, { through: 'gRPC' });
   const census = new Census(t, scene.relays);
-  const caller = await scene.caller('call', { calls, perSecond: 25, pauseMs: 1_000 });
+  const caller = await scene.caller('call', { calls, perSecond: 25, pauseMs: 1000 });
   await allSucceed(t, scene, caller, calls);
 
   const [invited, again, ended] = ['INVITE', 're-INVITE', 'BYE'].map((request) =>
@@ -49,7 +49,9 @@ testWith.serial(needed, '200 calls: INVITE by one proxy, re-INVITE and BYE by th
   t.is(bindings.length, calls);
   t.true(bindings.every(({ generation, released }) => generation === 1 && released));
   await eventually(async () => (await carriedInAll(scene.relays)) === 0, 'end of all calls');
-  for (const proxy of scene.proxies) t.notRegex(proxy.process.output, /Unhandled exception|not released/);
+  for (const proxy of scene.proxies) {
+    t.notRegex(proxy.process.output, /Unhandled exception|not released/);
+  }
 });
 
 testWith.serial(needed, 'a relay dies: its calls move with their re-INVITE, and no other does', async (t) => {

@@ -60,7 +60,9 @@ export class Scene {
 
   relay(id: string | undefined): NodeWithRtpengine {
     const relay = this.relays.get(id ?? '');
-    if (!relay) throw new Error(`no relay ${id} in this scene`);
+    if (!relay) {
+      throw new Error(`no relay ${id} in this scene`);
+    }
     return relay;
   }
 
@@ -156,7 +158,9 @@ export class EtcdctlWatch {
   get events(): string[] {
     const lines = this.process.stdout.split('\n');
     return lines.flatMap((line, at) => {
-      if (line !== 'PUT' && line !== 'DELETE') return [];
+      if (line !== 'PUT' && line !== 'DELETE') {
+        return [];
+      }
       const name = (lines[at + 1] ?? '').slice(this.prefix.length);
       return name.startsWith('~') ? [] : [`${line} ${name}`];
     });

@@ -47,7 +47,7 @@ testWith.serial(programs, 'a call stays on its relay whatever joins, is re-weigh
       return answers.every(isMoved);
     },
     'MOVED from both replicas',
-    2_000,
+    2000,
   );
   t.log(`MOVED by both replicas ${Math.round(performance.now() - killedAtMs)} ms after SIGKILL`);
   const [one, other] = await Promise.all([
@@ -61,8 +61,11 @@ testWith.serial(programs, 'a call stays on its relay whatever joins, is re-weigh
   await negotiate(await scene.proxyFor(one), call, true);
   for (const each of others) {
     const now = await scene.b.select({ callId: each.call.callId });
-    if (each.relay === relay) t.is(now.binding?.generation, 2n);
-    else t.deepEqual(placeOf(now), placeOf(each.answer));
+    if (each.relay === relay) {
+      t.is(now.binding?.generation, 2n);
+    } else {
+      t.deepEqual(placeOf(now), placeOf(each.answer));
+    }
   }
 
   t.deepEqual(
@@ -80,8 +83,9 @@ testWith.serial(
     const { call, answer, relay: id } = await scene.invite();
     const { rtpengine, node } = scene.relay(id);
     const stays = async (what: string) => {
-      for (const replica of [scene.a, scene.b])
+      for (const replica of [scene.a, scene.b]) {
         t.deepEqual(placeOf(await replica.select({ callId: call.callId })), placeOf(answer), what);
+      }
     };
 
     // Quick: the lease of the killed node still stands.
@@ -98,7 +102,7 @@ testWith.serial(
     t.false(node.process.running);
 
     await rtpengine.pause();
-    await scene.gone(id, 5_000);
+    await scene.gone(id, 5000);
     rtpengine.resume();
     await scene.listed(id);
     await stays('relay stopped and continued');

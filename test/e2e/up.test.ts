@@ -39,7 +39,9 @@ async function startUp(t: ExecutionContext, ...args: string[]): Promise<TestProc
   t.teardown(() => rm(directory, { recursive: true, force: true, maxRetries: 5 }));
   const up = await startHoldfast(t, ['up', ...args], { TMPDIR: directory });
   t.teardown(() => {
-    for (const pid of pidsOf(up).filter(isAlive)) process.kill(pid, 'SIGKILL');
+    for (const pid of pidsOf(up).filter(isAlive)) {
+      process.kill(pid, 'SIGKILL');
+    }
   });
   return up;
 }

@@ -18,7 +18,7 @@ const seed = Number(process.env['HOLDFAST_FUZZ_SEED'] ?? Date.now() % 2 ** 31);
 /** Datagrams on their way at once: as many as the gateway's socket can hold. */
 const window = 256;
 /** Different ones; each is sent again and again with bytes changed. */
-const kinds = 2_000;
+const kinds = 2000;
 
 const word = fc.constantFrom(
   'call-id',
@@ -53,7 +53,7 @@ const value = fc.letrec((tie) => ({
 const request = fc
   .record({
     command,
-    'call-id': fc.oneof(fc.string({ maxLength: 1_100 }), value),
+    'call-id': fc.oneof(fc.string({ maxLength: 1100 }), value),
     rest: fc.dictionary(word, value),
   })
   .map(({ rest, ...named }) => Buffer.concat([Buffer.from('c '), encode({ ...rest, ...named } as never)]));
@@ -109,15 +109,18 @@ test(`${count} hostile datagrams leave the gateway as it was`, async (t) => {
   const received = () => replica.ngCounters['received'] ?? 0;
   const heapMb = () => process.memoryUsage().heapUsed / 2 ** 20;
 
-  for (const sample of samples.slice(-corpus.length)) await send(sample);
+  for (const sample of samples.slice(-corpus.length)) {
+    await send(sample);
+  }
   let sent = 0;
   let heapAfterTenthMb = 0;
   while (sent < count) {
     const before = received();
     const batch = Array.from({ length: Math.min(window, count - sent) }, () => {
       const sample = Buffer.from(samples[next() % samples.length] as Buffer);
-      for (let flips = next() % 3; flips > 0 && sample.length > 0; flips--)
+      for (let flips = next() % 3; flips > 0 && sample.length > 0; flips--) {
         sample[next() % sample.length] = next() % 256;
+      }
       return sample;
     });
     await Promise.all(batch.map(send));
@@ -126,7 +129,9 @@ test(`${count} hostile datagrams leave the gateway as it was`, async (t) => {
       () => received() >= before + batch.length * 0.9,
       `reception after ${sent} (seed ${seed})`,
     );
-    if (heapAfterTenthMb === 0 && sent >= count / 10) heapAfterTenthMb = heapMb();
+    if (heapAfterTenthMb === 0 && sent >= count / 10) {
+      heapAfterTenthMb = heapMb();
+    }
   }
   // It answers as if nothing had been, and what it keeps has bounds.
   t.is((await proxy.request({ command: 'ping' })).result, 'pong', `seed ${seed}`);

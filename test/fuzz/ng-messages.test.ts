@@ -13,12 +13,16 @@ import { corpus } from '../support/ng-corpus.js';
 function outcome(datagram: Buffer): 'request' | 'refused' | 'dropped' {
   try {
     const message = parseMessage(datagram);
-    for (const read of [command, callId, fromTag, toTag, viaBranch]) read(message.body);
+    for (const read of [command, callId, fromTag, toTag, viaBranch]) {
+      read(message.body);
+    }
     hasFlag(message.body, 'supports', 'load limit');
     parseMessage(encodeMessage(message.cookie, message.body, message.format));
     return 'request';
   } catch (error) {
-    if (error instanceof NgMessageError) return error.cookie === undefined ? 'dropped' : 'refused';
+    if (error instanceof NgMessageError) {
+      return error.cookie === undefined ? 'dropped' : 'refused';
+    }
     throw error;
   }
 }
@@ -87,7 +91,9 @@ test('whatever bencode is accepted comes back equal from its own encoding', (t) 
         const encoded = encode(decode(Buffer.from(tokens.join(''), 'latin1')));
         t.true(encode(decode(encoded)).equals(encoded));
       } catch (error) {
-        if (!(error instanceof BencodeError)) throw error;
+        if (!(error instanceof BencodeError)) {
+          throw error;
+        }
       }
     }),
     { numRuns: 5000 },
@@ -103,7 +109,9 @@ test('the largest hostile datagrams are read quickly', (t) => {
     `{"a":[${'[],'.repeat(20_000)}1]}`,
   ];
   const startedAt = performance.now();
-  for (const body of bodies) outcome(Buffer.from(`c ${body}`));
+  for (const body of bodies) {
+    outcome(Buffer.from(`c ${body}`));
+  }
   outcome(Buffer.from(`c d10:rtpp-flags60000:${' '.repeat(60_000)}e`));
   t.true(performance.now() - startedAt < 2000);
 });

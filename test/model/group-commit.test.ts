@@ -80,7 +80,9 @@ class ScheduledConnection extends FaultyConnection {
     let next = 0;
     this.fate = () => {
       const fate = fates[next++] ?? 'well';
-      if (fate !== 'well') this.failures++;
+      if (fate !== 'well') {
+        this.failures++;
+      }
       return fate;
     };
     this.untilLate = () => {
@@ -152,7 +154,9 @@ class Callers {
     const call = new Call(operation, `value-${this.calls.length}`, expected, this.#heard);
     this.calls.push(call);
     const outcome = await this.#perform(call).catch((error): Outcome => {
-      if (error instanceof LeaseGoneError) return { is: 'lease gone' };
+      if (error instanceof LeaseGoneError) {
+        return { is: 'lease gone' };
+      }
       assert.equal(codeOf(error), 'unavailable');
       return { is: 'unknown' };
     });
@@ -160,13 +164,17 @@ class Callers {
     call.outcome = outcome;
     const revision =
       'revision' in outcome ? outcome.revision : 'found' in outcome ? outcome.found.revision : 0;
-    for (const map of [this.#heard, seen]) map.set(key, Math.max(revision, map.get(key) ?? 0));
+    for (const map of [this.#heard, seen]) {
+      map.set(key, Math.max(revision, map.get(key) ?? 0));
+    }
   }
 
   async #perform({ operation, value, expected }: Call): Promise<Outcome> {
     const group = this.groups[operation.at] as GroupCommit;
     const key = Buffer.from(this.prefix + operation.key);
-    if (operation.do === 'read') return { is: 'read', found: found(await group.read({ key })) };
+    if (operation.do === 'read') {
+      return { is: 'read', found: found(await group.read({ key })) };
+    }
     const lease = operation.isLeaseless ? unknownLease : '0';
     const compare: Compare[] =
       expected === undefined ? [] : [{ result: 'Equal', target: 'Mod', key, mod_revision: expected }];
@@ -178,7 +186,9 @@ class Callers {
       })),
       failure: [{ request_range: { key } }],
     });
-    if (!succeeded) return { is: 'refused', found: found(responses[0]?.response_range?.kvs) };
+    if (!succeeded) {
+      return { is: 'refused', found: found(responses[0]?.response_range?.kvs) };
+    }
     return { is: 'written', revision: responses[0]?.response_put?.revision ?? 0 };
   }
 }
@@ -210,17 +220,21 @@ function check(
     );
     const [version] = own;
     assert.ok(outcome, `not answered: ${text}`);
-    if (outcome.is === 'unknown')
+    if (outcome.is === 'unknown') {
       assert.ok((connections[at]?.failures ?? 0) > 0, `nothing had failed: ${text}`);
-    else if (outcome.is === 'written') assert.equal(version?.revision, outcome.revision, text);
-    else assert.equal(version, undefined, `it was written: ${text}`);
-    if (outcome.is === 'lease gone')
+    } else if (outcome.is === 'written') {
+      assert.equal(version?.revision, outcome.revision, text);
+    } else {
+      assert.equal(version, undefined, `it was written: ${text}`);
+    }
+    if (outcome.is === 'lease gone') {
       assert.ok(
         calls.some(
           (call) => call.operation.do === 'write' && call.operation.isLeaseless && call.operation.at === at,
         ),
         `no lease was gone: ${text}`,
       );
+    }
     if (version) {
       assert.ok(version.revision > heardBefore, `before what was heard already: ${text}`);
       const before = versions.findLast(({ revision }) => revision < version.revision)?.revision ?? 0;
@@ -230,8 +244,9 @@ function check(
       const { revision, value: read } = outcome.found;
       assert.ok(revision >= heardBefore, `older than what was heard already: ${text}`);
       assert.equal(versions.find((each) => each.revision === revision)?.kv?.value.toString(), read, text);
-      if (outcome.is === 'refused')
+      if (outcome.is === 'refused') {
         assert.notEqual(expected ?? revision, revision, `its guard held: ${text}`);
+      }
     }
   }
 }
@@ -243,11 +258,15 @@ async function drive(scheduler: fc.Scheduler, done: Promise<unknown>): Promise<v
     isDone = true;
   };
   done.then(finish, finish);
-  const deadlineMs = performance.now() + 8_000;
+  const deadlineMs = performance.now() + 8000;
   while (!isDone) {
-    if (performance.now() > deadlineMs) throw new Error('not all operations are answered after 8 s');
+    if (performance.now() > deadlineMs) {
+      throw new Error('not all operations are answered after 8 s');
+    }
     await turns();
-    if (scheduler.count() > 0) await scheduler.waitOne();
+    if (scheduler.count() > 0) {
+      await scheduler.waitOne();
+    }
   }
   await done;
 }
@@ -269,7 +288,9 @@ test('each operation hears what became of it, in whatever order commits leave an
         const prefix = newKeyspace().calls;
         const history = await EtcdHistory.watch(scope, endpoint, prefix);
         const connections = fatesOf.map((each) => new ScheduledConnection(endpoint, scheduler, each));
-        for (const connection of connections) scope.teardown(() => connection.close());
+        for (const connection of connections) {
+          scope.teardown(() => connection.close());
+        }
         const groups = connections.map((connection) => new GroupCommit(connection));
         const callers = new Callers(groups, prefix);
         const answered: Promise<void>[] = [];
@@ -277,9 +298,12 @@ test('each operation hears what became of it, in whatever order commits leave an
           let other = 0;
           for (const { operations, others } of all) {
             await scheduler.schedule(Promise.resolve(), 'more operations come');
-            for (const each of operations) answered.push(callers.make(each));
-            for (let i = 0; i < others; i++)
+            for (const each of operations) {
+              answered.push(callers.make(each));
+            }
+            for (let i = 0; i < others; i++) {
               answered.push(callers.make({ do: 'read', at: 0, key: `other-${other++}` }));
+            }
           }
         })();
         await drive(
@@ -293,7 +317,9 @@ test('each operation hears what became of it, in whatever order commits leave an
           assert.ok(mostInFlight <= most.inFlight, `${mostInFlight} commits under way`);
           assert.ok(mostOperations <= most.operations, `${mostOperations} operations in a commit`);
         }
-        for (const group of groups) assert.equal(group.waiting, 0);
+        for (const group of groups) {
+          assert.equal(group.waiting, 0);
+        }
       }),
   );
   await holds(t, property, { runs: 25 });

@@ -20,10 +20,10 @@ import { codeOf } from '../support/registry.js';
  */
 
 /** What LeasePool promises. */
-const maxKeys = 1_000;
-const maxAgeMs = (seconds: number) => Math.min(60_000, Math.max(1_000, seconds * 50));
+const maxKeys = 1000;
+const maxAgeMs = (seconds: number) => Math.min(60_000, Math.max(1000, seconds * 50));
 /** By how much a key may outlive what was asked: an eighth of rounding up, and the ages of its lease. */
-const extraMs = (seconds: number) => (seconds / 8 + 3) * 1_000 + maxAgeMs(seconds * 1.125 + 1);
+const extraMs = (seconds: number) => (seconds / 8 + 3) * 1000 + maxAgeMs(seconds * 1.125 + 1);
 
 interface Key {
   readonly name: string;
@@ -75,7 +75,9 @@ class SlowConnection extends FaultyConnection {
 
   /** Resolves when no grant is under way, nor one that was given up. */
   async quiet(): Promise<void> {
-    while (this.busy || this.grants.underWay > 0) await turns();
+    while (this.busy || this.grants.underWay > 0) {
+      await turns();
+    }
   }
 }
 
@@ -113,7 +115,9 @@ class World {
     return put.then(
       () => name,
       (error) => {
-        if (String(error).includes('requested lease not found')) return undefined;
+        if (String(error).includes('requested lease not found')) {
+          return undefined;
+        }
         throw error;
       },
     );
@@ -136,7 +140,7 @@ class World {
 type Step = fc.AsyncCommand<Model, World>;
 const step = command<Model, World>;
 /** Few, so that leases are found at every age; two of them share a lease, and two are round already. */
-const lifetime = fc.constantFrom(10, 450, 480, 5_400);
+const lifetime = fc.constantFrom(10, 450, 480, 5400);
 
 /** Every key is there for as long as was asked, and goes soon after. */
 async function observe(model: Model, world: World): Promise<void> {
@@ -145,8 +149,12 @@ async function observe(model: Model, world: World): Promise<void> {
   model.keys = model.keys.filter(({ name, takenAtMs, seconds }) => {
     const ageMs = nowMs - takenAtMs;
     const text = `${ageMs} ms after its lease was taken for ${seconds} s`;
-    if (ageMs < seconds * 1_000) assert.ok(present.has(name), `a key is gone ${text}`);
-    if (ageMs > seconds * 1_000 + extraMs(seconds)) assert.ok(!present.has(name), `a key is there ${text}`);
+    if (ageMs < seconds * 1000) {
+      assert.ok(present.has(name), `a key is gone ${text}`);
+    }
+    if (ageMs > seconds * 1000 + extraMs(seconds)) {
+      assert.ok(!present.has(name), `a key is there ${text}`);
+    }
     return present.has(name);
   });
 }
@@ -186,7 +194,9 @@ async function take(model: Model, world: World, seconds: number, count: number):
     );
   }
   // A key lives from when its lease was taken; the last one of each lease is put.
-  for (const [lease, takenAtMs] of taken) await put(model, world, lease, seconds, takenAtMs);
+  for (const [lease, takenAtMs] of taken) {
+    await put(model, world, lease, seconds, takenAtMs);
+  }
 }
 
 /** What a writer does: a lease that etcd does not know is given back, and another one taken. */
@@ -207,16 +217,20 @@ async function put(
     assert.equal(codeOf(error), 'unavailable');
     assert.ok(model.failures > 0, 'no grant had failed');
   });
-  if (!next) return;
+  if (!next) {
+    return;
+  }
   assert.notEqual(next, lease, 'a lease that was forgotten is given out again');
   const retakenAtMs = world.clock.monotonicMs();
   const again = await world.put(next);
   // The next one may be lost too: there are as many as were asked for early.
-  if (again !== undefined) model.keys.push({ name: again, takenAtMs: retakenAtMs, seconds });
+  if (again !== undefined) {
+    model.keys.push({ name: again, takenAtMs: retakenAtMs, seconds });
+  }
 }
 
 const takes = fc
-  .record({ seconds: lifetime, count: fc.constantFrom(1, 1, 1, 10, 400, 700, 2_300) })
+  .record({ seconds: lifetime, count: fc.constantFrom(1, 1, 1, 10, 400, 700, 2300) })
   .map(({ seconds, count }) =>
     step(`${count} for ${seconds} s`, async (model, world) => {
       await take(model, world, seconds, count);
@@ -234,14 +248,14 @@ const lateTake = fc
         await take(model, world, seconds, 1);
         world.clock.advance(maxAgeMs(seconds) + byMs);
         await take(model, world, seconds, 1);
-        world.clock.advance(seconds * 1_000 - 1);
+        world.clock.advance(seconds * 1000 - 1);
         await observe(model, world);
       },
     ),
   );
 
 const pass = fc
-  .oneof(fc.integer({ min: 1, max: 3_000 }), fc.integer({ min: 1, max: 70_000 }), fc.constant(400_000))
+  .oneof(fc.integer({ min: 1, max: 3000 }), fc.integer({ min: 1, max: 70_000 }), fc.constant(400_000))
   .map((ms) =>
     step(`${ms} ms pass`, async (model, world) => {
       world.clock.advance(ms);
@@ -254,7 +268,7 @@ const nearlyPass = fc.constantFrom(0, 0, 1, 2, 7).map((index) =>
     'until just before the time of a key is up',
     async (model, world) => {
       const { takenAtMs, seconds } = model.keys.at(-1 - (index % model.keys.length)) as Key;
-      world.clock.advance(Math.max(0, takenAtMs + seconds * 1_000 - 1 - world.clock.monotonicMs()));
+      world.clock.advance(Math.max(0, takenAtMs + seconds * 1000 - 1 - world.clock.monotonicMs()));
       await observe(model, world);
     },
     ({ keys }) => keys.length > 0,
@@ -266,7 +280,9 @@ const fail = fc
   .map(([fate, count]) =>
     step(`the next ${count} grants: ${fate}`, (model, world) => {
       model.failures += count;
-      for (let i = 0; i < count; i++) world.fates.push(fate);
+      for (let i = 0; i < count; i++) {
+        world.fates.push(fate);
+      }
     }),
   );
 
@@ -277,7 +293,9 @@ const slow = fc.constantFrom(0, 0, 300, 900).map((ms) =>
 );
 
 const lose: Step = step('etcd loses all leases', async (model, world) => {
-  for (const lease of await world.leases()) await world.client.leaseClient.leaseRevoke({ ID: lease });
+  for (const lease of await world.leases()) {
+    await world.client.leaseClient.leaseRevoke({ ID: lease });
+  }
   model.keys = [];
 });
 
@@ -289,7 +307,7 @@ test('each key lives as long as was asked, on leases that are neither too large 
       const model: Model = { keys: [], uses: new Map(), failures: 0 };
       await fc.asyncModelRun(() => ({ model, real: world }), steps);
       await world.connection.quiet();
-      world.clock.advance(5_400 * 1_000 + extraMs(5_400) + 60_000);
+      world.clock.advance(5400 * 1000 + extraMs(5400) + 60_000);
       // Leases end a few hundred to a turn.
       world.clock.advance(10_000);
       assert.deepEqual(await world.leases(), [], 'leases that nobody ends');

@@ -20,7 +20,7 @@ import { holds, scoped } from '../support/property.js';
  */
 
 const ttlSeconds = 5;
-const ttlMs = ttlSeconds * 1_000;
+const ttlMs = ttlSeconds * 1000;
 /** How often the owner tries to open a session. */
 const retryMs = 200;
 /** No step of time is longer: whoever was woken acts before the next one. */
@@ -121,9 +121,10 @@ class World {
 
   /** Everything that can happen without time going by has happened. */
   async quiet(): Promise<void> {
-    const deadlineMs = performance.now() + 5_000;
-    do await turns();
-    while (this.connection.busy && performance.now() < deadlineMs);
+    const deadlineMs = performance.now() + 5000;
+    do {
+      await turns();
+    } while (this.connection.busy && performance.now() < deadlineMs);
   }
 
   async pass(ms: number): Promise<void> {
@@ -140,14 +141,18 @@ class World {
     for (const { session, reasons, closed } of owner.sessions) {
       assert.ok(reasons.length <= 1, `it was told more than once: ${reasons}`);
       assert.equal(session.ended, reasons.length === 1, 'it is told at once');
-      if (reasons.length === 1 && !closed) assert.notEqual(reasons[0], 'closed');
+      if (reasons.length === 1 && !closed) {
+        assert.notEqual(reasons[0], 'closed');
+      }
     }
     assert.ok(
       owner.sessions.slice(0, -1).every(({ reasons }) => reasons.length === 1),
       'two are held',
     );
     const held = owner.holds;
-    if (!held) return;
+    if (!held) {
+      return;
+    }
     const { session, revokedAtMs } = held;
     assert.ok(session.remainingMs > 0, 'its time is up, by its own count');
     // Nobody tells who was robbed but the next keepalive.
@@ -167,13 +172,15 @@ type Step = fc.AsyncCommand<Model, World>;
 const step = command<Model, World>;
 
 const pass = fc
-  .oneof(fc.integer({ min: 1, max: 1_500 }), fc.integer({ min: 1, max: 7_000 }))
+  .oneof(fc.integer({ min: 1, max: 1500 }), fc.integer({ min: 1, max: 7000 }))
   .map((ms) => step(`${ms} ms pass`, (_model, world) => world.pass(ms)));
 
 /** Something goes wrong: the session that is held may be lost for it. */
 const trouble = (text: string, run: (model: Model, world: World) => unknown): Step =>
   step(text, async (model, world) => {
-    if (world.owner.holds) world.owner.holds.hurt = true;
+    if (world.owner.holds) {
+      world.owner.holds.hurt = true;
+    }
     await run(model, world);
     await world.quiet();
     await world.check();
@@ -188,7 +195,9 @@ const away = trouble('etcd is away', (model, world) => {
 const failure = (text: string, fail: (connection: FaultyConnection) => void): Step =>
   step(text, async (model, world) => {
     const { owner, clock, connection } = world;
-    if (owner.holds && clock.monotonicMs() - model.failedAtMs < ttlMs) owner.holds.hurt = true;
+    if (owner.holds && clock.monotonicMs() - model.failedAtMs < ttlMs) {
+      owner.holds.hurt = true;
+    }
     model.failedAtMs = clock.monotonicMs();
     fail(connection);
     await world.quiet();
@@ -203,7 +212,7 @@ const holdBack = (['requests', 'answers'] as const).map((direction) =>
     world.connection.hold(direction);
   }),
 );
-const lateThenLost = fc.integer({ min: 100, max: 1_200 }).map((ms) =>
+const lateThenLost = fc.integer({ min: 100, max: 1200 }).map((ms) =>
   trouble(`answers are ${ms} ms late, then etcd is away`, async (model, world) => {
     model.wrong.add('answers');
     world.connection.hold('answers');
@@ -223,13 +232,17 @@ const loseGrants = fc.constantFrom<Fate>('unsent', 'unanswered').map((fate) =>
 );
 const revoke = trouble('somebody takes the lease away', async (_model, world) => {
   const { holds } = world.owner;
-  if (!holds || holds.revokedAtMs !== undefined) return;
+  if (!holds || holds.revokedAtMs !== undefined) {
+    return;
+  }
   await world.client.leaseClient.leaseRevoke({ ID: holds.session.lease });
   holds.revokedAtMs = world.clock.monotonicMs();
 });
 const close = trouble('the owner closes it', async (_model, world) => {
   const { holds } = world.owner;
-  if (!holds) return;
+  if (!holds) {
+    return;
+  }
   holds.closed = true;
   await holds.session.close();
 });
@@ -249,8 +262,9 @@ async function finish(model: Model, world: World): Promise<void> {
   assert.ok(holds, 'no session is held, though nothing is wrong any more');
   await world.pass(2 * ttlMs);
   assert.equal(world.owner.holds, holds, 'the session was lost, though nothing was wrong');
-  for (const { hurt, reasons } of world.owner.sessions)
+  for (const { hurt, reasons } of world.owner.sessions) {
     assert.ok(hurt || reasons.length === 0, `a session was lost without cause: ${reasons}`);
+  }
 }
 
 test('the owner of a session never believes to hold what has run out, and always holds one again', async (t) => {

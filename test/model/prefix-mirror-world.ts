@@ -110,13 +110,16 @@ export class World {
   /** Lets the view's time go by until that is done. */
   async pump(done: Promise<unknown> | (() => boolean)): Promise<void> {
     let isDone = false;
-    if (typeof done !== 'function')
+    if (typeof done !== 'function') {
       void done.finally(() => {
         isDone = true;
       });
+    }
     const deadlineMs = performance.now() + 10_000;
     while (!(typeof done === 'function' ? done() : isDone)) {
-      if (performance.now() > deadlineMs) throw new Error('the view is not up to date after 10 s');
+      if (performance.now() > deadlineMs) {
+        throw new Error('the view is not up to date after 10 s');
+      }
       // Far slower than the view's patience with an answer, but not than its waits between attempts.
       this.clock.advance(30);
       await new Promise((resolve) => setTimeout(resolve, 3));

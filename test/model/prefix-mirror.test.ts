@@ -46,8 +46,11 @@ function afterwards(
 ): void {
   const contents = new Map(present(model));
   for (const { name, value } of writes) {
-    if (value === undefined || isJunk(value)) contents.delete(name);
-    else contents.set(name, `${value}@${revision}`);
+    if (value === undefined || isJunk(value)) {
+      contents.delete(name);
+    } else {
+      contents.set(name, `${value}@${revision}`);
+    }
   }
   model.states.push(contents);
 }
@@ -61,7 +64,9 @@ function observe(model: Model, { shown, told }: World): void {
   assert.ok(at >= 0, `the view shows ${show(shown)} after ${last}; etcd holds ${show(present(model))}`);
   model.seen = at;
   const { contents } = model.replayed;
-  for (const change of told.slice(model.replayed.count)) replay(contents, change);
+  for (const change of told.slice(model.replayed.count)) {
+    replay(contents, change);
+  }
   model.replayed.count = told.length;
   assert.equal(show(contents), show(shown), 'what was told makes up the view');
 }
@@ -102,7 +107,9 @@ async function settle(model: Model, world: World): Promise<void> {
   model.seen = model.states.length - 1;
   observe(model, world);
   const { quiet } = model;
-  if (quiet) assert.deepEqual(world.told.slice(quiet.told), changesSince(model, quiet.state));
+  if (quiet) {
+    assert.deepEqual(world.told.slice(quiet.told), changesSince(model, quiet.state));
+  }
   model.quiet = { state: model.states.length - 1, told: world.told.length };
 }
 
@@ -124,7 +131,9 @@ const write = fc
     const text = writes.map(({ name, value }) => `${name}=${value ?? 'gone'}`).join(' ');
     return step(text, async (model, world) => {
       afterwards(model, await world.write(writes), writes);
-      for (const { name } of writes) model.leased?.delete(name);
+      for (const { name } of writes) {
+        model.leased?.delete(name);
+      }
       observe(model, world);
     });
   });
@@ -132,7 +141,9 @@ const write = fc
 const writeLeased = fc.tuple(name, value).map(([name, value]) =>
   step(`${name}=${value} on a lease`, async (model, world) => {
     const { client } = world.server;
-    if (!model.leased) world.lease = (await client.leaseClient.leaseGrant({ TTL: leaseSeconds })).ID;
+    if (!model.leased) {
+      world.lease = (await client.leaseClient.leaseGrant({ TTL: leaseSeconds })).ID;
+    }
     model.leased ??= new Set();
     model.leased.add(name);
     afterwards(model, await world.write([{ name, value, lease: world.lease }]), [{ name, value }]);
@@ -143,7 +154,7 @@ const writeLeased = fc.tuple(name, value).map(([name, value]) =>
 const expire = step(
   'the lease runs out',
   async (model, world) => {
-    world.server.clock.advance(leaseSeconds * 1_000 + 100);
+    world.server.clock.advance(leaseSeconds * 1000 + 100);
     afterwards(
       model,
       await world.revision(),
@@ -158,7 +169,9 @@ const expire = step(
 const compact = step('compact', async (model, world) => {
   const revision = await world.revision();
   await world.server.client.kv.compact({ revision: `${revision}` }).catch((error) => {
-    if (!String(error).includes('compacted')) throw error;
+    if (!String(error).includes('compacted')) {
+      throw error;
+    }
   });
   observe(model, world);
 });
@@ -200,7 +213,9 @@ const refresh = step(
       () => true,
       () => false,
     );
-    if (refreshed) model.seen = Math.max(model.seen, asked);
+    if (refreshed) {
+      model.seen = Math.max(model.seen, asked);
+    }
     observe(model, world);
   },
   isReachable,
@@ -232,7 +247,7 @@ const newView = step('another view', async (model, world) => {
   observe(model, world);
 });
 
-const pass = fc.integer({ min: 1, max: 2_000 }).map((ms) =>
+const pass = fc.integer({ min: 1, max: 2000 }).map((ms) =>
   step(`${ms} ms pass`, async (model, world) => {
     world.clock.advance(ms);
     await new Promise((resolve) => setTimeout(resolve, 2));

@@ -31,7 +31,9 @@ const settledBy = ({ parts }: Replica) => {
 
 const lose = at.map((at) =>
   step(`${at} loses etcd`, async (model, world) => {
-    if (model.promises[at]) return;
+    if (model.promises[at]) {
+      return;
+    }
     await world.settle(world.replicas.filter((_, i) => !model.promises[i]));
     const { connection, parts } = world.replicas[at] as Replica;
     connection.cut();
@@ -49,7 +51,9 @@ const comeBack = at.map((at) => step(`${at} has etcd again`, (model, world) => r
 
 async function restore(model: Model, world: SelectorWorld, at: number): Promise<void> {
   const promised = model.promises[at];
-  if (!promised) return;
+  if (!promised) {
+    return;
+  }
   const replica = world.replicas[at] as Replica;
   const { selector } = replica.parts;
   const before = settledBy(replica);
@@ -60,12 +64,15 @@ async function restore(model: Model, world: SelectorWorld, at: number): Promise<
   assert.equal(selector.provisionalBindings, 0, 'promises are left');
   model.promises[at] = undefined;
   // A promise whose call nobody can carry is given up.
-  if (model.relays.size === 0) return;
+  if (model.relays.size === 0) {
+    return;
+  }
   assert.equal(settledBy(replica) - before, promised.size, 'each promise is settled once');
   // Relays stay as they are while anybody is without etcd.
   assert.equal(selector.counters.relaysGone, 0, 'a promise is lost though its relay is there');
-  for (const [callId, relayId] of promised)
+  for (const [callId, relayId] of promised) {
     assert.ok(world.bindings(callId).at(-1)?.binding, `${callId} was promised ${relayId} and is not bound`);
+  }
 }
 
 const select = fc
@@ -81,13 +88,19 @@ const select = fc
         return;
       }
       const { freshness, binding } = outcome;
-      if (!promised) return assert.equal(freshness, 'fresh');
-      if (freshness === 'stale') return assert.ok(binding.generation > 0);
+      if (!promised) {
+        return assert.equal(freshness, 'fresh');
+      }
+      if (freshness === 'stale') {
+        return assert.ok(binding.generation > 0);
+      }
       assert.equal(freshness, 'provisional');
       assert.equal(binding.generation, 0);
       assert.ok(!excluded.includes(binding.relayId), 'a relay that was not wished for');
       const before = promised.get(call);
-      if (before && !excluded.includes(before)) assert.equal(binding.relayId, before, 'a promise is kept');
+      if (before && !excluded.includes(before)) {
+        assert.equal(binding.relayId, before, 'a promise is kept');
+      }
       promised.set(call, binding.relayId);
     }),
   );
@@ -95,7 +108,9 @@ const select = fc
 const release = fc.record({ at, call }).map(({ at, call }) =>
   step(`release ${call} at ${at}`, async (model, world) => {
     const promised = model.promises[at];
-    if (!promised) return;
+    if (!promised) {
+      return;
+    }
     const { selector } = (world.replicas[at] as Replica).parts;
     const outcome = await world.drive(selector.release(parseCall(call)).catch(codeOf));
     assert.equal(outcome, promised.delete(call) ? true : 'unavailable');
@@ -105,9 +120,13 @@ const release = fc.record({ at, call }).map(({ at, call }) =>
 const change = fc.constantFrom(...relayIds).map((id) =>
   step(`${id} joins or leaves`, async (model, world) => {
     // What replicas without etcd know of relays stays as it was: so it does for the model.
-    if (model.promises.some((promised) => promised)) return;
+    if (model.promises.some((promised) => promised)) {
+      return;
+    }
     const joins = !model.relays.delete(id);
-    if (joins) model.relays.add(id);
+    if (joins) {
+      model.relays.add(id);
+    }
     await world.register(id, joins ? aRelay({ id, instance: `life-of-${id}-${world.revision}` }) : undefined);
     await world.settle(world.replicas);
   }),
@@ -117,11 +136,16 @@ const agree = call.map((call) =>
   step(`all without etcd are asked for ${call}`, async (model, world) => {
     const answers: string[] = [];
     for (const [at, promised] of model.promises.entries()) {
-      if (!promised || promised.has(call)) continue;
+      if (!promised || promised.has(call)) {
+        continue;
+      }
       const { selector } = (world.replicas[at] as Replica).parts;
       const answer = await world.drive(selector.lookup(parseCall(call), { set: 'default' }).catch(codeOf));
-      if (typeof answer === 'string') assert.equal(answer, 'no-relay');
-      else if (answer?.freshness === 'provisional') answers.push(answer.binding.relayId);
+      if (typeof answer === 'string') {
+        assert.equal(answer, 'no-relay');
+      } else if (answer?.freshness === 'provisional') {
+        answers.push(answer.binding.relayId);
+      }
     }
     assert.ok(new Set(answers).size <= 1, `they do not agree: ${answers}`);
   }),
@@ -129,7 +153,7 @@ const agree = call.map((call) =>
 
 test('what is promised without etcd is bound when it is back, or given up for what there is, and each is told', async (t) => {
   const weighted = [
-    ...Array<typeof select>(6).fill(select),
+    ...new Array(6).fill(select),
     lose,
     lose,
     lose,
@@ -142,18 +166,24 @@ test('what is promised without etcd is bound when it is back, or given up for wh
   const property = fc.asyncProperty(fc.commands(weighted, { maxCommands: 40, size: 'max' }), (steps) =>
     scoped(async (scope) => {
       const world = await SelectorWorld.open(scope, replicaCount, 'available');
-      const model: Model = { promises: Array(replicaCount).fill(undefined), relays: new Set(relayIds) };
-      for (const id of relayIds) await world.register(id, aRelay({ id }));
+      const model: Model = { promises: new Array(replicaCount).fill(undefined), relays: new Set(relayIds) };
+      for (const id of relayIds) {
+        await world.register(id, aRelay({ id }));
+      }
       await world.settle(world.replicas);
       await fc.asyncModelRun(() => ({ model, real: world }), steps);
-      for (let at = 0; at < replicaCount; at++) await restore(model, world, at);
+      for (let at = 0; at < replicaCount; at++) {
+        await restore(model, world, at);
+      }
       await world.settle(world.replicas);
       for (const id of calls) {
         const versions = world.bindings(id).map(({ binding }) => binding);
         const relays = versions.map((binding) => binding && `${binding.relayId} ${binding.generation}`);
-        for (const [i, binding] of versions.entries())
-          if (binding && versions[i - 1]?.generation === binding.generation)
+        for (const [i, binding] of versions.entries()) {
+          if (binding && versions[i - 1]?.generation === binding.generation) {
             assert.equal(relays[i], relays[i - 1], `${id} was bound over another: ${relays}`);
+          }
+        }
       }
     }),
   );

@@ -1,14 +1,10 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { parseCall } from '../../services/domain/call.js';
-import { HoldfastError } from '../../services/domain/error.js';
 import type { Relay } from '../../services/domain/relay.js';
-import type { Answer } from '../../services/selection/requests.js';
 import { command } from '../support/command.js';
 import type { Fate } from '../support/faulty-connection.js';
 import { aRelay } from '../support/registry.js';
 import {
-  type Asked,
   callKeys,
   checkHistory,
   checkOutcome,
@@ -20,6 +16,7 @@ import {
   type ReplicaModel,
   replicaCount,
 } from './selector-model.js';
+import { ask, prepare, settle } from './selector-questions.js';
 import { Replica, type SelectorWorld, settings } from './selector-world.js';
 
 /** What is asked of replicas, and what happens around them meanwhile. */
@@ -29,46 +26,6 @@ const step = command<Model, SelectorWorld>;
 
 const relayIds = ['r1', 'r2', 'r3'];
 
-// --- what is asked -------------------------------------------------------------------------------------------------
-
-async function ask(model: Model, world: SelectorWorld, asked: Asked): Promise<void> {
-  const { question, requestId, generation } = asked;
-  const { selector } = (world.replicas[question.at] as Replica).parts;
-  const call = parseCall(question.call);
-  const answered = (answer: Answer | undefined) => ({ answer });
-  const answering = {
-    select: async () => answered(await selector.select({ call, set: 'default', requestId, constraints: {} })),
-    begin: async () =>
-      answered(await selector.select({ call, set: 'default', requestId, constraints: {}, reopen: true })),
-    'select again': async () =>
-      answered(await selector.select({ call, set: 'default', requestId, constraints: {} })),
-    lookup: async () => answered(await selector.lookup(call)),
-    prolong: async () =>
-      answered(await selector.prolong(call, question.ask === 'prolong' ? question.seconds : 0)),
-    move: async () =>
-      answered(await selector.move({ call, generation, reason: 'test', requestId, constraints: {} })),
-    release: async () => ({ released: await selector.release(call) }),
-  };
-  asked.outcome = await answering[question.ask]().catch((error: unknown) => {
-    if (!(error instanceof HoldfastError)) throw error;
-    return { error: error.code };
-  });
-  model.requestCount++;
-}
-
-function prepare(model: Model, world: SelectorWorld, question: Question): Asked {
-  const { call } = question;
-  const isAgain = question.ask === 'select again';
-  const fresh = `${question.ask}-${model.requestCount++}`;
-  const requestId = (isAgain ? model.requests.get(call) : undefined) ?? fresh;
-  if (question.ask === 'select') model.requests.set(call, requestId);
-  const standing = world.bindings(call).at(-1)?.binding?.generation ?? 1;
-  const generation = question.ask === 'move' ? Math.max(1, standing - question.behind) : 0;
-  if (question.ask === 'move') model.moves.set(requestId, generation);
-  return { question, requestId, generation, atMs: world.clock.monotonicMs() };
-}
-
-/** Questions that are asked while relays change, and all that their answers must be. */
 async function askTogether(
   model: Model,
   world: SelectorWorld,
@@ -84,18 +41,14 @@ async function askTogether(
   checkHistory(model, world);
   const answered = model.replicas.map((replica) => new Map(replica.answered));
   const alone = all.length === 1 && changes.length === 0;
-  for (const asked of all) checkOutcome(model, world, asked, { begun, answered, alone });
-  for (const asked of all) promise(model, world, asked);
+  for (const asked of all) {
+    checkOutcome(model, world, asked, { begun, answered, alone });
+  }
+  for (const asked of all) {
+    promise(model, world, asked);
+  }
   await checkPromises(model, world);
 }
-
-async function settle(model: Model, world: SelectorWorld): Promise<void> {
-  await world.settle(
-    world.replicas.filter((_, at) => !model.replicas[at]?.isCut && !model.replicas[at]?.isLate),
-  );
-}
-
-// --- commands ------------------------------------------------------------------------------------------------------
 
 const at = fc.nat(replicaCount - 1);
 /** One of them mostly, so that what is asked of it meets. */
@@ -144,12 +97,17 @@ async function apply(model: Model, world: SelectorWorld, { id, what }: Change): 
     'has a new instance': born,
     drains: () => relay && { ...relay, state: 'draining' },
     'weighs 0': () => relay && { ...relay, weight: 0 },
-    'weighs 1000': () => relay && { ...relay, weight: 1_000 },
+    'weighs 1000': () => relay && { ...relay, weight: 1000 },
   };
   const next = changed[what]();
-  if (relay) model.gone.set(id, relay);
-  if (next) model.relays.set(id, next);
-  else model.relays.delete(id);
+  if (relay) {
+    model.gone.set(id, relay);
+  }
+  if (next) {
+    model.relays.set(id, next);
+  } else {
+    model.relays.delete(id);
+  }
   await world.register(id, next);
 }
 
@@ -178,8 +136,11 @@ const intent = fc
   .map(({ id, state }) =>
     step(`operators want ${id} ${state ?? 'as it is'}`, async (model, world) => {
       const constraints = state && { state, reason: '', actor: 'test', atMs: 0 };
-      if (constraints) model.intents.set(id, constraints);
-      else model.intents.delete(id);
+      if (constraints) {
+        model.intents.set(id, constraints);
+      } else {
+        model.intents.delete(id);
+      }
       await world.intend(id, constraints);
     }),
   );
@@ -188,7 +149,9 @@ const intent = fc
 const leaveAndReturn = relayId.map((id) =>
   step(`${id} is away for a moment`, async (model, world) => {
     const relay = model.relays.get(id);
-    if (!relay) return;
+    if (!relay) {
+      return;
+    }
     await world.register(id, undefined);
     await world.register(id, relay);
   }),
@@ -270,7 +233,9 @@ const lose = fc
       connection.fate = () => {
         const next = left.shift() ?? 'well';
         // Only the calls after the last failure are sure to be well: some of those may be under way still.
-        if (left.length > 0) replica.failing = left.length;
+        if (left.length > 0) {
+          replica.failing = left.length;
+        }
         return next;
       };
       connection.untilLate = () => new Promise((resolve) => setTimeout(resolve, 3));
@@ -323,12 +288,13 @@ const nearlyPass = call.map((call) =>
 
 async function advance(model: Model, world: SelectorWorld, ms: number): Promise<void> {
   await settle(model, world);
-  if (ms > 0) world.clock.advance(ms);
+  if (ms > 0) {
+    world.clock.advance(ms);
+  }
   await checkPromises(model, world);
 }
 
-const weighted = (weight: number, ...all: fc.Arbitrary<Step>[]) =>
-  Array<fc.Arbitrary<Step>[]>(weight).fill(all).flat();
+const weighted = (weight: number, ...all: fc.Arbitrary<Step>[]) => new Array(weight).fill(all).flat();
 const timeless: readonly fc.Arbitrary<Step>[] = [
   ...weighted(6, questions),
   ...weighted(3, manyQuestions, changes),
@@ -359,7 +325,9 @@ export const commands = fc.commands([...timeless, ...weighted(2, pass), nearlyPa
 
 /** Before anything happens there are two relays, so that calls can be bound and moved. */
 export async function begin(model: Model, world: SelectorWorld): Promise<void> {
-  for (const id of ['r1', 'r2']) await apply(model, world, { id, what: 'joins' });
+  for (const id of ['r1', 'r2']) {
+    await apply(model, world, { id, what: 'joins' });
+  }
 }
 
 /** When all is well again everybody agrees. */
@@ -375,14 +343,16 @@ export async function finish(model: Model, world: SelectorWorld): Promise<void> 
       world,
       world.replicas.map((_, at) => ({ ask: 'lookup', at, call })),
     );
-    for (const at of world.replicas.keys()) await askTogether(model, world, [{ ask: 'select', at, call }]);
+    for (const at of world.replicas.keys()) {
+      await askTogether(model, world, [{ ask: 'select', at, call }]);
+    }
   }
 }
 
 /** What nobody uses goes. */
 export async function expire(world: SelectorWorld): Promise<void> {
   const longest = Math.max(settings.callTtlSeconds, 600) * 1.5 * 1.2 + 120;
-  world.clock.advance(longest * 1_000);
+  world.clock.advance(longest * 1000);
   world.clock.advance(10_000);
   assert.deepEqual([...(await world.bound())], [], 'bindings that nobody uses are kept');
 }

@@ -100,15 +100,19 @@ export function checkHistory(model: Model, world: SelectorWorld): void {
         );
         assert.equal(generation, (before?.generation ?? 0) + 1, text);
         const named = model.moves.get(requestId);
-        if (before && named === undefined)
+        if (before && named === undefined) {
           assert.notEqual(
             world.registeredBefore(revision, before.relayId),
             before.instance,
             `moved away from a relay that is there: ${text}`,
           );
-        if (before && named !== undefined) assert.equal(named, before.generation, `moved unasked: ${text}`);
-      } else if (binding && before)
+        }
+        if (before && named !== undefined) {
+          assert.equal(named, before.generation, `moved unasked: ${text}`);
+        }
+      } else if (binding && before) {
         assert.equal(place(binding), place(before), `${call} moved without a new generation`);
+      }
       before = binding;
     }
   }
@@ -142,14 +146,17 @@ export function checkOutcome(
     .map((version) => `${version.revision}=${placeOf(version)}`)
     .join(' ')}, begun at ${begun}`;
   assert.ok(outcome, text);
-  if ('error' in outcome) checkError(model, asked, begins?.binding, alone, text);
-  else if ('released' in outcome) {
-    if (outcome.released)
+  if ('error' in outcome) {
+    checkError(model, asked, begins?.binding, alone, text);
+  } else if ('released' in outcome) {
+    if (outcome.released) {
       assert.ok(
         versions.some(({ binding }) => binding),
         text,
       );
-    else assert.ok(possible.has(undefined), `a binding stood: ${text}`);
+    } else {
+      assert.ok(possible.has(undefined), `a binding stood: ${text}`);
+    }
   } else if (outcome.answer) {
     const { binding, freshness } = outcome.answer;
     const index = versions.findLastIndex((version) => placeOf(version) === place(binding));
@@ -165,8 +172,9 @@ export function checkOutcome(
       assert.ok(!replica.isCut, `fresh without etcd: ${text}`);
       if (!replica.isLate) {
         assert.ok(possible.has(place(binding)), `that is history: ${text}`);
-        if (['begin', 'select'].includes(question.ask))
+        if (['begin', 'select'].includes(question.ask)) {
           assert.ok(world.registeredSince(begun, binding), `its relay was gone already: ${text}`);
+        }
       }
     } else {
       assert.equal(freshness, 'stale');
@@ -174,11 +182,15 @@ export function checkOutcome(
     }
     const boundAt = versions[first]?.revision ?? 0;
     // A call that is alone is placed where operators want calls to go.
-    if (isWell(replica) && alone && boundAt > begun)
+    if (isWell(replica) && alone && boundAt > begun) {
       assert.ok(eligible(model).includes(binding.relayId), `not where calls should go: ${text}`);
-    if (question.ask === 'begin' && alone && isWell(replica))
+    }
+    if (question.ask === 'begin' && alone && isWell(replica)) {
       assert.ok(!versions.at(-1)?.binding?.released, `it begins, and is not to last: ${text}`);
-  } else assert.ok(possible.has(undefined), `a binding stood: ${text}`);
+    }
+  } else {
+    assert.ok(possible.has(undefined), `a binding stood: ${text}`);
+  }
 }
 
 const eligible = (model: Model): string[] =>
@@ -202,7 +214,9 @@ function checkError(
       assert.ok(!isWell(replica) || !alone, `nothing is wrong: ${text}`);
       return;
     case 'no-relay': {
-      if (!isWell(replica) || !alone) return;
+      if (!isWell(replica) || !alone) {
+        return;
+      }
       const isMove = question.ask === 'move';
       assert.ok(isMove || !stands, `its relay is there: ${text}`);
       const others = eligible(model).filter((id) => !isMove || !stands || id !== before.relayId);
@@ -212,9 +226,12 @@ function checkError(
     case 'not-found':
     case 'failed-precondition':
       assert.equal(question.ask, 'move', text);
-      if (alone && !replica.isCut) assert.equal(before ? 'failed-precondition' : 'not-found', error, text);
-      if (alone && before && error === 'failed-precondition')
+      if (alone && !replica.isCut) {
+        assert.equal(before ? 'failed-precondition' : 'not-found', error, text);
+      }
+      if (alone && before && error === 'failed-precondition') {
         assert.notEqual(before.generation, generation, text);
+      }
       return;
     default:
       assert.fail(text);
@@ -222,9 +239,12 @@ function checkError(
 }
 
 const show = (outcome: Asked['outcome']): string => {
-  if (!outcome) return 'nothing';
-  if ('answer' in outcome)
+  if (!outcome) {
+    return 'nothing';
+  }
+  if ('answer' in outcome) {
     return outcome.answer ? `${outcome.answer.freshness} ${place(outcome.answer.binding)}` : 'not bound';
+  }
   return JSON.stringify(outcome);
 };
 
@@ -233,26 +253,34 @@ const show = (outcome: Asked['outcome']): string => {
 export function promise(model: Model, world: SelectorWorld, { question, outcome, atMs }: Asked): void {
   const { call } = question;
   const standing = world.bindings(call).at(-1)?.binding;
-  const lingersUntilMs = atMs + settings.lingerSeconds * 1_000;
+  const lingersUntilMs = atMs + settings.lingerSeconds * 1000;
   const until = model.promised.get(call) ?? 0;
-  if (question.ask === 'release' && outcome && 'error' in outcome) model.doubtful.add(call);
+  if (question.ask === 'release' && outcome && 'error' in outcome) {
+    model.doubtful.add(call);
+  }
   if (!standing) {
     model.promised.delete(call);
     model.doubtful.delete(call);
-  } else if (model.doubtful.has(call)) model.promised.delete(call);
+  } else if (model.doubtful.has(call)) {
+    model.promised.delete(call);
+  }
   // From then on it lingers.
-  else if (question.ask === 'release') model.promised.set(call, Math.min(until, lingersUntilMs));
-  else if (outcome && 'answer' in outcome && outcome.answer?.freshness === 'fresh' && !standing.released) {
+  else if (question.ask === 'release') {
+    model.promised.set(call, Math.min(until, lingersUntilMs));
+  } else if (outcome && 'answer' in outcome && outcome.answer?.freshness === 'fresh' && !standing.released) {
     const { ttlSeconds } = outcome.answer.binding;
     const seconds = { lookup: 0, prolong: question.ask === 'prolong' ? question.seconds : 0 };
     const promised = question.ask in seconds ? seconds[question.ask as 'lookup'] : ttlSeconds;
-    model.promised.set(call, Math.max(until, atMs + promised * 1_000));
+    model.promised.set(call, Math.max(until, atMs + promised * 1000));
   }
 }
 
 export async function checkPromises(model: Model, world: SelectorWorld): Promise<void> {
   const bound = await world.bound();
   const nowMs = world.clock.monotonicMs();
-  for (const [call, untilMs] of model.promised)
-    if (nowMs < untilMs) assert.ok(bound.has(call), `${call} is gone ${untilMs - nowMs} ms before its time`);
+  for (const [call, untilMs] of model.promised) {
+    if (nowMs < untilMs) {
+      assert.ok(bound.has(call), `${call} is gone ${untilMs - nowMs} ms before its time`);
+    }
+  }
 }

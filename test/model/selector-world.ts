@@ -116,7 +116,9 @@ export class SelectorWorld {
     const history = await EtcdHistory.watch(scope, endpoint, root(keys));
     const world = new SelectorWorld(scope, endpoint, connect(scope, endpoint), clock, keys, history, mode);
     await world.readHistory();
-    for (let i = 0; i < replicas; i++) world.replicas.push(await Replica.start(world));
+    for (let i = 0; i < replicas; i++) {
+      world.replicas.push(await Replica.start(world));
+    }
     return world;
   }
 
@@ -134,7 +136,9 @@ export class SelectorWorld {
     this.revision = await this.history.catchUp();
     for (const { key, revision } of this.history.versions) {
       const kind = key.split('/')[0] ?? '';
-      if (['relays', 'intents', 'moves'].includes(kind)) this.#news.set(kind, revision);
+      if (['relays', 'intents', 'moves'].includes(kind)) {
+        this.#news.set(kind, revision);
+      }
     }
     return this.revision;
   }
@@ -191,16 +195,23 @@ export class SelectorWorld {
   }
 
   async #write(key: Buffer, value: Buffer | undefined): Promise<void> {
-    if (value) await this.client.kv.put({ key, value });
-    else await this.client.kv.deleteRange({ key });
+    if (value) {
+      await this.client.kv.put({ key, value });
+    } else {
+      await this.client.kv.deleteRange({ key });
+    }
   }
 
   async #until(isTrue: () => boolean, otherwise: string): Promise<void> {
     const deadlineMs = performance.now() + 10_000;
     for (let round = 0; !isTrue(); round++) {
-      if (performance.now() > deadlineMs) throw new Error(`${otherwise} after 10 s`);
+      if (performance.now() > deadlineMs) {
+        throw new Error(`${otherwise} after 10 s`);
+      }
       // Answers come by themselves; only who waits before another attempt needs time to go by.
-      if (round > 10) this.clock.advance(20);
+      if (round > 10) {
+        this.clock.advance(20);
+      }
       await (round > 5 ? new Promise((resolve) => setTimeout(resolve, 2)) : turns(1));
     }
   }

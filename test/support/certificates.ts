@@ -55,7 +55,9 @@ export class Authority {
     const { commonName = names[0] ?? 'nobody' } = rest;
     const alternatives = [...names.map((name) => `DNS:${name}`), ...addresses.map((each) => `IP:${each}`)];
     const extensions = ['extendedKeyUsage=serverAuth,clientAuth'];
-    if (alternatives.length > 0) extensions.push(`subjectAltName=${alternatives.join(',')}`);
+    if (alternatives.length > 0) {
+      extensions.push(`subjectAltName=${alternatives.join(',')}`);
+    }
     await writeFile(join(cwd, `${file}.ext`), extensions.join('\n'));
     await openssl([...newKey(`${file}.key`, commonName), '-out', `${file}.csr`], { cwd });
     const signer = ['-CA', 'ca.crt', '-CAkey', 'ca.key', '-CAcreateserial', '-days', String(days)];
@@ -90,15 +92,18 @@ export class MountedSecret {
     scope.teardown(() => rm(directory, { recursive: true, force: true }));
     const secret = new MountedSecret(directory);
     await secret.put(content);
-    for (const path of Object.values(secret.files)) await symlink(join('..data', basename(path)), path);
+    for (const path of Object.values(secret.files)) {
+      await symlink(join('..data', basename(path)), path);
+    }
     return secret;
   }
 
   async put(content: CertificateFiles): Promise<void> {
     const version = `..version${++this.#version}`;
     await mkdir(join(this.directory, version));
-    for (const name of ['ca', 'cert', 'key'] as const)
+    for (const name of ['ca', 'cert', 'key'] as const) {
       await copyFile(content[name], join(this.directory, version, basename(this.files[name])));
+    }
     await symlink(version, join(this.directory, '..next'));
     await rename(join(this.directory, '..next'), join(this.directory, '..data'));
   }

@@ -28,7 +28,9 @@ export class ManualClock implements Clock {
       const due = [...this.#tasks]
         .filter((entry) => entry.atMs <= untilMs)
         .sort((a, b) => a.atMs - b.atMs)[0];
-      if (!due) break;
+      if (!due) {
+        break;
+      }
       this.#tasks.delete(due);
       this.#nowMs = Math.max(this.#nowMs, due.atMs);
       due.task();
@@ -68,5 +70,7 @@ export class ShiftedClock implements Clock {
 
 /** Lets everything run that waits for nothing but its turn. */
 export async function turns(count = 5): Promise<void> {
-  for (let i = 0; i < count; i++) await new Promise((resolve) => setImmediate(resolve));
+  for (let i = 0; i < count; i++) {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
 }

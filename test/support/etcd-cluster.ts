@@ -53,7 +53,9 @@ const url = (port: number): string => `http://127.0.0.1:${port}`;
 
 export async function startRealEtcd(scope: Scope, extraArgs: readonly string[] = []): Promise<RealEtcd> {
   const [only] = await startRealEtcdCluster(scope, 1, extraArgs);
-  if (!only) throw new Error('no etcd was started');
+  if (!only) {
+    throw new Error('no etcd was started');
+  }
   return only;
 }
 
@@ -65,7 +67,9 @@ export async function startRealEtcdCluster(
   peers?: PeerWays,
 ): Promise<RealEtcd[]> {
   const program = findProgram('etcd');
-  if (!program) throw new Error('etcd is not installed: register such tests with testWith([etcd], …)');
+  if (!program) {
+    throw new Error('etcd is not installed: register such tests with testWith([etcd], …)');
+  }
   const directory = await mkdtemp(join(tmpdir(), 'holdfast-etcd-'));
   // Teardowns run last registered first: the processes are gone before their directory is.
   const remove = () => rmSync(directory, removal);
@@ -146,13 +150,15 @@ export async function leaderOf(scope: Scope, members: readonly RealEtcd[]): Prom
     members.map(({ endpoint }) => connect(scope, endpoint).maintenance.status()),
   );
   const leader = members.find((_, i) => statuses[i]?.leader === statuses[i]?.header.member_id);
-  if (!leader) throw new Error('no member leads');
+  if (!leader) {
+    throw new Error('no member leads');
+  }
   return leader;
 }
 
 /** etcd answers so only when a proposal has gone through, that is, with a leader. */
 async function isHealthy(port: number): Promise<boolean> {
-  const reply = await fetch(`${url(port)}/health`, { signal: AbortSignal.timeout(1_000) });
+  const reply = await fetch(`${url(port)}/health`, { signal: AbortSignal.timeout(1000) });
   const { health } = (await reply.json()) as { health: string };
   return health === 'true';
 }

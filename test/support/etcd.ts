@@ -28,7 +28,9 @@ export async function startEmbeddedEtcd(
 export function fileScope(): Scope {
   const tasks: (() => Promise<void> | void)[] = [];
   test.after.always('end what the tests shared', async () => {
-    for (const task of tasks.reverse()) await task();
+    for (const task of tasks.reverse()) {
+      await task();
+    }
   });
   return { teardown: (task) => tasks.push(task) };
 }
@@ -68,15 +70,20 @@ export class Inbox<T> {
   constructor(stream: { on(event: 'data', listener: (message: T) => void): unknown }) {
     stream.on('data', (message) => {
       const waiting = this.#waiting.shift();
-      if (waiting) waiting(message);
-      else this.#arrived.push(message);
+      if (waiting) {
+        waiting(message);
+      } else {
+        this.#arrived.push(message);
+      }
     });
   }
 
   /** The next message, now or when it comes; fails after the timeout. */
   next(timeoutMs = 10_000): Promise<T> {
     const arrived = this.#arrived.shift();
-    if (arrived !== undefined) return Promise.resolve(arrived);
+    if (arrived !== undefined) {
+      return Promise.resolve(arrived);
+    }
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => reject(new Error(`nothing arrived within ${timeoutMs} ms`)), timeoutMs);
       this.#waiting.push((message) => {

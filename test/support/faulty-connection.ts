@@ -52,12 +52,16 @@ export class FaultyConnection extends EtcdConnection {
     const broken = this.#break;
     this.#break = new AbortController();
     broken.abort();
-    for (const stream of [...this.#streams]) stream.break();
+    for (const stream of [...this.#streams]) {
+      stream.break();
+    }
   }
 
   /** The streams that there are carry nothing any more, and nobody notices; new ones go well. */
   silence(): void {
-    for (const stream of this.#streams) stream.silence();
+    for (const stream of this.#streams) {
+      stream.silence();
+    }
   }
 
   /** Nothing goes through any more, and everybody notices. */
@@ -69,14 +73,18 @@ export class FaultyConnection extends EtcdConnection {
   /** Streams stay, and what they carry in this direction is kept back. Nobody notices. */
   hold(direction: Direction): void {
     this.#held.add(direction);
-    for (const stream of this.#streams) stream.hold(direction);
+    for (const stream of this.#streams) {
+      stream.hold(direction);
+    }
   }
 
   /** Undoes all of the above; what was kept back goes through. */
   restore(): void {
     this.#away = false;
     this.#held.clear();
-    for (const stream of [...this.#streams]) stream.release();
+    for (const stream of [...this.#streams]) {
+      stream.release();
+    }
   }
 
   override async range(request: IRangeRequest, options?: CallOptions): Promise<IRangeResponse> {
@@ -104,15 +112,21 @@ export class FaultyConnection extends EtcdConnection {
   override async watch(): Promise<IDuplexStream<IWatchRequest, IWatchResponse>> {
     const stream = await this.#open(() => super.watch());
     stream.on('data', ({ created, events }) => {
-      if (created) (stream as unknown as FaultyStream).isWatch = true;
-      for (const { kv } of events) this.onNews(kv.key.toString(), Number(kv.mod_revision));
+      if (created) {
+        (stream as unknown as FaultyStream).isWatch = true;
+      }
+      for (const { kv } of events) {
+        this.onNews(kv.key.toString(), Number(kv.mod_revision));
+      }
     });
     return stream;
   }
 
   async #call<T>(kind: CallKind, real: () => Promise<T>): Promise<T> {
     const fate = this.fate(kind);
-    if (this.#away || fate === 'unsent') throw lost();
+    if (this.#away || fate === 'unsent') {
+      throw lost();
+    }
     if (fate === 'late') {
       this.#calls++;
       void this.untilLate()
@@ -124,7 +138,9 @@ export class FaultyConnection extends EtcdConnection {
       throw lost();
     }
     const answer = await this.#unlessBroken(real);
-    if (fate === 'unanswered') throw lost();
+    if (fate === 'unanswered') {
+      throw lost();
+    }
     return answer;
   }
 
@@ -143,12 +159,16 @@ export class FaultyConnection extends EtcdConnection {
   }
 
   async #open<Q, A>(real: () => Promise<IDuplexStream<Q, A>>): Promise<IDuplexStream<Q, A>> {
-    if (this.#away) throw lost();
+    if (this.#away) {
+      throw lost();
+    }
     const inner = await this.#unlessBroken(real);
     const stream = new FaultyStream(inner as never);
     this.#streams.add(stream);
     stream.once('over', () => this.#streams.delete(stream));
-    for (const direction of this.#held) stream.hold(direction);
+    for (const direction of this.#held) {
+      stream.hold(direction);
+    }
     return stream as never;
   }
 }
@@ -172,7 +192,9 @@ class FaultyStream extends EventEmitter {
     inner.on('data', (message) => {
       this.unanswered = Math.max(0, this.unanswered - 1);
       this.#through('answers', () => {
-        if (!this.#over) this.emit('data', message);
+        if (!this.#over) {
+          this.emit('data', message);
+        }
       });
     });
     inner.on('end', () => this.#through('answers', () => this.#end('end')));
@@ -181,7 +203,9 @@ class FaultyStream extends EventEmitter {
 
   write(message: unknown): void {
     this.#through('requests', () => {
-      if (this.#over) return;
+      if (this.#over) {
+        return;
+      }
       this.unanswered++;
       this.#inner.write(message);
     });
@@ -199,13 +223,17 @@ class FaultyStream extends EventEmitter {
   }
 
   hold(direction: Direction): void {
-    if (!this.#held.has(direction)) this.#held.set(direction, []);
+    if (!this.#held.has(direction)) {
+      this.#held.set(direction, []);
+    }
   }
 
   release(): void {
     const kept = [...this.#held.values()].flat();
     this.#held.clear();
-    for (const pass of kept) pass();
+    for (const pass of kept) {
+      pass();
+    }
   }
 
   break(): void {
@@ -215,14 +243,21 @@ class FaultyStream extends EventEmitter {
   }
 
   #through(direction: Direction, pass: () => void): void {
-    if (this.#isSilent) return;
+    if (this.#isSilent) {
+      return;
+    }
     const kept = this.#held.get(direction);
-    if (kept) kept.push(pass);
-    else pass();
+    if (kept) {
+      kept.push(pass);
+    } else {
+      pass();
+    }
   }
 
   #end(event: 'end' | 'error', error?: Error): void {
-    if (this.#over) return;
+    if (this.#over) {
+      return;
+    }
     this.#over = true;
     this.emit(event, error);
     this.emit('over');

@@ -12,7 +12,9 @@ type Stub = Client & Record<string, (...args: never[]) => unknown>;
 function stub(path: string, service: string, address: string): Stub {
   const loaded = loadPackageDefinition(loadSync(path, { keepCase: true, enums: String, oneofs: true }));
   let at: unknown = loaded;
-  for (const name of service.split('.')) at = (at as Record<string, unknown>)[name];
+  for (const name of service.split('.')) {
+    at = (at as Record<string, unknown>)[name];
+  }
   const Constructor = at as new (address: string, security: unknown) => Stub;
   return new Constructor(address, credentials.createInsecure());
 }

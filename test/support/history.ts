@@ -32,7 +32,9 @@ export class EtcdHistory {
     let created = false;
     stream.on('data', (response) => {
       created ||= response.created;
-      for (const { type, kv } of response.events) history.#add(type === 'Put', kv);
+      for (const { type, kv } of response.events) {
+        history.#add(type === 'Put', kv);
+      }
     });
     stream.write({ create_request: { key: Buffer.from(prefix), range_end: endOfPrefix(prefix) } });
     await eventually(() => created, 'watch');
@@ -53,7 +55,9 @@ export class EtcdHistory {
     });
     const deadlineMs = performance.now() + 10_000;
     while (this.#reached !== marker) {
-      if (performance.now() > deadlineMs) throw new Error('the history does not end');
+      if (performance.now() > deadlineMs) {
+        throw new Error('the history does not end');
+      }
       await new Promise((resolve) => setImmediate(resolve));
     }
     return revision;
@@ -61,7 +65,10 @@ export class EtcdHistory {
 
   #add(isPut: boolean, kv: IKeyValue): void {
     const key = kv.key.toString().slice(this.prefix.length);
-    if (key === 'marker') this.#reached = kv.value.toString();
-    else this.versions.push({ key, revision: Number(kv.mod_revision), kv: isPut ? kv : undefined });
+    if (key === 'marker') {
+      this.#reached = kv.value.toString();
+    } else {
+      this.versions.push({ key, revision: Number(kv.mod_revision), kv: isPut ? kv : undefined });
+    }
   }
 }

@@ -16,7 +16,9 @@ export async function installScript(scope: Scope, directory: string): Promise<st
   await mkdir(directory, { recursive: true });
   const readme = await readFile(join(repository, 'README.md'), 'utf8');
   const [commands] = /^ {4}cp test\/clients\/kemi\.py(.*\n {4})*.*\n/m.exec(readme) ?? [];
-  if (!commands) throw new Error('README.md does not say how to install kemi.py');
+  if (!commands) {
+    throw new Error('README.md does not say how to install kemi.py');
+  }
   const here = commands.replaceAll('/etc/kamailio', directory);
   const shell = await startProcess(scope, '/bin/sh', ['-ec', here], { cwd: repository });
   await shell.success();

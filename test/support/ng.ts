@@ -50,11 +50,15 @@ export function mediaAddresses(sdp: string): MediaAddress[] {
     const connection = /^c=IN IP[46] ([^/\s]+)/.exec(line)?.[1];
     const port = /^m=\S+ (\d+)/.exec(line)?.[1];
     const rtcpPort = /^a=rtcp:(\d+)/.exec(line)?.[1];
-    if (port !== undefined)
+    if (port !== undefined) {
       media.push({ address: sessionAddress, port: Number(port), rtcpPort: Number(port) + 1 });
-    else if (connection !== undefined && current) current.address = connection;
-    else if (connection !== undefined) sessionAddress = connection;
-    else if (rtcpPort !== undefined && current) current.rtcpPort = Number(rtcpPort);
+    } else if (connection !== undefined && current) {
+      current.address = connection;
+    } else if (connection !== undefined) {
+      sessionAddress = connection;
+    } else if (rtcpPort !== undefined && current) {
+      current.rtcpPort = Number(rtcpPort);
+    }
   }
   return media;
 }
@@ -62,7 +66,9 @@ export function mediaAddresses(sdp: string): MediaAddress[] {
 /** The first media address of an ng reply; fails with the reply's error if there is none. */
 export function relayedTo(reply: NgDictionary): MediaAddress {
   const first = typeof reply['sdp'] === 'string' ? mediaAddresses(reply['sdp'])[0] : undefined;
-  if (!first) throw new Error(`no media in the reply: ${JSON.stringify(reply)}`);
+  if (!first) {
+    throw new Error(`no media in the reply: ${JSON.stringify(reply)}`);
+  }
   return first;
 }
 

@@ -9,6 +9,8 @@ export class OwnScope implements Scope {
   }
 
   async close(): Promise<void> {
-    for (let task = this.#tasks.pop(); task; task = this.#tasks.pop()) await task();
+    for (let task = this.#tasks.pop(); task; task = this.#tasks.pop()) {
+      await task();
+    }
   }
 }

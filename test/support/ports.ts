@@ -28,7 +28,9 @@ export async function freeUdpBlock(count: number, host = '127.0.0.1'): Promise<n
 
 export async function freeTcpPorts(count: number, host = '127.0.0.1'): Promise<number[]> {
   const ports: number[] = [];
-  while (ports.length < count) ports.push(await freeTcpPort(host));
+  while (ports.length < count) {
+    ports.push(await freeTcpPort(host));
+  }
   return ports;
 }
 
@@ -42,11 +44,19 @@ async function freeBlock(
     const first = randomInt(Math.ceil(lowest / step), Math.floor((highest - count) / step)) * step;
     const ports = Array.from({ length: count }, (_, index) => first + index);
     const keys = ports.map((port) => `${protocol}:${port}`);
-    if (keys.some((key) => taken.has(key))) continue;
-    for (const key of keys) taken.add(key);
+    if (keys.some((key) => taken.has(key))) {
+      continue;
+    }
+    for (const key of keys) {
+      taken.add(key);
+    }
     const free = await Promise.all(ports.map(isFree));
-    if (free.every(Boolean)) return first;
-    for (const key of keys) taken.delete(key);
+    if (free.every(Boolean)) {
+      return first;
+    }
+    for (const key of keys) {
+      taken.delete(key);
+    }
   }
   throw new Error(`no ${count} free ${protocol} ports between ${lowest} and ${highest}`);
 }

@@ -27,7 +27,9 @@ const maxOutputChars = 1 << 20;
 /** Process groups that must not outlive this process. */
 const running = new Set<number>();
 process.once('exit', () => {
-  for (const pid of running) signalGroup(pid, 'SIGKILL');
+  for (const pid of running) {
+    signalGroup(pid, 'SIGKILL');
+  }
 });
 
 /** A child process of a test, with all that it printed. It leads its own process group, which dies as one. */
@@ -94,11 +96,15 @@ export class TestProcess {
     for (;;) {
       let reason: unknown;
       try {
-        if (await ask()) return;
+        if (await ask()) {
+          return;
+        }
       } catch (error) {
         reason = error;
       }
-      if (this.#exit) throw this.#failure(`ended (${describe(this.#exit)}) before ${what}`);
+      if (this.#exit) {
+        throw this.#failure(`ended (${describe(this.#exit)}) before ${what}`);
+      }
       if (performance.now() > deadline) {
         throw this.#failure(`no ${what} within ${timeoutMs} ms${reason ? ` (${reason})` : ''}`);
       }
@@ -107,7 +113,9 @@ export class TestProcess {
   }
 
   signal(signal: NodeJS.Signals): void {
-    if (this.running) signalGroup(this.pid, signal);
+    if (this.running) {
+      signalGroup(this.pid, signal);
+    }
   }
 
   /** Freezes it: connections stay open and nothing answers. Resolves when it stands still. */
@@ -121,7 +129,7 @@ export class TestProcess {
   }
 
   /** Asks it to end, and makes it end after the timeout. */
-  async stop(timeoutMs = 5_000): Promise<Exit> {
+  async stop(timeoutMs = 5000): Promise<Exit> {
     this.signal('SIGTERM');
     const timer = setTimeout(() => this.signal('SIGKILL'), timeoutMs);
     try {
@@ -139,7 +147,9 @@ export class TestProcess {
   /** The exit code; fails, with the output, when it is not 0. */
   async success(timeoutMs = defaultTimeoutMs): Promise<string> {
     await this.#waitFor(() => this.#exit, 'exit', timeoutMs);
-    if (this.#exit?.code !== 0) throw this.#failure(`failed (${describe(await this.exited)})`);
+    if (this.#exit?.code !== 0) {
+      throw this.#failure(`failed (${describe(await this.exited)})`);
+    }
     return this.#stdout;
   }
 
@@ -149,7 +159,9 @@ export class TestProcess {
   }
 
   #changed(): void {
-    for (const watcher of [...this.#watchers]) watcher();
+    for (const watcher of [...this.#watchers]) {
+      watcher();
+    }
   }
 
   #waitFor<T>(find: () => T | undefined, what: string, timeoutMs: number): Promise<T> {
@@ -161,9 +173,11 @@ export class TestProcess {
       };
       const look = () => {
         const found = find();
-        if (found !== undefined) done(() => resolve(found));
-        else if (this.#exit)
+        if (found !== undefined) {
+          done(() => resolve(found));
+        } else if (this.#exit) {
           done(() => reject(this.#failure(`ended (${describe(this.#exit)}) before ${what}`)));
+        }
       };
       const timer = setTimeout(
         () => done(() => reject(this.#failure(`no ${what} within ${timeoutMs} ms`))),
@@ -193,8 +207,11 @@ export async function startProcess(
     stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
   });
   const started = new TestProcess(command, child);
-  if (options.onOutput)
-    for (const stream of [child.stdout, child.stderr]) stream?.on('data', options.onOutput);
+  if (options.onOutput) {
+    for (const stream of [child.stdout, child.stderr]) {
+      stream?.on('data', options.onOutput);
+    }
+  }
   await new Promise<void>((resolve, reject) => {
     child.once('spawn', resolve);
     child.once('error', (error) => reject(new Error(`cannot start ${command}: ${error.message}`)));

@@ -36,7 +36,9 @@ function findExecutable(name: string): string | undefined {
 /** Debian has libraries of one architecture in a directory of that name. */
 function findPart(path: string): string | undefined {
   const libraries = '/usr/lib';
-  if (!existsSync(libraries)) return undefined;
+  if (!existsSync(libraries)) {
+    return undefined;
+  }
   const ofArchitectures = readdirSync(libraries).filter((name) => name.includes('-linux-'));
   return ['', ...ofArchitectures]
     .map((directory) => join(libraries, directory, path))

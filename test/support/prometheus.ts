@@ -14,15 +14,22 @@ export class Scrape {
   readonly types = new Map<string, string>();
 
   constructor(text: string) {
-    if (!text.endsWith('\n')) throw new Error('the last line has no end');
+    if (!text.endsWith('\n')) {
+      throw new Error('the last line has no end');
+    }
     for (const line of text.split('\n').filter((each) => each !== '')) {
       const [, type, kind] = /^# TYPE (\S+) (counter|gauge|histogram|summary|untyped)$/.exec(line) ?? [];
-      if (type && kind) this.types.set(type, kind);
-      else if (!line.startsWith('# HELP ')) this.#samples.push(parseSample(line));
+      if (type && kind) {
+        this.types.set(type, kind);
+      } else if (!line.startsWith('# HELP ')) {
+        this.#samples.push(parseSample(line));
+      }
     }
-    for (const { name } of this.#samples)
-      if (!this.types.has(name) && !this.types.has(name.replace(/_(bucket|sum|count)$/, '')))
+    for (const { name } of this.#samples) {
+      if (!this.types.has(name) && !this.types.has(name.replace(/_(bucket|sum|count)$/, ''))) {
         throw new Error(`${name} has no type`);
+      }
+    }
   }
 
   static async of(http: string): Promise<Scrape> {
@@ -44,8 +51,11 @@ function parseSample(line: string): Sample {
   const value = number === '+Inf' ? Number.POSITIVE_INFINITY : Number(number);
   const labels = Object.fromEntries([...inner.matchAll(label)].map(([, key, text]) => [key, text]));
   // Go's ParseFloat, by which Prometheus reads, takes it in any case; prom-client writes «Nan».
-  if (name === '' || number === '' || (Number.isNaN(value) && !/^nan$/i.test(number)))
+  if (name === '' || number === '' || (Number.isNaN(value) && !/^nan$/i.test(number))) {
     throw new Error(`not a sample: ${line}`);
-  if (inner.replaceAll(label, '') !== '') throw new Error(`bad labels: ${line}`);
+  }
+  if (inner.replaceAll(label, '') !== '') {
+    throw new Error(`bad labels: ${line}`);
+  }
   return { name, labels, value };
 }

@@ -36,9 +36,12 @@ export async function holds<Case>(
     ...(seed === undefined ? {} : { seed }),
     ...(path === undefined ? {} : { path }),
   });
-  if (details.interrupted && !details.failed)
+  if (details.interrupted && !details.failed) {
     t.log(`only ${details.numRuns} of ${runs} cases were tried within ${mostMs} ms`);
-  if (details.failed) throw new Error(report(details));
+  }
+  if (details.failed) {
+    throw new Error(report(details));
+  }
   t.pass();
 }
 
@@ -55,9 +58,13 @@ function report<Case>(details: fc.RunDetails<Case>): string {
 
 function numberFrom(name: string): number | undefined {
   const text = process.env[name];
-  if (text === undefined) return undefined;
+  if (text === undefined) {
+    return undefined;
+  }
   const value = Number(text);
-  if (!Number.isSafeInteger(value)) throw new Error(`${name}: ${text} is not a whole number`);
+  if (!Number.isSafeInteger(value)) {
+    throw new Error(`${name}: ${text} is not a whole number`);
+  }
   return value;
 }
 
@@ -67,6 +74,8 @@ export async function scoped<T>(body: (scope: Scope) => Promise<T>): Promise<T> 
   try {
     return await body({ teardown: (task) => tasks.push(task) });
   } finally {
-    for (const task of tasks.reverse()) await task();
+    for (const task of tasks.reverse()) {
+      await task();
+    }
   }
 }

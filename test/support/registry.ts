@@ -125,7 +125,7 @@ export interface SelectorOptions extends RegistryOptions {
 
 export const defaultSettings: SelectorSettings = {
   setupTtlSeconds: 300,
-  callTtlSeconds: 3_600,
+  callTtlSeconds: 3600,
   lingerSeconds: 30,
 };
 
@@ -184,7 +184,9 @@ export async function eventually(
 ): Promise<void> {
   const deadlineMs = performance.now() + timeoutMs;
   while (!(await isTrue())) {
-    if (performance.now() > deadlineMs) throw new Error(`no ${what} within ${timeoutMs} ms`);
+    if (performance.now() > deadlineMs) {
+      throw new Error(`no ${what} within ${timeoutMs} ms`);
+    }
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }

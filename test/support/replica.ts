@@ -89,7 +89,9 @@ export async function replicaScene(
   const etcd = await startEmbeddedEtcd(scope);
   const client = connect(scope, etcd.endpoint);
   const keys = newKeyspace();
-  for (const relay of relays) await putRelay(client, keys, aRelay(relay));
+  for (const relay of relays) {
+    await putRelay(client, keys, aRelay(relay));
+  }
   const one = await openReplica(scope, etcd.endpoint, keys, env);
   await one.ready;
   return { etcd, client, keys, ...one };
@@ -150,7 +152,9 @@ export async function failure(promise: Promise<unknown>): Promise<ServiceError> 
     (value) => ({ value }),
     (error: ServiceError) => ({ error }),
   );
-  if ('error' in outcome) return outcome.error;
+  if ('error' in outcome) {
+    return outcome.error;
+  }
   throw new Error(
     `no error, but ${JSON.stringify(outcome.value, (_, each) => (typeof each === 'bigint' ? `${each}` : each))}`,
   );

@@ -5,6 +5,8 @@ import { fileURLToPath } from 'node:url';
 /** The repository's own directory: compiled tests run from another one, and some files are not compiled. */
 export const repository: string = (() => {
   let directory = dirname(fileURLToPath(import.meta.url));
-  while (!existsSync(join(directory, 'package.json'))) directory = dirname(directory);
+  while (!existsSync(join(directory, 'package.json'))) {
+    directory = dirname(directory);
+  }
   return directory;
 })();

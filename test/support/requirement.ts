@@ -37,7 +37,9 @@ function register(
 
 function record(title: string, missing: readonly string[]): void {
   const path = process.env['HOLDFAST_TEST_SKIPS'];
-  if (!path) return;
+  if (!path) {
+    return;
+  }
   const file = fileURLToPath(test.meta.file);
   appendFileSync(path, `${JSON.stringify({ title, file, missing })}\n`);
 }

@@ -41,7 +41,9 @@ export class PacketSocket {
     const signal = AbortSignal.timeout(patienceMs);
     for (;;) {
       const packet = this.heard[n - 1];
-      if (packet) return packet;
+      if (packet) {
+        return packet;
+      }
       await once(this.socket, 'heard', { signal }).catch(() => {
         throw new Error(`packet ${n} did not come within ${patienceMs} ms; ${this.heard.length} came`);
       });
@@ -109,7 +111,7 @@ export function rtpPacket(ssrc: number, sequence: number): Buffer {
   const packet = Buffer.alloc(12 + 160, 0xd5);
   packet[0] = 0x80;
   packet[1] = 8;
-  packet.writeUInt16BE(sequence & 0xffff, 2);
+  packet.writeUInt16BE(sequence & 0xff_ff, 2);
   packet.writeUInt32BE((sequence * 160) >>> 0, 4);
   packet.writeUInt32BE(ssrc >>> 0, 8);
   return packet;

@@ -32,8 +32,9 @@ export async function startRtpengine(
   address = loopback,
 ): Promise<Rtpengine> {
   const program = findProgram('rtpengine');
-  if (!program)
+  if (!program) {
     throw new Error('rtpengine is not installed: register such tests with testWith([rtpengine], …)');
+  }
   const port = await freeUdpPort();
   const portMin = address === loopback ? await freeUdpBlock(mediaPorts) : 30_000;
   const portMax = address === loopback ? portMin + mediaPorts - 1 : 39_999;

@@ -26,7 +26,9 @@ const runs =
 
 for (const args of runs) {
   process.exitCode = await run(args);
-  if (process.exitCode !== 0) break;
+  if (process.exitCode !== 0) {
+    break;
+  }
 }
 listSkips();
 rmSync(directory, { recursive: true, force: true });
@@ -38,18 +40,25 @@ async function run(args: readonly string[]): Promise<number> {
     env: { ...process.env, HOLDFAST_TEST_SKIPS: skips },
   });
   const forward = (signal: NodeJS.Signals) => child.kill(signal);
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, forward);
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, forward);
+  }
   const [code] = await once(child, 'exit');
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, forward);
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.off(signal, forward);
+  }
   return code ?? 1;
 }
 
 function listSkips(): void {
-  if (!existsSync(skips)) return;
+  if (!existsSync(skips)) {
+    return;
+  }
   const lines = readFileSync(skips, 'utf8').trim().split('\n');
   const all = lines.map((line) => JSON.parse(line) as { title: string; file: string; missing: string[] });
   const programs = [...new Set(all.flatMap(({ missing }) => missing))].sort();
   process.stdout.write(`\n  ${all.length} tests skipped: not installed: ${programs.join(', ')}\n`);
-  for (const { title, file, missing } of all)
+  for (const { title, file, missing } of all) {
     process.stdout.write(`    ${basename(file, '.test.js')} › ${title} (needs ${missing.join(', ')})\n`);
+  }
 }

@@ -126,7 +126,9 @@ export class Sipp {
         await new Promise<void>((resolve, reject) =>
           socket.send(request, this.port, '127.0.0.1', (error) => (error ? reject(error) : resolve())),
         );
-        if (periodMs > 0) await new Promise((resolve) => setTimeout(resolve, periodMs));
+        if (periodMs > 0) {
+          await new Promise((resolve) => setTimeout(resolve, periodMs));
+        }
       }
     } finally {
       socket.close();

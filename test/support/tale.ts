@@ -48,7 +48,7 @@ export class Tale {
 
   /** Nothing happens for so long; etcd is asked now and then, and answers at once. */
   pass(seconds: number): this {
-    for (let left = seconds * 1_000; left > 0; left -= tickPeriodMs) {
+    for (let left = seconds * 1000; left > 0; left -= tickPeriodMs) {
       this.#nowMs += Math.min(left, tickPeriodMs);
       this.#tick();
     }

@@ -40,7 +40,11 @@ export class TcpProxy {
 
   /** Breaks all connections; new ones are let through. */
   drop(): void {
-    for (const pair of this.#pairs) for (const socket of pair) socket.resetAndDestroy();
+    for (const pair of this.#pairs) {
+      for (const socket of pair) {
+        socket.resetAndDestroy();
+      }
+    }
   }
 
   /** Breaks all connections and lets no new one through. */
@@ -64,7 +68,9 @@ export class TcpProxy {
     this.#refuses = false;
     this.#frozen = [];
     this.#delayMs = 0;
-    for (const thaw of this.#thawing) thaw();
+    for (const thaw of this.#thawing) {
+      thaw();
+    }
     this.#thawing.clear();
   }
 
@@ -94,7 +100,9 @@ export class TcpProxy {
       const dueAtMs = performance.now() + this.#delayMs;
       before = before.then(async () => {
         await this.#passable(direction, dueAtMs);
-        if (!to.destroyed) forward();
+        if (!to.destroyed) {
+          forward();
+        }
       });
     };
     from.on('data', (chunk) => inOrder(() => to.write(chunk)));
@@ -104,8 +112,12 @@ export class TcpProxy {
 
   async #passable(direction: Direction, dueAtMs: number): Promise<void> {
     const waitMs = dueAtMs - performance.now();
-    if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
-    while (this.#frozen.includes(direction)) await new Promise<void>((resolve) => this.#thawing.add(resolve));
+    if (waitMs > 0) {
+      await new Promise((resolve) => setTimeout(resolve, waitMs));
+    }
+    while (this.#frozen.includes(direction)) {
+      await new Promise<void>((resolve) => this.#thawing.add(resolve));
+    }
   }
 
   #stop(): Promise<void> {

@@ -30,7 +30,7 @@ export async function startTlsEtcd(scope: Scope, { ca, cert, key }: CertificateF
   ];
   let child: TestProcess;
   const isHealthy = async () => {
-    const reply = await fetch(`http://127.0.0.1:${metrics}/health`, { signal: AbortSignal.timeout(1_000) });
+    const reply = await fetch(`http://127.0.0.1:${metrics}/health`, { signal: AbortSignal.timeout(1000) });
     return ((await reply.json()) as { health: string }).health === 'true';
   };
   const start = async () => {

@@ -12,6 +12,7 @@ interface Source {
   /** Paths from the root for files of this repository, else the name of the package. */
   readonly imports: readonly string[];
   readonly readsEnvironment: boolean;
+  readonly errorClasses: readonly { readonly name: string; readonly body: string }[];
 }
 
 const statement =
@@ -27,6 +28,9 @@ function read(path: string): Source {
     path,
     lines: text.trimEnd().split('\n').length,
     imports,
+    errorClasses: [...text.matchAll(/class (\w+) extends \w*Error \{([^}]*)/g)].map(
+      ([, name = '', body = '']) => ({ name, body }),
+    ),
     readsEnvironment: /\bprocess\.env\b|\benv\b.*from 'node:process'/.test(text),
   };
 }
@@ -146,17 +150,40 @@ test('the environment is read in the command line alone', (t) => {
   );
 });
 
+test('every error class says what it is by its name', (t) => {
+  const classes = [...sources, ...tests].flatMap(({ path, errorClasses }) =>
+    errorClasses.map(({ name, body }) => ({ at: `${path}: ${name}`, name, body })),
+  );
+  t.true(classes.length > 10);
+  const unnamed = classes.filter(
+    ({ name, body }) =>
+      !(name.endsWith('Error') && new RegExp(`override readonly name(: string)? = '${name}';`).test(body)),
+  );
+  t.deepEqual(
+    unnamed.map(({ at }) => at),
+    [],
+  );
+});
+
 test('no file imports itself by way of others', (t) => {
   const importsOf = new Map(sources.map(({ path, imports }) => [path, imports]));
   const done = new Set<string>();
   const cycles: string[] = [];
   const visit = (path: string, way: readonly string[]) => {
-    if (way.includes(path)) cycles.push([...way.slice(way.indexOf(path)), path].join(' → '));
-    if (done.has(path) || way.includes(path)) return;
-    for (const next of importsOf.get(path) ?? []) visit(next, [...way, path]);
+    if (way.includes(path)) {
+      cycles.push([...way.slice(way.indexOf(path)), path].join(' → '));
+    }
+    if (done.has(path) || way.includes(path)) {
+      return;
+    }
+    for (const next of importsOf.get(path) ?? []) {
+      visit(next, [...way, path]);
+    }
     done.add(path);
   };
-  for (const { path } of sources) visit(path, []);
+  for (const { path } of sources) {
+    visit(path, []);
+  }
   t.deepEqual(cycles, []);
 });
 

@@ -20,19 +20,24 @@ function rowOf({ name, flag, fallback, required, description, allowed }: Setting
 }
 
 test('the README tells every setting as the programs know it', (t) => {
-  for (const setting of settings) t.true(readme.includes(rowOf(setting)), rowOf(setting));
+  for (const setting of settings) {
+    t.true(readme.includes(rowOf(setting)), rowOf(setting));
+  }
 });
 
 test('the README tells no setting that the programs do not know', (t) => {
   const ofTests = ['REQUIRE', 'ETCD', 'RUNS', 'SEED', 'PATH'].map((name) => `TEST_${name}`);
   const others = ['SERVER', 'CA', 'CERT', 'KEY', ...ofTests].map((name) => `HOLDFAST_${name}`);
   const known = new Set([...settings.map(({ name }) => name), ...others]);
-  for (const [name] of readme.matchAll(/HOLDFAST_[A-Z_]+[A-Z]/g)) t.true(known.has(name), name);
+  for (const [name] of readme.matchAll(/HOLDFAST_[A-Z_]+[A-Z]/g)) {
+    t.true(known.has(name), name);
+  }
 });
 
 test('what the README links to is there', (t) => {
-  for (const [, path = ''] of readme.matchAll(/\]\(([^)#:]+)\)/g))
+  for (const [, path = ''] of readme.matchAll(/\]\(([^)#:]+)\)/g)) {
     t.true(existsSync(join(repository, path)), path);
+  }
 });
 
 /** Blocks of code that follow the name of the file that they are from. */

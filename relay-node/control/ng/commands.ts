@@ -79,12 +79,18 @@ export class Commands {
 
   async #media(kind: 'offer' | 'answer', body: NgDictionary): Promise<NgDictionary> {
     const sdpText = text(body['sdp']);
-    if (sdpText === undefined) return errorReply('No SDP body in message');
+    if (sdpText === undefined) {
+      return errorReply('No SDP body in message');
+    }
     const id = requiredCallId(body);
     const tag = tagField('from-tag', fromTag(body));
-    if (tag === undefined) return errorReply('No from-tag in message');
+    if (tag === undefined) {
+      return errorReply('No from-tag in message');
+    }
     const to = tagField('to-tag', toTag(body));
-    if (kind === 'answer' && to === undefined) return errorReply('No to-tag in message');
+    if (kind === 'answer' && to === undefined) {
+      return errorReply('No to-tag in message');
+    }
     const request: MediaRequest = {
       callId: id,
       fromTag: tag,
@@ -116,7 +122,9 @@ export class Commands {
 
   #query(body: NgDictionary): NgDictionary {
     const call = this.sessions.get(requiredCallId(body));
-    if (!call) return errorReply('Unknown call-id');
+    if (!call) {
+      return errorReply('Unknown call-id');
+    }
     return { ...callReport(call, this.sockets, this.#toWallSeconds()), result: 'ok' };
   }
 
@@ -128,9 +136,12 @@ export class Commands {
 
 function requiredCallId(body: NgDictionary): string {
   const id = callId(body);
-  if (id === undefined) throw new RefusedError('No call-id in message');
-  if (Buffer.byteLength(id) > maxCallIdBytes)
+  if (id === undefined) {
+    throw new RefusedError('No call-id in message');
+  }
+  if (Buffer.byteLength(id) > maxCallIdBytes) {
     throw new RefusedError(`Call-id longer than ${maxCallIdBytes} bytes`);
+  }
   return id;
 }
 
@@ -154,7 +165,9 @@ function listLimit(body: NgDictionary): number {
 
 /** With this flag, the address that the SIP message came from is believed instead of the SDP's. */
 function sipSource(body: NgDictionary): string | undefined {
-  if (!hasFlag(body, 'flags', 'SIP-source-address')) return undefined;
+  if (!hasFlag(body, 'flags', 'SIP-source-address')) {
+    return undefined;
+  }
   const received = body['received-from'] ?? body['received from'];
   return Array.isArray(received) ? text(received[1]) : undefined;
 }

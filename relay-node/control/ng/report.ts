@@ -18,9 +18,12 @@ export function callReport(
   for (const dialog of dialogs) {
     for (const side of [0, 1] as const) {
       const names = [...dialog.tags[side]];
-      if (names.length === 0)
+      if (names.length === 0) {
         tags[`<untagged ${++untagged}>`] = party('', dialog, side, sockets, toWallSeconds);
-      for (const name of names) tags[name] = party(name, dialog, side, sockets, toWallSeconds);
+      }
+      for (const name of names) {
+        tags[name] = party(name, dialog, side, sockets, toWallSeconds);
+      }
     }
   }
   const lastSignalMs = Math.max(...dialogs.map((dialog) => dialog.lastSignalMs));

@@ -73,8 +73,12 @@ export class SessionDescription {
 
   static parse(text: string): SessionDescription {
     const lines = text.split(/\r\n|\n|\r/).filter((line) => line !== '');
-    if (lines.length > maxLines) throw new SdpError(`more than ${maxLines} lines`);
-    if (lines[0]?.trimEnd() !== 'v=0') throw new SdpError('does not start with v=0');
+    if (lines.length > maxLines) {
+      throw new SdpError(`more than ${maxLines} lines`);
+    }
+    if (lines[0]?.trimEnd() !== 'v=0') {
+      throw new SdpError('does not start with v=0');
+    }
     const starts = lines.flatMap((line, index) => (line.startsWith('m=') ? [index] : []));
     const session = lines.slice(0, starts[0] ?? lines.length);
     const sections = starts.map((start, index) => {
@@ -86,15 +90,19 @@ export class SessionDescription {
 
   /** Throws if `rewrite.media` has not one entry for each media. */
   rewrite(rewrite: Rewrite): string {
-    if (rewrite.media.length !== this.#sections.length)
+    if (rewrite.media.length !== this.#sections.length) {
       throw new SdpError('one replacement for each media is needed');
+    }
     const lines = this.#session
       .filter((line) => !iceLine.test(line))
       .map((line) => sessionLine(line, rewrite));
     this.#sections.forEach((section, index) => {
       const replacement = rewrite.media[index] as MediaReplacement;
-      if (replacement === 'keep') lines.push(...this.#kept(section));
-      else lines.push(...replaced(section, replacement, rewrite));
+      if (replacement === 'keep') {
+        lines.push(...this.#kept(section));
+      } else {
+        lines.push(...replaced(section, replacement, rewrite));
+      }
     });
     return `${lines.join('\r\n')}\r\n`;
   }
@@ -103,7 +111,9 @@ export class SessionDescription {
   #kept({ lines, media }: Section): string[] {
     const inherited = this.#session.find((line) => connectionLine.test(line));
     const needsOwn = media.port !== 0 && inherited && !lines.some((line) => line.startsWith('c='));
-    if (!needsOwn) return [...lines];
+    if (!needsOwn) {
+      return [...lines];
+    }
     // RFC 8866 section 5: i= comes before c=.
     const at = lines[1]?.startsWith('i=') ? 2 : 1;
     return [...lines.slice(0, at), inherited, ...lines.slice(at)];
@@ -113,9 +123,13 @@ export class SessionDescription {
 function describe(lines: readonly string[], session: readonly string[]): MediaDescription {
   const [, type, portText, protocol] = mediaLine.exec(lines[0] ?? '') ?? [];
   const port = Number(portText);
-  if (type === undefined || protocol === undefined || port > 65_535) throw new SdpError('bad m= line');
+  if (type === undefined || protocol === undefined || port > 65_535) {
+    throw new SdpError('bad m= line');
+  }
   const address = find(lines, connectionLine)?.[1] ?? find(session, connectionLine)?.[1];
-  if (address === undefined && port !== 0) throw new SdpError('a media without a c= line');
+  if (address === undefined && port !== 0) {
+    throw new SdpError('a media without a c= line');
+  }
   const rtcp = find(lines, rtcpLine);
   const rtcpPort = Number(rtcp?.[1] ?? port + 1);
   const rtcpMuxOnly = has(lines, 'a=rtcp-mux-only');
@@ -143,8 +157,12 @@ function replaced(
   return lines
     .filter((line) => !iceLine.test(line))
     .map((line, index) => {
-      if (index === 0) return line.replace(mediaLine, `m=$1 ${ports.port} $3`);
-      if (line.startsWith('c=')) return connection(line, rewrite.address);
+      if (index === 0) {
+        return line.replace(mediaLine, `m=$1 ${ports.port} $3`);
+      }
+      if (line.startsWith('c=')) {
+        return connection(line, rewrite.address);
+      }
       if (rtcpLine.test(line)) {
         return line.includes(' ') ? `a=rtcp:${rtcpPort} ${network(rewrite.address)}` : `a=rtcp:${rtcpPort}`;
       }
@@ -153,7 +171,9 @@ function replaced(
 }
 
 function sessionLine(line: string, rewrite: Rewrite): string {
-  if (line.startsWith('c=')) return connection(line, rewrite.address);
+  if (line.startsWith('c=')) {
+    return connection(line, rewrite.address);
+  }
   if (rewrite.replaceOrigin && line.startsWith('o=')) {
     return line.replace(originLine, (_, start: string) => `${start} ${network(rewrite.address)}`);
   }
@@ -177,7 +197,9 @@ export function isUnspecified(address: string): boolean {
 function find(lines: readonly string[], pattern: RegExp): RegExpExecArray | undefined {
   for (const line of lines) {
     const match = pattern.exec(line);
-    if (match) return match;
+    if (match) {
+      return match;
+    }
   }
   return undefined;
 }

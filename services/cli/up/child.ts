@@ -42,7 +42,9 @@ export class Child {
 
   /** SIGTERM, then SIGKILL if it has not ended after `patienceMs`. */
   async stop(patienceMs: number): Promise<void> {
-    if (!this.running) return;
+    if (!this.running) {
+      return;
+    }
     const timer = setTimeout(() => this.kill('SIGKILL'), patienceMs);
     this.kill('SIGTERM');
     await this.exited;

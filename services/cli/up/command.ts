@@ -20,13 +20,13 @@ export function addUpCommand(program: Command): void {
       '--port <port>',
       'gRPC port of the first replica, the second has the next; 0 takes free ones',
       wholeOption(0, 65_534),
-      7_400,
+      7400,
     )
     .option(
       '--etcd-port <port>',
       'port of the embedded etcd; 0 takes a free one',
       wholeOption(0, 65_535),
-      7_379,
+      7379,
     )
     .addOption(
       new Option('--etcd <endpoints>', 'use this etcd instead of the embedded one')
@@ -41,6 +41,8 @@ export function addUpCommand(program: Command): void {
 }
 
 function etcdOption(value: string): string {
-  if (etcd.schema.safeParse(value).success) return value;
+  if (etcd.schema.safeParse(value).success) {
+    return value;
+  }
   throw new InvalidArgumentError(`allowed: ${etcd.allowed}`);
 }

@@ -14,7 +14,7 @@ export interface ProofDeps {
   readonly report: Report;
 }
 
-const callCount = 1_000;
+const callCount = 1000;
 const talkingCount = 6;
 /** Requests under way at once, as from a busy proxy. */
 const concurrency = 64;
@@ -61,7 +61,7 @@ export async function prove({ a, b, relays, join, report }: ProofDeps): Promise<
   const left = await eventually([a, b], (list) => list.every(({ id }) => id !== victim), leavePatienceMs);
   report.line(
     left,
-    `both replicas know after ${((Date.now() - killedAtMs) / 1_000).toFixed(1)} s (its lease lasts 5 s)`,
+    `both replicas know after ${((Date.now() - killedAtMs) / 1000).toFixed(1)} s (its lease lasts 5 s)`,
   );
 
   // Alternating, so that each replica has to learn of half of the moves from the other.
@@ -127,21 +127,25 @@ async function talk(
   for (const each of talking) {
     const relay = answers[each.index]?.binding?.relay;
     const ports = (await each.call.negotiate(relay?.controlUrl ?? '')).join('/');
-    if (each.relay === relay?.id && each.ports !== ports)
+    if (each.relay === relay?.id && each.ports !== ports) {
       problems.push(`${relay.id}: ports ${each.ports} became ${ports}`);
+    }
     each.relay = relay?.id ?? '';
     each.ports = ports;
     const { sent, byCaller, byCallee } = await each.call.talk();
     packets += byCaller + byCallee;
-    if (byCaller < sent || byCallee < sent)
+    if (byCaller < sent || byCallee < sent) {
       problems.push(`${relay?.id}: heard ${byCaller} and ${byCallee} of ${sent}`);
+    }
   }
   const names = [...new Set(talking.map(({ relay }) => relay))].sort().join(', ');
   report.line(
     problems.length === 0,
     `RTP of ${talking.length} calls on ${names} ${what} (${packets} packets)`,
   );
-  for (const problem of problems) report.note(problem);
+  for (const problem of problems) {
+    report.note(problem);
+  }
 }
 
 async function closeCalls(talking: readonly Talking[], answers: readonly SelectResponse[]): Promise<void> {
@@ -178,8 +182,12 @@ async function eventually(
   const deadline = Date.now() + patienceMs;
   for (;;) {
     const lists = await Promise.all(replicas.map((replica) => replica.listRelays('')));
-    if (lists.every(({ relays }) => condition(relays))) return true;
-    if (Date.now() > deadline) return false;
+    if (lists.every(({ relays }) => condition(relays))) {
+      return true;
+    }
+    if (Date.now() > deadline) {
+      return false;
+    }
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
@@ -202,7 +210,9 @@ function isMoved({ binding, origin }: SelectResponse, from: string): boolean {
 
 function spread(answers: readonly SelectResponse[]): string {
   const counts = new Map<string, number>();
-  for (const answer of answers) counts.set(relayOf(answer), (counts.get(relayOf(answer)) ?? 0) + 1);
+  for (const answer of answers) {
+    counts.set(relayOf(answer), (counts.get(relayOf(answer)) ?? 0) + 1);
+  }
   return [...counts]
     .sort()
     .map(([id, calls]) => `${id} ${calls}`)

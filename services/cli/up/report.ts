@@ -16,7 +16,9 @@ export class Report {
   /** One line of the proof. */
   line(holds: boolean, text: string): void {
     this.#lines++;
-    if (!holds) this.#failed++;
+    if (!holds) {
+      this.#failed++;
+    }
     print(`  ${holds ? '  ok' : 'FAIL'}  ${text}`);
   }
 

@@ -29,11 +29,15 @@ export async function up({ once, ...where }: UpOptions): Promise<boolean> {
   let signals = 0;
   const onSignal = (signal: NodeJS.Signals) => {
     interrupt(new InterruptedError(signal));
-    if (++signals === 1) return;
+    if (++signals === 1) {
+      return;
+    }
     stack.kill();
     process.exit(exits.failed);
   };
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal);
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, onSignal);
+  }
   const report = new Report();
   let failed = false;
   const clients: HoldfastClient[] = [];
@@ -52,17 +56,26 @@ export async function up({ once, ...where }: UpOptions): Promise<boolean> {
       throw error;
     }
     print(`\n${error.signal}: stopping everything`);
-    if (once) report.line(false, 'interrupted');
+    if (once) {
+      report.line(false, 'interrupted');
+    }
   } finally {
-    for (const client of clients) client.close();
+    for (const client of clients) {
+      client.close();
+    }
     await stack.stop();
-    if (stack.hasLogs && (failed || !report.held)) print(`\nLogs: ${stack.logDirectory}`);
-    else rmSync(stack.logDirectory, { recursive: true, force: true });
+    if (stack.hasLogs && (failed || !report.held)) {
+      print(`\nLogs: ${stack.logDirectory}`);
+    } else {
+      rmSync(stack.logDirectory, { recursive: true, force: true });
+    }
   }
   return report.held;
 }
 
 class InterruptedError extends Error {
+  override readonly name = 'InterruptedError';
+
   constructor(readonly signal: NodeJS.Signals) {
     super(signal);
   }
@@ -84,14 +97,18 @@ async function startAndProve(stack: Stack, clients: HoldfastClient[], report: Re
   const [a, b] = clients as [HoldfastClient, HoldfastClient];
   const relays = new Map<string, Child>();
   const join = (id: string) => {
-    const child = stack.startRelay(id, firstMediaPort + 1_000 * relays.size);
+    const child = stack.startRelay(id, firstMediaPort + 1000 * relays.size);
     relays.set(id, child);
     return child;
   };
-  for (let i = 1; i <= relayCount; i++) join(`relay-${i}`);
+  for (let i = 1; i <= relayCount; i++) {
+    join(`relay-${i}`);
+  }
   await untilListed(a, [...relays.keys()], relays);
   await untilListed(b, [...relays.keys()], relays);
-  for (const [id, child] of relays) report.note(`${id}    pid ${child.pid}`);
+  for (const [id, child] of relays) {
+    report.note(`${id}    pid ${child.pid}`);
+  }
   report.note(`logs       ${stack.logDirectory}`);
   await prove({ a, b, relays, join, report });
   report.verdict();
@@ -103,16 +120,21 @@ async function untilListed(
   relays: ReadonlyMap<string, Child>,
 ): Promise<void> {
   for (const deadline = Date.now() + 15_000; ; ) {
-    for (const child of relays.values())
-      if (!child.running)
+    for (const child of relays.values()) {
+      if (!child.running) {
         throw new CommandError(`${child.name} ended; its last words:\n${child.lastWords()}`);
+      }
+    }
     const { relays: listed } = await client.listRelays('default');
     const missing = ids.find((id) => !listed.some((relay) => relay.id === id));
-    if (missing === undefined) return;
-    if (Date.now() > deadline)
+    if (missing === undefined) {
+      return;
+    }
+    if (Date.now() > deadline) {
       throw new CommandError(
         `${missing} did not register within 15 s; its last words:\n${relays.get(missing)?.lastWords()}`,
       );
+    }
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }

@@ -52,13 +52,14 @@ export class Stack {
    */
   async choosePorts(): Promise<void> {
     const { port } = this.#options;
-    for (const wanted of port === 0 ? [0, 0] : [port, port + 1])
+    for (const wanted of port === 0 ? [0, 0] : [port, port + 1]) {
       this.#ports.push(
         await freePort(wanted).catch((error) => {
           const reason = listenError('a replica', { host, port: wanted }, error).message;
           throw new CommandError(`${reason} (--port; 0 takes free ones)`);
         }),
       );
+    }
   }
 
   async startEtcd(): Promise<void> {
@@ -103,20 +104,24 @@ export class Stack {
 
   /** Leaves no process behind where there is no time to stop in order. */
   kill(): void {
-    for (const child of this.#children) child.kill('SIGKILL');
+    for (const child of this.#children) {
+      child.kill('SIGKILL');
+    }
   }
 
   async #stop(): Promise<void> {
     await Promise.all(
-      this.#children.filter(({ name }) => name.startsWith('relay')).map((child) => child.stop(5_000)),
+      this.#children.filter(({ name }) => name.startsWith('relay')).map((child) => child.stop(5000)),
     );
-    await Promise.all(this.#children.map((child) => child.stop(5_000)));
+    await Promise.all(this.#children.map((child) => child.stop(5000)));
     await this.#embedded?.stop();
   }
 
   #start(name: string, command: string, environment: Record<string, string>): Child {
     // Whoever starts more while the stack stops would leave a process behind.
-    if (this.#stopped) throw new CommandError(`${name} not started: everything is being stopped`);
+    if (this.#stopped) {
+      throw new CommandError(`${name} not started: everything is being stopped`);
+    }
     const common = { HOLDFAST_ETCD: this.etcd, HOLDFAST_HTTP_LISTEN: `${host}:0` };
     const child = new Child(
       name,
@@ -132,14 +137,18 @@ export class Stack {
   async #until(child: Child, condition: () => Promise<boolean>): Promise<void> {
     const deadline = Date.now() + patienceMs;
     for (;;) {
-      if (await condition().catch(() => false)) return;
-      if (!child.running)
+      if (await condition().catch(() => false)) {
+        return;
+      }
+      if (!child.running) {
         throw new CommandError(`${child.name} ended at once; its last words:\n${child.lastWords()}`);
-      if (Date.now() > deadline)
+      }
+      if (Date.now() > deadline) {
         throw new CommandError(
-          `${child.name} is not ready after ${patienceMs / 1_000} s; is etcd at ${this.etcd} well? Its last words:\n${child.lastWords()}`,
+          `${child.name} is not ready after ${patienceMs / 1000} s; is etcd at ${this.etcd} well? Its last words:\n${child.lastWords()}`,
           exits.unavailable,
         );
+      }
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }

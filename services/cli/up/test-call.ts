@@ -5,7 +5,7 @@ import type { NgDictionary } from '../../control/ng/message.js';
 
 const packets = 25;
 const packetPaceMs = 4;
-const patienceMs = 1_000;
+const patienceMs = 1000;
 
 /** What each party heard of the packets that the other sent through the relay. */
 export interface Heard {
@@ -68,7 +68,7 @@ export class TestCall {
   /** RTP version 2, payload type 8 (PCMA), 20 ms (RFC 3550 section 5.1). */
   #send(from: Socket, port: number, sequence: number): void {
     const packet = Buffer.alloc(172, 0xd5);
-    packet.writeUInt16BE(0x8008, 0);
+    packet.writeUInt16BE(0x80_08, 0);
     packet.writeUInt16BE(sequence, 2);
     packet.writeUInt32BE(sequence * 160, 4);
     packet.writeUInt32BE(from.address().port, 8);
@@ -91,10 +91,11 @@ async function withRelay<T>(
   try {
     return await use(async (request) => {
       const reply = await client.request(request);
-      if (String(reply.result) !== 'ok')
+      if (String(reply.result) !== 'ok') {
         throw new Error(
           `the relay at ${controlUrl} refused ${request.command}: ${reply['error-reason'] ?? reply.result}`,
         );
+      }
       return reply;
     });
   } finally {
@@ -117,7 +118,9 @@ function sdpOf(socket: Socket): string {
 
 function audioPort(reply: NgDictionary): number {
   const [, port] = /^m=audio (\d+)/m.exec(String(reply.sdp)) ?? [];
-  if (!port) throw new Error('the relay answered without an audio port');
+  if (!port) {
+    throw new Error('the relay answered without an audio port');
+  }
   return Number(port);
 }
 
@@ -131,7 +134,9 @@ function count(socket: Socket) {
   socket.on('message', onMessage);
   return {
     reached: async (target: number) => {
-      while (heard < target) await once(socket, 'counted');
+      while (heard < target) {
+        await once(socket, 'counted');
+      }
     },
     stop: () => {
       socket.off('message', onMessage);

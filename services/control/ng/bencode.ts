@@ -24,6 +24,7 @@ export const bencodeLimits: BencodeLimits = { maxDepth: 32, maxBytes: 65_535 };
 
 export class BencodeError extends Error {
   override readonly name = 'BencodeError';
+
   constructor(
     reason: string,
     /** Where in the input (or in the output so far) it went wrong, in bytes. */
@@ -49,7 +50,9 @@ export function decode(input: Buffer, limits: BencodeLimits = bencodeLimits): Be
   }
   const reader = new Reader(input, limits.maxDepth);
   const value = reader.value(0);
-  if (reader.offset < input.length) throw new BencodeError('trailing bytes', reader.offset);
+  if (reader.offset < input.length) {
+    throw new BencodeError('trailing bytes', reader.offset);
+  }
   return value;
 }
 
@@ -73,18 +76,30 @@ class Reader {
 
   value(depth: number): BencodeValue {
     const byte = this.input[this.offset];
-    if (byte === undefined) throw new BencodeError('truncated', this.offset);
-    if (byte >= DIGIT_0 && byte <= DIGIT_9) return this.text();
-    if (byte === LETTER_I) return this.integer();
-    if (byte !== LETTER_D && byte !== LETTER_L) throw new BencodeError('unknown type', this.offset);
-    if (depth >= this.maxDepth) throw new BencodeError(`nested deeper than ${this.maxDepth}`, this.offset);
+    if (byte === undefined) {
+      throw new BencodeError('truncated', this.offset);
+    }
+    if (byte >= DIGIT_0 && byte <= DIGIT_9) {
+      return this.text();
+    }
+    if (byte === LETTER_I) {
+      return this.integer();
+    }
+    if (byte !== LETTER_D && byte !== LETTER_L) {
+      throw new BencodeError('unknown type', this.offset);
+    }
+    if (depth >= this.maxDepth) {
+      throw new BencodeError(`nested deeper than ${this.maxDepth}`, this.offset);
+    }
     this.offset++;
     return byte === LETTER_D ? this.dictionary(depth + 1) : this.list(depth + 1);
   }
 
   private list(depth: number): BencodeValue[] {
     const items: BencodeValue[] = [];
-    while (!this.end()) items.push(this.value(depth));
+    while (!this.end()) {
+      items.push(this.value(depth));
+    }
     return items;
   }
 
@@ -97,15 +112,21 @@ class Reader {
         throw new BencodeError(byte === undefined ? 'truncated' : 'key is not a string', at);
       }
       const key = this.text();
-      if (typeof key !== 'string') throw new BencodeError('key is not UTF-8', at);
+      if (typeof key !== 'string') {
+        throw new BencodeError('key is not UTF-8', at);
+      }
       const value = this.value(depth);
-      if (!(key in dictionary)) dictionary[key] = value;
+      if (!(key in dictionary)) {
+        dictionary[key] = value;
+      }
     }
     return dictionary;
   }
 
   private end(): boolean {
-    if (this.input[this.offset] !== LETTER_E) return false;
+    if (this.input[this.offset] !== LETTER_E) {
+      return false;
+    }
     this.offset++;
     return true;
   }
@@ -113,16 +134,22 @@ class Reader {
   private integer(): number {
     const at = this.offset++;
     const negative = this.input[this.offset] === MINUS;
-    if (negative) this.offset++;
+    if (negative) {
+      this.offset++;
+    }
     const value = this.digits(LETTER_E, at);
-    if (negative && value === 0) throw new BencodeError('negative zero', at);
+    if (negative && value === 0) {
+      throw new BencodeError('negative zero', at);
+    }
     return negative ? -value : value;
   }
 
   private text(): string | Buffer {
     const at = this.offset;
     const length = this.digits(COLON, at);
-    if (length > this.input.length - this.offset) throw new BencodeError('string longer than the input', at);
+    if (length > this.input.length - this.offset) {
+      throw new BencodeError('string longer than the input', at);
+    }
     const bytes = this.input.subarray(this.offset, this.offset + length);
     this.offset += length;
     try {
@@ -138,16 +165,28 @@ class Reader {
     let value = 0;
     for (;;) {
       const byte = this.input[this.offset];
-      if (byte === undefined) throw new BencodeError('truncated', this.offset);
+      if (byte === undefined) {
+        throw new BencodeError('truncated', this.offset);
+      }
       this.offset++;
-      if (byte === terminator) break;
-      if (byte < DIGIT_0 || byte > DIGIT_9) throw new BencodeError('not a digit', this.offset - 1);
+      if (byte === terminator) {
+        break;
+      }
+      if (byte < DIGIT_0 || byte > DIGIT_9) {
+        throw new BencodeError('not a digit', this.offset - 1);
+      }
       value = value * 10 + (byte - DIGIT_0);
-      if (value > Number.MAX_SAFE_INTEGER) throw new BencodeError('number too large', at);
+      if (value > Number.MAX_SAFE_INTEGER) {
+        throw new BencodeError('number too large', at);
+      }
     }
     const digits = this.offset - 1 - first;
-    if (digits === 0) throw new BencodeError('number without digits', at);
-    if (digits > 1 && this.input[first] === DIGIT_0) throw new BencodeError('leading zero', at);
+    if (digits === 0) {
+      throw new BencodeError('number without digits', at);
+    }
+    if (digits > 1 && this.input[first] === DIGIT_0) {
+      throw new BencodeError('leading zero', at);
+    }
     return value;
   }
 }
@@ -166,18 +205,28 @@ class Writer {
   constructor(private readonly maxDepth: number) {}
 
   value(value: BencodeValue, depth: number): void {
-    if (typeof value === 'string') this.text(Buffer.from(value, 'utf8'));
-    else if (Buffer.isBuffer(value)) this.text(value);
-    else if (typeof value === 'number') this.integer(value);
-    else if (typeof value === 'object' && value !== null) this.container(value, depth);
-    else throw new BencodeError(`cannot encode ${value === null ? 'null' : typeof value}`, this.length);
+    if (typeof value === 'string') {
+      this.text(Buffer.from(value, 'utf8'));
+    } else if (Buffer.isBuffer(value)) {
+      this.text(value);
+    } else if (typeof value === 'number') {
+      this.integer(value);
+    } else if (typeof value === 'object' && value !== null) {
+      this.container(value, depth);
+    } else {
+      throw new BencodeError(`cannot encode ${value === null ? 'null' : typeof value}`, this.length);
+    }
   }
 
   private container(value: BencodeValue[] | BencodeDictionary, depth: number): void {
-    if (depth >= this.maxDepth) throw new BencodeError(`nested deeper than ${this.maxDepth}`, this.length);
+    if (depth >= this.maxDepth) {
+      throw new BencodeError(`nested deeper than ${this.maxDepth}`, this.length);
+    }
     if (Array.isArray(value)) {
       this.ascii('l');
-      for (const item of value) this.value(item, depth + 1);
+      for (const item of value) {
+        this.value(item, depth + 1);
+      }
     } else {
       this.ascii('d');
       for (const key of Object.keys(value).sort()) {
@@ -189,7 +238,9 @@ class Writer {
   }
 
   private integer(value: number): void {
-    if (!Number.isSafeInteger(value)) throw new BencodeError(`not a safe integer: ${value}`, this.length);
+    if (!Number.isSafeInteger(value)) {
+      throw new BencodeError(`not a safe integer: ${value}`, this.length);
+    }
     // A template writes -0 as `0`, the only spelling that the format has for it.
     this.ascii(`i${value}e`);
   }

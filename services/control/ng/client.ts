@@ -26,6 +26,7 @@ export type NgClientErrorCode = 'timeout' | 'refused' | 'overloaded' | 'closed' 
 
 export class NgClientError extends Error {
   override readonly name = 'NgClientError';
+
   constructor(
     readonly code: NgClientErrorCode,
     message: string,
@@ -137,9 +138,13 @@ export class NgClient {
     const raw = await this.#transact(body, options);
     try {
       const format = bodyFormat(raw);
-      if (format) return parseBody(raw, format);
+      if (format) {
+        return parseBody(raw, format);
+      }
     } catch (error) {
-      if (!(error instanceof BencodeError || error instanceof NgMessageError)) throw error;
+      if (!(error instanceof BencodeError || error instanceof NgMessageError)) {
+        throw error;
+      }
     }
     this.counters.malformed++;
     throw new NgClientError('malformed', `${this.#name()} sent a reply that is not an ng dictionary`);
@@ -151,7 +156,9 @@ export class NgClient {
   }
 
   async #transact(body: NgDictionary | Buffer, options: NgRequestOptions): Promise<Buffer> {
-    if (this.#stopped) throw new NgClientError('closed', 'the ng client is stopped');
+    if (this.#stopped) {
+      throw new NgClientError('closed', 'the ng client is stopped');
+    }
     if (this.#transactions.size >= this.#maxOutstanding) {
       this.counters.overloaded++;
       throw new NgClientError('overloaded', `${this.#transactions.size} requests wait for ${this.#name()}`);
@@ -168,8 +175,11 @@ export class NgClient {
           this.#transactions.delete(cookie);
           transaction.cancelTimeout();
           transaction.cancelRetransmit();
-          if (Buffer.isBuffer(outcome)) resolve(outcome);
-          else reject(outcome);
+          if (Buffer.isBuffer(outcome)) {
+            resolve(outcome);
+          } else {
+            reject(outcome);
+          }
         },
         cancelRetransmit: () => undefined,
         cancelTimeout: this.#clock.after(timeoutMs, () => this.#timedOut(cookie, timeoutMs)),
@@ -184,10 +194,14 @@ export class NgClient {
     let reason = 'the request cannot be encoded';
     try {
       const datagram = size > maxDatagramBytes ? undefined : encodeMessage(cookie, body, 'bencode');
-      if (datagram && datagram.length <= maxDatagramBytes) return datagram;
+      if (datagram && datagram.length <= maxDatagramBytes) {
+        return datagram;
+      }
       reason = `a request of ${datagram?.length ?? size} bytes does not fit a datagram`;
     } catch (error) {
-      if (!(error instanceof BencodeError)) throw error;
+      if (!(error instanceof BencodeError)) {
+        throw error;
+      }
       reason = `the request cannot be encoded: ${error.message}`;
     }
     this.counters.malformed++;
@@ -195,8 +209,11 @@ export class NgClient {
   }
 
   #transmit(cookie: string, transaction: Transaction): void {
-    if (this.#socket) this.#send(this.#socket, transaction.datagram);
-    else this.#openFor(cookie);
+    if (this.#socket) {
+      this.#send(this.#socket, transaction.datagram);
+    } else {
+      this.#openFor(cookie);
+    }
     transaction.cancelRetransmit = this.#clock.after(transaction.retransmitMs, () => {
       this.counters.retransmissions++;
       this.#transmit(cookie, transaction);
@@ -205,7 +222,9 @@ export class NgClient {
 
   #send(socket: Socket, datagram: Buffer): void {
     socket.send(datagram, (error) => {
-      if (error && socket === this.#socket) this.#socketFailed(socket, error);
+      if (error && socket === this.#socket) {
+        this.#socketFailed(socket, error);
+      }
     });
   }
 
@@ -214,10 +233,14 @@ export class NgClient {
     this.#open().then(
       () => {
         const transaction = this.#transactions.get(cookie);
-        if (transaction && this.#socket) this.#send(this.#socket, transaction.datagram);
+        if (transaction && this.#socket) {
+          this.#send(this.#socket, transaction.datagram);
+        }
       },
       (error: NgClientError) => {
-        if (error.code === 'refused') this.counters.refused++;
+        if (error.code === 'refused') {
+          this.counters.refused++;
+        }
         this.#transactions.get(cookie)?.settle(error);
       },
     );
@@ -229,12 +252,18 @@ export class NgClient {
       .get(cookie)
       ?.settle(new NgClientError('timeout', `${this.#name()} did not answer within ${timeoutMs} ms`));
     // A relay that came back elsewhere under the same name: ask the resolver again for the next request.
-    if (this.#transactions.size === 0 && isIP(this.#address.host) === 0) this.#dropSocket();
+    if (this.#transactions.size === 0 && isIP(this.#address.host) === 0) {
+      this.#dropSocket();
+    }
   }
 
   #open(): Promise<void> {
-    if (this.#stopped) return Promise.reject(new NgClientError('closed', 'the ng client is stopped'));
-    if (this.#socket) return Promise.resolve();
+    if (this.#stopped) {
+      return Promise.reject(new NgClientError('closed', 'the ng client is stopped'));
+    }
+    if (this.#socket) {
+      return Promise.resolve();
+    }
     this.#opening ??= this.#connect().finally(() => {
       this.#opening = undefined;
     });
@@ -286,7 +315,9 @@ export class NgClient {
 
   /** Whatever breaks the socket concerns every request that waits on it: none can get its reply any more. */
   #socketFailed(socket: Socket, error: Error): void {
-    if (socket !== this.#socket) return;
+    if (socket !== this.#socket) {
+      return;
+    }
     this.#dropSocket();
     this.#log.debug(
       { err: error, relay: this.#name() },
@@ -299,7 +330,9 @@ export class NgClient {
   }
 
   #failAll(error: NgClientError): void {
-    for (const transaction of [...this.#transactions.values()]) transaction.settle(error);
+    for (const transaction of [...this.#transactions.values()]) {
+      transaction.settle(error);
+    }
   }
 
   #dropSocket(): void {

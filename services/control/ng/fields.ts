@@ -27,7 +27,9 @@ export function viaBranch(body: NgDictionary): string | undefined {
 /** A flag is in a list such as `supports` or `replace`; spaces and dashes are the same to rtpengine. */
 export function hasFlag(body: NgDictionary, list: string, flag: string): boolean {
   const values = body[list];
-  if (!Array.isArray(values)) return false;
+  if (!Array.isArray(values)) {
+    return false;
+  }
   const wanted = flag.replaceAll(' ', '-');
   return values.some((value) => typeof value === 'string' && value.replaceAll(' ', '-') === wanted);
 }
@@ -37,21 +39,27 @@ export function hasFlag(body: NgDictionary, list: string, flag: string): boolean
  * distinguishable and is refused by whoever checks it, instead of looking absent.
  */
 export function text(value: NgValue | undefined): string | undefined {
-  if (typeof value === 'string') return value;
+  if (typeof value === 'string') {
+    return value;
+  }
   return Buffer.isBuffer(value) ? value.toString('latin1') : undefined;
 }
 
 function field(body: NgDictionary, keys: readonly string[], flag: string): string | undefined {
   for (const key of keys) {
     const value = text(body[key]);
-    if (value !== undefined && value !== '') return value;
+    if (value !== undefined && value !== '') {
+      return value;
+    }
   }
   return flagValue(text(body['rtpp-flags']) ?? text(body['rtpp flags']), flag);
 }
 
 /** `rtpp-flags` holds words separated by blanks, some of the form `name=value`. */
 function flagValue(flags: string | undefined, name: string): string | undefined {
-  if (flags === undefined) return undefined;
+  if (flags === undefined) {
+    return undefined;
+  }
   const prefix = `${name}=`;
   for (const word of flags.split(/[ \t\r\n]+/)) {
     if (word.length > prefix.length && word.slice(0, prefix.length).toLowerCase() === prefix) {

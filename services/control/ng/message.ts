@@ -26,6 +26,7 @@ export interface NgMessage {
 
 export class NgMessageError extends Error {
   override readonly name = 'NgMessageError';
+
   constructor(
     reason: string,
     /** The cookie, if at least that could be read: then the sender can be told. */
@@ -48,19 +49,29 @@ export function splitDatagram(datagram: Buffer): { cookie: string; raw: Buffer }
   let end = 0;
   for (; end < limit; end++) {
     const byte = datagram[end] as number;
-    if (byte === SPACE) break;
-    if (byte < 0x21 || byte > 0x7e) return undefined;
+    if (byte === SPACE) {
+      break;
+    }
+    if (byte < 0x21 || byte > 0x7e) {
+      return undefined;
+    }
   }
-  if (end === 0 || end === limit) return undefined;
+  if (end === 0 || end === limit) {
+    return undefined;
+  }
   return { cookie: datagram.toString('latin1', 0, end), raw: datagram.subarray(end + 1) };
 }
 
 export function parseMessage(datagram: Buffer): NgMessage {
   const parts = splitDatagram(datagram);
-  if (!parts) throw new NgMessageError('no cookie', undefined);
+  if (!parts) {
+    throw new NgMessageError('no cookie', undefined);
+  }
   const { cookie, raw } = parts;
   const format = bodyFormat(raw);
-  if (!format) throw new NgMessageError(raw.length === 0 ? 'no payload' : 'neither bencode nor JSON', cookie);
+  if (!format) {
+    throw new NgMessageError(raw.length === 0 ? 'no payload' : 'neither bencode nor JSON', cookie);
+  }
   try {
     return { cookie, format, body: parseBody(raw, format), raw };
   } catch (error) {
@@ -71,16 +82,24 @@ export function parseMessage(datagram: Buffer): NgMessage {
 
 /** By the first byte; a body of another kind has no format. */
 export function bodyFormat(raw: Buffer): NgFormat | undefined {
-  if (raw[0] === 0x64) return 'bencode';
-  if (raw[0] === 0x7b) return 'json';
+  if (raw[0] === 0x64) {
+    return 'bencode';
+  }
+  if (raw[0] === 0x7b) {
+    return 'json';
+  }
   return undefined;
 }
 
 /** Throws BencodeError or NgMessageError. */
 export function parseBody(raw: Buffer, format: NgFormat): NgDictionary {
-  if (format === 'json') return parseJson(raw);
+  if (format === 'json') {
+    return parseJson(raw);
+  }
   const value = decode(raw);
-  if (!isDictionary(value)) throw new NgMessageError('not a dictionary', undefined);
+  if (!isDictionary(value)) {
+    throw new NgMessageError('not a dictionary', undefined);
+  }
   return value;
 }
 
@@ -115,10 +134,18 @@ function parseJson(raw: Buffer): NgDictionary {
 
 /** JSON has kinds of values that ng has not: truth values become 1 and 0, fractions text, null is left out. */
 function fromJson(value: unknown, depth: number): NgValue | undefined {
-  if (typeof value === 'string') return value;
-  if (typeof value === 'number') return Number.isSafeInteger(value) ? value : String(value);
-  if (typeof value === 'boolean') return value ? 1 : 0;
-  if (typeof value !== 'object' || value === null) return undefined;
+  if (typeof value === 'string') {
+    return value;
+  }
+  if (typeof value === 'number') {
+    return Number.isSafeInteger(value) ? value : String(value);
+  }
+  if (typeof value === 'boolean') {
+    return value ? 1 : 0;
+  }
+  if (typeof value !== 'object' || value === null) {
+    return undefined;
+  }
   if (depth >= maxJsonDepth) {
     throw new NgMessageError(`JSON nested deeper than ${maxJsonDepth}`, undefined, 'json');
   }
@@ -128,17 +155,27 @@ function fromJson(value: unknown, depth: number): NgValue | undefined {
   const dictionary = emptyDictionary();
   for (const [key, item] of Object.entries(value)) {
     const converted = fromJson(item, depth + 1);
-    if (converted !== undefined) dictionary[key] = converted;
+    if (converted !== undefined) {
+      dictionary[key] = converted;
+    }
   }
   return dictionary;
 }
 
 /** JSON cannot carry raw bytes; they are written as the code points 0–255, as rtpengine does. */
 function jsonReady(value: NgValue): unknown {
-  if (Buffer.isBuffer(value)) return value.toString('latin1');
-  if (Array.isArray(value)) return value.map(jsonReady);
-  if (typeof value !== 'object') return value;
+  if (Buffer.isBuffer(value)) {
+    return value.toString('latin1');
+  }
+  if (Array.isArray(value)) {
+    return value.map(jsonReady);
+  }
+  if (typeof value !== 'object') {
+    return value;
+  }
   const copy: Record<string, unknown> = Object.create(null);
-  for (const [key, item] of Object.entries(value)) copy[key] = jsonReady(item);
+  for (const [key, item] of Object.entries(value)) {
+    copy[key] = jsonReady(item);
+  }
   return copy;
 }

@@ -116,7 +116,9 @@ export class NgServer {
   async start(): Promise<void> {
     try {
       const { listen, passed = [] } = this.#options;
-      for (const [i, address] of listen.entries()) this.#serve(await openSocket(address, passed[i]));
+      for (const [i, address] of listen.entries()) {
+        this.#serve(await openSocket(address, passed[i]));
+      }
     } catch (error) {
       await this.stop();
       throw error;
@@ -192,7 +194,9 @@ export class NgServer {
       return;
     }
     const message = this.#parse(socket, datagram, remote);
-    if (!message) return;
+    if (!message) {
+      return;
+    }
     if (this.#inFlight.size >= this.#maxInFlight) {
       this.counters.overloaded++;
       this.#send(socket, encodeMessage(cookie, errorReply('Too many requests'), message.format), remote);
@@ -211,10 +215,14 @@ export class NgServer {
     try {
       const message = parseMessage(datagram);
       // Answering what is itself a reply would let a forged source make two ng servers answer each other for ever.
-      if (message.body['result'] === undefined || message.body['command'] !== undefined) return message;
+      if (message.body['result'] === undefined || message.body['command'] !== undefined) {
+        return message;
+      }
       this.counters.dropped++;
     } catch (error) {
-      if (!(error instanceof NgMessageError) || error.cookie === undefined) throw error;
+      if (!(error instanceof NgMessageError) || error.cookie === undefined) {
+        throw error;
+      }
       this.counters.malformed++;
       const body = errorReply(`Invalid data (${error.message})`);
       this.#send(socket, encodeMessage(error.cookie, body, error.format), remote);
@@ -235,7 +243,9 @@ export class NgServer {
 
   #encode({ cookie, format }: { cookie: string; format: NgFormat }, body: NgDictionary | Buffer): Buffer {
     const reply = encodeMessage(cookie, body, format);
-    if (reply.length <= maxDatagramBytes) return reply;
+    if (reply.length <= maxDatagramBytes) {
+      return reply;
+    }
     this.counters.oversizedReplies++;
     return encodeMessage(
       cookie,
@@ -245,10 +255,15 @@ export class NgServer {
   }
 
   #send(socket: Socket, datagram: Buffer, remote: RemoteInfo): void {
-    if (!this.#sockets.includes(socket)) return;
+    if (!this.#sockets.includes(socket)) {
+      return;
+    }
     socket.send(datagram, remote.port, remote.address, (error) => {
-      if (error) this.counters.socketErrors++;
-      else this.counters.replied++;
+      if (error) {
+        this.counters.socketErrors++;
+      } else {
+        this.counters.replied++;
+      }
     });
   }
 }
@@ -266,14 +281,19 @@ function openSocket(address: Address, descriptor: number | undefined): Promise<S
     socket.once('listening', () => {
       socket.removeAllListeners('error');
       const [wanted, bound] = [formatAddress(address), formatAddress(localOf(socket))];
-      if (descriptor === undefined || wanted === bound) resolve(socket);
-      else
+      if (descriptor === undefined || wanted === bound) {
+        resolve(socket);
+      } else {
         fail(
           new Error(`the socket passed for ${wanted} (ng) is bound to ${bound}: name both in the same order`),
         );
+      }
     });
-    if (descriptor === undefined) socket.bind({ address: address.host, port: address.port, exclusive: true });
-    else socket.bind({ fd: descriptor });
+    if (descriptor === undefined) {
+      socket.bind({ address: address.host, port: address.port, exclusive: true });
+    } else {
+      socket.bind({ fd: descriptor });
+    }
   });
 }
 
@@ -284,5 +304,7 @@ function localOf(socket: Socket): Address {
 
 /** Resolves when what the system had received before has been read: after one whole turn of the event loop. */
 async function allReceived(): Promise<void> {
-  for (let turns = 0; turns < 2; turns++) await new Promise((resolve) => setImmediate(resolve));
+  for (let turns = 0; turns < 2; turns++) {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
 }

@@ -13,7 +13,7 @@ interface Entry {
 }
 
 /** Entries that left the front of the queue before their space is given back. */
-const slack = 1_024;
+const slack = 1024;
 
 /**
  * Replies already given, so that a retransmitted request gets the same answer and is not carried out
@@ -43,8 +43,12 @@ export class ReplyCache {
 
   get(key: string): Buffer | undefined {
     const entry = this.#entries.get(key);
-    if (!entry) return undefined;
-    if (entry.expiresAtMs > this.#clock.monotonicMs()) return entry.datagram;
+    if (!entry) {
+      return undefined;
+    }
+    if (entry.expiresAtMs > this.#clock.monotonicMs()) {
+      return entry.datagram;
+    }
     this.#remove(entry);
     return undefined;
   }
@@ -53,8 +57,12 @@ export class ReplyCache {
     const { ttlMs, maxBytes } = this.#limits;
     const nowMs = this.#clock.monotonicMs();
     const previous = this.#entries.get(key);
-    if (previous) this.#remove(previous);
-    if (datagram.length > maxBytes) return;
+    if (previous) {
+      this.#remove(previous);
+    }
+    if (datagram.length > maxBytes) {
+      return;
+    }
     this.#makeRoom(datagram.length, nowMs);
     const entry = { key, datagram, expiresAtMs: nowMs + ttlMs };
     this.#entries.set(key, entry);
@@ -75,7 +83,9 @@ export class ReplyCache {
     for (; this.#front < this.#queue.length; this.#front++) {
       const oldest = this.#queue[this.#front] as Entry;
       const fits = this.#entries.size < maxEntries && this.#bytes + bytes <= maxBytes;
-      if (fits && oldest.expiresAtMs > nowMs) break;
+      if (fits && oldest.expiresAtMs > nowMs) {
+        break;
+      }
       this.#remove(oldest);
     }
     if (this.#front > slack && this.#front > this.#queue.length / 2) {
@@ -86,7 +96,9 @@ export class ReplyCache {
 
   /** Does nothing for an entry that was replaced or removed before. */
   #remove(entry: Entry): void {
-    if (this.#entries.get(entry.key) !== entry) return;
+    if (this.#entries.get(entry.key) !== entry) {
+      return;
+    }
     this.#entries.delete(entry.key);
     this.#bytes -= entry.datagram.length;
   }

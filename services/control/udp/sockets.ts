@@ -28,6 +28,9 @@ export function numericLookup(
   callback: (error: NodeJS.ErrnoException | null, address: string, family: number) => void,
 ): void {
   const family = isIP(host);
-  if (family === 0) lookup(host, options, callback);
-  else callback(null, host, family);
+  if (family === 0) {
+    lookup(host, options, callback);
+  } else {
+    callback(null, host, family);
+  }
 }

@@ -19,7 +19,9 @@ export async function aggregate(
   const replies: NgDictionary[] = [];
   for (const each of asked) {
     const reply = each.kind === 'replied' ? readReply(each.reply) : undefined;
-    if (reply) replies.push(reply);
+    if (reply) {
+      replies.push(reply);
+    }
   }
   return fields.command(message.body) === 'list'
     ? { result: 'ok', calls: mergeCalls(replies, limitOf(message)) }
@@ -46,29 +48,47 @@ function mergeStatistics(replies: readonly NgDictionary[]): NgValue {
 
 /** What counts is added up. Averages and deviations of several relays cannot be had from theirs: the mean must do. */
 function merge(one: NgValue | undefined, other: NgValue | undefined, name = ''): NgValue | undefined {
-  if (one === undefined) return other;
-  if (other === undefined) return one;
+  if (one === undefined) {
+    return other;
+  }
+  if (other === undefined) {
+    return one;
+  }
   if (isTree(one) && isTree(other)) {
     const merged: NgDictionary = {};
     for (const key of new Set([...Object.keys(one), ...Object.keys(other)])) {
       const value = merge(one[key], other[key], key);
-      if (value !== undefined) merged[key] = value;
+      if (value !== undefined) {
+        merged[key] = value;
+      }
     }
     return merged;
   }
-  if (Array.isArray(one) && Array.isArray(other)) return [...one, ...other];
-  if (typeof one === 'object' || typeof other === 'object') return one;
+  if (Array.isArray(one) && Array.isArray(other)) {
+    return [...one, ...other];
+  }
+  if (typeof one === 'object' || typeof other === 'object') {
+    return one;
+  }
   const [a, b] = [Number(one), Number(other)];
-  if (Number.isNaN(a) || Number.isNaN(b)) return one;
+  if (Number.isNaN(a) || Number.isNaN(b)) {
+    return one;
+  }
   const joined = join(name, a, b);
   // rtpengine tells fractions and the uptime as text.
   return typeof one === 'number' && Number.isInteger(joined) ? joined : String(joined);
 }
 
 function join(name: string, a: number, b: number): number {
-  if (name === 'uptime' || name.startsWith('min')) return Math.min(a, b);
-  if (name.startsWith('max')) return Math.max(a, b);
-  if (name.startsWith('avg') || name.endsWith('stddev')) return (a + b) / 2;
+  if (name === 'uptime' || name.startsWith('min')) {
+    return Math.min(a, b);
+  }
+  if (name.startsWith('max')) {
+    return Math.max(a, b);
+  }
+  if (name.startsWith('avg') || name.endsWith('stddev')) {
+    return (a + b) / 2;
+  }
   return a + b;
 }
 

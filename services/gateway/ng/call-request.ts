@@ -20,7 +20,9 @@ export interface CallRequest {
 /** @throws HoldfastError `invalid-argument`; undefined if the message names no call */
 export function callRequest({ body, raw }: NgMessage, deadlineMs: number): CallRequest | undefined {
   const callId = fields.callId(body);
-  if (callId === undefined) return undefined;
+  if (callId === undefined) {
+    return undefined;
+  }
   return {
     command: fields.command(body) ?? '',
     // One binding for all branches: rtpengine keeps the branches of a call together, and so must we.

@@ -19,8 +19,12 @@ export const nothingToDelete: NgDictionary = {
  */
 export function isFull(reply: Buffer): boolean {
   const body = readReply(reply);
-  if (!body) return false;
-  if (body.result === 'load limit') return true;
+  if (!body) {
+    return false;
+  }
+  if (body.result === 'load limit') {
+    return true;
+  }
   const reason = fields.text(body['error-reason']) ?? '';
   return body.result === 'error' && /session limit|ran out of ports|load limit/i.test(reason);
 }

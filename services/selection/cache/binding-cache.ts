@@ -46,7 +46,9 @@ export class BindingCache {
   /** The binding if it can be answered as fresh. */
   fresh(callKey: string, nowMs: number): StoredBinding | undefined {
     const place = this.#find(callKey);
-    if (place === undefined || !this.#isOfThisEpoch(place)) return undefined;
+    if (place === undefined || !this.#isOfThisEpoch(place)) {
+      return undefined;
+    }
     const verifiedAtMs = verifiedAtMsAt(this.#log.chunkOf(place), unitOf(place));
     return nowMs - verifiedAtMs < this.trustMs ? this.#read(place, callKey) : undefined;
   }
@@ -54,7 +56,9 @@ export class BindingCache {
   /** The binding as it was last seen, however long ago, unless its time has run out. */
   lastKnown(callKey: string, wallMs: number): StoredBinding | undefined {
     const place = this.#find(callKey);
-    if (place === undefined) return undefined;
+    if (place === undefined) {
+      return undefined;
+    }
     const expiresAtMs = expiresAtMsAt(this.#log.chunkOf(place), unitOf(place));
     return expiresAtMs > wallMs ? this.#read(place, callKey) : undefined;
   }
@@ -65,26 +69,38 @@ export class BindingCache {
     const hash = this.hash.of(key);
     const known = this.#index.find(hash, key);
     // Answers and the news of moves may overtake each other on their way here; etcd's order is what counts.
-    if (stored.revision < (this.#moves.get(key) ?? 0)) return;
-    if (known !== undefined && this.#isOfThisEpoch(known) && this.#revision(known) > stored.revision) return;
-    if (known !== undefined) this.#drop(known);
+    if (stored.revision < (this.#moves.get(key) ?? 0)) {
+      return;
+    }
+    if (known !== undefined && this.#isOfThisEpoch(known) && this.#revision(known) > stored.revision) {
+      return;
+    }
+    if (known !== undefined) {
+      this.#drop(known);
+    }
     this.#add(stored, hash, askedAtMs);
     if (this.size > this.capacity) {
       const oldest = this.#log.oldest();
-      if (oldest !== undefined) this.#drop(oldest);
+      if (oldest !== undefined) {
+        this.#drop(oldest);
+      }
     }
   }
 
   forget(callKey: string): void {
     const place = this.#find(callKey);
-    if (place !== undefined) this.#drop(place);
+    if (place !== undefined) {
+      this.#drop(place);
+    }
   }
 
   /** The call was moved at this etcd revision: what was read of it before is history, even if it comes later. */
   hearMove(callKey: string, revision: number): void {
     this.#moves.set(callKey, revision);
     const known = this.#find(callKey);
-    if (known !== undefined && this.#revision(known) < revision) this.#drop(known);
+    if (known !== undefined && this.#revision(known) < revision) {
+      this.#drop(known);
+    }
   }
 
   /** The move is so long ago that no answer from before it can still come. */
@@ -105,11 +121,15 @@ export class BindingCache {
   #add(stored: StoredBinding, hash: number, verifiedAtMs: number): void {
     const units = unitsFor(stored);
     const place = units && this.#log.append(units, hash);
-    if (place === undefined) return;
+    if (place === undefined) {
+      return;
+    }
     const life = this.#lives.take(stored.binding);
     const seen = { verifiedAtMs, epoch: this.#epoch };
     writeRecord(this.#log.chunkOf(place), unitOf(place), stored, seen, life);
-    if (!this.#index.add(hash, place)) this.#drop(place);
+    if (!this.#index.add(hash, place)) {
+      this.#drop(place);
+    }
   }
 
   #drop(place: number): void {

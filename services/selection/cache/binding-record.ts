@@ -22,7 +22,7 @@ const wide = 2 ** 30;
 const plain = 2 ** 29;
 const mostKeyBytes = 2 ** keyBits - 1;
 /** Holdfast's own request ids have 64 bytes at most, but anybody may have written what etcd holds. */
-const mostRequestIdBytes = 1_024;
+const mostRequestIdBytes = 1024;
 const isWide = /[^\0-\xff]/;
 
 /** When and by whom a binding was seen. */
@@ -36,7 +36,9 @@ export interface Seen {
 export function unitsFor({ binding }: StoredBinding): number | undefined {
   const keyBytes = binding.call.key.length;
   const requestIdBytes = binding.requestId.length * (isWide.test(binding.requestId) ? 2 : 1);
-  if (keyBytes > mostKeyBytes || requestIdBytes > mostRequestIdBytes) return undefined;
+  if (keyBytes > mostKeyBytes || requestIdBytes > mostRequestIdBytes) {
+    return undefined;
+  }
   return headerUnits + Math.ceil((keyBytes + requestIdBytes) / unitBytes);
 }
 
@@ -78,9 +80,15 @@ export const lifeNumberAt = ({ words }: Chunk, at: number): number => words[2 * 
 /** Whether the record is of the call with this key. */
 export function isOf({ bytes, words }: Chunk, at: number, callKey: string): boolean {
   const { length } = callKey;
-  if (((words[2 * at + 13] as number) & mostKeyBytes) !== length) return false;
+  if (((words[2 * at + 13] as number) & mostKeyBytes) !== length) {
+    return false;
+  }
   const begin = (at + headerUnits) * unitBytes;
-  for (let i = 0; i < length; i++) if (bytes[begin + i] !== callKey.charCodeAt(i)) return false;
+  for (let i = 0; i < length; i++) {
+    if (bytes[begin + i] !== callKey.charCodeAt(i)) {
+      return false;
+    }
+  }
   return true;
 }
 
@@ -93,7 +101,9 @@ export function readRecord(
 ): StoredBinding | undefined {
   const lengths = words[2 * at + 13] as number;
   const call = lengths & plain ? { callId: callKey, branch: '', key: callKey } : callFromKey(callKey);
-  if (!call) return undefined;
+  if (!call) {
+    return undefined;
+  }
   const middle = (at + headerUnits) * unitBytes + callKey.length;
   const end = middle + ((lengths >>> keyBits) & (2 ** requestIdBits - 1));
   return {

@@ -21,12 +21,18 @@ export class HashIndex {
   /** The place of the text, if it has one. */
   find(hash: number, text: string): number | undefined {
     const table = this.#tables[hash >>> 24];
-    if (!table) return undefined;
+    if (!table) {
+      return undefined;
+    }
     const { words, mask } = table;
     for (let slot = hash & mask, probes = 0; probes < longestProbe; slot = (slot + 1) & mask, probes++) {
       const stored = words[slot * slotWords + 1] as number;
-      if (stored === 0) return undefined;
-      if (words[slot * slotWords] === hash && this.holds(stored - 1, text)) return stored - 1;
+      if (stored === 0) {
+        return undefined;
+      }
+      if (words[slot * slotWords] === hash && this.holds(stored - 1, text)) {
+        return stored - 1;
+      }
     }
     return undefined;
   }
@@ -42,11 +48,17 @@ export class HashIndex {
       table = newTable(fewestSlots);
       this.#tables[at] = table;
     }
-    if (table.taken < (table.mask + 1) * mostTaken && insert(table, hash, place)) return true;
+    if (table.taken < (table.mask + 1) * mostTaken && insert(table, hash, place)) {
+      return true;
+    }
     // A table that is nearly empty gets no larger for a few hashes that are alike.
-    if (table.taken < (table.mask + 1) / 8) return false;
+    if (table.taken < (table.mask + 1) / 8) {
+      return false;
+    }
     const larger = grown(table);
-    if (!larger) return false;
+    if (!larger) {
+      return false;
+    }
     this.#tables[at] = larger;
     return insert(larger, hash, place);
   }
@@ -55,13 +67,17 @@ export class HashIndex {
   move(hash: number, from: number, to: number): void {
     const table = this.#tables[hash >>> 24];
     const slot = table && slotOf(table, hash, from);
-    if (table && slot !== undefined) table.words[slot * slotWords + 1] = to + 1;
+    if (table && slot !== undefined) {
+      table.words[slot * slotWords + 1] = to + 1;
+    }
   }
 
   remove(hash: number, place: number): void {
     const table = this.#tables[hash >>> 24];
     const slot = table && slotOf(table, hash, place);
-    if (table && slot !== undefined) empty(table, slot);
+    if (table && slot !== undefined) {
+      empty(table, slot);
+    }
   }
 }
 
@@ -79,7 +95,9 @@ function newTable(slots: number): SubTable {
 function insert(table: SubTable, hash: number, place: number): boolean {
   const { words, mask } = table;
   for (let slot = hash & mask, probes = 0; probes < longestProbe; slot = (slot + 1) & mask, probes++) {
-    if (words[slot * slotWords + 1] !== 0) continue;
+    if (words[slot * slotWords + 1] !== 0) {
+      continue;
+    }
     words[slot * slotWords] = hash;
     words[slot * slotWords + 1] = place + 1;
     table.taken++;
@@ -93,7 +111,9 @@ function grown({ words, mask }: SubTable): SubTable | undefined {
   const table = newTable((mask + 1) * 2);
   for (let at = 0; at < words.length; at += slotWords) {
     const stored = words[at + 1] as number;
-    if (stored !== 0 && !insert(table, words[at] as number, stored - 1)) return undefined;
+    if (stored !== 0 && !insert(table, words[at] as number, stored - 1)) {
+      return undefined;
+    }
   }
   return table;
 }
@@ -102,8 +122,12 @@ function slotOf(table: SubTable, hash: number, place: number): number | undefine
   const { words, mask } = table;
   for (let slot = hash & mask, probes = 0; probes < longestProbe; slot = (slot + 1) & mask, probes++) {
     const stored = words[slot * slotWords + 1] as number;
-    if (stored === 0) return undefined;
-    if (stored === place + 1) return slot;
+    if (stored === 0) {
+      return undefined;
+    }
+    if (stored === place + 1) {
+      return slot;
+    }
   }
   return undefined;
 }
@@ -115,7 +139,9 @@ function empty(table: SubTable, slot: number): void {
   for (let next = (hole + 1) & mask; words[next * slotWords + 1] !== 0; next = (next + 1) & mask) {
     const home = (words[next * slotWords] as number) & mask;
     // It may move up if that does not take it before its own home.
-    if (((next - home) & mask) < ((next - hole) & mask)) continue;
+    if (((next - home) & mask) < ((next - hole) & mask)) {
+      continue;
+    }
     words[hole * slotWords] = words[next * slotWords] as number;
     words[hole * slotWords + 1] = words[next * slotWords + 1] as number;
     hole = next;

@@ -40,7 +40,9 @@ export class InstanceTable {
   /** Used once less; a life that nobody uses is forgotten. */
   release(number: number): void {
     const life = this.#byNumber[number] as Numbered;
-    if (--life.uses > 0) return;
+    if (--life.uses > 0) {
+      return;
+    }
     this.#byKey.delete(life.key);
     this.#byNumber[number] = undefined;
     this.#free.push(number);

@@ -18,23 +18,27 @@ export class KeyedHash {
   of(text: string): number {
     let v0 = this.#key0;
     let v1 = this.#key1;
-    let v2 = 0x6c796765 ^ this.#key0;
-    let v3 = 0x74656462 ^ this.#key1;
+    let v2 = 0x6c_79_67_65 ^ this.#key0;
+    let v3 = 0x74_65_64_62 ^ this.#key1;
     const { length } = text;
     const wholeWords = length & ~3;
     // Whole words first, then what is left with the length, then three rounds that end it.
     for (let at = 0, rounds = (length >> 2) + 4; rounds > 0; rounds--, at += 4) {
       let word = 0;
-      if (at < wholeWords)
+      if (at < wholeWords) {
         word =
           text.charCodeAt(at) |
           (text.charCodeAt(at + 1) << 8) |
           (text.charCodeAt(at + 2) << 16) |
           (text.charCodeAt(at + 3) << 24);
-      else if (at === wholeWords) {
+      } else if (at === wholeWords) {
         word = length << 24;
-        for (let left = at; left < length; left++) word |= text.charCodeAt(left) << (8 * (left - at));
-      } else if (at === wholeWords + 4) v2 ^= 0xff;
+        for (let left = at; left < length; left++) {
+          word |= text.charCodeAt(left) << (8 * (left - at));
+        }
+      } else if (at === wholeWords + 4) {
+        v2 ^= 0xff;
+      }
       v3 ^= word;
       v0 = (v0 + v1) | 0;
       v1 = ((v1 << 5) | (v1 >>> 27)) ^ v0;

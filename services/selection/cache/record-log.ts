@@ -69,7 +69,9 @@ export class RecordLog {
     let chunk = this.#newest;
     if (!chunk || chunk.used + headUnits + units > chunkUnits) {
       chunk = this.#begin();
-      if (!chunk) return undefined;
+      if (!chunk) {
+        return undefined;
+      }
     }
     const head = chunk.used;
     chunk.words[2 * head] = units;
@@ -91,8 +93,12 @@ export class RecordLog {
   /** The record that was written before all others, if there is any. */
   oldest(): number | undefined {
     const chunk = this.#oldest;
-    if (!chunk || chunk.live === 0) return undefined;
-    while (isDropped(chunk, chunk.first)) chunk.first += lengthAt(chunk, chunk.first);
+    if (!chunk || chunk.live === 0) {
+      return undefined;
+    }
+    while (isDropped(chunk, chunk.first)) {
+      chunk.first += lengthAt(chunk, chunk.first);
+    }
     return placeOf(chunk, chunk.first);
   }
 
@@ -103,16 +109,21 @@ export class RecordLog {
     chunk.live -= lengthAt(chunk, head);
     chunk.words[2 * head] = (chunk.words[2 * head] as number) | dropped;
     this.#size--;
-    if (chunk !== this.#newest) this.#tidy(chunk);
+    if (chunk !== this.#newest) {
+      this.#tidy(chunk);
+    }
   }
 
   /** Frees or merges a chunk that is written no more, if it holds little. */
   #tidy(chunk: LogChunk): void {
     const { older, newer } = chunk;
-    if (chunk.live === 0) this.#free(chunk);
-    else if (older && older.live + chunk.live <= mergedUnits) this.#merge(older, chunk);
-    else if (newer && newer !== this.#newest && chunk.live + newer.live <= mergedUnits)
+    if (chunk.live === 0) {
+      this.#free(chunk);
+    } else if (older && older.live + chunk.live <= mergedUnits) {
+      this.#merge(older, chunk);
+    } else if (newer && newer !== this.#newest && chunk.live + newer.live <= mergedUnits) {
       this.#merge(chunk, newer);
+    }
   }
 
   #at(place: number): LogChunk {
@@ -122,24 +133,37 @@ export class RecordLog {
   #begin(): LogChunk | undefined {
     const full = this.#newest;
     const number = this.#freeNumbers.pop() ?? this.#chunks.length;
-    if (number >= mostChunks) return undefined;
+    if (number >= mostChunks) {
+      return undefined;
+    }
     const chunk = this.#spare ?? newChunk();
     this.#spare = undefined;
     Object.assign(chunk, { number, used: 0, first: 0, live: 0, older: full, newer: undefined });
-    if (full) full.newer = chunk;
-    else this.#oldest = chunk;
+    if (full) {
+      full.newer = chunk;
+    } else {
+      this.#oldest = chunk;
+    }
     this.#newest = chunk;
     this.#chunks[number] = chunk;
-    if (full) this.#tidy(full);
+    if (full) {
+      this.#tidy(full);
+    }
     return chunk;
   }
 
   #free(chunk: LogChunk): void {
     const { older, newer } = chunk;
-    if (older) older.newer = newer;
-    else this.#oldest = newer;
-    if (newer) newer.older = older;
-    else this.#newest = older;
+    if (older) {
+      older.newer = newer;
+    } else {
+      this.#oldest = newer;
+    }
+    if (newer) {
+      newer.older = older;
+    } else {
+      this.#newest = older;
+    }
     this.#chunks[chunk.number] = undefined;
     this.#freeNumbers.push(chunk.number);
     this.#spare ??= chunk;
@@ -162,7 +186,9 @@ export class RecordLog {
       if (!isDropped(from, head)) {
         const place = placeOf(from, head);
         if (from !== to || head !== end) {
-          for (let i = 0; i < 2 * units; i++) to.words[2 * end + i] = from.words[2 * head + i] as number;
+          for (let i = 0; i < 2 * units; i++) {
+            to.words[2 * end + i] = from.words[2 * head + i] as number;
+          }
           this.onMove(to.words[2 * end + 1] as number, place, placeOf(to, end));
         }
         end += units;

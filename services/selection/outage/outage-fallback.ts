@@ -50,7 +50,9 @@ export class OutageFallback {
    */
   assertNotSuspect(call: Call): void {
     const promised = this.#held(call);
-    if (promised) throw new RelayAwaitedError(promised);
+    if (promised) {
+      throw new RelayAwaitedError(promised);
+    }
   }
 
   /**
@@ -61,8 +63,12 @@ export class OutageFallback {
   select(request: SelectRequest, error: unknown, tried: RegisteredRelay | undefined): Answer {
     const { call, set, requestId, constraints } = request;
     const known = this.#stale(call, requestId, error);
-    if (known) return known;
-    if (!this.#mayPredict(call)) throw error;
+    if (known) {
+      return known;
+    }
+    if (!this.#mayPredict(call)) {
+      throw error;
+    }
     const { provisional, placement, ttlPolicy } = this.#deps;
     const promised = provisional.get(call);
     const relay =
@@ -82,24 +88,34 @@ export class OutageFallback {
   /** The same for who must not bind the call. @throws `error` where there is no answer */
   find(call: Call, error: unknown, prediction: Prediction | undefined): Answer {
     const known = this.#stale(call, '', error);
-    if (known) return known;
-    if (!this.#mayPredict(call)) throw error;
+    if (known) {
+      return known;
+    }
+    if (!this.#mayPredict(call)) {
+      throw error;
+    }
     const { provisional, placement, ttlPolicy } = this.#deps;
     const promised = provisional.get(call);
     const standing = this.#standing(promised, {});
-    if (!standing && !prediction) throw error;
+    if (!standing && !prediction) {
+      throw error;
+    }
     const set = prediction?.set ?? promised?.set ?? '';
     const relay = standing ?? placement.predict(set, call.key, {}).registered;
     const { keepSeconds } = prediction ?? {};
     const request = { call, requestId: newRequestId(), ttlSeconds: keepSeconds };
     const binding = this.#binding(request, relay, ttlPolicy.settings.setupTtlSeconds);
-    if (keepSeconds !== undefined) provisional.put(binding);
+    if (keepSeconds !== undefined) {
+      provisional.put(binding);
+    }
     return answerOf(binding, relay, '', 'provisional');
   }
 
   /** @returns whether there was anything to release @throws `error` where etcd alone knows */
   release(call: Call, error: unknown): boolean {
-    if (isOutage(error) && this.#deps.provisional.delete(call)) return true;
+    if (isOutage(error) && this.#deps.provisional.delete(call)) {
+      return true;
+    }
     throw error;
   }
 
@@ -115,7 +131,9 @@ export class OutageFallback {
 
   /** What was last known is better than nothing, if the call's relay is there. */
   #stale(call: Call, requestId: string, error: unknown): Answer | undefined {
-    if (!isOutage(error)) throw error;
+    if (!isOutage(error)) {
+      throw error;
+    }
     const { cachedStore, ttlPolicy } = this.#deps;
     const binding = cachedStore.lastKnown(call)?.binding;
     const relay = binding && ttlPolicy.relayOf(binding);
@@ -124,7 +142,9 @@ export class OutageFallback {
 
   /** The relay of that binding, if it is there and wished for. */
   #standing(binding: Carrier | undefined, { excluded }: RelayConstraints): RegisteredRelay | undefined {
-    if (!binding || excluded?.includes(binding.relayId)) return undefined;
+    if (!binding || excluded?.includes(binding.relayId)) {
+      return undefined;
+    }
     return this.#deps.ttlPolicy.relayOf(binding);
   }
 
@@ -146,7 +166,7 @@ export class OutageFallback {
       requestId: before?.requestId ?? requestId,
       createdAtMs: before?.createdAtMs ?? nowMs,
       ttlSeconds: ttl,
-      expiresAtMs: nowMs + leaseSeconds(ttl) * 1_000,
+      expiresAtMs: nowMs + leaseSeconds(ttl) * 1000,
       released: false,
     };
   }

@@ -22,9 +22,13 @@ export class ProvisionalBindings {
 
   /** Undefined as well once its time has run out. */
   get({ key }: Call): Binding | undefined {
-    if (this.#bindings.size === 0) return undefined;
+    if (this.#bindings.size === 0) {
+      return undefined;
+    }
     const binding = this.#bindings.get(key);
-    if (!binding || binding.expiresAtMs > this.clock.wallMs()) return binding;
+    if (!binding || binding.expiresAtMs > this.clock.wallMs()) {
+      return binding;
+    }
     this.#bindings.delete(key);
     return undefined;
   }
@@ -32,13 +36,17 @@ export class ProvisionalBindings {
   put(binding: Binding): void {
     this.#bindings.delete(binding.call.key);
     this.#bindings.set(binding.call.key, binding);
-    if (this.#bindings.size <= this.capacity) return;
+    if (this.#bindings.size <= this.capacity) {
+      return;
+    }
     let { value: oldest } = this.#oldest.next();
     if (oldest === undefined) {
       this.#oldest = this.#bindings.keys();
       ({ value: oldest } = this.#oldest.next());
     }
-    if (oldest !== undefined) this.#bindings.delete(oldest);
+    if (oldest !== undefined) {
+      this.#bindings.delete(oldest);
+    }
     this.counters.dropped++;
   }
 

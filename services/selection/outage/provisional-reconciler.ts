@@ -41,7 +41,9 @@ export class ProvisionalReconciler {
   /** ProvisionalReconciler what was promised to this call, if anything was. @throws HoldfastError as Select */
   async claim(call: Call): Promise<void> {
     const promised = this.#deps.provisional.get(call);
-    if (!promised) return;
+    if (!promised) {
+      return;
+    }
     const { set, requestId, ttlSeconds } = promised;
     await this.#deps.settle({ call, set, requestId, ttlSeconds, constraints: {} });
   }
@@ -50,7 +52,9 @@ export class ProvisionalReconciler {
   settled({ binding }: StoredBinding): void {
     const { provisional, log } = this.#deps;
     const promised = provisional.get(binding.call);
-    if (!promised) return;
+    if (!promised) {
+      return;
+    }
     provisional.delete(binding.call);
     if (promised.set === binding.set && promised.instance === binding.instance) {
       this.counters.claimed++;
@@ -69,7 +73,9 @@ export class ProvisionalReconciler {
 
   async #reconcileAll(): Promise<void> {
     const { provisional, clock, log } = this.#deps;
-    if (provisional.size === 0) return;
+    if (provisional.size === 0) {
+      return;
+    }
     const calls = provisional.list().map(({ call }) => call);
     const before = { ...this.counters };
     let isLost = false;
@@ -85,7 +91,9 @@ export class ProvisionalReconciler {
             continue;
           }
           isLost = isOutage(error);
-          if (isLost) return;
+          if (isLost) {
+            return;
+          }
           provisional.delete(call);
           log.warn({ callId: call.callId, reason: messageOf(error) }, 'a promised call cannot be bound');
         }

@@ -5,8 +5,8 @@ import { relaysNamed } from '../stage/relays.js';
 import { mean } from '../statistics.js';
 
 const relayCount = 50;
-const callsPerSecond = 1_000;
-const reportEveryMs = 1_000;
+const callsPerSecond = 1000;
+const reportEveryMs = 1000;
 
 interface Scene {
   readonly calls: number;
@@ -63,21 +63,23 @@ function spread({ calls, replicas, reporting, weightOfFirst = 100 }: Scene): num
   const counts = new Map(relays.map(({ id }) => [id, 0]));
   const placements = Array.from({ length: replicas }, () => new Placement('least-loaded'));
   const report = (nowMs: number) => {
-    for (const relay of relays)
-      for (const placement of placements)
+    for (const relay of relays) {
+      for (const placement of placements) {
         placement.put({
           relay,
           revision: 1,
           load: { calls: counts.get(relay.id) ?? 0, cpu: 0, packetRate: 0, atMs: nowMs },
           loadHeardAtMs: nowMs,
         });
+      }
+    }
   };
   report(0);
   let reportedAtMs = 0;
   // Reports stop counting as news after a while; then the silent case begins.
   const beginMs = reporting ? 0 : 60_000;
   for (let i = 0; i < calls; i++) {
-    const nowMs = beginMs + (i * 1_000) / callsPerSecond;
+    const nowMs = beginMs + (i * 1000) / callsPerSecond;
     if (reporting && nowMs - reportedAtMs >= reportEveryMs) {
       report(nowMs);
       reportedAtMs = nowMs;

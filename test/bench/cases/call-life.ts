@@ -20,7 +20,7 @@ export const callLife: BenchCase = {
     const relays = await RegisteredRelays.register(scope, etcd, 3, { controlPort: relayPort });
     const { ngPort } = await startReplica(scope, etcd, { gateway: true });
     const load = LoadGenerator.start(scope);
-    const calls: Calls & { count: number } = { ...freshCalls(), count: pick(20_000, 1_000) };
+    const calls: Calls & { count: number } = { ...freshCalls(), count: pick(20_000, 1000) };
     const play = (commands: readonly NgCommand[]) =>
       load.run({
         target: { kind: 'ng', port: ngPort, relayPort, calls, commands },
@@ -36,7 +36,7 @@ export const callLife: BenchCase = {
     const live = await sizeBytes(etcd);
     await play(['delete']);
     // The proxy is answered first; the release follows.
-    await delay(1_000);
+    await delay(1000);
     const after = await etcd.metrics();
     const perCall = (name: string) => ((after.get(name) ?? 0) - (before.get(name) ?? 0)) / calls.count;
     return {
@@ -68,6 +68,6 @@ export const callLife: BenchCase = {
 
 async function sizeBytes(etcd: Etcd): Promise<number> {
   await etcd.compact();
-  await delay(1_000);
+  await delay(1000);
   return (await etcd.metrics()).get('etcd_mvcc_db_total_size_in_use_in_bytes') ?? Number.NaN;
 }

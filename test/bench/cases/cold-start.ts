@@ -67,7 +67,9 @@ async function firstAnswer(etcd: Etcd, load: LoadGenerator): Promise<number> {
       const answer = await load
         .attempt({ target, loop: { kind: 'count', concurrency: 1, operations: 1 } })
         .catch(() => undefined);
-      if (answer?.calls === 1) return performance.now() - startedAtMs;
+      if (answer?.calls === 1) {
+        return performance.now() - startedAtMs;
+      }
       await new Promise((resolve) => setTimeout(resolve, againAfterMs));
     }
     throw new Error(`no Select was answered within ${patienceMs} ms`);

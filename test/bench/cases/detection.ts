@@ -31,14 +31,16 @@ export const detection: BenchCase = {
           'most, ms': figure(Math.max(...times)),
         },
       });
-    const killed = await lastCallsAfter(context, context.pick(10, 1), 2_500, ({ rtpengine }) =>
+    const killed = await lastCallsAfter(context, context.pick(10, 1), 2500, ({ rtpengine }) =>
       rtpengine.signal('SIGKILL'),
     );
-    const ofKilled = row('detection, relay process killed: last new call, p99', killed, 1_500);
-    const frozen = await lastCallsAfter(context, context.pick(4, 1), 8_000, ({ rtpengine, node }) => {
-      for (const each of [node, rtpengine]) each.signal('SIGSTOP');
+    const ofKilled = row('detection, relay process killed: last new call, p99', killed, 1500);
+    const frozen = await lastCallsAfter(context, context.pick(4, 1), 8000, ({ rtpengine, node }) => {
+      for (const each of [node, rtpengine]) {
+        each.signal('SIGSTOP');
+      }
     });
-    return { rows: [ofKilled, row('detection, host frozen: last new call, p99', frozen, 6_000)] };
+    return { rows: [ofKilled, row('detection, host frozen: last new call, p99', frozen, 6000)] };
   },
 };
 
@@ -55,10 +57,11 @@ async function lastCallsAfter(
     const etcd = await startEtcd(context.scope);
     const replica = await startReplica(context.scope, etcd);
     const hosts: RelayHost[] = [];
-    for (let i = 0; i < perBatch + staying; i++)
+    for (let i = 0; i < perBatch + staying; i++) {
       hosts.push(await startRelayHost(context.scope, etcd, `relay-${i + 1}`, rtpengine));
+    }
     const watch = new NewCallWatch(context.scope, replica);
-    await delay(1_500);
+    await delay(1500);
     const hurtAtMs = new Map<string, number>();
     for (const host of hosts.slice(staying)) {
       // At any point of the probes' and keepalives' periods.
@@ -67,7 +70,9 @@ async function lastCallsAfter(
       hurt(host);
     }
     await delay(waitMs);
-    for (const [id, atMs] of hurtAtMs) times.push(Math.max(0, (watch.lastCallMs(id) ?? atMs) - atMs));
+    for (const [id, atMs] of hurtAtMs) {
+      times.push(Math.max(0, (watch.lastCallMs(id) ?? atMs) - atMs));
+    }
     await context.scope.close();
   }
   return times;

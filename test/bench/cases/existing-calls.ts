@@ -36,7 +36,7 @@ async function compare(context: Context, kind: 'unary' | 'stream') {
   const { replica, load } = stage;
   const echo = await setEchoStage(context, stage);
   const calls = await boundCalls(context, stage);
-  const durations = context.pick({ warmupMs: 1_500, durationMs: 5_000 }, { warmupMs: 300, durationMs: 500 });
+  const durations = context.pick({ warmupMs: 1500, durationMs: 5000 }, { warmupMs: 300, durationMs: 500 });
   const loop = { kind: 'closed', concurrency, ...durations } as const;
   const bare = { ports: [echo.port], expect: undefined };
   const unary = selectTarget(replica, calls);
@@ -65,7 +65,7 @@ async function compare(context: Context, kind: 'unary' | 'stream') {
 
 /** Calls in progress, known to the replica. */
 async function boundCalls({ pick }: Context, { etcd, relays, replica, load }: SpeedStage) {
-  const calls: Calls & { count: number } = { ...freshCalls(), count: pick(bound, 1_000) };
+  const calls: Calls & { count: number } = { ...freshCalls(), count: pick(bound, 1000) };
   await fillBindings(load, etcd, relays, calls);
   await load.run({
     target: streamTarget(replica, calls),

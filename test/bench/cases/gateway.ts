@@ -26,7 +26,7 @@ export const gateway: BenchCase = {
   async run(context) {
     const rows: Row[] = [];
     const curve: [number, number][] = [];
-    for (const bindings of context.pick([1_000, 10_000, 100_000, 1_000_000], [1_000, 5_000])) {
+    for (const bindings of context.pick([1000, 10_000, 100_000, 1_000_000], [1000, 5000])) {
       const row = await measure(context, bindings);
       rows.push(row);
       curve.push([bindings, median(row.candidate)]);
@@ -48,7 +48,7 @@ async function measure(context: Context, bindings: number): Promise<Row> {
   const etcd = await startEtcd(scope);
   const relays = await RegisteredRelays.register(scope, etcd, 3, { controlPort: relayPort });
   // The longest linger allowed: so all bindings stay fresh while the loads go through them.
-  const settings = { HOLDFAST_CACHE_ENTRIES: String(bindings + 1_000), HOLDFAST_LINGER_SECONDS: '600' };
+  const settings = { HOLDFAST_CACHE_ENTRIES: String(bindings + 1000), HOLDFAST_LINGER_SECONDS: '600' };
   const replica = await startReplica(scope, etcd, { gateway: true, settings });
   const forwarder = await startForwarder(scope, relayPort);
   const load = LoadGenerator.start(scope);
@@ -62,8 +62,10 @@ async function measure(context: Context, bindings: number): Promise<Row> {
     loop: { kind: 'count', concurrency: 256, operations: bindings },
   });
   const known = (await replica.metrics()).get('holdfast_cached_bindings') ?? 0;
-  if (known < bindings) throw new Error(`the gateway knows ${known} of ${bindings} bindings`);
-  const durations = pick({ warmupMs: 1_500, durationMs: 5_000 }, { warmupMs: 300, durationMs: 700 });
+  if (known < bindings) {
+    throw new Error(`the gateway knows ${known} of ${bindings} bindings`);
+  }
+  const durations = pick({ warmupMs: 1500, durationMs: 5000 }, { warmupMs: 300, durationMs: 700 });
   const loop = { kind: 'closed', concurrency, ...durations } as const;
   const { baseline, candidate } = await inTurn(
     context,

@@ -12,16 +12,13 @@ export const growthBindings: BenchCase = {
   title: 'growth: cost against bindings',
   async run(context) {
     const { etcd, relays, replica, load } = await setSpeedStage(context);
-    const durations = context.pick(
-      { warmupMs: 1_000, durationMs: 5_000 },
-      { warmupMs: 200, durationMs: 500 },
-    );
+    const durations = context.pick({ warmupMs: 1000, durationMs: 5000 }, { warmupMs: 200, durationMs: 500 });
     const p50: [number, number][] = [];
     const p99: [number, number][] = [];
     const disk: [number, number][] = [];
     const resident: [number, number][] = [];
     let stored = 0;
-    for (const bindings of context.pick([1_000, 10_000, 100_000, 1_000_000], [1_000, 10_000])) {
+    for (const bindings of context.pick([1000, 10_000, 100_000, 1_000_000], [1000, 10_000])) {
       context.progress(`${bindings} bindings`);
       await fillBindings(load, etcd, relays, { ...freshCalls(), count: bindings - stored });
       stored = bindings;

@@ -16,13 +16,10 @@ export const growthRate: BenchCase = {
     const stage = await setSpeedStage(context);
     const { etcd, replica, load } = stage;
     await warmUp(context, stage);
-    const durations = context.pick(
-      { warmupMs: 1_500, durationMs: 6_000 },
-      { warmupMs: 200, durationMs: 500 },
-    );
+    const durations = context.pick({ warmupMs: 1500, durationMs: 6000 }, { warmupMs: 200, durationMs: 500 });
     const results: [number, LoadResult][] = [];
     for (const perSecond of context.pick(
-      [50, 100, 200, 500, 1_000, 2_000, 3_000, 4_000, 6_000, 8_000],
+      [50, 100, 200, 500, 1000, 2000, 3000, 4000, 6000, 8000],
       [100, 500],
     )) {
       context.progress(`${perSecond} calls/s`);
@@ -31,7 +28,9 @@ export const growthRate: BenchCase = {
         loop: { kind: 'open', perSecond, ...durations },
         watch: [replica.pid, ...etcd.pids],
       });
-      if (result.errors > 0 || result.perSecond < perSecond * keepsUp) break;
+      if (result.errors > 0 || result.perSecond < perSecond * keepsUp) {
+        break;
+      }
       context.progress(`p50 ${figure(result.p50Us)} µs, p99 ${figure(result.p99Us)} µs`);
       results.push([perSecond, result]);
     }

@@ -12,8 +12,8 @@ export const growthRelays: BenchCase = {
   name: 'growth-relays',
   title: 'growth: cost against relays',
   async run(context) {
-    const counts = context.pick([3, 10, 30, 100, 300, 1_000], [3, 100]);
-    const choices = context.pick(50_000, 2_000);
+    const counts = context.pick([3, 10, 30, 100, 300, 1000], [3, 100]);
+    const choices = context.pick(50_000, 2000);
     const policies = policyNames.map(
       (policy): PlotSeries => ({
         label: policy,
@@ -23,10 +23,7 @@ export const growthRelays: BenchCase = {
     const p50: [number, number][] = [];
     const p99: [number, number][] = [];
     const cpu: [number, number][] = [];
-    const durations = context.pick(
-      { warmupMs: 1_000, durationMs: 5_000 },
-      { warmupMs: 200, durationMs: 500 },
-    );
+    const durations = context.pick({ warmupMs: 1000, durationMs: 5000 }, { warmupMs: 200, durationMs: 500 });
     for (const relayCount of counts) {
       context.progress(`${relayCount} relays`);
       const stage = await setSpeedStage(context, { relayCount });

@@ -18,16 +18,20 @@ export const growthReplicas: BenchCase = {
     const etcd = await startEtcd(scope);
     await RegisteredRelays.register(scope, etcd, 3);
     const load = LoadGenerator.start(scope);
-    const durations = pick({ warmupMs: 1_500, durationMs: 6_000 }, { warmupMs: 200, durationMs: 500 });
+    const durations = pick({ warmupMs: 1500, durationMs: 6000 }, { warmupMs: 200, durationMs: 500 });
     const replicas: Replica[] = [];
     const rate: [number, number][] = [];
     const replicaCpu: [number, number][] = [];
     const etcdCpu: [number, number][] = [];
     for (const count of pick([1, 2, 3, 4], [1, 2])) {
       progress(`${count} replicas`);
-      while (replicas.length < count) replicas.push(await startReplica(scope, etcd));
+      while (replicas.length < count) {
+        replicas.push(await startReplica(scope, etcd));
+      }
       const [first] = replicas;
-      if (!first) break;
+      if (!first) {
+        break;
+      }
       const result = await load.run({
         target: {
           ...streamTarget(first, freshCalls(), 4 * count),

@@ -6,7 +6,7 @@ import { median } from '../statistics.js';
 import { figure } from '../table.js';
 import { p50s, selectTarget, setSpeedStage, warmUp } from './speed-stage.js';
 
-const leaseSeconds = 3_600;
+const leaseSeconds = 3600;
 
 /**
  * One client with one call at a time, against the same write put to etcd directly: by the very client that loads
@@ -20,10 +20,7 @@ export const latencyAlone: BenchCase = {
     const { etcd, relays, replica, load } = stage;
     const { guard, keys } = relays;
     const lease = (await etcd.client.leaseClient.leaseGrant({ TTL: leaseSeconds })).ID;
-    const durations = context.pick(
-      { warmupMs: 1_000, durationMs: 4_000 },
-      { warmupMs: 200, durationMs: 500 },
-    );
+    const durations = context.pick({ warmupMs: 1000, durationMs: 4000 }, { warmupMs: 200, durationMs: 500 });
     const loop = { kind: 'closed', concurrency: 1, ...durations } as const;
     const write = () => {
       const calls = freshCalls();
@@ -74,10 +71,7 @@ export const latencyAtHalf: BenchCase = {
   title: 'latency of new calls at half of the peak load',
   async run(context) {
     const { replica, load } = await setSpeedStage(context);
-    const durations = context.pick(
-      { warmupMs: 2_000, durationMs: 6_000 },
-      { warmupMs: 300, durationMs: 700 },
-    );
+    const durations = context.pick({ warmupMs: 2000, durationMs: 6000 }, { warmupMs: 300, durationMs: 700 });
     const peak = await load.run({
       target: selectTarget(replica, freshCalls()),
       loop: { kind: 'closed', concurrency, ...durations },

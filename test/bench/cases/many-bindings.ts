@@ -14,12 +14,9 @@ export const manyBindings: BenchCase = {
   title: 'latency of a new call with many bindings in etcd',
   async run(context) {
     const load = LoadGenerator.start(context.scope);
-    const few = await registryWith(context, load, 1_000);
+    const few = await registryWith(context, load, 1000);
     const many = await registryWith(context, load, context.pick(1_000_000, 20_000));
-    const durations = context.pick(
-      { warmupMs: 1_000, durationMs: 4_000 },
-      { warmupMs: 200, durationMs: 500 },
-    );
+    const durations = context.pick({ warmupMs: 1000, durationMs: 4000 }, { warmupMs: 200, durationMs: 500 });
     const loop = { kind: 'closed', concurrency: 1, ...durations } as const;
     const { baseline, candidate } = await inTurn(
       context,

@@ -20,10 +20,7 @@ export const members: BenchCase = {
   async run(context) {
     const one = await setSpeedStage(context);
     const three = await setSpeedStage(context, { memberCount: 3 });
-    const durations = context.pick(
-      { warmupMs: 1_500, durationMs: 5_000 },
-      { warmupMs: 300, durationMs: 500 },
-    );
+    const durations = context.pick({ warmupMs: 1500, durationMs: 5000 }, { warmupMs: 300, durationMs: 500 });
     const selects = ({ replica, etcd, load }: SpeedStage, concurrency: number) =>
       load.run({
         target: streamTarget(replica, freshCalls(), Math.min(concurrency, 4)),

@@ -25,7 +25,7 @@ export const memory: BenchCase = {
       });
     };
     // What the first calls of a process bring to life is no part of a binding.
-    await learn(1_000);
+    await learn(1000);
     const before = await replica.usedBytes();
     const known = (await replica.metrics()).get(gauge) ?? 0;
     context.progress('filling the cache');

@@ -23,10 +23,7 @@ export const newCallsStream: BenchCase = {
   title: 'new calls, SelectStream, one replica',
   async run(context) {
     const { etcd, relays, replica, load } = await setSpeedStage(context);
-    const durations = context.pick(
-      { warmupMs: 1_500, durationMs: 5_000 },
-      { warmupMs: 300, durationMs: 500 },
-    );
+    const durations = context.pick({ warmupMs: 1500, durationMs: 5000 }, { warmupMs: 300, durationMs: 500 });
     const watch = [replica.pid, ...etcd.pids];
     const writes = (batch: number) => {
       const calls = freshCalls();
@@ -80,10 +77,7 @@ export const newCallsUnary: BenchCase = {
     const stage = await setSpeedStage(context);
     const { etcd, replica, load } = stage;
     const echo = await setEchoStage(context, stage);
-    const durations = context.pick(
-      { warmupMs: 1_500, durationMs: 5_000 },
-      { warmupMs: 300, durationMs: 500 },
-    );
+    const durations = context.pick({ warmupMs: 1500, durationMs: 5000 }, { warmupMs: 300, durationMs: 500 });
     const loop = { kind: 'closed', concurrency, ...durations } as const;
     const { baseline, candidate } = await inTurn(
       context,
@@ -122,6 +116,6 @@ function serverNotes(results: readonly LoadResult[]): Row['notes'] & object {
   return {
     'replica CPU per call, µs': figure(median(results.map(cpuUsPerCall))),
     'etcd CPU per call, µs': figure(median(results.map(otherCpuUsPerCall))),
-    'p99, ms': figure(median(results.map(({ p99Us }) => p99Us / 1_000))),
+    'p99, ms': figure(median(results.map(({ p99Us }) => p99Us / 1000))),
   };
 }

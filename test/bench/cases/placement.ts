@@ -13,11 +13,11 @@ export const placement: BenchCase = {
       unit: 'µs' as const,
       against: '',
       baseline: [],
-      candidate: Array.from({ length: rounds }, () => usPerChoice(policy, 1_000, choices)),
+      candidate: Array.from({ length: rounds }, () => usPerChoice(policy, 1000, choices)),
       aims: [{ of: 'candidate' as const, most: mostUs }],
     });
     return {
-      rows: [row('least-loaded', 1, pick(200_000, 20_000)), row('rendezvous', 15, pick(50_000, 5_000))],
+      rows: [row('least-loaded', 1, pick(200_000, 20_000)), row('rendezvous', 15, pick(50_000, 5000))],
     };
   },
 };
@@ -27,19 +27,21 @@ const warmup = 20_000;
 
 /** What the selector asks for each new call: eligibility, policy and all. */
 export function usPerChoice(policy: PolicyName, relayCount: number, choices: number): number {
-  const nowMs = 1_000;
+  const nowMs = 1000;
   const placed = new Placement(policy);
   relaysNamed(relayCount).forEach((relay, index) => {
     placed.put({ relay, revision: index + 1, load: idle, loadHeardAtMs: nowMs } satisfies RegisteredRelay);
   });
-  const callIds = Array.from({ length: 4_096 }, (_, i) => `a84b4c76e66710-${i}@pc33.atlanta.example.com`);
+  const callIds = Array.from({ length: 4096 }, (_, i) => `a84b4c76e66710-${i}@pc33.atlanta.example.com`);
   const choose = (count: number) => {
-    for (let i = 0; i < count; i++) placed.choose('default', callIds[i & 4_095] as string, noWish, nowMs);
+    for (let i = 0; i < count; i++) {
+      placed.choose('default', callIds[i & 4095] as string, noWish, nowMs);
+    }
   };
   choose(warmup);
   const startedAtMs = performance.now();
   choose(choices);
-  return ((performance.now() - startedAtMs) * 1_000) / choices;
+  return ((performance.now() - startedAtMs) * 1000) / choices;
 }
 
 const idle = { calls: 0, cpu: 0, packetRate: 0, atMs: 0 };

@@ -6,7 +6,7 @@ import { figure } from '../table.js';
 import { setSpeedStage, streamTarget } from './speed-stage.js';
 
 const relayCount = 50;
-const batch = 1_000;
+const batch = 1000;
 
 /** One relay of fifty goes: who else has to move? All calls are asked about again, and compared in etcd. */
 export const relayLost: BenchCase = {
@@ -14,11 +14,13 @@ export const relayLost: BenchCase = {
   title: 'one relay of 50 is lost: calls moved that need not',
   async run(context) {
     const { etcd, relays, replica, load } = await setSpeedStage(context, { relayCount });
-    const calls = { ...freshCalls(), count: context.pick(50_000, 2_000) };
+    const calls = { ...freshCalls(), count: context.pick(50_000, 2000) };
     await fillBindings(load, etcd, relays, calls);
     const before = await relayOfCalls(etcd, relays.keys.calls);
     const lost = relays.relays[17];
-    if (!lost) throw new Error('there is no such relay');
+    if (!lost) {
+      throw new Error('there is no such relay');
+    }
     await relays.remove(lost);
     await delay(200);
     const result = await load.attempt({
@@ -51,10 +53,14 @@ async function relayOfCalls({ client }: Etcd, prefix: string): Promise<Map<strin
   const end = Buffer.from(prefix.replace(/\/$/, '0'));
   for (let more = true; more; ) {
     const page = await client.kv.range({ key: from, range_end: end, limit: batch });
-    for (const { key, value } of page.kvs) relays.set(key.toString(), JSON.parse(value.toString()).relay);
+    for (const { key, value } of page.kvs) {
+      relays.set(key.toString(), JSON.parse(value.toString()).relay);
+    }
     more = page.more;
     const last = page.kvs.at(-1);
-    if (last) from = Buffer.concat([last.key, Buffer.of(0)]);
+    if (last) {
+      from = Buffer.concat([last.key, Buffer.of(0)]);
+    }
   }
   return relays;
 }

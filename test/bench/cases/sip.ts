@@ -17,14 +17,16 @@ const programs = ['etcd', 'rtpengine', 'kamailio', 'kamcmd', 'sipp'];
 const callsPerSecond = 100;
 const pauseMs = 250;
 /** Four for each call, and each lasts a little longer than its pauses. */
-const mediaPorts = 1_000;
+const mediaPorts = 1000;
 
 /** The same installation twice, but for one line: where the proxy's rtpengine module sends its commands. */
 export const sip: BenchCase = {
   name: 'sip',
   title: 'call set-up through Kamailio: rtpengine directly, and behind the gateway',
   async run(context) {
-    for (const program of programs) requireProgram(program);
+    for (const program of programs) {
+      requireProgram(program);
+    }
     const { scope, pick } = context;
     const directory = await mkdtemp(join(tmpdir(), 'holdfast-bench-sip-'));
     scope.teardown(() => rm(directory, { recursive: true, force: true, maxRetries: 5 }));
@@ -38,7 +40,7 @@ export const sip: BenchCase = {
     const replica = await startReplica(scope, etcd, { gateway: true });
     const direct = await startPhones(context, directory, 'direct', rtpengine.port);
     const behind = await startPhones(context, directory, 'gateway', replica.ngPort);
-    const calls = pick(1_500, 60);
+    const calls = pick(1500, 60);
     const { baseline, candidate } = await inTurn(
       context,
       pick(7, 1),
@@ -115,7 +117,9 @@ async function startPhones({ scope }: Context, directory: string, name: string, 
       ],
     });
     const { succeeded, failed, errors } = await caller.ended(120_000);
-    if (failed > 0 || succeeded !== calls) throw new Error(`${failed} of ${calls} calls failed: ${errors}`);
+    if (failed > 0 || succeeded !== calls) {
+      throw new Error(`${failed} of ${calls} calls failed: ${errors}`);
+    }
     return inviteTimes(await readFile(trace, 'utf8'));
   };
 }
@@ -129,12 +133,17 @@ function inviteTimes(trace: string): number[] {
   const times = new Map<string, number>();
   for (const line of trace.split('\n')) {
     const [, , seconds, direction, callId = '', cseq, first = ''] = line.split('\t');
-    if (cseq !== 'CSeq:1 INVITE') continue;
-    const ms = Number(seconds) * 1_000;
-    if (direction === 'S' && first.startsWith('INVITE') && !sent.has(callId)) sent.set(callId, ms);
+    if (cseq !== 'CSeq:1 INVITE') {
+      continue;
+    }
+    const ms = Number(seconds) * 1000;
+    if (direction === 'S' && first.startsWith('INVITE') && !sent.has(callId)) {
+      sent.set(callId, ms);
+    }
     const sentMs = sent.get(callId);
-    if (direction === 'R' && first.startsWith('SIP/2.0 200') && sentMs !== undefined && !times.has(callId))
+    if (direction === 'R' && first.startsWith('SIP/2.0 200') && sentMs !== undefined && !times.has(callId)) {
       times.set(callId, ms - sentMs);
+    }
   }
   return [...times.values()];
 }

@@ -14,7 +14,7 @@ type EtcdTarget = Extract<Target, { kind: 'etcd' }>;
 type BytesTarget = Extract<Target, { kind: 'etcd-bytes' }>;
 
 /** As many keys as a lease of Holdfast's carries. */
-const keysPerLease = 1_000;
+const keysPerLease = 1000;
 
 /** Create-if-absent in etcd, as a program with the etcd3 client does it: the raw call, which is its fastest way. */
 export class EtcdCreates implements Operations {
@@ -57,7 +57,9 @@ export class EtcdCreates implements Operations {
     const lease = await this.#lease;
     const creates = Array.from({ length: this.size }, () => this.#create(lease));
     const [first] = creates;
-    if (this.size === 1 && first) return (await this.#client.kv.txn(first)).succeeded;
+    if (this.size === 1 && first) {
+      return (await this.#client.kv.txn(first)).succeeded;
+    }
     const { responses } = await this.#client.kv.txn({
       compare: [],
       success: creates.map((request_txn) => ({ request_txn }) as IRequestOp),
@@ -132,6 +134,8 @@ function txnSerializer(): (request: ITxnRequest) => Buffer {
   );
   const { KV } = loaded['etcdserverpb'] as unknown as { KV: ServiceClientConstructor };
   const serialize = KV.service['Txn']?.requestSerialize;
-  if (!serialize) throw new Error("etcd's KV.Txn is missing from the etcd3 package");
+  if (!serialize) {
+    throw new Error("etcd's KV.Txn is missing from the etcd3 package");
+  }
   return serialize;
 }

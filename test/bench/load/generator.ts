@@ -26,10 +26,11 @@ export class LoadGenerator {
    */
   async run(job: Job): Promise<LoadResult> {
     const result = await this.attempt(job);
-    if (result.errors > 0 || result.unexpected > 0)
+    if (result.errors > 0 || result.unexpected > 0) {
       throw new Error(
         `${job.target.kind}: ${result.errors} of ${result.calls} failed, ${result.unexpected} samples unexpected`,
       );
+    }
     return result;
   }
 
@@ -39,7 +40,9 @@ export class LoadGenerator {
     try {
       const answered = once(this.#process, 'message', { signal: over.signal });
       const died = once(this.#process, 'exit', { signal: over.signal });
-      for (const each of [answered, died]) each.catch(() => {});
+      for (const each of [answered, died]) {
+        each.catch(() => {});
+      }
       this.#process.send(job);
       const [answer] = (await Promise.race([
         answered,
@@ -47,7 +50,9 @@ export class LoadGenerator {
           throw new Error(`the load generator ended (${signal ?? code})`);
         }),
       ])) as [Answer];
-      if ('failure' in answer) throw new Error(answer.failure);
+      if ('failure' in answer) {
+        throw new Error(answer.failure);
+      }
       return answer.result;
     } finally {
       over.abort();
@@ -55,7 +60,9 @@ export class LoadGenerator {
   }
 
   async stop(): Promise<void> {
-    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
+    if (this.#process.exitCode !== null || this.#process.signalCode !== null) {
+      return;
+    }
     const exited = once(this.#process, 'exit');
     this.#process.kill();
     await exited;

@@ -1,5 +1,5 @@
 const growth = Math.log(1.01);
-const leases = 2_400;
+const leases = 2400;
 
 /** Durations in buckets that each are 1 % wider than the one before: exact enough, and it never grows. */
 export class Histogram {
@@ -18,7 +18,9 @@ export class Histogram {
     let seen = 0;
     for (let bucket = 0; bucket < leases; bucket++) {
       seen += this.#counts[bucket] as number;
-      if (seen >= wanted) return Math.exp((bucket + 0.5) * growth) - 1;
+      if (seen >= wanted) {
+        return Math.exp((bucket + 0.5) * growth) - 1;
+      }
     }
     return Number.NaN;
   }

@@ -80,15 +80,19 @@ export class Http2Connection {
     const headers = streamId === 1 ? this.#firstHeaders : this.#laterHeaders;
     this.#out.frame(headers.length, frames.headers, flags.endHeaders, streamId);
     this.#out.bytes(headers);
-    if (!end) this.#streamWindows.set(streamId, this.#initialStreamWindow);
+    if (!end) {
+      this.#streamWindows.set(streamId, this.#initialStreamWindow);
+    }
     this.send(streamId, payload, end);
     return streamId;
   }
 
   send(streamId: number, payload: Buffer, end = false): void {
-    if (this.#blocked.length > 0 || !this.#fits(streamId, payload.length))
+    if (this.#blocked.length > 0 || !this.#fits(streamId, payload.length)) {
       this.#blocked.push({ streamId, payload, end });
-    else this.#sendNow(streamId, payload, end);
+    } else {
+      this.#sendNow(streamId, payload, end);
+    }
   }
 
   close(): void {
@@ -116,7 +120,9 @@ export class Http2Connection {
   #sendNow(streamId: number, payload: Buffer, end: boolean): void {
     this.#window -= payload.length;
     const streamWindow = this.#streamWindows.get(streamId);
-    if (streamWindow !== undefined) this.#streamWindows.set(streamId, streamWindow - payload.length);
+    if (streamWindow !== undefined) {
+      this.#streamWindows.set(streamId, streamWindow - payload.length);
+    }
     this.#out.frame(payload.length, frames.data, end ? flags.endStream : 0, streamId);
     this.#out.bytes(payload);
   }
@@ -124,7 +130,9 @@ export class Http2Connection {
   #sendBlocked(): void {
     let sent = 0;
     for (const { streamId, payload, end } of this.#blocked) {
-      if (!this.#fits(streamId, payload.length)) break;
+      if (!this.#fits(streamId, payload.length)) {
+        break;
+      }
       this.#sendNow(streamId, payload, end);
       sent++;
     }
@@ -136,12 +144,14 @@ export class Http2Connection {
     let offset = 0;
     while (input.length - offset >= headerBytes) {
       const length = input.readUIntBE(offset, 3);
-      if (input.length - offset - headerBytes < length) break;
+      if (input.length - offset - headerBytes < length) {
+        break;
+      }
       const start = offset + headerBytes;
       this.#frame(
         input[offset + 3] as number,
         input[offset + 4] as number,
-        input.readUInt32BE(offset + 5) & 0x7fffffff,
+        input.readUInt32BE(offset + 5) & 0x7f_ff_ff_ff,
         input.subarray(start, start + length),
       );
       offset = start + length;
@@ -154,25 +164,33 @@ export class Http2Connection {
       case frames.data:
         this.#countReceived(streamId, payload.length);
         this.#listener.onData(streamId, payload);
-        if (flag & flags.endStream) this.#listener.onEnd(streamId, true);
+        if (flag & flags.endStream) {
+          this.#listener.onEnd(streamId, true);
+        }
         break;
       case frames.headers:
         // Trailers end a stream; a gRPC server never ends one otherwise.
-        if (flag & flags.endStream) this.#listener.onEnd(streamId, false);
+        if (flag & flags.endStream) {
+          this.#listener.onEnd(streamId, false);
+        }
         break;
       case frames.resetStream:
         this.#listener.onEnd(streamId, true);
         break;
       case frames.settings:
-        if (!(flag & flags.ack)) this.#settings(payload);
+        if (!(flag & flags.ack)) {
+          this.#settings(payload);
+        }
         break;
       case frames.ping:
-        if (flag & flags.ack) break;
+        if (flag & flags.ack) {
+          break;
+        }
         this.#out.frame(payload.length, frames.ping, flags.ack, 0);
         this.#out.bytes(payload);
         break;
       case frames.windowUpdate:
-        this.#windowUpdate(streamId, payload.readUInt32BE(0) & 0x7fffffff);
+        this.#windowUpdate(streamId, payload.readUInt32BE(0) & 0x7f_ff_ff_ff);
         break;
       case frames.goAway:
         this.#broken();
@@ -180,29 +198,38 @@ export class Http2Connection {
   }
 
   #settings(payload: Buffer): void {
-    for (let at = 0; at + 6 <= payload.length; at += 6)
+    for (let at = 0; at + 6 <= payload.length; at += 6) {
       if (payload.readUInt16BE(at) === initialWindowSetting) {
         const size = payload.readUInt32BE(at + 2);
-        for (const [id, window] of this.#streamWindows)
+        for (const [id, window] of this.#streamWindows) {
           this.#streamWindows.set(id, window + size - this.#initialStreamWindow);
+        }
         this.#initialStreamWindow = size;
       }
+    }
     this.#out.frame(0, frames.settings, flags.ack, 0);
     this.#sendBlocked();
   }
 
   #windowUpdate(streamId: number, increment: number): void {
     const streamWindow = this.#streamWindows.get(streamId);
-    if (streamId === 0) this.#window += increment;
-    else if (streamWindow !== undefined) this.#streamWindows.set(streamId, streamWindow + increment);
+    if (streamId === 0) {
+      this.#window += increment;
+    } else if (streamWindow !== undefined) {
+      this.#streamWindows.set(streamId, streamWindow + increment);
+    }
     this.#sendBlocked();
   }
 
   #countReceived(streamId: number, length: number): void {
     this.#received += length;
-    if (this.#received < windowStep) return;
+    if (this.#received < windowStep) {
+      return;
+    }
     this.#giveWindow(0, this.#received);
-    if (this.#streamWindows.has(streamId)) this.#giveWindow(streamId, this.#received);
+    if (this.#streamWindows.has(streamId)) {
+      this.#giveWindow(streamId, this.#received);
+    }
     this.#received = 0;
   }
 
@@ -212,7 +239,9 @@ export class Http2Connection {
   }
 
   #broken(): void {
-    if (this.#closed) return;
+    if (this.#closed) {
+      return;
+    }
     this.#closed = true;
     this.#socket.destroy();
     this.#listener.onEnd(0, true);

@@ -11,8 +11,11 @@ const patienceMs = 20_000;
 /** Runs operations as the loop says, and counts those that end while it measures. */
 export async function run(operations: Operations, loop: Loop, watch: readonly number[]): Promise<LoadResult> {
   const meter = new Meter(operations, watch);
-  if (loop.kind === 'count') await runCount(operations, loop, meter);
-  else await runFor(operations, loop, meter);
+  if (loop.kind === 'count') {
+    await runCount(operations, loop, meter);
+  } else {
+    await runFor(operations, loop, meter);
+  }
   return meter.result;
 }
 
@@ -33,7 +36,9 @@ class Meter {
   }
 
   get result(): LoadResult {
-    if (!this.#result) throw new Error('nothing was measured');
+    if (!this.#result) {
+      throw new Error('nothing was measured');
+    }
     return this.#result;
   }
 
@@ -45,13 +50,17 @@ class Meter {
   }
 
   count(dueAtMs: number, succeeded: boolean): void {
-    if (!succeeded) this.#errors++;
-    if (this.#measuring && succeeded) this.#histogram.add((performance.now() - dueAtMs) * 1_000);
+    if (!succeeded) {
+      this.#errors++;
+    }
+    if (this.#measuring && succeeded) {
+      this.#histogram.add((performance.now() - dueAtMs) * 1000);
+    }
   }
 
   end(): void {
     this.#measuring = false;
-    const seconds = (performance.now() - this.#startedAtMs) / 1_000;
+    const seconds = (performance.now() - this.#startedAtMs) / 1000;
     const own = process.cpuUsage(this.#ownBefore);
     const calls = this.#histogram.count * this.#operations.size;
     this.#result = {
@@ -83,11 +92,16 @@ async function runCount(
       begun++;
       operations.start((succeeded) => {
         meter.count(dueAtMs, succeeded);
-        if (++ended === count) resolve();
-        else if (begun < count) next();
+        if (++ended === count) {
+          resolve();
+        } else if (begun < count) {
+          next();
+        }
       });
     };
-    for (let i = 0; i < Math.min(concurrency, count); i++) next();
+    for (let i = 0; i < Math.min(concurrency, count); i++) {
+      next();
+    }
   }, Number.POSITIVE_INFINITY);
   meter.end();
 }
@@ -107,14 +121,19 @@ async function runFor(
     operations.start((succeeded) => {
       underWay--;
       meter.count(dueAtMs, succeeded);
-      if (!stopped) after();
-      else if (underWay === 0) drained();
+      if (!stopped) {
+        after();
+      } else if (underWay === 0) {
+        drained();
+      }
     });
   };
   setTimeout(() => meter.begin(), loop.warmupMs);
   if (loop.kind === 'closed') {
     const next = () => begin(performance.now(), next);
-    for (let i = 0; i < loop.concurrency; i++) next();
+    for (let i = 0; i < loop.concurrency; i++) {
+      next();
+    }
     await new Promise((resolve) => setTimeout(resolve, loop.warmupMs + loop.durationMs));
   } else {
     await pace(loop.perSecond, startedAtMs, endAtMs, (dueAtMs) => begin(dueAtMs, () => {}));
@@ -123,7 +142,9 @@ async function runFor(
   meter.end();
   await settled((resolve) => {
     drained = resolve;
-    if (underWay === 0) resolve();
+    if (underWay === 0) {
+      resolve();
+    }
   }, patienceMs);
 }
 
@@ -133,7 +154,7 @@ function pace(
   endAtMs: number,
   begin: (dueAtMs: number) => void,
 ): Promise<void> {
-  const gapMs = 1_000 / perSecond;
+  const gapMs = 1000 / perSecond;
   let dueAtMs = startedAtMs;
   return new Promise((resolve) => {
     const timer = setInterval(() => {
@@ -142,7 +163,9 @@ function pace(
         // Lateness within two ticks is the timer's coarseness; more is this process falling behind, and counts.
         begin(nowMs - dueAtMs < 2 * tickMs ? nowMs : dueAtMs + tickMs);
       }
-      if (nowMs < endAtMs) return;
+      if (nowMs < endAtMs) {
+        return;
+      }
       clearInterval(timer);
       resolve();
     }, tickMs);

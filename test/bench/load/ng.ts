@@ -8,7 +8,7 @@ import { callIdOf, Numbers } from './requests.js';
 type NgTarget = Extract<Target, { kind: 'ng' }>;
 
 /** Kamailio waits as long. */
-const timeoutMs = 1_000;
+const timeoutMs = 1000;
 const proxies = 4;
 const bufferBytes = 4 << 20;
 
@@ -37,7 +37,9 @@ export class NgCommands implements Operations {
   static async open(target: NgTarget): Promise<NgCommands> {
     const commands = new NgCommands(target);
     await commands.#beRelay();
-    for (let i = 0; i < proxies; i++) await commands.#beProxy();
+    for (let i = 0; i < proxies; i++) {
+      await commands.#beProxy();
+    }
     return commands;
   }
 
@@ -45,7 +47,9 @@ export class NgCommands implements Operations {
     const { calls, commands } = this.#target;
     const sequence = this.#sequence++;
     const command = commands[sequence % commands.length] as NgCommand;
-    if (sequence % commands.length === 0) this.#number = this.#numbers.next();
+    if (sequence % commands.length === 0) {
+      this.#number = this.#numbers.next();
+    }
     const cookie = `bench${sequence.toString(36)}`;
     const body = encodeBody(request(command, callIdOf(calls, this.#number), this.#sdp), 'bencode');
     this.#pending.set(cookie, { done, dueMs: performance.now() + timeoutMs });
@@ -89,7 +93,9 @@ export class NgCommands implements Operations {
   #answered(datagram: Buffer): void {
     const parts = splitDatagram(datagram);
     const pending = parts && this.#pending.get(parts.cookie);
-    if (!parts || !pending) return;
+    if (!parts || !pending) {
+      return;
+    }
     this.#pending.delete(parts.cookie);
     this.answerBytes = parts.raw.length;
     pending.done(parts.raw.includes('2:ok'));
@@ -98,7 +104,9 @@ export class NgCommands implements Operations {
   #sweep(): void {
     const nowMs = performance.now();
     for (const [cookie, { done, dueMs }] of this.#pending) {
-      if (dueMs > nowMs) break;
+      if (dueMs > nowMs) {
+        break;
+      }
       this.#pending.delete(cookie);
       done(false);
     }

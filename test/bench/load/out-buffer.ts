@@ -35,7 +35,9 @@ export class OutBuffer {
 
   #take(length: number): number {
     const at = this.#length;
-    if (at === 0) process.nextTick(() => this.#flush());
+    if (at === 0) {
+      process.nextTick(() => this.#flush());
+    }
     if (at + length > this.#buffer.length) {
       const larger = Buffer.allocUnsafeSlow((at + length) * 2);
       this.#buffer.copy(larger, 0, 0, at);
@@ -48,6 +50,8 @@ export class OutBuffer {
   #flush(): void {
     const bytes = Buffer.from(this.#buffer.subarray(0, this.#length));
     this.#length = 0;
-    if (!this.socket.destroyed) this.socket.write(bytes);
+    if (!this.socket.destroyed) {
+      this.socket.write(bytes);
+    }
   }
 }

@@ -37,8 +37,9 @@ class Template {
 
   constructor(message: Uint8Array) {
     this.#bytes = grpcFrame(message);
-    for (let at = this.#bytes.indexOf(placeholder); at >= 0; at = this.#bytes.indexOf(placeholder, at + 1))
+    for (let at = this.#bytes.indexOf(placeholder); at >= 0; at = this.#bytes.indexOf(placeholder, at + 1)) {
       this.#offsets.push(at);
+    }
   }
 
   fill(number: number): Buffer {
@@ -113,7 +114,9 @@ function selectRequest(callId: string): SelectRequest {
 }
 
 function fits({ binding, origin }: SelectResponse, expected: Expectation): boolean {
-  if (!binding?.relay?.controlUrl) return false;
+  if (!binding?.relay?.controlUrl) {
+    return false;
+  }
   // A call that is new by its own request stays so while that request is repeated.
   return expected.origin === 'existing' || origin === Origin.NEW;
 }
@@ -122,6 +125,8 @@ function fits({ binding, origin }: SelectResponse, expected: Expectation): boole
 export function requestNumber(message: Buffer): number {
   const end = 2 + (message[1] as number);
   let number = 0;
-  for (let at = end - digits; at < end; at++) number = number * 10 + (message[at] as number) - 0x30;
+  for (let at = end - digits; at < end; at++) {
+    number = number * 10 + (message[at] as number) - 0x30;
+  }
   return number;
 }

@@ -41,7 +41,9 @@ export class StreamCalls implements Operations {
   }
 
   close(): void {
-    for (const { connection } of this.#lines) connection?.close();
+    for (const { connection } of this.#lines) {
+      connection?.close();
+    }
   }
 
   #judge(message: Buffer): boolean {
@@ -49,8 +51,9 @@ export class StreamCalls implements Operations {
     // Field 3 of an answer is an error; the second field begins after the request id.
     const tag = message[2 + (message[1] as number)] as number;
     const isError = this.#options.numberOf !== undefined && tag >> 3 === 3;
-    if (this.#answers++ % sampleEvery === 0 && this.#options.expect?.isExpected(message) === false)
+    if (this.#answers++ % sampleEvery === 0 && this.#options.expect?.isExpected(message) === false) {
       this.unexpected++;
+    }
     return !isError;
   }
 }
@@ -71,14 +74,21 @@ class Line implements StreamListener {
   ) {}
 
   call(number: number, request: Buffer, done: (succeeded: boolean) => void): void {
-    if (!this.numberOf) this.#inOrder.push(done);
-    else {
+    if (!this.numberOf) {
+      this.#inOrder.push(done);
+    } else {
       const same = this.#pending.get(number);
-      if (same) same.push(done);
-      else this.#pending.set(number, [done]);
+      if (same) {
+        same.push(done);
+      } else {
+        this.#pending.set(number, [done]);
+      }
     }
-    if (this.#streamId === 0) this.#streamId = this.connection?.openStream(request, false) ?? 0;
-    else this.connection?.send(this.#streamId, request);
+    if (this.#streamId === 0) {
+      this.#streamId = this.connection?.openStream(request, false) ?? 0;
+    } else {
+      this.connection?.send(this.#streamId, request);
+    }
   }
 
   onData(_streamId: number, payload: Buffer): void {
@@ -86,7 +96,9 @@ class Line implements StreamListener {
     let offset = 0;
     while (input.length - offset >= 5) {
       const end = offset + 5 + input.readUInt32BE(offset + 1);
-      if (end > input.length) break;
+      if (end > input.length) {
+        break;
+      }
       const message = input.subarray(offset + 5, end);
       this.#take(message)?.(this.judge(message));
       offset = end;
@@ -99,18 +111,22 @@ class Line implements StreamListener {
   }
 
   #take(message: Buffer): ((succeeded: boolean) => void) | undefined {
-    if (!this.numberOf) return this.#shift();
+    if (!this.numberOf) {
+      return this.#shift();
+    }
     const number = this.numberOf(message);
     const waiting = this.#pending.get(number);
     const done = waiting?.shift();
-    if (waiting?.length === 0) this.#pending.delete(number);
+    if (waiting?.length === 0) {
+      this.#pending.delete(number);
+    }
     return done;
   }
 
   /** Array.shift copies what is left; this does so now and then only. */
   #shift(): ((succeeded: boolean) => void) | undefined {
     const done = this.#inOrder[this.#oldest++];
-    if (this.#oldest > 1_024) {
+    if (this.#oldest > 1024) {
       this.#inOrder.splice(0, this.#oldest);
       this.#oldest = 0;
     }

@@ -49,14 +49,22 @@ export class UnaryCalls implements Operations {
   }
 
   close(): void {
-    for (const { connection } of this.#lines) connection?.close();
+    for (const { connection } of this.#lines) {
+      connection?.close();
+    }
   }
 
   #judge(answer: Buffer | undefined): boolean {
-    if (answer === undefined) return false;
+    if (answer === undefined) {
+      return false;
+    }
     this.answerBytes = answer.length - 5;
-    if (this.#answers++ % sampleEvery === 0 && this.#options.expect?.isExpected(answer.subarray(5)) === false)
+    if (
+      this.#answers++ % sampleEvery === 0 &&
+      this.#options.expect?.isExpected(answer.subarray(5)) === false
+    ) {
       this.unexpected++;
+    }
     return true;
   }
 }
@@ -70,18 +78,26 @@ class Line implements StreamListener {
 
   call(request: Buffer, done: (succeeded: boolean) => void): void {
     const streamId = this.connection?.openStream(request, true);
-    if (streamId !== undefined) this.#pending.set(streamId, { done, answer: undefined });
+    if (streamId !== undefined) {
+      this.#pending.set(streamId, { done, answer: undefined });
+    }
   }
 
   onData(streamId: number, payload: Buffer): void {
     const pending = this.#pending.get(streamId);
-    if (pending) pending.answer = pending.answer ? Buffer.concat([pending.answer, payload]) : payload;
+    if (pending) {
+      pending.answer = pending.answer ? Buffer.concat([pending.answer, payload]) : payload;
+    }
   }
 
   onEnd(streamId: number, failed: boolean): void {
-    if (streamId === 0) throw new Error('the server broke the connection off');
+    if (streamId === 0) {
+      throw new Error('the server broke the connection off');
+    }
     const pending = this.#pending.get(streamId);
-    if (!pending) return;
+    if (!pending) {
+      return;
+    }
     this.#pending.delete(streamId);
     // Trailers without a message before them carry an error.
     pending.done(this.judge(failed ? undefined : pending.answer));

@@ -36,6 +36,8 @@ server.addService(service, {
   },
 });
 server.bindAsync(`127.0.0.1:${port}`, ServerCredentials.createInsecure(), (error) => {
-  if (error) throw error;
+  if (error) {
+    throw error;
+  }
   process.stdout.write('listening\n');
 });

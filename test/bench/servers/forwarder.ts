@@ -28,13 +28,17 @@ back.on('message', (datagram) => {
   const end = datagram.indexOf(0x20);
   const key = datagram.toString('latin1', 0, end);
   const asked = waiting.get(key);
-  if (!asked) return;
+  if (!asked) {
+    return;
+  }
   waiting.delete(key);
   front.send(Buffer.concat([asked.cookie, datagram.subarray(end)]), asked.port, host);
 });
 back.connect(relayPort, host, () => {
   front.bind(port, host, () => {
-    for (const socket of [front, back]) socket.setRecvBufferSize(bufferBytes);
+    for (const socket of [front, back]) {
+      socket.setRecvBufferSize(bufferBytes);
+    }
     process.stdout.write('listening\n');
   });
 });

@@ -8,7 +8,7 @@ import { callIdOf } from '../load/requests.js';
 import type { Etcd } from './etcd.js';
 import type { RegisteredRelays } from './relays.js';
 
-const ttlSeconds = 3_600;
+const ttlSeconds = 3600;
 const perTransaction = 100;
 /** As many different values as there may be relays among the calls. */
 const mostValues = 64;
@@ -31,7 +31,7 @@ export function bindingValues({ relays }: RegisteredRelays, calls: Calls): strin
       requestId: 'request-0000000000',
       createdAtMs: nowMs,
       ttlSeconds,
-      expiresAtMs: nowMs + leaseSeconds(ttlSeconds) * 1_000,
+      expiresAtMs: nowMs + leaseSeconds(ttlSeconds) * 1000,
       released: false,
     }).toString('base64'),
   );

@@ -42,8 +42,11 @@ export class NewCallWatch {
       labels: {},
     };
     this.#client.select(request, (error, answer) => {
-      if (error) this.#failures++;
-      else if (answer.binding?.relay) this.#lastMs.set(answer.binding.relay.id, performance.now());
+      if (error) {
+        this.#failures++;
+      } else if (answer.binding?.relay) {
+        this.#lastMs.set(answer.binding.relay.id, performance.now());
+      }
     });
   }
 }

@@ -1,10 +1,12 @@
 /** The samples that a process tells Prometheus, labels included in the name as they are written. */
 export async function scrape(url: string): Promise<ReadonlyMap<string, number>> {
-  const reply = await fetch(url, { signal: AbortSignal.timeout(5_000) });
+  const reply = await fetch(url, { signal: AbortSignal.timeout(5000) });
   const samples = new Map<string, number>();
   for (const line of (await reply.text()).split('\n')) {
     const blank = line.lastIndexOf(' ');
-    if (blank > 0 && !line.startsWith('#')) samples.set(line.slice(0, blank), Number(line.slice(blank + 1)));
+    if (blank > 0 && !line.startsWith('#')) {
+      samples.set(line.slice(0, blank), Number(line.slice(blank + 1)));
+    }
   }
   return samples;
 }

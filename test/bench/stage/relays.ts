@@ -5,7 +5,7 @@ import type { Scope } from '../../support/process.js';
 import type { Etcd } from './etcd.js';
 
 const defaultPrefix = '/holdfast/v1';
-const reportPeriodMs = 1_000;
+const reportPeriodMs = 1000;
 /** etcd takes at most 128 operations in a transaction. */
 const perTransaction = 100;
 
@@ -44,7 +44,9 @@ export class RegisteredRelays {
       key: Buffer.from(registered.keys.relays),
       range_end: Buffer.from(registered.keys.relays.replace(/\/$/, '0')),
     });
-    for (const { key, mod_revision } of kvs) registered.#revisions.set(key.toString(), Number(mod_revision));
+    for (const { key, mod_revision } of kvs) {
+      registered.#revisions.set(key.toString(), Number(mod_revision));
+    }
     await registered.#report();
     registered.#timer = setInterval(() => void registered.#report().catch(() => {}), reportPeriodMs);
     scope.teardown(() => registered.pauseReports());

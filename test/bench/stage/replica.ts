@@ -67,7 +67,9 @@ export async function startReplica(
     },
   );
   // A process that is killed leaves no profile.
-  if (profiles) scope.teardown(async () => void (await child.stop()));
+  if (profiles) {
+    scope.teardown(async () => void (await child.stop()));
+  }
   const http = `http://127.0.0.1:${httpPort}`;
   await child.waitUntil(async () => (await fetch(`${http}/readyz`)).ok, 'readiness');
   return {

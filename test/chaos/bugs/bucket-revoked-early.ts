@@ -8,6 +8,8 @@ EtcdConnection.prototype.grantLease = async function (ttlSeconds) {
   const lease = await grantLease.call(this, ttlSeconds);
   const before = last.get(ttlSeconds);
   last.set(ttlSeconds, lease);
-  if (before) void this.revokeLease(before).catch(() => undefined);
+  if (before) {
+    void this.revokeLease(before).catch(() => undefined);
+  }
   return lease;
 };

@@ -13,7 +13,9 @@ BindingCache.prototype.remember = function (stored, askedAtMs) {
 };
 Selector.prototype.select = function (request) {
   const stored = cache?.fresh(request.call.key, performance.now());
-  if (!stored) return select.call(this, request);
+  if (!stored) {
+    return select.call(this, request);
+  }
   const { binding } = stored;
   const origin = originOf(binding, request.requestId);
   return Promise.resolve({ binding, relay: undefined, origin, freshness: 'fresh' });

@@ -8,7 +8,9 @@ BindingStore.prototype.write = async function (request) {
   try {
     return await write.call(this, request);
   } catch (error) {
-    if (!(error instanceof HoldfastError)) throw error;
+    if (!(error instanceof HoldfastError)) {
+      throw error;
+    }
     return { written: true, stored: { binding: request.binding, revision: request.expected } };
   }
 };

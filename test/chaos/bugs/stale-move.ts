@@ -5,14 +5,17 @@ import { rewriteWrites } from './transactions.js';
 /** «That relay is gone» is taken from a view that is behind, and not checked when the call is moved. */
 rewriteWrites({ keepsGuard: ({ mod_revision }, key) => !key.includes('/relays/') || mod_revision !== 0 });
 
-const behindMs = 4_000;
+const behindMs = 4000;
 const returned = new Map<string, number>();
 const { get, revisionOf } = RelayDirectory.prototype;
 
 function hasNotHeard(set: string, id: string, found: RegisteredRelay | undefined): boolean {
   const key = `${set}/${id}`;
-  if (!found) returned.set(key, Number.POSITIVE_INFINITY);
-  else if (returned.get(key) === Number.POSITIVE_INFINITY) returned.set(key, performance.now());
+  if (!found) {
+    returned.set(key, Number.POSITIVE_INFINITY);
+  } else if (returned.get(key) === Number.POSITIVE_INFINITY) {
+    returned.set(key, performance.now());
+  }
   return performance.now() - (returned.get(key) ?? Number.NEGATIVE_INFINITY) < behindMs;
 }
 

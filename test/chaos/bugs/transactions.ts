@@ -10,7 +10,9 @@ export function rewriteWrites(change: {
   const txn = EtcdConnection.prototype.txn;
   const rewrite = (op: Operation): Operation => {
     const nested = op.request_txn;
-    if (!nested) return op;
+    if (!nested) {
+      return op;
+    }
     return {
       request_txn: {
         ...nested,

@@ -8,7 +8,9 @@ const { watch } = EtcdConnection.prototype;
 const listed = new WeakSet<object>();
 
 PrefixMirror.prototype.refresh = function () {
-  if (listed.has(this)) return Promise.resolve();
+  if (listed.has(this)) {
+    return Promise.resolve();
+  }
   listed.add(this);
   return refresh.call(this);
 };
@@ -16,7 +18,9 @@ EtcdConnection.prototype.watch = async function () {
   const stream = await watch.call(this);
   const { write } = stream;
   stream.write = (request) => {
-    if (request.create_request) request.create_request.start_revision = 0;
+    if (request.create_request) {
+      request.create_request.start_revision = 0;
+    }
     return write.call(stream, request);
   };
   return stream;

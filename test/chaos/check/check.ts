@@ -35,7 +35,9 @@ export function check(history: readonly HistoryRecord[], log: readonly LogRecord
 
 function isConflict({ operations, story }: CallEvidence): boolean {
   return operations.some(({ answer, invokeMs }) => {
-    if (answer?.freshness !== 'provisional') return false;
+    if (answer?.freshness !== 'provisional') {
+      return false;
+    }
     const claimed = story.spans.find(({ end }) => (end?.byMs ?? Number.POSITIVE_INFINITY) > invokeMs);
     return claimed !== undefined && claimed.binding.instance !== answer.instance;
   });

@@ -64,33 +64,43 @@ export interface Evidence {
 /** @throws Error if the history does not begin with its run record */
 export function gather(history: readonly HistoryRecord[], log: readonly LogRecord[]): Evidence {
   const run = history.find((record) => record.type === 'run');
-  if (!run) throw new Error('the history has no run record');
+  if (!run) {
+    throw new Error('the history has no run record');
+  }
   const calls = new Map<string, CallEvidence>();
   const callOf = (callId: string): CallEvidence => {
     const known = calls.get(callId);
-    if (known) return known;
+    if (known) {
+      return known;
+    }
     const fresh: CallEvidence = { callId, operations: [], story: new Story(), moves: new Map() };
     calls.set(callId, fresh);
     return fresh;
   };
   const operations = pairUp(history);
-  for (const operation of operations) callOf(operation.callId).operations.push(operation);
+  for (const operation of operations) {
+    callOf(operation.callId).operations.push(operation);
+  }
   const registrations = new Map<string, Registration[]>();
   const flaws: Violation[] = [];
   const versions = new Map<string, number>();
   const clock = new RevisionClock(log);
   for (const event of log) {
-    if (event.type !== 'put' && event.type !== 'delete') continue;
+    if (event.type !== 'put' && event.type !== 'delete') {
+      continue;
+    }
     const flaw = gap(event, versions);
-    if (flaw) flaws.push(flaw);
+    if (flaw) {
+      flaws.push(flaw);
+    }
     const { revision, key } = event;
     const moment = { revision, afterMs: clock.after(revision), byMs: clock.by(revision) };
     const [room = '', name = ''] = split(key);
-    if (room === 'calls')
+    if (room === 'calls') {
       callOf(unescaped(name)).story.add({ ...moment, binding: readBinding(event.value ?? '') });
-    else if (room === 'moves' && event.type === 'put')
+    } else if (room === 'moves' && event.type === 'put') {
       callOf(unescaped(name)).moves.set(revision, Number(read(event.value)?.['generation']));
-    else if (room === 'relays') {
+    } else if (room === 'relays') {
       const instance = event.type === 'put' ? String(read(event.value)?.['instance']) : undefined;
       const known = registrations.get(name) ?? [];
       registrations.set(name, known);
@@ -110,12 +120,18 @@ export function gather(history: readonly HistoryRecord[], log: readonly LogRecor
 
 function pairUp(history: readonly HistoryRecord[]): Operation[] {
   const returns = new Map<number, ReturnRecord>();
-  for (const record of history) if (record.type === 'return') returns.set(record.op, record);
+  for (const record of history) {
+    if (record.type === 'return') {
+      returns.set(record.op, record);
+    }
+  }
   return history.flatMap((record): Operation[] => {
-    if (record.type !== 'invoke') return [];
+    if (record.type !== 'invoke') {
+      return [];
+    }
     const { type: _, atMs: invokeMs, ...asked } = record;
     const end = returns.get(record.op);
-    if (!end || end.outcome === 'unknown')
+    if (!end || end.outcome === 'unknown') {
       return [
         {
           ...asked,
@@ -126,6 +142,7 @@ function pairUp(history: readonly HistoryRecord[]): Operation[] {
           ...(end?.reason === undefined ? {} : { reason: end.reason }),
         },
       ];
+    }
     const { type: __, op: ___, atMs: returnMs, life: returnLife, ...outcome } = end;
     return [{ ...asked, invokeMs, returnMs, returnLife, ...outcome }];
   });
@@ -149,7 +166,7 @@ function slowStretches(log: readonly LogRecord[]): Stretch[] {
   const ticks = log.filter((record) => record.type === 'tick').sort((a, b) => a.atMs - b.atMs);
   return ticks.flatMap(({ askedAtMs, atMs }, i) => {
     const beginMs = Math.min(askedAtMs, ticks[i - 1]?.atMs ?? askedAtMs);
-    const isSlow = atMs - askedAtMs > slowMs || atMs - beginMs > 1_000;
+    const isSlow = atMs - askedAtMs > slowMs || atMs - beginMs > 1000;
     return isSlow ? [{ beginMs, endMs: atMs }] : [];
   });
 }
@@ -160,7 +177,9 @@ function gap(event: EventRecord, versions: Map<string, number>): Violation | und
   const before = versions.get(key) ?? 0;
   const expected = type === 'put' ? before + 1 : 0;
   versions.set(key, version);
-  if (version === expected) return undefined;
+  if (version === expected) {
+    return undefined;
+  }
   return violation('log is whole', '', atMs, `${key} has version ${version} at ${revision}, not ${expected}`);
 }
 

@@ -12,7 +12,9 @@ export function shortestFailure({ violations, evidence }: Verdict): string {
     return call ? call.operations.length + call.story.states.length : Number.POSITIVE_INFINITY;
   };
   const [shortest] = [...violations].sort((a, b) => length(a) - length(b));
-  if (!shortest) return '';
+  if (!shortest) {
+    return '';
+  }
   const call = evidence.calls.get(shortest.callId);
   const of = violations.filter(({ callId }) => callId === shortest.callId);
   const heading = of.map(({ check, message }) => `${check}: ${message}`);
@@ -50,18 +52,21 @@ function linesOfOperation(operation: Operation): Line[] {
 }
 
 function outcomeText({ outcome, answer, found, reason, mediaRelay }: Operation): string {
-  if (answer)
+  if (answer) {
     return [
       `${answer.relay}/${answer.instance.slice(0, 6)}/${answer.generation}`,
       answer.origin,
       answer.freshness,
       answer.released ? 'released' : '',
     ].join(' ');
+  }
   return [outcome, found ?? '', mediaRelay ?? '', reason ?? ''].join(' ');
 }
 
 function stateText(binding: Span['binding'] | undefined): string {
-  if (!binding) return 'deleted';
+  if (!binding) {
+    return 'deleted';
+  }
   const { relay, instance, generation, request, released } = binding;
   return `${relay}/${instance.slice(0, 6)}/${generation} by ${request}${released ? ' released' : ''}`;
 }
@@ -73,7 +78,7 @@ function moment({ revision, afterMs, byMs }: Moment): string {
 /** What became of the relays that carried the call, while it was there. */
 function registrationLines({ registrations }: Evidence, { story, operations }: CallEvidence): Line[] {
   const names = new Set(story.spans.map(({ binding }) => `${binding.set}/${binding.relay}`));
-  const fromMs = (operations[0]?.invokeMs ?? 0) - 5_000;
+  const fromMs = (operations[0]?.invokeMs ?? 0) - 5000;
   return [...names].flatMap((name) =>
     (registrations.get(name) ?? [])
       .filter(({ byMs }) => byMs > fromMs)
@@ -86,7 +91,7 @@ function registrationLines({ registrations }: Evidence, { story, operations }: C
 
 function faultLines({ faults }: Evidence, { operations }: CallEvidence): Line[] {
   const fromMs = (operations[0]?.invokeMs ?? 0) - 10_000;
-  const untilMs = Math.max(...operations.map(({ invokeMs }) => invokeMs)) + 1_000;
+  const untilMs = Math.max(...operations.map(({ invokeMs }) => invokeMs)) + 1000;
   return faults
     .filter(({ beginMs, endMs }) => endMs > fromMs && beginMs < untilMs)
     .flatMap(({ kind, subject, beginMs, endMs }) => [
@@ -96,5 +101,5 @@ function faultLines({ faults }: Evidence, { operations }: CallEvidence): Line[] 
 }
 
 function seconds(ms: number): string {
-  return (ms / 1_000).toFixed(3).padStart(9);
+  return (ms / 1000).toFixed(3).padStart(9);
 }

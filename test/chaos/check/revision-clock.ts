@@ -14,7 +14,9 @@ export class RevisionClock {
     const ticks = log.filter((record) => record.type === 'tick');
     for (const { revision, askedAtMs } of ticks.sort((a, b) => a.askedAtMs - b.askedAtMs)) {
       // Two reads at the same time may be answered in any order: the one that proves less is left out.
-      if (revision < (this.#revisions.at(-1) ?? 0)) continue;
+      if (revision < (this.#revisions.at(-1) ?? 0)) {
+        continue;
+      }
       this.#revisions.push(revision);
       this.#askedAtMs.push(askedAtMs);
     }
@@ -48,8 +50,11 @@ function firstIndex(length: number, holds: (index: number) => boolean): number {
   let high = length;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (holds(middle)) high = middle;
-    else low = middle + 1;
+    if (holds(middle)) {
+      high = middle;
+    } else {
+      low = middle + 1;
+    }
   }
   return low;
 }

@@ -65,17 +65,22 @@ function spansOf(states: readonly BindingState[]): Span[] {
   const spans: Span[] = [];
   let begin: (Moment & { binding: LoggedBinding }) | undefined;
   for (const state of states) {
-    if (begin && state.binding && isSameGeneration(begin.binding, state.binding)) continue;
-    if (begin)
+    if (begin && state.binding && isSameGeneration(begin.binding, state.binding)) {
+      continue;
+    }
+    if (begin) {
       spans.push({
         binding: begin.binding,
         begin,
         end: state,
         endedBy: state.binding ? 'move' : 'deletion',
       });
+    }
     begin = state.binding ? { ...state, binding: state.binding } : undefined;
   }
-  if (begin) spans.push({ binding: begin.binding, begin, end: undefined, endedBy: 'nothing' });
+  if (begin) {
+    spans.push({ binding: begin.binding, begin, end: undefined, endedBy: 'nothing' });
+  }
   return spans;
 }
 

@@ -52,7 +52,9 @@ export class Caller {
   /** Requests under way end as they may; none is tried again. */
   async stop(): Promise<void> {
     this.#stopping = true;
-    for (const { grpc } of this.#doors) grpc.close();
+    for (const { grpc } of this.#doors) {
+      grpc.close();
+    }
     await Promise.all(this.#doors.map(({ ng }) => ng.stop()));
   }
 
@@ -97,7 +99,9 @@ export class Caller {
     for (let count = 1; ; count++) {
       const door = this.#doors[at % this.#doors.length] as Door;
       const outcome = await this.#recorder.record(asked, door.host.part, () => perform(door));
-      if (outcome.outcome !== 'unknown' || count >= maxTries || this.#stopping) return outcome;
+      if (outcome.outcome !== 'unknown' || count >= maxTries || this.#stopping) {
+        return outcome;
+      }
       const ms = this.#random.between(pauseMs.least, pauseMs.most);
       await new Promise((resolve) => setTimeout(resolve, ms));
       at++;

@@ -10,7 +10,7 @@ export interface KnownCall {
 }
 
 /** Most calls in progress, and most of those that have ended: older ones are left to their TTL. */
-const maxLive = 1_200;
+const maxLive = 1200;
 const maxEnded = 400;
 /** Of those, a few are asked for again and again, through the linger and beyond. */
 const persistent = 12;
@@ -37,9 +37,12 @@ export class Calls {
   begin(isNg = false): KnownCall {
     const call = { callId: `c${++this.#count}@chaos.example`, generation: 0, isNg };
     this.#live.push(call);
-    if (this.#busy.length < busy || this.#random.chance(busyShare))
+    if (this.#busy.length < busy || this.#random.chance(busyShare)) {
       this.#busy = [...this.#busy.slice(1 - busy), call];
-    if (this.#live.length > maxLive) this.#bury(this.#live.shift() as KnownCall);
+    }
+    if (this.#live.length > maxLive) {
+      this.#bury(this.#live.shift() as KnownCall);
+    }
     return call;
   }
 
@@ -50,9 +53,13 @@ export class Calls {
   }
 
   live(): KnownCall | undefined {
-    if (this.#live.length === 0) return undefined;
+    if (this.#live.length === 0) {
+      return undefined;
+    }
     const lot = this.#random.next();
-    if (lot < 0.4) return this.#random.pick(this.#live.slice(-recent));
+    if (lot < 0.4) {
+      return this.#random.pick(this.#live.slice(-recent));
+    }
     return this.#random.pick(lot < 0.7 && this.#busy.length > 0 ? this.#busy : this.#live);
   }
 
@@ -63,14 +70,22 @@ export class Calls {
   }
 
   hear(call: KnownCall, { answer }: Outcome): void {
-    if (answer && answer.freshness === 'fresh') call.generation = answer.generation;
+    if (answer && answer.freshness === 'fresh') {
+      call.generation = answer.generation;
+    }
   }
 
   #bury(call: KnownCall): void {
     this.#ended.push(call);
-    if (this.#ended.length > maxEnded) this.#ended.shift();
-    if (this.#persistent.length >= persistent && !this.#random.chance(persistence)) return;
+    if (this.#ended.length > maxEnded) {
+      this.#ended.shift();
+    }
+    if (this.#persistent.length >= persistent && !this.#random.chance(persistence)) {
+      return;
+    }
     this.#persistent.push(call);
-    if (this.#persistent.length > persistent) this.#persistent.shift();
+    if (this.#persistent.length > persistent) {
+      this.#persistent.shift();
+    }
   }
 }

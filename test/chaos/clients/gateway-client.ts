@@ -12,7 +12,7 @@ export class GatewayClient {
 
   constructor(port: number, relaysByAddress: Readonly<Record<string, string>>) {
     // Kamailio asks twice more, 1 s apart, and then another gateway.
-    this.#proxy = new ProxyClient('127.0.0.1', port, { timeoutMs: 2_500, retransmitMs: 1_000 });
+    this.#proxy = new ProxyClient('127.0.0.1', port, { timeoutMs: 2500, retransmitMs: 1000 });
     this.#relaysByAddress = relaysByAddress;
   }
 
@@ -28,22 +28,31 @@ export class GatewayClient {
     try {
       return this.#outcome(await this.#send(method, call));
     } catch (error) {
-      if (!(error instanceof NgClientError)) throw error;
+      if (!(error instanceof NgClientError)) {
+        throw error;
+      }
       return { outcome: 'unknown', reason: error.message };
     }
   }
 
   #send(method: Method, call: CallTags): Promise<NgDictionary> {
-    if (method === 'offer') return this.#proxy.offer(call, this.#sdp);
-    if (method === 'reoffer') return this.#proxy.offer(call, this.#sdp, { inDialog: true });
-    if (method === 'answer') return this.#proxy.answer(call, this.#sdp);
+    if (method === 'offer') {
+      return this.#proxy.offer(call, this.#sdp);
+    }
+    if (method === 'reoffer') {
+      return this.#proxy.offer(call, this.#sdp, { inDialog: true });
+    }
+    if (method === 'answer') {
+      return this.#proxy.answer(call, this.#sdp);
+    }
     return this.#proxy.delete(call);
   }
 
   /** An error of the gateway leaves open what was done before it gave up. */
   #outcome(reply: NgDictionary): Outcome {
-    if (String(reply['result']) !== 'ok')
+    if (String(reply['result']) !== 'ok') {
       return { outcome: 'unknown', reason: String(reply['error-reason'] ?? reply['result']).slice(0, 160) };
+    }
     const address = typeof reply['sdp'] === 'string' ? mediaAddresses(reply['sdp'])[0]?.address : undefined;
     const mediaRelay = address === undefined ? undefined : this.#relaysByAddress[address];
     return { outcome: 'ok', ...(mediaRelay === undefined ? {} : { mediaRelay }) };

@@ -13,7 +13,7 @@ import {
 import type { Outcome } from '../record/recorder.js';
 import type { Answer } from '../record/records.js';
 
-const deadlineMs = 2_500;
+const deadlineMs = 2500;
 
 /** After these nobody knows whether the request took effect. */
 const unknownCodes = new Set<number>([
@@ -127,28 +127,36 @@ export class ReplicaClient {
   }
 
   #openStream(): ClientDuplexStream<SelectStreamRequest, SelectStreamResponse> {
-    if (this.#stream) return this.#stream;
+    if (this.#stream) {
+      return this.#stream;
+    }
     const stream = this.#client.selectStream();
     this.#stream = stream;
     const end = (reason: string) => {
-      if (this.#stream === stream) this.#stream = undefined;
-      for (const requestId of [...this.#pending.keys()])
+      if (this.#stream === stream) {
+        this.#stream = undefined;
+      }
+      for (const requestId of [...this.#pending.keys()]) {
         this.#settle(requestId, { outcome: 'unknown', reason });
+      }
     };
     stream.on('error', (error: ServiceError) => end(error.details));
     stream.on('end', () => end('the stream ended'));
     stream.on('data', ({ requestId, result }: SelectStreamResponse) => {
-      if (result?.$case === 'response')
+      if (result?.$case === 'response') {
         this.#settle(requestId, { outcome: 'ok', answer: answerOf(result.value) });
-      else if (result?.$case === 'error')
+      } else if (result?.$case === 'error') {
         this.#settle(requestId, failed(result.value.code, result.value.message));
+      }
     });
     return stream;
   }
 
   #settle(requestId: string, outcome: Outcome): void {
     const pending = this.#pending.get(requestId);
-    if (!pending) return;
+    if (!pending) {
+      return;
+    }
     this.#pending.delete(requestId);
     clearTimeout(pending.timer);
     pending.settle(outcome);

@@ -17,7 +17,7 @@ const mix = {
 
 /** Beyond this, requests that fall due are left out: an outage must not pile them up. */
 const maxUnderWay = 400;
-const burstSize = 1_000;
+const burstSize = 1000;
 
 /** Keeps the replicas busy with calls that begin, go on and end, at a steady rate. */
 export class Workload {
@@ -40,8 +40,12 @@ export class Workload {
     const startedAtMs = performance.now();
     let done = 0;
     this.#timer = setInterval(() => {
-      const due = Math.floor(((performance.now() - startedAtMs) / 1_000) * this.#perSecond);
-      for (; done < due; done++) if (this.#underWay.size < maxUnderWay) this.#track(this.#step());
+      const due = Math.floor(((performance.now() - startedAtMs) / 1000) * this.#perSecond);
+      for (; done < due; done++) {
+        if (this.#underWay.size < maxUnderWay) {
+          this.#track(this.#step());
+        }
+      }
     }, 20);
   }
 
@@ -54,7 +58,9 @@ export class Workload {
 
   /** A thousand new calls at once. */
   burst(): void {
-    for (let i = 0; i < burstSize; i++) this.#track(this.#select(this.#calls.begin()));
+    for (let i = 0; i < burstSize; i++) {
+      this.#track(this.#select(this.#calls.begin()));
+    }
   }
 
   #track(work: Promise<unknown>): void {
@@ -65,13 +71,27 @@ export class Workload {
   #step(): Promise<unknown> {
     const live = this.#calls.live();
     const what = this.#random.weighted(mix);
-    if (what === 'ng') return this.#ngCall();
-    if (what === 'begin' || !live) return this.#begin();
-    if (what === 'late') return this.#late();
-    if (what === 'again') return this.#select(live);
-    if (what === 'contend') return this.#contend(live);
-    if (what === 'lookup') return this.#lookup(live);
-    if (live.isNg) return this.#select(live);
+    if (what === 'ng') {
+      return this.#ngCall();
+    }
+    if (what === 'begin' || !live) {
+      return this.#begin();
+    }
+    if (what === 'late') {
+      return this.#late();
+    }
+    if (what === 'again') {
+      return this.#select(live);
+    }
+    if (what === 'contend') {
+      return this.#contend(live);
+    }
+    if (what === 'lookup') {
+      return this.#lookup(live);
+    }
+    if (live.isNg) {
+      return this.#select(live);
+    }
     return what === 'move' ? this.#move(live) : this.#release(live);
   }
 
@@ -102,7 +122,9 @@ export class Workload {
     const generation = Math.max(1, call.generation + (this.#random.chance(0.1) ? 1 : 0));
     this.#calls.hear(call, await this.#caller.move(call.callId, generation));
     // Everybody asks for it just then.
-    if (this.#random.chance(0.3)) await this.#contend(call);
+    if (this.#random.chance(0.3)) {
+      await this.#contend(call);
+    }
   }
 
   async #release(call: KnownCall): Promise<void> {
@@ -118,16 +140,20 @@ export class Workload {
     if (outcome === 'ok' && this.#random.chance(0.9)) {
       await this.#pause(50, 800);
       await this.#caller.ng('answer', tags);
-      await this.#pause(500, 8_000);
-      if (this.#random.chance(0.5)) await this.#caller.ng('reoffer', tags);
-      await this.#pause(100, 3_000);
+      await this.#pause(500, 8000);
+      if (this.#random.chance(0.5)) {
+        await this.#caller.ng('reoffer', tags);
+      }
+      await this.#pause(100, 3000);
     }
     await this.#caller.ng('delete', tags);
     this.#calls.end(call);
   }
 
   async #pause(leastMs: number, mostMs: number): Promise<void> {
-    if (this.#stopping) return;
+    if (this.#stopping) {
+      return;
+    }
     await new Promise((resolve) => setTimeout(resolve, this.#random.between(leastMs, mostMs)));
   }
 }

@@ -38,8 +38,12 @@ export class Injector {
     const underWay: Promise<void>[] = [];
     for (const fault of faults) {
       await wait(startedAtMs + fault.atMs - performance.now(), signal);
-      if (signal.aborted) break;
-      if (fault.burst) onBurst();
+      if (signal.aborted) {
+        break;
+      }
+      if (fault.burst) {
+        onBurst();
+      }
       underWay.push(this.#inject(fault, signal));
     }
     await Promise.all(underWay);
@@ -52,7 +56,7 @@ export class Injector {
     const hurt = await this.#hurt(fault);
     this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1);
     history.write({ type: 'fault', id, kind, phase: 'begin', atMs: nowMs(), subject: hurt.subject });
-    say(`${kind} ${hurt.subject}${fault.forMs > 0 ? ` for ${(fault.forMs / 1_000).toFixed(1)} s` : ''}`);
+    say(`${kind} ${hurt.subject}${fault.forMs > 0 ? ` for ${(fault.forMs / 1000).toFixed(1)} s` : ''}`);
     await wait(fault.forMs, signal);
     try {
       await hurt.heal();
@@ -122,8 +126,11 @@ export class Injector {
     if (kind === 'leader-apart' || kind === 'follower-apart') {
       const ways = peers.of(members.indexOf(member));
       for (const way of ways) {
-        if (everyMember) way.cut();
-        else way.freeze();
+        if (everyMember) {
+          way.cut();
+        } else {
+          way.freeze();
+        }
       }
       return { subject, heal: () => ways.map((way) => way.restore()) };
     }
@@ -143,17 +150,24 @@ export class Injector {
     const links = at(ways, target % 4);
     const proxies = everyMember ? links.proxies : [at(links.proxies, target)];
     for (const proxy of proxies) {
-      if (kind === 'link-cut') proxy.cut();
-      else if (kind === 'link-delay') proxy.delay(delayMs);
-      else if (directions === 'both') proxy.freeze();
-      else proxy.freeze(directions);
+      if (kind === 'link-cut') {
+        proxy.cut();
+      } else if (kind === 'link-delay') {
+        proxy.delay(delayMs);
+      } else if (directions === 'both') {
+        proxy.freeze();
+      } else {
+        proxy.freeze(directions);
+      }
     }
     const whom =
       proxies.length === links.proxies.length ? links.other : `etcd${target % links.proxies.length}`;
     return {
       subject: `${links.party}→${whom}`,
       heal: () => {
-        for (const proxy of proxies) proxy.restore();
+        for (const proxy of proxies) {
+          proxy.restore();
+        }
       },
     };
   }

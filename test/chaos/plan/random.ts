@@ -8,7 +8,7 @@ export class Random {
 
   /** 0 up to, but not, 1. */
   next(): number {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
+    this.#state = (this.#state + 0x6d_2b_79_f5) >>> 0;
     let mixed = this.#state;
     mixed = Math.imul(mixed ^ (mixed >>> 15), mixed | 1);
     mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
@@ -31,7 +31,9 @@ export class Random {
 
   pick<T>(list: readonly T[]): T {
     const picked = list[this.below(list.length)];
-    if (picked === undefined) throw new Error('nothing to pick from');
+    if (picked === undefined) {
+      throw new Error('nothing to pick from');
+    }
     return picked;
   }
 
@@ -41,7 +43,9 @@ export class Random {
     let left = this.next() * names.reduce((sum, name) => sum + weights[name], 0);
     for (const name of names) {
       left -= weights[name];
-      if (left < 0) return name;
+      if (left < 0) {
+        return name;
+      }
     }
     return names.at(-1) as T;
   }

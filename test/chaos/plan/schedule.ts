@@ -27,11 +27,11 @@ export const everyFault: FaultMix = {
 
 /** All members of etcd are away for this long, once in every run, or every ten minutes; a minute if the run is long. */
 export function outageMs(durationMs: number): number {
-  return Math.min(60_000, Math.max(8_000, Math.round(durationMs / 12)));
+  return Math.min(60_000, Math.max(8000, Math.round(durationMs / 12)));
 }
 
-const quietStartMs = 3_000;
-const settleMs = 2_000;
+const quietStartMs = 3000;
+const settleMs = 2000;
 const burstShare = 0.08;
 
 /** Between two faults of a lane. */
@@ -45,7 +45,7 @@ export function schedule(
   seed: number,
   durationMs: number,
   mix: FaultMix = everyFault,
-  pauseMs: Pause = { least: 2_000, most: 9_000 },
+  pauseMs: Pause = { least: 2000, most: 9000 },
 ): Fault[] {
   const random = new Random(seed);
   const lanes = [etcdFaults, processFaults, linkFaults].map((kinds) =>
@@ -74,12 +74,16 @@ function lane<T extends FaultKind>(
   pauseMs: Pause,
 ): Fault[] {
   const faults: Fault[] = [];
-  if (Object.keys(weights).length === 0) return faults;
-  let atMs = quietStartMs + random.below(2_000);
+  if (Object.keys(weights).length === 0) {
+    return faults;
+  }
+  let atMs = quietStartMs + random.below(2000);
   for (;;) {
     const kind = random.weighted(weights as Record<T, number>);
     const forMs = lasting(random, kind);
-    if (atMs + forMs > durationMs) return faults;
+    if (atMs + forMs > durationMs) {
+      return faults;
+    }
     faults.push({
       kind,
       atMs,
@@ -95,11 +99,17 @@ function lane<T extends FaultKind>(
 }
 
 function lasting(random: Random, kind: FaultKind): number {
-  if (kind === 'compaction' || kind === 'relay-restart') return 0;
+  if (kind === 'compaction' || kind === 'relay-restart') {
+    return 0;
+  }
   // Beyond the 8 s after which a half-open connection is noticed.
-  if (kind === 'link-freeze') return random.between(2_000, 14_000);
-  if (kind === 'leader-apart' || kind === 'follower-apart') return random.between(2_000, 20_000);
-  return random.between(500, 8_000);
+  if (kind === 'link-freeze') {
+    return random.between(2000, 14_000);
+  }
+  if (kind === 'leader-apart' || kind === 'follower-apart') {
+    return random.between(2000, 20_000);
+  }
+  return random.between(500, 8000);
 }
 
 /** One in each ten minutes, somewhere in the middle of them. */

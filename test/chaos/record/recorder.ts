@@ -45,7 +45,9 @@ export class Recorder {
     this.#underWay--;
     this.counts[outcome.outcome]++;
     const freshness = outcome.answer?.freshness;
-    if (freshness === 'stale' || freshness === 'provisional') this.counts[freshness]++;
+    if (freshness === 'stale' || freshness === 'provisional') {
+      this.counts[freshness]++;
+    }
     return outcome;
   }
 }

@@ -6,10 +6,10 @@ import { nowMs } from './now.js';
 import type { LogRecord } from './records.js';
 
 const tickPeriodMs = 250;
-const tickTimeoutMs = 1_000;
+const tickTimeoutMs = 1000;
 /** A watch that tells nothing for so long, though etcd has gone on, is given up. */
-const silenceMs = 2_000;
-const createTimeoutMs = 2_000;
+const silenceMs = 2000;
+const createTimeoutMs = 2000;
 
 /**
  * Writes down every event below a prefix, from the first revision on, and now and then what revision etcd is at. It
@@ -40,7 +40,9 @@ export class WatchLog {
   }
 
   async start(): Promise<void> {
-    for (let member = 0; this.#known === 0; member++) await this.#tick(member);
+    for (let member = 0; this.#known === 0; member++) {
+      await this.#tick(member);
+    }
     this.#reached = this.#known;
     this.#journal.write({ type: 'start', atMs: nowMs(), revision: this.#known });
     this.#running = Promise.all([this.#watchAll(), this.#tickAll()]);
@@ -56,8 +58,12 @@ export class WatchLog {
     const deadlineMs = performance.now() + timeoutMs;
     let asked = 0;
     for (let member = 0; performance.now() < deadlineMs; member++) {
-      if (asked === 0) asked = (await this.#tick(member)) ?? 0;
-      if (asked > 0 && this.#reached >= asked) return true;
+      if (asked === 0) {
+        asked = (await this.#tick(member)) ?? 0;
+      }
+      if (asked > 0 && this.#reached >= asked) {
+        return true;
+      }
       await pause(50);
     }
     return false;
@@ -84,12 +90,16 @@ export class WatchLog {
         let isCreated = false;
         timer = setInterval(() => {
           const isLate = !isCreated && performance.now() - startedAtMs > createTimeoutMs;
-          if (isLate || this.#silent()) reject(new Error('silent'));
+          if (isLate || this.#silent()) {
+            reject(new Error('silent'));
+          }
         }, 200);
         stream.on('error', reject);
         stream.on('end', () => reject(new Error('ended')));
         stream.on('data', (response: IWatchResponse) => {
-          if (response.canceled) return reject(new Error(`canceled: ${response.cancel_reason}`));
+          if (response.canceled) {
+            return reject(new Error(`canceled: ${response.cancel_reason}`));
+          }
           isCreated ||= response.created;
           this.#write(response);
         });
@@ -120,14 +130,18 @@ export class WatchLog {
     for (const { type, kv } of response.events) {
       const revision = Number(kv.mod_revision);
       const key = kv.key.toString().slice(this.#prefix.length);
-      if (revision < this.#reached || (revision === this.#reached && this.#heard.has(key))) continue;
+      if (revision < this.#reached || (revision === this.#reached && this.#heard.has(key))) {
+        continue;
+      }
       if (revision > this.#reached) {
         this.#reached = revision;
         this.#heard = new Set();
       }
       this.#heard.add(key);
       // How busy relays are is no part of any promise, and most of what is written.
-      if (key.startsWith('load/')) continue;
+      if (key.startsWith('load/')) {
+        continue;
+      }
       const version = Number(kv.version);
       this.#journal.write(
         type === 'Delete'
@@ -138,14 +152,19 @@ export class WatchLog {
   }
 
   #silent(): boolean {
-    if (this.#reached >= this.#known) this.#behindSinceMs = 0;
-    else this.#behindSinceMs ||= performance.now();
+    if (this.#reached >= this.#known) {
+      this.#behindSinceMs = 0;
+    } else {
+      this.#behindSinceMs ||= performance.now();
+    }
     return this.#behindSinceMs > 0 && performance.now() - this.#behindSinceMs > silenceMs;
   }
 
   async #tickAll(): Promise<void> {
     for (let member = 0; !this.#stopping.signal.aborted; ) {
-      if ((await this.#tick(member)) === undefined) member++;
+      if ((await this.#tick(member)) === undefined) {
+        member++;
+      }
       await pause(tickPeriodMs);
     }
   }

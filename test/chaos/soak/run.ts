@@ -32,13 +32,15 @@ const { values } = parseArgs({
 });
 const [minutes = 0, rate = 0, seed = 0] = [values.minutes, values.rate, values.seed].map(Number);
 /** Fewer would be too coarse in a short run. */
-const samplePeriodMs = Math.max(1_000, Math.min(15_000, (minutes * 60_000) / 60));
+const samplePeriodMs = Math.max(1000, Math.min(15_000, (minutes * 60_000) / 60));
 const scope = new OwnScope();
 
 process.exit(await main());
 
 async function main(): Promise<number> {
-  if (values.help) return say(usage);
+  if (values.help) {
+    return say(usage);
+  }
   if (![minutes, rate, seed].every((number) => Number.isFinite(number) && number >= 0) || minutes < 5) {
     process.stderr.write(usage);
     return 2;
@@ -47,8 +49,9 @@ async function main(): Promise<number> {
     process.stderr.write('etcd is not installed\n');
     return 2;
   }
-  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => void scope.close().finally(() => process.exit(130)));
+  }
   const directory = mkdtempSync(join(tmpdir(), 'holdfast-soak-'));
   scope.teardown(() => rmSync(directory, { recursive: true, force: true }));
   try {

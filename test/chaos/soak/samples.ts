@@ -4,7 +4,7 @@ import { prefix, type Stage } from '../stage/stage.js';
 import type { Series } from './trend.js';
 
 const mebibyte = 1024 ** 2;
-const pageBytes = 4_096;
+const pageBytes = 4096;
 /** What is left after collections. */
 const memory = { unit: 'MiB', by: 'least', allowed: { share: 0.1, amount: 8 } } as const;
 /** Allocators keep what a burst once took, and give it back when they like. */

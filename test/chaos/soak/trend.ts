@@ -25,7 +25,9 @@ export interface Trend {
 
 /** @throws Error if there are too few points to tell */
 export function trendOf({ name, unit, by, allowed, points }: Series): Trend {
-  if (points.length < 8) throw new Error(`${name}: ${points.length} samples tell no trend`);
+  if (points.length < 8) {
+    throw new Error(`${name}: ${points.length} samples tell no trend`);
+  }
   const quarter = Math.floor(points.length / 4);
   const of = (some: Series['points']) => {
     const values = some.map(({ value }) => value);

@@ -34,9 +34,13 @@ export class Cluster {
       ),
     );
     for (const status of statuses) {
-      if (!status || status.leader === '0') continue;
+      if (!status || status.leader === '0') {
+        continue;
+      }
       const at = statuses.findIndex((other) => other?.header.member_id === status.leader);
-      if (at >= 0) return at;
+      if (at >= 0) {
+        return at;
+      }
     }
     return undefined;
   }
@@ -45,7 +49,7 @@ export class Cluster {
   async compact(revision: number): Promise<void> {
     for (const client of this.#clients) {
       try {
-        await client.kv.compact({ revision: String(revision) }, { deadline: Date.now() + 2_000 });
+        await client.kv.compact({ revision: String(revision) }, { deadline: Date.now() + 2000 });
         return;
       } catch {
         // The next member may know better; without any, there is no compaction this time.
@@ -56,7 +60,9 @@ export class Cluster {
   /** Numbers for a soak: keys below the prefix, and leases that are alive. */
   async count(prefix: string): Promise<{ keys: number; leases: number }> {
     const [client] = this.#clients;
-    if (!client) throw new Error('no member');
+    if (!client) {
+      throw new Error('no member');
+    }
     const end = Buffer.from(prefix);
     end[end.length - 1] = (end.at(-1) as number) + 1;
     const { count } = await client.kv.range({ key: Buffer.from(prefix), range_end: end, count_only: true });

@@ -28,7 +28,9 @@ export class Component {
     const log = createWriteStream(join(options.directory, `${options.name}.log`), { flags: 'a' });
     scope.teardown(() => new Promise<void>((resolve) => log.end(resolve)));
     this.#keep = (text) => {
-      if (!log.writableEnded) log.write(text);
+      if (!log.writableEnded) {
+        log.write(text);
+      }
     };
   }
 
@@ -55,11 +57,15 @@ export class Component {
   }
 
   async kill(): Promise<void> {
-    if (this.#process?.running) await this.#process.kill();
+    if (this.#process?.running) {
+      await this.#process.kill();
+    }
   }
 
   async pause(): Promise<void> {
-    if (this.#process?.running) await this.#process.pause();
+    if (this.#process?.running) {
+      await this.#process.pause();
+    }
   }
 
   resume(): void {

@@ -50,7 +50,9 @@ export class PeerLinks implements PeerWays {
     socket.on('error', () => {});
     const dialling = await ownerOf(socket.remotePort ?? 0, this.#pids);
     const way = ways[dialling];
-    if (!way) return void socket.resetAndDestroy();
+    if (!way) {
+      return void socket.resetAndDestroy();
+    }
     const [host = '', port] = way.endpoint.split(':');
     const onwards = dial({ host, port: Number(port), noDelay: true });
     socket.setNoDelay(true);
@@ -73,7 +75,9 @@ async function ownerOf(port: number, pids: readonly number[]): Promise<number> {
     .split('\n')
     .map((each) => each.trim().split(/\s+/))
     .find((words) => words[1]?.endsWith(`:${hexadecimal}`) && words[9] !== '0');
-  if (!line) return -1;
+  if (!line) {
+    return -1;
+  }
   const socket = `socket:[${line[9]}]`;
   const owners = await Promise.all(pids.map((pid) => hasOpen(pid, socket)));
   return owners.indexOf(true);

@@ -53,13 +53,19 @@ export class RelayHost {
 
   /** The media process: an rtpengine, or the node that is a relay itself. */
   async killRelay(): Promise<void> {
-    if (this.rtpengine) await this.rtpengine.kill();
-    else await this.node.kill();
+    if (this.rtpengine) {
+      await this.rtpengine.kill();
+    } else {
+      await this.node.kill();
+    }
   }
 
   async startRelay(): Promise<void> {
-    if (this.rtpengine) await this.rtpengine.restart();
-    else await this.node.start();
+    if (this.rtpengine) {
+      await this.rtpengine.restart();
+    } else {
+      await this.node.start();
+    }
   }
 
   async pauseRelay(): Promise<void> {

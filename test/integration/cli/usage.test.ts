@@ -26,14 +26,18 @@ test('--help of every command names what it does and all its options', async (t)
     'move',
     'release',
   ];
-  for (const name of names) t.regex(help, new RegExp(`^  ${name}\\b`, 'm'));
+  for (const name of names) {
+    t.regex(help, new RegExp(`^  ${name}\\b`, 'm'));
+  }
   t.regex(help, /Exit codes:\n {2}0 {2}done\n/);
   t.regex(help, /Examples:\n/);
   for (const name of names) {
     const text = await succeeds(t, name, '--help');
     t.regex(text, new RegExp(`^Usage: holdfast ${name}`));
     t.regex(text.split('\n')[2] ?? '', /^[A-Z]/, `${name} says what it does`);
-    for (const [, option] of text.matchAll(/^ {2}(--\S+)/gm)) t.regex(text, new RegExp(`${option}.* \\S`));
+    for (const [, option] of text.matchAll(/^ {2}(--\S+)/gm)) {
+      t.regex(text, new RegExp(`${option}.* \\S`));
+    }
     t.notRegex(text, /default: (false|""|\[\]|\{\})/);
   }
   for (const [name, settings] of [
@@ -91,7 +95,9 @@ const wrong: [string[], RegExp][] = [
 ];
 
 test('wrong usage: exit code 2, and what is wrong on standard error', async (t) => {
-  for (const [args, message] of wrong) t.regex(await fails(t, 2, ...args), message, args.join(' '));
+  for (const [args, message] of wrong) {
+    t.regex(await fails(t, 2, ...args), message, args.join(' '));
+  }
 });
 
 test('a server that is not there, or not Holdfast: exit code 4, and what to do about it', async (t) => {
@@ -106,11 +112,12 @@ test('a server that is not there, or not Holdfast: exit code 4, and what to do a
     ['select', 'a'],
     ['bindings', '--relay', 'r1'],
     ['drain', 'r1'],
-  ])
+  ]) {
     t.is(
       await fails(t, 4, ...args, '--server', nobody),
       `holdfast: no Holdfast replica answers at ${nobody}: is it running? (--server or HOLDFAST_SERVER names another)\n`,
     );
+  }
   t.regex(await fails(t, 4, 'relays', '--server', `127.0.0.1:${port}`), /did not answer within 5 s/);
   t.regex(await fails(t, 4, 'relays', '--server', 'host.invalid:7400'), /host\.invalid:7400 has no address/);
 });
@@ -173,7 +180,8 @@ test('a stream that lasts does not outlast the shortest stop deadline', async (t
   replica.process.signal('SIGTERM');
   await t.throwsAsync(
     async () => {
-      for await (const _ of events);
+      for await (const _ of events) {
+      }
     },
     { message: /no Holdfast replica answers/ },
   );

@@ -15,7 +15,9 @@ async function scene(t: ExecutionContext) {
   const etcd = await startEmbeddedEtcd(t);
   const keys = newKeyspace();
   const client = connect(t, etcd.endpoint);
-  for (const id of ['r1', 'r2', 'r3']) await putRelay(client, keys, aRelay({ id }));
+  for (const id of ['r1', 'r2', 'r3']) {
+    await putRelay(client, keys, aRelay({ id }));
+  }
   const env = { HOLDFAST_ETCD_PREFIX: keys.relays.replace(/\/relays\/$/, '') };
   const replicas = await Promise.all([0, 1].map(() => startReplica(t, etcd.endpoint, env)));
   const holdfast = await openNodeClient(
@@ -41,7 +43,7 @@ test('a call from INVITE to BYE', async (t) => {
   t.is(stranger.code, status.NOT_FOUND);
 });
 
-for (const signal of ['SIGKILL', 'SIGSTOP'] as const)
+for (const signal of ['SIGKILL', 'SIGSTOP'] as const) {
   test(`one of two replicas gets ${signal} in the middle of 200 calls: no request fails`, async (t) => {
     const { replicas, holdfast } = await scene(t);
     const calls = Array.from({ length: 200 }, (_, index) => `call-${index}`);
@@ -49,7 +51,9 @@ for (const signal of ['SIGKILL', 'SIGSTOP'] as const)
     let begun = 0;
     const caller = async () => {
       for (let callId = calls[begun++]; callId !== undefined; callId = calls[begun++]) {
-        if (begun === 50) replicas[0]?.process.signal(signal);
+        if (begun === 50) {
+          replicas[0]?.process.signal(signal);
+        }
         relays.set(callId, (await holdfast.select(callId)).binding.relay.id);
       }
     };
@@ -61,6 +65,7 @@ for (const signal of ['SIGKILL', 'SIGSTOP'] as const)
       calls.map((callId) => relays.get(callId)),
     );
   });
+}
 
 test('what a replica refuses as UNAVAILABLE is asked again by the same name', async (t) => {
   const asked: SelectRequest[] = [];
@@ -68,8 +73,11 @@ test('what a replica refuses as UNAVAILABLE is asked again by the same name', as
   server.addService({ select: SelectionServiceService.select }, {
     select: (call: { request: SelectRequest }, answer: (error: unknown, reply?: SelectResponse) => void) => {
       asked.push(call.request);
-      if (asked.length < 3) answer({ code: status.UNAVAILABLE, details: 'not now' });
-      else answer(null, SelectResponse.fromPartial({ binding: { callId: 'call' } }));
+      if (asked.length < 3) {
+        answer({ code: status.UNAVAILABLE, details: 'not now' });
+      } else {
+        answer(null, SelectResponse.fromPartial({ binding: { callId: 'call' } }));
+      }
     },
   } as never);
   const port = await new Promise<number>((resolve, reject) =>

@@ -168,7 +168,9 @@ class Subject {
   }
 
   async end(): Promise<void> {
-    for (const slot of [1, 2, 3]) await this.run(['leaseRevoke', { ID: { lease: slot } }]);
+    for (const slot of [1, 2, 3]) {
+      await this.run(['leaseRevoke', { ID: { lease: slot } }]);
+    }
   }
 
   /** The reply or the refusal, with what may differ between two servers taken out. */
@@ -187,7 +189,9 @@ class Subject {
     };
     try {
       const reply = this.#comparable(await calls[method]?.());
-      if (method === 'compact') this.#compacted = (concrete as { revision: number }).revision;
+      if (method === 'compact') {
+        this.#compacted = (concrete as { revision: number }).revision;
+      }
       return reply;
     } catch (error) {
       return { refused: String(error) };
@@ -203,7 +207,9 @@ class Subject {
     await inbox.next();
     const collect = async () => {
       const events: IEvent[] = [];
-      while (!events.at(-1)?.kv.key.equals(marker)) events.push(...(await inbox.next()).events);
+      while (!events.at(-1)?.kv.key.equals(marker)) {
+        events.push(...(await inbox.next()).events);
+      }
       stream.end();
       return this.#comparable(events);
     };
@@ -213,16 +219,26 @@ class Subject {
   }
 
   #concrete(node: unknown): unknown {
-    if (Buffer.isBuffer(node) || typeof node !== 'object' || node === null) return node;
-    if (Array.isArray(node)) return node.map((item) => this.#concrete(item));
-    if ('offset' in node) return this.#base + (node as Relative).offset;
+    if (Buffer.isBuffer(node) || typeof node !== 'object' || node === null) {
+      return node;
+    }
+    if (Array.isArray(node)) {
+      return node.map((item) => this.#concrete(item));
+    }
+    if ('offset' in node) {
+      return this.#base + (node as Relative).offset;
+    }
     const slot = (node as Partial<LeaseSlot>).lease;
-    if (typeof slot === 'number') return slot === 0 ? 0 : this.#firstLease + slot;
+    if (typeof slot === 'number') {
+      return slot === 0 ? 0 : this.#firstLease + slot;
+    }
     return Object.fromEntries(Object.entries(node).map(([name, child]) => [name, this.#concrete(child)]));
   }
 
   #comparable(node: unknown, name = ''): unknown {
-    if (Buffer.isBuffer(node)) return node.toString('latin1');
+    if (Buffer.isBuffer(node)) {
+      return node.toString('latin1');
+    }
     if (Array.isArray(node)) {
       const items = node.map((item) => this.#comparable(item));
       return name === 'keys' ? items.sort() : items; // the keys of a lease come in no order
@@ -241,23 +257,29 @@ class Subject {
 testWith(['etcd'], 'random requests get equal replies from the embedded and the real etcd', async (t) => {
   const [real, embedded] = await Promise.all([startRealEtcd(t), startEmbeddedEtcd(t)]);
   const subjects = [real, embedded].map(({ endpoint }) => new Subject(connect(t, endpoint)));
-  let firstLease = 1_000;
+  let firstLease = 1000;
   const sequence = fc.array(step, { minLength: 5, maxLength: 30 });
   // The real etcd looks after those who come late only ten times a second: not in every sequence.
   const withLatecomer = fc.integer({ min: 0, max: 9 }).map((number) => number === 0);
   const property = fc.asyncProperty(sequence, withLatecomer, async (steps, latecomer) => {
     firstLease += 10;
-    for (const subject of subjects) await subject.begin(firstLease);
+    for (const subject of subjects) {
+      await subject.begin(firstLease);
+    }
     for (const [index, one] of steps.entries()) {
       const [expected, actual] = await Promise.all(subjects.map((subject) => subject.run(one)));
       const difference = () => `step ${index}: ${one[0]}\nreal: ${show(expected)}\nembedded: ${show(actual)}`;
-      if (show(expected) !== show(actual)) throw new Error(difference());
+      if (show(expected) !== show(actual)) {
+        throw new Error(difference());
+      }
     }
     const [expected, actual] = await Promise.all(subjects.map((subject) => subject.events(latecomer)));
     if (show(expected) !== show(actual)) {
       throw new Error(`watchers\nreal: ${show(expected)}\nembedded: ${show(actual)}`);
     }
-    for (const subject of subjects) await subject.end();
+    for (const subject of subjects) {
+      await subject.end();
+    }
   });
   await holds(t, property, { runs: 150, limitMs: 40_000 });
 });

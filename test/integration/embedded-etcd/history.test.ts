@@ -39,7 +39,9 @@ behavior('a range at an old revision sees what was there then', async (t, { kv }
 
 behavior('compaction forgets what came before, and only that', async (t, { kv }) => {
   const key = bytes('compact');
-  for (const value of ['1', '2', '3']) await kv.put({ key, value: bytes(value) });
+  for (const value of ['1', '2', '3']) {
+    await kv.put({ key, value: bytes(value) });
+  }
   const { header } = await kv.put({ key, value: bytes('4') });
   const last = Number(header.revision);
   await kv.compact({ revision: last - 1, physical: true });

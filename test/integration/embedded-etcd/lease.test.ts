@@ -18,7 +18,9 @@ behavior('a lease gets an id unless it names one', async (t, { leaseClient }) =>
 });
 
 behavior('a TTL has a least and a largest value', async (t, { leaseClient }) => {
-  for (const TTL of [1, 0, -5]) t.is((await leaseClient.leaseGrant({ TTL })).TTL, '2');
+  for (const TTL of [1, 0, -5]) {
+    t.is((await leaseClient.leaseGrant({ TTL })).TTL, '2');
+  }
   const tooLarge = '11 OUT_OF_RANGE: etcdserver: too large lease TTL';
   await t.throwsAsync(leaseClient.leaseGrant({ TTL: 9_000_000_001 }), { message: tooLarge });
   t.is((await leaseClient.leaseGrant({ TTL: 9_000_000_000 })).TTL, '9000000000');
@@ -26,7 +28,9 @@ behavior('a TTL has a least and a largest value', async (t, { leaseClient }) => 
 
 behavior('revoking deletes all keys in one revision', async (t, { kv, leaseClient }) => {
   const { ID } = await leaseClient.leaseGrant({ TTL: 60 });
-  for (const name of ['rev/2', 'rev/1']) await kv.put({ key: bytes(name), lease: ID });
+  for (const name of ['rev/2', 'rev/1']) {
+    await kv.put({ key: bytes(name), lease: ID });
+  }
   const { header: before } = await kv.put({ key: bytes('rev/other') });
   const { header: after } = await leaseClient.leaseRevoke({ ID });
   t.is(Number(after.revision), Number(before.revision) + 1);
@@ -67,7 +71,7 @@ behavior('time to live, with and without keys', async (t, { kv, leaseClient }) =
   t.deepEqual((await leaseClient.leaseTimeToLive({ ID, keys: true })).keys, [bytes('ttl')]);
   await kv.deleteRange({ key: bytes('ttl') });
   t.deepEqual((await leaseClient.leaseTimeToLive({ ID, keys: true })).keys, []);
-  t.like(await leaseClient.leaseTimeToLive({ ID: 424242 }), {
+  t.like(await leaseClient.leaseTimeToLive({ ID: 424_242 }), {
     ID: '424242',
     TTL: '-1',
     grantedTTL: '0',
@@ -105,14 +109,16 @@ behavior('an expired lease takes its keys in one revision, not before its time',
   const { kv, leaseClient } = client;
   const startedMs = performance.now();
   const { ID } = await leaseClient.leaseGrant({ TTL: 2 });
-  for (const name of ['exp/b', 'exp/a']) await kv.put({ key: bytes(name), lease: ID });
+  for (const name of ['exp/b', 'exp/a']) {
+    await kv.put({ key: bytes(name), lease: ID });
+  }
   const watch = await client.watchClient.watch();
   t.teardown(() => watch.end());
   const inbox = new Inbox<{ events: { type: string; kv: { key: Buffer; mod_revision: string } }[] }>(watch);
   watch.write({ create_request: { key: bytes('exp/'), range_end: bytes('exp0') } });
   await inbox.next();
   const { events } = await inbox.next();
-  t.true(performance.now() - startedMs >= 2_000);
+  t.true(performance.now() - startedMs >= 2000);
   t.deepEqual(
     events.map(({ type, kv: { key } }) => [type, key.toString()]),
     [

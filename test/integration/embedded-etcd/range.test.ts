@@ -30,8 +30,9 @@ behavior('a key comes back with its revisions, version, value and lease', async 
 });
 
 behavior('range ends are not included and bound bytewise', async (t, { kv }) => {
-  for (const name of ['r/a', 'r/a\0', 'r/b', 'r/\x7f', 'r/\x80', 'r/\xff', 'r0'])
+  for (const name of ['r/a', 'r/a\0', 'r/b', 'r/\x7f', 'r/\x80', 'r/\xff', 'r0']) {
     await kv.put({ key: bytes(name) });
+  }
   const names = async (request: IRangeRequest) =>
     (await kv.range(request)).kvs.map(({ key }) => key.toString('latin1'));
   t.deepEqual(await names({ key: bytes('r/a'), range_end: bytes('r/b') }), ['r/a', 'r/a\0']);
@@ -45,13 +46,17 @@ behavior('range ends are not included and bound bytewise', async (t, { kv }) => 
 });
 
 behavior('an empty range_end that was sent means "no end"', async (t, { kv }) => {
-  for (const name of ['zz/1', 'zz/2']) await kv.put({ key: bytes(name) });
+  for (const name of ['zz/1', 'zz/2']) {
+    await kv.put({ key: bytes(name) });
+  }
   t.is((await kv.range({ key: bytes('zz/1'), range_end: bytes('') })).count, '2');
   t.is((await kv.range({ key: bytes('zz/1') })).count, '1');
 });
 
 behavior('limit, more and count', async (t, { kv }) => {
-  for (const name of ['l/1', 'l/2', 'l/3']) await kv.put({ key: bytes(name) });
+  for (const name of ['l/1', 'l/2', 'l/3']) {
+    await kv.put({ key: bytes(name) });
+  }
   const all = { key: bytes('l/'), range_end: bytes('l0') };
   t.like(await kv.range({ ...all, limit: 2 }), { count: '3', more: true, kvs: { length: 2 } });
   t.like(await kv.range({ ...all, limit: 3 }), { count: '3', more: false, kvs: { length: 3 } });
@@ -83,8 +88,12 @@ behavior('every order by every target', async (t, { kv }) => {
     sort_order: IRangeRequest['sort_order'],
   ) => {
     const request: IRangeRequest = { key: bytes(prefix), range_end: bytes('o0') };
-    if (sort_target) request.sort_target = sort_target;
-    if (sort_order) request.sort_order = sort_order;
+    if (sort_target) {
+      request.sort_target = sort_target;
+    }
+    if (sort_order) {
+      request.sort_order = sort_order;
+    }
     return (await kv.range(request)).kvs.map(({ key }) => key.toString().slice(prefix.length)).join('');
   };
   t.is(await order('Key', 'None'), 'abc');

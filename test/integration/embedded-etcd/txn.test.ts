@@ -100,7 +100,9 @@ behavior('a missing key compares as zeros, but never by value', async (t, { kv }
 });
 
 behavior('a comparison over a range must hold for every key', async (t, { kv }) => {
-  for (const name of ['all/1', 'all/2']) await kv.put({ key: bytes(name), value: bytes('x') });
+  for (const name of ['all/1', 'all/2']) {
+    await kv.put({ key: bytes(name), value: bytes('x') });
+  }
   const range: ICompare = { key: bytes('all/'), range_end: bytes('all0'), result: 'Equal' };
   t.true((await kv.txn({ compare: [{ ...range, target: 'Value', value: bytes('x') }] })).succeeded);
   await kv.put({ key: bytes('all/2'), value: bytes('y') });
@@ -172,7 +174,7 @@ behavior('128 operations per level, less those of the levels above', async (t, {
 
 behavior('what can fail fails before anything is written', async (t, { kv }) => {
   const { header } = await kv.put({ key: bytes('atomic') });
-  const withUnknownLease = { request_put: { key: bytes('atomic/2'), lease: 987654321 } };
+  const withUnknownLease = { request_put: { key: bytes('atomic/2'), lease: 987_654_321 } };
   const leaseNotFound = /5 NOT_FOUND: etcdserver: requested lease not found/;
   await t.throwsAsync(kv.txn({ success: [put('atomic/1'), withUnknownLease] }), { message: leaseNotFound });
   const future = { request_range: { key: bytes('atomic'), revision: Number(header.revision) + 5 } };

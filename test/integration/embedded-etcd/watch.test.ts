@@ -196,12 +196,16 @@ behavior('a long past comes complete and in order', async (t, client) => {
 
 behavior('a large revision is cut only for those who ask for fragments', async (t, client) => {
   const value = Buffer.alloc(600_000, 'x');
-  for (const name of ['1', '2', '3', '4']) await client.kv.put({ key: bytes(`frag/${name}`), value });
+  for (const name of ['1', '2', '3', '4']) {
+    await client.kv.put({ key: bytes(`frag/${name}`), value });
+  }
   const watch = await open(t, client);
   await watch.create({ ...prefix('frag'), prev_kv: true, fragment: true });
   await client.kv.deleteRange({ key: bytes('frag/'), range_end: bytes('frag0') });
   const parts: IWatchResponse[] = [];
-  while (parts.length === 0 || parts.at(-1)?.fragment) parts.push(await watch.next());
+  while (parts.length === 0 || parts.at(-1)?.fragment) {
+    parts.push(await watch.next());
+  }
   t.deepEqual(
     parts.map(({ fragment, events }) => [fragment, events.length]),
     [
@@ -215,11 +219,17 @@ behavior('a large revision is cut only for those who ask for fragments', async (
 
 behavior('several streams each see everything', async (t, client) => {
   const streams = await Promise.all([open(t, client), open(t, client), open(t, client)]);
-  for (const watch of streams) await watch.create(prefix('fan'));
+  for (const watch of streams) {
+    await watch.create(prefix('fan'));
+  }
   await Promise.all(Array.from({ length: 50 }, (_, index) => client.kv.put({ key: bytes(`fan/${index}`) })));
   for (const watch of streams) {
     const keys = new Set<string>();
-    while (keys.size < 50) for (const { kv } of (await watch.next()).events) keys.add(String(kv.key));
+    while (keys.size < 50) {
+      for (const { kv } of (await watch.next()).events) {
+        keys.add(String(kv.key));
+      }
+    }
     t.is(keys.size, 50);
   }
 });

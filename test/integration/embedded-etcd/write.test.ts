@@ -37,7 +37,9 @@ behavior('deleting nothing makes no revision', async (t, { kv }) => {
 });
 
 behavior('deleting a range is one revision and returns what was there', async (t, { kv }) => {
-  for (const name of ['d/1', 'd/2', 'd/3']) await kv.put({ key: bytes(name), value: bytes(name) });
+  for (const name of ['d/1', 'd/2', 'd/3']) {
+    await kv.put({ key: bytes(name), value: bytes(name) });
+  }
   const before = (await kv.range({ key: bytes('d/'), range_end: bytes('d0') })).kvs;
   const reply = await kv.deleteRange({ key: bytes('d/'), range_end: bytes('d0'), prev_kv: true });
   t.is(reply.deleted, '3');
@@ -47,7 +49,9 @@ behavior('deleting a range is one revision and returns what was there', async (t
 });
 
 behavior('an open-ended deletion takes all keys from there on', async (t, { kv }) => {
-  for (const name of ['\xfe1', '\xfe2', '\xff']) await kv.put({ key: bytes(name) });
+  for (const name of ['\xfe1', '\xfe2', '\xff']) {
+    await kv.put({ key: bytes(name) });
+  }
   t.is((await kv.deleteRange({ key: bytes('\xfe2'), range_end: bytes('\0') })).deleted, '2');
   t.is((await kv.deleteRange({ key: bytes('\xfe1') })).deleted, '1');
 });

@@ -46,7 +46,9 @@ async function authScene(scope: Scope, extraArgs: readonly string[] = []) {
   };
   for (const args of setUp) {
     const { code, output } = await run(args);
-    if (code !== 0) throw new Error(`etcdctl ${args.join(' ')}: ${output}`);
+    if (code !== 0) {
+      throw new Error(`etcdctl ${args.join(' ')}: ${output}`);
+    }
   }
   const as = (user: string, args: readonly string[]) => run(['--user', `${user}:${password}`, ...args]);
   return { etcd, as };
@@ -86,7 +88,9 @@ testWith(
     }, 'the move');
     t.true((await client.release({ callId: 'a' })).found);
     const bindings: string[] = [];
-    for await (const { callId } of client.listBindings('default', 'media-1')) bindings.push(callId);
+    for await (const { callId } of client.listBindings('default', 'media-1')) {
+      bindings.push(callId);
+    }
     t.deepEqual(bindings, ['a']);
     const complaints = logOf(process).filter((line) => JSON.stringify(line).includes('permi'));
     t.deepEqual(complaints, []);
@@ -96,14 +100,15 @@ testWith(
 testWith(programs, 'a relay node writes below its own names and nowhere else', async (t) => {
   const { etcd, as } = await authScene(t);
   const relay = (args: readonly string[]) => as('relay-media-1', args);
-  for (const kind of ['relays', 'lives', 'load']) {
+  for (const kind of ['relays', 'instances', 'load']) {
     t.is((await relay(['put', `/holdfast/v1/${kind}/default/media-1`, '{}'])).code, 0, kind);
-    for (const other of ['default/media-2', 'default/media-10', 'other/media-1'])
+    for (const other of ['default/media-2', 'default/media-10', 'other/media-1']) {
       t.regex(
         (await relay(['put', `/holdfast/v1/${kind}/${other}`, '{}'])).output,
         /permission denied/,
         other,
       );
+    }
   }
   for (const key of ['intents/default/media-1', 'calls/a', 'moves/a']) {
     t.regex((await relay(['put', `/holdfast/v1/${key}`, '{}'])).output, /permission denied/, key);
@@ -118,11 +123,14 @@ testWith(programs, 'a relay node writes below its own names and nowhere else', a
   t.is((await as('operator', ['get', '--prefix', '/holdfast/v1/'])).code, 0);
   t.is((await as('operator', ['put', '/holdfast/v1/intents/default/media-1', '{}'])).code, 0);
   t.regex((await as('operator', ['put', '/holdfast/v1/calls/a', '{}'])).output, /permission denied/);
-  for (const key of ['relays/default/media-1', 'lives/default/media-1', 'load/default/media-1'])
+  for (const key of ['relays/default/media-1', 'lives/default/media-1', 'load/default/media-1']) {
     t.regex((await as('selection', ['put', `/holdfast/v1/${key}`, '{}'])).output, /permission denied/, key);
+  }
 
   t.true(besides.length > 0);
-  for (const each of besides) t.is((await as('root', each)).code, 0, each.join(' '));
+  for (const each of besides) {
+    t.is((await as('root', each)).code, 0, each.join(' '));
+  }
   t.is((await relay(['put', '/holdfast/v1/calls/a', '{}'])).code, 0);
 });
 
@@ -170,7 +178,7 @@ testWith(
     });
     await eventually(async () => (await client.listRelays('')).relays.length === 1, 'the relay');
     // The replica asks etcd nothing for longer than a token lives.
-    await new Promise((resolve) => setTimeout(resolve, 3_000));
+    await new Promise((resolve) => setTimeout(resolve, 3000));
     t.is((await client.select({ callId: 'idle' })).binding?.relay?.id, 'media-1');
 
     // A restart forgets all tokens; watches and the lease go on with new ones.

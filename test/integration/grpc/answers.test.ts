@@ -44,7 +44,7 @@ test('a call is bound once, and its binding tells all that a proxy needs', async
     zone: 'z1',
     labels: { codec: 'opus' },
   });
-  t.true(Math.abs((binding?.createTime?.getTime() ?? 0) - before) < 5_000);
+  t.true(Math.abs((binding?.createTime?.getTime() ?? 0) - before) < 5000);
   t.true((binding?.expireTime?.getTime() ?? 0) >= before + 300_000);
 
   const later = await select(selection, { callId: 'call', requestId: 're-invite' });
@@ -106,7 +106,9 @@ test('full relays, drained relays and relays that are gone are told apart; bound
     { id: 'r2', capacity: 2 },
   ]);
   const { binding } = await select(selection, { callId: 'bound' });
-  for (const id of ['r1', 'r2']) await putLoad(client, keys, id, { calls: 2 });
+  for (const id of ['r1', 'r2']) {
+    await putLoad(client, keys, id, { calls: 2 });
+  }
   await eventually(
     async () => (await failureCode(selection, 'full-1')) === status.RESOURCE_EXHAUSTED,
     'full set',
@@ -114,7 +116,9 @@ test('full relays, drained relays and relays that are gone are told apart; bound
   const full = await failure(select(selection, { callId: 'full-2' }));
   t.is(full.details, 'no relay is free: all 2 eligible relays of set default are at their capacity');
 
-  for (const id of ['r1', 'r2']) await putLoad(client, keys, id, { calls: 0 });
+  for (const id of ['r1', 'r2']) {
+    await putLoad(client, keys, id, { calls: 0 });
+  }
   await eventually(async () => (await failureCode(selection, 'free-1')) === undefined, 'free relay');
   for (const relayId of ['r1', 'r2']) {
     const intent = { relayId, state: RelayState.DISABLED, reason: 'night' };
@@ -131,7 +135,9 @@ test('full relays, drained relays and relays that are gone are told apart; bound
   t.is(still.binding?.relay?.state, RelayState.DISABLED);
   t.is(still.binding?.relay?.reason, 'night');
 
-  for (const id of ['r1', 'r2']) await deleteRelay(client, keys, aRelay({ id }));
+  for (const id of ['r1', 'r2']) {
+    await deleteRelay(client, keys, aRelay({ id }));
+  }
   const gone = async () => (await listRelays(relays)).relays.length === 0;
   await eventually(gone, 'empty list');
   for (const callId of ['bound', 'new']) {
@@ -161,8 +167,9 @@ test('a call whose relay is gone moves once, and all replicas tell the same', as
   await putRelay(client, keys, aRelay({ id: 'r2' }));
   const moved = async (from: typeof selection) =>
     (await select(from, { callId: 'call' })).origin === Origin.MOVED;
-  for (const each of [selection, other.selection])
+  for (const each of [selection, other.selection]) {
     await eventually(() => moved(each).catch(() => false), 'move');
+  }
   const [one, two] = [
     await select(selection, { callId: 'call' }),
     await select(other.selection, { callId: 'call' }),

@@ -56,8 +56,11 @@ function statusOf(client: Client, { path, requestStream, responseStream }: Metho
     stream.on('error', resolve);
     stream.on('status', resolve);
     // A client that streams may end without a word.
-    if (requestStream) stream.end();
-    else stream.end(emptyMessage);
+    if (requestStream) {
+      stream.end();
+    } else {
+      stream.end(emptyMessage);
+    }
   });
 }
 
@@ -78,7 +81,9 @@ testWith(['openssl'], 'every method is open to the names that may call it, and t
       const { code, details } = await statusOf(selection, method);
       const denied = code === status.PERMISSION_DENIED;
       t.is(denied, !may[who as keyof typeof people], `${name} by ${who}: ${status[code]} ${details}`);
-      if (who === 'stranger') t.regex(details, /names "stranger\.example\.org": it may not/);
+      if (who === 'stranger') {
+        t.regex(details, /names "stranger\.example\.org": it may not/);
+      }
     }
   }
   const line = await lineOf(replica, 'a client asked for what it may not');

@@ -8,7 +8,9 @@ const services = ['holdfast.v1.SelectionService', 'holdfast.v1.RelayService'];
 test('health is told by check and by watch, for the server and for each service', async (t) => {
   const { grpc, stop } = await replicaScene(t);
   const health = new HealthClient(t, grpc);
-  for (const service of ['', ...services]) t.is(await health.check(service), 'SERVING');
+  for (const service of ['', ...services]) {
+    t.is(await health.check(service), 'SERVING');
+  }
   await t.throwsAsync(health.check('holdfast.v1.NoService'), { message: /NOT_FOUND/ });
 
   const watch = health.watch('');
@@ -18,12 +20,14 @@ test('health is told by check and by watch, for the server and for each service'
   t.deepEqual(watch.statuses, ['SERVING', 'NOT_SERVING']);
 });
 
-for (const version of ['v1', 'v1alpha'] as const)
+for (const version of ['v1', 'v1alpha'] as const) {
   test(`server reflection ${version} lists the services and describes them`, async (t) => {
     const { grpc } = await replicaScene(t);
     const listed = await reflect(t, grpc, version, { list_services: '' });
     const names = listed.list_services_response?.service.map(({ name }) => name) ?? [];
-    for (const service of services) t.true(names.includes(service), names.join());
+    for (const service of services) {
+      t.true(names.includes(service), names.join());
+    }
 
     const described = await reflect(t, grpc, version, {
       file_containing_symbol: 'holdfast.v1.SelectionService.Select',
@@ -36,8 +40,10 @@ for (const version of ['v1', 'v1alpha'] as const)
       'holdfast/v1/selection.proto',
       'holdfast/v1/relay.proto',
       'google/protobuf/timestamp.proto',
-    ])
+    ]) {
       t.true(files.includes(file), file);
+    }
     const unknown = await reflect(t, grpc, version, { file_containing_symbol: 'holdfast.v1.Nothing' });
     t.is(unknown.error_response?.error_code, 5);
   });
+}

@@ -24,7 +24,7 @@ const call: [object, Refusal][] = [
   [{ callId: 'a b' }, { field: 'call_id', problem: '"a b"', allowed: ascii('1-1024') }],
   [{ callId: 'é' }, { field: 'call_id', problem: '"é"', allowed: ascii('1-1024') }],
   [{ callId: 'a\0' }, { field: 'call_id', problem: '"a\\u0000"', allowed: ascii('1-1024') }],
-  [{ callId: x(1_025) }, { field: 'call_id', problem: '(1025 characters)', allowed: ascii('1-1024') }],
+  [{ callId: x(1025) }, { field: 'call_id', problem: '(1025 characters)', allowed: ascii('1-1024') }],
   [{ viaBranch: ' ' }, { field: 'via_branch', problem: '" "', allowed: ascii('0-256') }],
   [{ viaBranch: x(257) }, { field: 'via_branch', problem: '(257 characters)', allowed: ascii('0-256') }],
 ];
@@ -125,7 +125,7 @@ function ended(stream: NodeJS.ReadableStream): Promise<void> {
 
 const scene = replicaScene(fileScope());
 
-for (const [method, { ask, refused }] of Object.entries(methods))
+for (const [method, { ask, refused }] of Object.entries(methods)) {
   test(`${method} refuses each bad field by name, with its problem and the limit`, async (t) => {
     const replica = await scene;
     for (const [fields, { field, problem, allowed }] of refused) {
@@ -136,6 +136,7 @@ for (const [method, { ask, refused }] of Object.entries(methods))
       t.true(details.slice(details.indexOf('; allowed: ')).includes(allowed), details);
     }
   });
+}
 
 test.after('nothing that was refused has left a trace', async (t) => {
   const { client, keys } = await scene;
@@ -146,7 +147,7 @@ test.after('nothing that was refused has left a trace', async (t) => {
 test('what is just within the limits is taken', async (t) => {
   const { selection, relays, stop } = await replicaScene(t, [{ id: 'r1', labels: labels(16), zone: x(63) }]);
   const widest: Partial<SelectRequest> = {
-    callId: '~'.repeat(1_024),
+    callId: '~'.repeat(1024),
     viaBranch: '!'.repeat(256),
     requestId: x(64),
     ttlSeconds: 86_400,

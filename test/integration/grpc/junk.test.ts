@@ -32,16 +32,20 @@ const tails = [
   '%zz',
   'a b',
   '\u{1F4DE}',
-  'x'.repeat(3_000),
+  'x'.repeat(3000),
 ];
 
 test('junk in etcd is logged and skipped: nothing crashes, and calls go on', async (t) => {
   const scene = await replicaScene(t);
   const { client, keys, selection, relays, lines, etcd } = scene;
   const prefixes = [keys.relays, keys.load, keys.intents, keys.calls, keys.moves, keys.instances];
-  for (const value of values)
-    for (const prefix of prefixes)
-      for (const tail of tails) await client.kv.put({ key: Buffer.from(prefix + tail), value });
+  for (const value of values) {
+    for (const prefix of prefixes) {
+      for (const tail of tails) {
+        await client.kv.put({ key: Buffer.from(prefix + tail), value });
+      }
+    }
+  }
 
   // Good things that come after it are heard: the watches go on.
   await putRelay(client, keys, aRelay({ id: 'r9', set: 'late' }));
@@ -57,8 +61,9 @@ test('junk in etcd is logged and skipped: nothing crashes, and calls go on', asy
   const warned = new Set(
     lines.filter(({ msg }) => msg === 'junk in etcd; skipped').map(({ key }) => String(key)),
   );
-  for (const prefix of [keys.relays, keys.load, keys.intents, keys.moves])
+  for (const prefix of [keys.relays, keys.load, keys.intents, keys.moves]) {
     t.true(warned.has(`${prefix}default/j`), `${prefix}: ${lines.length} lines`);
+  }
 
   // A call under whose key junk stands is bound as if nothing stood there.
   await client.kv.put({ key: Buffer.from(`${keys.calls}junk-call`), value: Buffer.from('not json') });
@@ -68,8 +73,11 @@ test('junk in etcd is logged and skipped: nothing crashes, and calls go on', asy
   t.is((await select(selection, { callId: 'clean-call' })).origin, Origin.NEW);
   t.true(lines.some(({ msg, callId }) => msg === 'junk in etcd; skipped' && callId === 'junk-call'));
   const bound: string[] = [];
-  for (const { id } of listed.relays.slice(0, 3))
-    for await (const { callId } of relays.listBindings({ set: '', relayId: id })) bound.push(callId);
+  for (const { id } of listed.relays.slice(0, 3)) {
+    for await (const { callId } of relays.listBindings({ set: '', relayId: id })) {
+      bound.push(callId);
+    }
+  }
   t.deepEqual(bound.sort(), ['clean-call', 'junk-call']);
 
   // A replica that starts among junk is ready like any other.

@@ -53,14 +53,18 @@ test.serial(
     const { selection } = await replicaScene(t);
     const stream = selection.selectStream();
     const answered = replies(stream);
-    for (const request of numbered(5_000)) stream.write(request);
+    for (const request of numbered(5000)) {
+      stream.write(request);
+    }
     stream.end();
     const all = await answered;
-    t.is(all.length, 5_000);
+    t.is(all.length, 5000);
     const byId = new Map(all.map((reply) => [reply.requestId, reply.result]));
-    t.is(byId.size, 5_000);
+    t.is(byId.size, 5000);
     for (const [requestId, result] of byId) {
-      if (result?.$case !== 'response') return t.fail(`${requestId}: ${result?.value.message}`);
+      if (result?.$case !== 'response') {
+        return t.fail(`${requestId}: ${result?.value.message}`);
+      }
       t.is(result.value.binding?.callId, requestId.replace('request', 'call'));
       t.is(result.value.origin, Origin.NEW);
     }
@@ -108,14 +112,14 @@ test.serial('SelectStream does not read on while nobody reads its answers', asyn
   const warnings = watchWarnings(t);
   const { selection, replica, grpc } = await replicaScene(t);
   const stream = RawStream.open(t, grpc, '/holdfast.v1.SelectionService/SelectStream');
-  const count = 4_000;
+  const count = 4000;
   stream.send(...numbered(count).map((request) => SelectStreamRequest.encode(request).finish()));
   stream.end();
   // What is bound stops growing far below what was sent.
   let bound = 0;
   const standsStill = async () => {
     const before = bound;
-    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    await new Promise((resolve) => setTimeout(resolve, 1000));
     bound = replica.selector.counters.bound;
     return bound > 0 && bound === before;
   };
@@ -136,7 +140,9 @@ test.serial('SelectStream survives clients that vanish in the middle', async (t)
     const stream = selection.selectStream();
     const first = new Inbox<SelectStreamResponse>(stream);
     stream.on('error', () => {});
-    for (const request of numbered(200)) stream.write(request);
+    for (const request of numbered(200)) {
+      stream.write(request);
+    }
     await first.next();
     stream.cancel();
   }
@@ -202,13 +208,15 @@ test.serial('WatchRelays ends a subscriber that does not read, and keeps those t
   const inbox = new Inbox<{ type: Type }>(quick);
   await inbox.next();
   await inbox.next();
-  const changes = 2_000;
+  const changes = 2000;
   // Burst by burst, so that the one that reads is never far behind.
   for (let calls = 0; calls < changes; calls += 50) {
     await Promise.all(
       Array.from({ length: 50 }, (_, i) => putLoad(client, keys, 'r1', { calls: calls + i })),
     );
-    for (let i = 0; i < 50; i++) t.is((await inbox.next()).type, Type.CHANGED);
+    for (let i = 0; i < 50; i++) {
+      t.is((await inbox.next()).type, Type.CHANGED);
+    }
   }
 
   const { messages, trailers } = await slow.readAll();
@@ -222,20 +230,25 @@ test.serial('ListBindings streams all bindings of one relay, to the last of 3,00
   const { selection, relays } = await replicaScene(t, [{ id: 'r1' }, { id: 'r2', set: 'other' }]);
   const stream = selection.selectStream();
   const answered = replies(stream);
-  for (const request of numbered(3_000)) stream.write(request);
+  for (const request of numbered(3000)) {
+    stream.write(request);
+  }
   stream.write(asking({ callId: 'elsewhere', set: 'other', requestId: 'elsewhere' }));
   stream.end();
   await answered;
   await release(selection, 'call-7');
 
   const listed = new Map<string, { generation: bigint; released: boolean; instance: string }>();
-  for await (const binding of relays.listBindings({ set: '', relayId: 'r1' }))
+  for await (const binding of relays.listBindings({ set: '', relayId: 'r1' })) {
     listed.set(binding.callId, binding);
-  t.is(listed.size, 3_000);
+  }
+  t.is(listed.size, 3000);
   t.like(listed.get('call-2999'), { generation: 1n, released: false, instance: 'life-of-r1' });
   t.true(listed.get('call-7')?.released);
   const none: unknown[] = [];
-  for await (const binding of relays.listBindings({ set: '', relayId: 'stranger' })) none.push(binding);
+  for await (const binding of relays.listBindings({ set: '', relayId: 'stranger' })) {
+    none.push(binding);
+  }
   t.deepEqual(none, []);
 
   // One that reads a little and leaves.

@@ -194,7 +194,7 @@ testWith(
       (await Scrape.of(replica.http)).value('holdfast_certificate_expiry_timestamp_seconds', {
         purpose: 'grpc',
       });
-    t.is(await expiry(), Date.parse(before.valid_to) / 1_000);
+    t.is(await expiry(), Date.parse(before.valid_to) / 1000);
 
     // Another authority too: as when all certificates are made anew.
     const successor = await Authority.create(t);
@@ -205,7 +205,7 @@ testWith(
     );
     const after = await shownBy(port, successor.ca);
     t.not(after.serialNumber, before.serialNumber);
-    t.is(await expiry(), Date.parse(after.valid_to) / 1_000);
+    t.is(await expiry(), Date.parse(after.valid_to) / 1000);
     t.is(await stream.ask('after'), 'response');
     t.is(stream.error, undefined);
     const fresh = clients(t, replica.grpc, await secured(successor.ca));

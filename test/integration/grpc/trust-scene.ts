@@ -39,7 +39,9 @@ export async function tlsScene(
 
 /** With which a client trusts the authority, and shows the certificate if there is one. */
 export async function secured(ca: string, shown?: CertificateFiles): Promise<ChannelCredentials> {
-  if (!shown) return credentials.createSsl((await credentialFiles({ ca, key: ca, cert: ca }))[0]);
+  if (!shown) {
+    return credentials.createSsl((await credentialFiles({ ca, key: ca, cert: ca }))[0]);
+  }
   return credentials.createSsl(...(await credentialFiles({ ...shown, ca })));
 }
 

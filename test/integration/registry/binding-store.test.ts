@@ -49,11 +49,15 @@ behavior('a write happens only if all that its writer saw still holds', async (t
   t.true(first.written);
   const standing = await store.read(call);
   t.deepEqual(standing.binding?.relayId, 'r1');
-  if (first.written) t.is(first.stored.revision, standing.revision, 'the revision that later guards name');
+  if (first.written) {
+    t.is(first.stored.revision, standing.revision, 'the revision that later guards name');
+  }
 
   const again = await write(store, aBinding(call, { relayId: 'r9' }), 0, [target]);
   t.like(again, { written: false, guardsHeld: true });
-  if (!again.written) t.is(again.found.binding?.relayId, 'r1', 'whoever loses hears who won');
+  if (!again.written) {
+    t.is(again.found.binding?.relayId, 'r1', 'whoever loses hears who won');
+  }
 
   await putRelay(client, parts.keys, aRelay({ id: 'r2' }));
   const back = await write(store, aBinding(call, { generation: 2 }), standing.revision, [target, absent]);
@@ -107,7 +111,7 @@ behavior('a bucket lease that was revoked under its writers is replaced', async 
 behavior('many bindings share few leases, each long enough', async (t, client, { endpoint }) => {
   const parts = registryDeps(t, endpoint);
   const { store } = openStore(parts);
-  const calls = Array.from({ length: 2_500 }, (_, i) => parseCall(`bucket-${i}`));
+  const calls = Array.from({ length: 2500 }, (_, i) => parseCall(`bucket-${i}`));
   await Promise.all(calls.map((call) => write(store, aBinding(call))));
   const keysOn = new Map<string, number>();
   for (const call of calls) {
@@ -116,7 +120,7 @@ behavior('many bindings share few leases, each long enough', async (t, client, {
   }
   t.is(keysOn.size, 3);
   for (const [lease, count] of keysOn) {
-    t.true(count <= 1_000);
+    t.true(count <= 1000);
     t.true(Number((await client.leaseClient.leaseTimeToLive({ ID: lease })).TTL) >= 450);
   }
 });
@@ -124,12 +128,14 @@ behavior('many bindings share few leases, each long enough', async (t, client, {
 behavior('bindings are listed whole, page by page, junk left out', async (t, client, { endpoint }) => {
   const parts = registryDeps(t, endpoint);
   const { store } = openStore(parts);
-  const ids = Array.from({ length: 2_300 }, (_, i) => `list-${i}`);
+  const ids = Array.from({ length: 2300 }, (_, i) => `list-${i}`);
   await Promise.all(ids.map((id) => write(store, aBinding(parseCall(id)))));
   await client.kv.put({ key: Buffer.from(`${parts.keys.calls}list-1/a/b`), value: Buffer.from('{}') });
   await client.kv.put({ key: Buffer.from(`${parts.keys.calls}%zz`), value: Buffer.from('junk') });
   const listed: string[] = [];
-  for await (const { binding } of store.list()) listed.push(binding.call.callId);
+  for await (const { binding } of store.list()) {
+    listed.push(binding.call.callId);
+  }
   t.deepEqual(listed.sort(), ids.sort());
 });
 

@@ -12,8 +12,8 @@ import { testWith } from '../../support/requirement.js';
 import { TcpProxy } from '../../support/tcp-proxy.js';
 
 const behavior = behaviors();
-const draining: Intent = { state: 'draining', weight: 7, reason: 'kernel update', actor: 'jo', atMs: 1_000 };
-const load = (calls: number): Load => ({ calls, cpu: 0.5, packetRate: 100, atMs: 2_000 });
+const draining: Intent = { state: 'draining', weight: 7, reason: 'kernel update', actor: 'jo', atMs: 1000 };
+const load = (calls: number): Load => ({ calls, cpu: 0.5, packetRate: 100, atMs: 2000 });
 
 function open(t: ExecutionContext, endpoint: string, timeoutMs = 10_000) {
   const parts = registryDeps(t, endpoint, { timeoutMs });
@@ -133,8 +133,9 @@ behavior('junk is no relay, no intent and no load', async (t, client, { endpoint
     keys.loadOf('default', 'r1'),
     Buffer.from(`${keys.relays}nonsense`),
     Buffer.from(`${keys.relays}a/b/c`),
-  ])
+  ]) {
     await client.kv.put({ key, value: Buffer.from('{"state":') });
+  }
   await client.kv.put({
     key: keys.relay('default', 'r3'),
     value: Buffer.from(JSON.stringify(aRelay({ id: 'r1' }))),
@@ -154,8 +155,9 @@ behavior('relays are listed by set and id', async (t, client, { endpoint }) => {
     ['a', 'r10'],
     ['b', 'r1'],
     ['a', 'r9'],
-  ] as const)
+  ] as const) {
     await putRelay(client, keys, aRelay({ set, id }));
+  }
   await directory.start();
   const names = (set?: string) => directory.list(set).map(({ relay }) => `${relay.set}/${relay.id}`);
   t.deepEqual(names(), ['a/r10', 'a/r9', 'b/r1', 'b/r2']);
@@ -203,12 +205,16 @@ behavior(
   async (t, client, { endpoint }) => {
     const proxy = await TcpProxy.start(t, endpoint);
     const { directory, keys, changes, clock } = open(t, proxy.endpoint, 500);
-    for (const relay of ten) await putRelay(client, keys, relay);
+    for (const relay of ten) {
+      await putRelay(client, keys, relay);
+    }
     await directory.start();
     await eventually(() => directory.live, 'live directory');
     proxy.cut();
     await eventually(() => !directory.live, 'the cut to be noticed');
-    for (const relay of ten.slice(2)) await deleteRelay(client, keys, relay);
+    for (const relay of ten.slice(2)) {
+      await deleteRelay(client, keys, relay);
+    }
     changes.length = 0;
     proxy.restore();
     await eventually(() => directory.suspectCount === 8, 'doubt');
@@ -219,7 +225,9 @@ behavior(
     );
     t.is(directory.counters.massLosses, 1);
     // Five have lost their lease, no more, and are back; three are gone.
-    for (const relay of ten.slice(2, 7)) await putRelay(client, keys, relay);
+    for (const relay of ten.slice(2, 7)) {
+      await putRelay(client, keys, relay);
+    }
     await eventually(() => directory.suspectCount === 3, 'news of the five');
     await eventually(() => directory.suspectCount === 0, 'the second look');
     t.deepEqual(
@@ -234,8 +242,10 @@ behavior(
 
     // The cut is long past: what is heard now is so.
     await eventually(() => directory.live, 'live directory');
-    clock.advance(5_001);
-    for (const relay of ten.slice(0, 7)) await deleteRelay(client, keys, relay);
+    clock.advance(5001);
+    for (const relay of ten.slice(0, 7)) {
+      await deleteRelay(client, keys, relay);
+    }
     await eventually(() => directory.list().length === 0, 'news');
     t.is(directory.counters.massLosses, 1);
   },
@@ -244,7 +254,9 @@ behavior(
 behavior('few that vanish during a cut are believed', async (t, client, { endpoint }) => {
   const proxy = await TcpProxy.start(t, endpoint);
   const { directory, keys } = open(t, proxy.endpoint, 500);
-  for (const relay of ten) await putRelay(client, keys, relay);
+  for (const relay of ten) {
+    await putRelay(client, keys, relay);
+  }
   await directory.start();
   await eventually(() => directory.live, 'live directory');
   proxy.cut();
@@ -261,7 +273,9 @@ testWith(['etcd'], 'relays that vanish as etcd gets another leader are looked fo
   const leader = await leaderOf(t, members);
   const client = connect(t, members.find((member) => member !== leader)?.endpoint ?? '');
   const { directory, keys } = open(t, endpoints, 500);
-  for (const relay of ten) await putRelay(client, keys, relay);
+  for (const relay of ten) {
+    await putRelay(client, keys, relay);
+  }
   await directory.start();
   await eventually(() => directory.live, 'live directory');
   // The watch may live on, if it is with another member: it is told of the new term with the next event.

@@ -28,7 +28,9 @@ const registered = (registration: RelayRegistration) =>
 
 async function standing(client: Etcd3, { keys }: Parts, { set, id }: Relay) {
   const [kv] = (await client.kv.range({ key: keys.relay(set, id) })).kvs;
-  if (!kv) return undefined;
+  if (!kv) {
+    return undefined;
+  }
   const relay = decodeRelay(`${set}/${id}`, kv.value);
   return { relay, lease: kv.lease, revision: Number(kv.mod_revision) };
 }
@@ -43,8 +45,9 @@ async function watching(t: ExecutionContext, client: Etcd3, prefix: string) {
   await inbox.next();
   const events: string[] = [];
   stream.on('data', (response) => {
-    for (const { type, kv } of response.events)
+    for (const { type, kv } of response.events) {
       events.push(`${type} ${kv.key.toString().slice(prefix.length)}`);
+    }
   });
   return events;
 }
@@ -92,7 +95,9 @@ behavior('stopping while it begins leaves nothing behind', async (t, client, etc
   const parts = registryDeps(t, etcd.endpoint);
   for (let i = 0; i < 5; i++) {
     const registration = begin(t, parts, aRelay({ id: `r${i}` }));
-    for (let waits = 0; waits < i; waits++) await new Promise((resolve) => setImmediate(resolve));
+    for (let waits = 0; waits < i; waits++) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
     await registration.stop();
     t.is(await standing(client, parts, aRelay({ id: `r${i}` })), undefined);
   }
@@ -227,17 +232,19 @@ behavior('a relay node that restarts beside its relay finds the instance again',
   const registration = begin(t, parts, relay);
   await registered(registration);
   await registration.stop();
-  for (const wobbleMs of [0, 1_000, -1_000, 2_500])
+  for (const wobbleMs of [0, 1000, -1000, 2500]) {
     t.is((await resolve(relay.startedAtMs + wobbleMs)).instance, relay.instance);
-  for (const laterMs of [2_501, 60_000, -60_000])
+  }
+  for (const laterMs of [2501, 60_000, -60_000]) {
     t.not((await resolve(relay.startedAtMs + laterMs)).instance, relay.instance);
+  }
 });
 
 test('a registration outlives an outage that is shorter than its lease, and ends itself in one that is longer', async (t) => {
   const etcd = await startEmbeddedEtcd(t);
   const proxy = await TcpProxy.start(t, etcd.endpoint);
   const client = connect(t, etcd.endpoint);
-  const parts = registryDeps(t, proxy.endpoint, { timeoutMs: 1_000 });
+  const parts = registryDeps(t, proxy.endpoint, { timeoutMs: 1000 });
   const registration = begin(t, parts, aRelay());
   await registered(registration);
   const before = await standing(client, parts, aRelay());
@@ -295,7 +302,7 @@ test('a member that went silent is left for another while the lease lives', asyn
 
 testWith(['etcd'], 'a kill of etcd loses neither registration nor instance', async (t) => {
   const etcd = await startRealEtcd(t);
-  const parts = registryDeps(t, etcd.endpoint, { timeoutMs: 1_000 });
+  const parts = registryDeps(t, etcd.endpoint, { timeoutMs: 1000 });
   const registration = begin(t, parts, aRelay());
   await registered(registration);
   await etcd.kill();

@@ -97,7 +97,7 @@ test('without etcd at the start a relay node says so once, and registers by itse
   t.is(ready.status, 503);
   t.is(await ready.text(), 'not ready: not registered in etcd\n');
   // It goes on trying, and does not fill the log with it.
-  await new Promise((resolve) => setTimeout(resolve, 3_000));
+  await new Promise((resolve) => setTimeout(resolve, 3000));
   const aboutEtcd = warnings().filter(({ reason }) => reason !== undefined);
   t.true(aboutEtcd.length <= 2, JSON.stringify(aboutEtcd));
 
@@ -165,14 +165,18 @@ test('a relay that does not answer is not registered; one that answers nonsense 
   let replies: 'nothing' | 'nonsense' | 'sense' = 'nonsense';
   const bornMs = performance.now() - 100_000;
   const statistics = () => ({
-    totalstatistics: { uptime: `${Math.floor((performance.now() - bornMs) / 1_000)}` },
+    totalstatistics: { uptime: `${Math.floor((performance.now() - bornMs) / 1000)}` },
     currentstatistics: { sessionstotal: 4, packetrate: 50 },
   });
   const relay = new NgServer({
     listen: [{ host: '127.0.0.1', port: 0 }],
     handler: async ({ body }) => {
-      if (replies === 'nothing') return await new Promise<never>(() => {});
-      if (replies === 'nonsense') return { result: 'ok' };
+      if (replies === 'nothing') {
+        return await new Promise<never>(() => {});
+      }
+      if (replies === 'nonsense') {
+        return { result: 'ok' };
+      }
       return body.command === 'ping'
         ? { result: 'pong' }
         : { result: 'ok', statistics: statistics(), calls: [] };

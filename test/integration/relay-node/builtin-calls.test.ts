@@ -176,7 +176,9 @@ test('branches that are offered apart have ports of their own, and end apart', a
   t.is(relay.calls(), 1);
   await proxy.delete({ ...call, toTag: 'second' });
   t.is(relay.calls(), 0);
-  for (let n = 0; n < 8; n++) await proxy.offer(call, sdp, branch(`b${n}`));
+  for (let n = 0; n < 8; n++) {
+    await proxy.offer(call, sdp, branch(`b${n}`));
+  }
   const full = await proxy.offer(call, sdp, branch('one more'));
   t.is(full['error-reason'], 'Ran out of ports');
 });

@@ -143,10 +143,14 @@ suite('all ports in use, and room again after a delete', async (t, proxy) => {
   do {
     const call = newCall();
     reply = await proxy.offer(call, sdp);
-    if (reply['result'] === 'ok') calls.push(call);
+    if (reply['result'] === 'ok') {
+      calls.push(call);
+    }
   } while (reply['result'] === 'ok' && calls.length < 50);
   t.is(reply['error-reason'], 'Ran out of ports');
-  for (const call of calls) await proxy.delete(call);
+  for (const call of calls) {
+    await proxy.delete(call);
+  }
   t.deepEqual(await proxy.list(), []);
   t.is((await proxy.offer(newCall(), sdp))['result'], 'ok');
 });

@@ -38,7 +38,9 @@ export async function scene(
     await proxy.stop();
     await relay.stop();
     const { portPairs, portPairsFree } = relay.load();
-    if (portPairs !== portPairsFree) throw new Error(`${portPairs - portPairsFree} port pairs are left open`);
+    if (portPairs !== portPairsFree) {
+      throw new Error(`${portPairs - portPairsFree} port pairs are left open`);
+    }
   });
   return { relay, proxy, clock };
 }
@@ -81,7 +83,9 @@ export async function established(
 export async function until(condition: () => boolean): Promise<void> {
   const deadline = performance.now() + 10_000;
   while (!condition()) {
-    if (performance.now() > deadline) throw new Error('the condition did not come true within 10 s');
+    if (performance.now() > deadline) {
+      throw new Error('the condition did not come true within 10 s');
+    }
     await new Promise((resolve) => setImmediate(resolve));
   }
 }

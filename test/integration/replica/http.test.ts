@@ -16,8 +16,9 @@ test('a replica answers probes, and says what it does not have', async (t) => {
   t.like(await ask(http, '/readyz'), { status: 200, text: 'ok\n' });
   t.like(await ask(http, '/readyz?verbose=1'), { status: 200 });
   t.like(await ask(http, '/livez', 'HEAD'), { status: 200, text: '' });
-  for (const path of ['/', '/metricsx', '/../etc/passwd', '//livez'])
+  for (const path of ['/', '/metricsx', '/../etc/passwd', '//livez']) {
     t.like(await ask(http, path), { status: 404, text: 'try /metrics, /livez or /readyz\n' }, path);
+  }
   for (const method of ['POST', 'PUT', 'DELETE']) {
     const refused = await ask(http, '/metrics', method);
     t.is(refused.status, 405);
@@ -54,8 +55,9 @@ test("a replica's metrics are Prometheus text, and count what it does", async (t
     ['relays', 2],
     ['etcd_failed_commits_total', 0],
     ['etcd_operations_waiting', 0],
-  ] as const)
+  ] as const) {
     t.is(after.value(`holdfast_${name}`), value, name);
+  }
   t.true((after.value('holdfast_etcd_commits_total') ?? 0) >= 4);
   t.true((after.value('holdfast_etcd_operations_total') ?? 0) >= 4);
   const answers = (origin: string) =>

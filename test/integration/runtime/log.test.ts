@@ -27,8 +27,11 @@ async function output(t: ExecutionContext, reader: string, burst: number): Promi
     program(burst),
   ]);
   // A reader that stands still is still there when the process is gone.
-  if (reader.includes('sleep')) await child.waitForLine(/^exit \d+$/, 60_000);
-  else await child.success(60_000);
+  if (reader.includes('sleep')) {
+    await child.waitForLine(/^exit \d+$/, 60_000);
+  } else {
+    await child.success(60_000);
+  }
   return child.output;
 }
 
@@ -40,12 +43,13 @@ test('a reader that has gone does not keep a process from ending', async (t) => 
 
 test('a reader that stands still does not keep a process from ending', async (t) => {
   // A pipe takes 64 KiB, what waits for it here 8 MiB.
-  for (const burst of [100, 20_000])
+  for (const burst of [100, 20_000]) {
     t.regex(await output(t, '{ head -n 1; exec sleep 60; }', burst), /^exit 3$/m);
+  }
 });
 
 test('a reader that reads gets the log to its last line', async (t) => {
-  const text = await output(t, 'tail -n 1', 1_000);
+  const text = await output(t, 'tail -n 1', 1000);
   t.regex(text, /"msg":"last"/);
   t.regex(text, /^exit 3$/m);
 });

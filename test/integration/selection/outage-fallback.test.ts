@@ -38,19 +38,24 @@ async function scene(t: ExecutionContext, endpoint: string, options: SelectorOpt
   };
   const [one, two] = [await open(), await open()];
   const lose = async () => {
-    for (const { proxy } of [one, two]) proxy.cut();
+    for (const { proxy } of [one, two]) {
+      proxy.cut();
+    }
     for (const { selector, quorum } of [one, two]) {
       await errorOf(selector.lookup(parseCall('the-first-to-notice')));
       await eventually(() => quorum.lost !== undefined, 'loss');
     }
   };
   const comeBack = async () => {
-    for (const { proxy } of [one, two]) proxy.restore();
-    for (const { quorum, directory, moves, selector } of [one, two])
+    for (const { proxy } of [one, two]) {
+      proxy.restore();
+    }
+    for (const { quorum, directory, moves, selector } of [one, two]) {
       await eventually(
         () => !quorum.lost && directory.live && moves.live && selector.provisionalBindings === 0,
         'etcd, and all promises kept',
       );
+    }
   };
   return { client, keys, one, two, lose, comeBack };
 }
@@ -104,7 +109,9 @@ behavior(
     const [line] =
       conflicts[0]?.lines.filter(({ msg }) => String(msg).startsWith('a call was promised')) ?? [];
     t.like(line, { callId: 'torn', promised: loser, bound: relay });
-    for (const { selector } of [one, two]) t.is(relayOf(await selector.select(ask('torn'))), relay);
+    for (const { selector } of [one, two]) {
+      t.is(relayOf(await selector.select(ask('torn'))), relay);
+    }
   },
 );
 
@@ -115,7 +122,9 @@ behavior(
     // What was sent is delivered in the end: after its sender has given it up.
     one.proxy.freeze();
     const answers = await Promise.all(many.map((id) => one.selector.select(ask(id))));
-    for (const { freshness } of answers) t.is(freshness, 'provisional');
+    for (const { freshness } of answers) {
+      t.is(freshness, 'provisional');
+    }
     await comeBack();
     t.is(one.selector.counters.conflicts, 0);
     for (const [i, id] of many.entries()) {
@@ -145,7 +154,9 @@ behavior(
     const old = await one.selector.select(ask('bound-before'));
     await lose();
     const promised = await one.selector.select(ask('promised'));
-    for (const id of ['r1', 'r2', 'r3']) await deleteRelay(client, keys, aRelay({ id }));
+    for (const id of ['r1', 'r2', 'r3']) {
+      await deleteRelay(client, keys, aRelay({ id }));
+    }
     one.proxy.restore();
     await eventually(() => one.directory.suspectCount === 3, 'doubt');
     const during = await one.selector.select(ask('promised'));
@@ -158,7 +169,9 @@ behavior(
       'none is bound to a relay that is absent',
     );
     // Their relay nodes hear etcd again, too.
-    for (const id of ['r1', 'r2', 'r3']) await putRelay(client, keys, aRelay({ id }));
+    for (const id of ['r1', 'r2', 'r3']) {
+      await putRelay(client, keys, aRelay({ id }));
+    }
     await comeBack();
     t.is(
       where(await one.selector.select(ask('promised'))),
@@ -178,12 +191,12 @@ behavior('what the gateway asks finds a call that another replica promised', asy
   t.is(await errorOf(two.selector.lookup(call)), 'unavailable', 'of itself it knows nothing of the call');
   t.is((await two.selector.lookup(call, { set: 'default' }))?.freshness, 'provisional');
   t.is(two.selector.provisionalBindings, 0, 'to look is not to promise');
-  const answered = await two.selector.prolong(call, 3_600, 'default');
+  const answered = await two.selector.prolong(call, 3600, 'default');
   t.is(answered && relayOf(answered), relayOf(offered));
   await comeBack();
   const bound = await two.selector.lookup(call);
   t.is(bound && relayOf(bound), relayOf(offered));
-  t.true((bound?.binding.ttlSeconds ?? 0) >= 3_600 || one.selector.counters.claimed === 1);
+  t.true((bound?.binding.ttlSeconds ?? 0) >= 3600 || one.selector.counters.claimed === 1);
 });
 
 behavior('a call that ends without etcd is not bound afterwards', async (t, client, { endpoint }) => {

@@ -19,7 +19,9 @@ const calls = (count: number) => Array.from({ length: count }, (_, i) => `call-$
 
 behavior('news that does not come binds no call to a relay that is gone', async (t, client, { endpoint }) => {
   const keys = newKeyspace();
-  for (const id of ['r1', 'r2', 'r3']) await putRelay(client, keys, aRelay({ id }));
+  for (const id of ['r1', 'r2', 'r3']) {
+    await putRelay(client, keys, aRelay({ id }));
+  }
   const proxy = await TcpProxy.start(t, endpoint);
   const behind = await startSelector(t, endpoint, { keys, watchEndpoint: proxy.endpoint });
   const bound = await behind.selector.select(ask('bound', { constraints: { target: 'r3' } }));
@@ -36,7 +38,9 @@ behavior('news that does not come binds no call to a relay that is gone', async 
 
 behavior('news that does not come moves no call to a relay that is gone', async (t, client, { endpoint }) => {
   const keys = newKeyspace();
-  for (const id of ['r1', 'r2']) await putRelay(client, keys, aRelay({ id }));
+  for (const id of ['r1', 'r2']) {
+    await putRelay(client, keys, aRelay({ id }));
+  }
   const proxy = await TcpProxy.start(t, endpoint);
   const behind = await startSelector(t, endpoint, { keys, watchEndpoint: proxy.endpoint });
   const call = parseCall('bound');
@@ -50,7 +54,9 @@ behavior('news that does not come moves no call to a relay that is gone', async 
 
 behavior('a relay that came back unheard keeps its calls', async (t, client, { endpoint }) => {
   const keys = newKeyspace();
-  for (const id of ['r1', 'r2']) await putRelay(client, keys, aRelay({ id }));
+  for (const id of ['r1', 'r2']) {
+    await putRelay(client, keys, aRelay({ id }));
+  }
   const proxy = await TcpProxy.start(t, endpoint);
   const behind = await startSelector(t, endpoint, { keys, watchEndpoint: proxy.endpoint });
   const first = await behind.selector.select(ask('kept', { constraints: { target: 'r1' } }));
@@ -66,7 +72,9 @@ behavior(
   'a move during a gap of the watch is not answered away by the cache',
   async (t, client, { endpoint }) => {
     const keys = newKeyspace();
-    for (const id of ['r1', 'r2']) await putRelay(client, keys, aRelay({ id }));
+    for (const id of ['r1', 'r2']) {
+      await putRelay(client, keys, aRelay({ id }));
+    }
     const proxy = await TcpProxy.start(t, endpoint);
     const cut = await startSelector(t, endpoint, { keys, watchEndpoint: proxy.endpoint });
     const other = await startSelector(t, endpoint, { keys });
@@ -82,7 +90,9 @@ behavior(
         requestId: 'm',
         constraints: {},
       });
-      if (round === 1) t.is(where(await cut.selector.select(ask(call))), where(moved), 'during the gap');
+      if (round === 1) {
+        t.is(where(await cut.selector.select(ask(call))), where(moved), 'during the gap');
+      }
       proxy.restore();
       await eventually(() => cut.moves.live && cut.directory.live, 'the end of the gap');
       t.is(where(await cut.selector.select(ask(call))), where(moved), 'after the gap');
@@ -92,12 +102,16 @@ behavior(
 
 behavior('nor is one whose news is past by the end of the gap', async (t, client, { endpoint }) => {
   const keys = newKeyspace();
-  for (const id of ['r1', 'r2']) await putRelay(client, keys, aRelay({ id }));
+  for (const id of ['r1', 'r2']) {
+    await putRelay(client, keys, aRelay({ id }));
+  }
   const proxy = await TcpProxy.start(t, endpoint);
   const cut = await startSelector(t, endpoint, { keys, watchEndpoint: proxy.endpoint });
   const other = await startSelector(t, endpoint, { keys });
   const [before, during] = [parseCall('read-before'), parseCall('read-during')];
-  for (const call of [before, during]) await cut.selector.select(ask(call));
+  for (const call of [before, during]) {
+    await cut.selector.select(ask(call));
+  }
   proxy.cut();
   await eventually(() => !cut.moves.live && !cut.directory.live, 'the cut to be noticed');
   t.is((await cut.selector.lookup(during))?.binding.generation, 1);
@@ -107,15 +121,18 @@ behavior('nor is one whose news is past by the end of the gap', async (t, client
   }
   proxy.restore();
   await eventually(() => cut.moves.live && cut.directory.live, 'the end of the gap');
-  for (const call of [before, during])
+  for (const call of [before, during]) {
     t.is((await cut.selector.lookup(call))?.binding.generation, 2, call.callId);
+  }
 });
 
 behavior(
   'a move is heard by all replicas, long before they would ask again',
   async (t, client, { endpoint }) => {
     const keys = newKeyspace();
-    for (const id of ['r1', 'r2']) await putRelay(client, keys, aRelay({ id }));
+    for (const id of ['r1', 'r2']) {
+      await putRelay(client, keys, aRelay({ id }));
+    }
     const settings = { lingerSeconds: 600 };
     const mover = await startSelector(t, endpoint, { keys, settings });
     const hearer = await startSelector(t, endpoint, { keys, settings });
@@ -142,7 +159,9 @@ behavior(
 
 behavior('a call whose relay’s registration became junk is moved', async (t, client, { endpoint }) => {
   const keys = newKeyspace();
-  for (const id of ['r1', 'r2']) await putRelay(client, keys, aRelay({ id }));
+  for (const id of ['r1', 'r2']) {
+    await putRelay(client, keys, aRelay({ id }));
+  }
   const { selector, directory } = await startSelector(t, endpoint, { keys });
   await selector.select(ask('junked', { constraints: { target: 'r1' } }));
   await client.kv.put({ key: keys.relay('default', 'r1'), value: Buffer.from('{') });
@@ -154,14 +173,18 @@ test('what was last known of a call is no answer when its relay is known to be g
   const etcd = await startEmbeddedEtcd(t);
   const client = connect(t, etcd.endpoint);
   const keys = newKeyspace();
-  for (const id of ['r1', 'r2']) await putRelay(client, keys, aRelay({ id }));
+  for (const id of ['r1', 'r2']) {
+    await putRelay(client, keys, aRelay({ id }));
+  }
   const proxy = await TcpProxy.start(t, etcd.endpoint);
   const { selector, directory } = await startSelector(t, proxy.endpoint, {
     keys,
     timeoutMs: 300,
     watchEndpoint: etcd.endpoint,
   });
-  for (const target of ['r1', 'r2']) await selector.select(ask(`on-${target}`, { constraints: { target } }));
+  for (const target of ['r1', 'r2']) {
+    await selector.select(ask(`on-${target}`, { constraints: { target } }));
+  }
   proxy.cut();
   await deleteRelay(client, keys, aRelay({ id: 'r1' }));
   await eventually(() => !directory.get('default', 'r1'), 'news of the end');
@@ -174,7 +197,9 @@ test('what was last known of a call is no answer when its relay is known to be g
 
 behavior('one request’s wishes do not refuse another’s call', async (t, client, { endpoint }) => {
   const keys = newKeyspace();
-  for (const id of ['r1', 'r2']) await putRelay(client, keys, aRelay({ id }));
+  for (const id of ['r1', 'r2']) {
+    await putRelay(client, keys, aRelay({ id }));
+  }
   const { selector } = await startSelector(t, endpoint, { keys });
   const nobody = { constraints: { excluded: ['r1', 'r2'] } };
   const outcomes = await Promise.all([

@@ -32,7 +32,9 @@ async function scene(
 ) {
   const keys = newKeyspace();
   const registered = Array.from({ length: relays }, (_, i) => aRelay({ id: `r${i + 1}` }));
-  for (const relay of registered) await putRelay(client, keys, relay);
+  for (const relay of registered) {
+    await putRelay(client, keys, relay);
+  }
   const selectors = await Promise.all(
     Array.from({ length: replicas }, () => startSelector(t, endpoint, { ...options, keys })),
   );
@@ -66,7 +68,7 @@ behavior('joins, weights, drains and new replicas move nothing', async (t, clien
   const ids = Array.from({ length: 200 }, (_, i) => `sticky-${i}`);
   const before = await Promise.all(ids.map((id) => a.selector.select(ask(id))));
   await putRelay(client, keys, aRelay({ id: 'r4' }));
-  await putRelay(client, keys, { ...aRelay({ id: 'r1' }), weight: 1_000 });
+  await putRelay(client, keys, { ...aRelay({ id: 'r1' }), weight: 1000 });
   await putRelay(client, keys, { ...aRelay({ id: 'r2' }), state: 'draining' });
   const fresh = await startSelector(t, etcd.endpoint, { keys });
   await known([a, fresh], 'r4', 'life-of-r4');
@@ -84,7 +86,9 @@ behavior('a call moves once when its relay is gone, and all replicas agree', asy
   const before = await Promise.all(ids.map((id) => a.selector.select(ask(id))));
   await Promise.all(ids.map((id) => b.selector.select(ask(id))));
   const [gone] = registered;
-  if (gone) await deleteRelay(client, keys, gone);
+  if (gone) {
+    await deleteRelay(client, keys, gone);
+  }
   await known([a, b], 'r1', undefined);
   const after = await Promise.all(ids.map((id, i) => (i % 2 ? a : b).selector.select(ask(id))));
   const crosswise = await Promise.all(ids.map((id, i) => (i % 2 ? b : a).selector.select(ask(id))));
@@ -92,8 +96,11 @@ behavior('a call moves once when its relay is gone, and all replicas agree', asy
   for (const [i, answer] of after.entries()) {
     const was = before[i]?.binding;
     const { relayId, generation } = answer.binding;
-    if (was?.relayId === 'r1') t.deepEqual([relayId !== 'r1', generation, answer.origin], [true, 2, 'moved']);
-    else t.is(where(answer), where(before[i] as Answer));
+    if (was?.relayId === 'r1') {
+      t.deepEqual([relayId !== 'r1', generation, answer.origin], [true, 2, 'moved']);
+    } else {
+      t.is(where(answer), where(before[i] as Answer));
+    }
   }
 });
 
@@ -112,10 +119,14 @@ behavior('the same instance back under a new registration keeps its calls', asyn
   const { a, keys, registered } = await scene(t, client, etcd, { relays: 1 });
   const first = await a.selector.select(ask('again'));
   const [relay] = registered;
-  if (relay) await deleteRelay(client, keys, relay);
+  if (relay) {
+    await deleteRelay(client, keys, relay);
+  }
   await known([a], 'r1', undefined);
   t.is(await errorOf(a.selector.select(ask('again'))), 'no-relay');
-  if (relay) await putRelay(client, keys, relay);
+  if (relay) {
+    await putRelay(client, keys, relay);
+  }
   await known([a], 'r1', 'life-of-r1');
   t.is(where(await a.selector.select(ask('again'))), where(first));
 });
@@ -159,7 +170,7 @@ behavior(
     const { a, keys } = await scene(t, client, etcd, {
       replicas: 1,
       clock,
-      settings: { setupTtlSeconds: 100, callTtlSeconds: 1_000 },
+      settings: { setupTtlSeconds: 100, callTtlSeconds: 1000 },
     });
     const leaseLeft = async () => {
       const { kvs } = await client.kv.range({ key: keys.call(parseCall('ttl')) });
@@ -172,7 +183,7 @@ behavior(
     t.is(a.selector.counters.refreshed, 0, 'the same request again is no later use');
     await a.selector.select(ask('ttl'));
     t.is(a.selector.counters.refreshed, 1, 'a later use raises the setup TTL to that of a call');
-    t.true((await leaseLeft()) >= 1_000);
+    t.true((await leaseLeft()) >= 1000);
     await a.selector.select(ask('ttl'));
     clock.putForward(400_000);
     await a.selector.select(ask('ttl'));
@@ -181,7 +192,7 @@ behavior(
     const { binding } = await a.selector.select(ask('ttl'));
     t.is(a.selector.counters.refreshed, 2, 'less than a TTL was left');
     t.true(binding.expiresAtMs - clock.wallMs() >= 1_000_000);
-    t.is((await a.selector.select({ ...ask('ttl'), ttlSeconds: 3_000 })).binding.ttlSeconds, 3_000);
+    t.is((await a.selector.select({ ...ask('ttl'), ttlSeconds: 3000 })).binding.ttlSeconds, 3000);
   },
 );
 
@@ -192,11 +203,11 @@ behavior('the use that moves a call prolongs it like any other', async (t, clien
   await known([a], 'r1', 'second-life');
   const { binding } = await a.selector.select(ask('moved-late'));
   t.is(where(await a.selector.select(ask('moved-late'))), 'r1/second-life/2');
-  t.is(binding.ttlSeconds, 3_600);
-  t.true(remainingSeconds(binding, Date.now()) >= 3_600);
+  t.is(binding.ttlSeconds, 3600);
+  t.true(remainingSeconds(binding, Date.now()) >= 3600);
   const [kv] = (await client.kv.range({ key: keys.call(binding.call) })).kvs;
   const { TTL } = await client.leaseClient.leaseTimeToLive({ ID: kv?.lease ?? '' });
-  t.true(Number(TTL) >= 3_600);
+  t.true(Number(TTL) >= 3600);
 });
 
 behavior('a released call lingers, and use does not revive it', async (t, client, etcd) => {
@@ -209,7 +220,7 @@ behavior('a released call lingers, and use does not revive it', async (t, client
   t.false(await a.selector.release(parseCall('never-bound')));
   const late = await b.selector.select(ask('bye'));
   t.is(where(late), where(first));
-  await b.selector.prolong(call, 3_600);
+  await b.selector.prolong(call, 3600);
   t.true((await a.selector.lookup(call))?.binding.released);
   // Asked all the time by both, it goes when the linger is over, and neither remembers it.
   await eventually(async () => (await a.selector.lookup(call)) === undefined, 'the end of the linger');
@@ -227,11 +238,15 @@ behavior('a released call that has ended is remembered by nobody', async (t, cli
   await a.selector.release(call);
   const dueMs = performance.now() + 10_000;
   // Both read it again late in its linger.
-  await eventually(() => dueMs - performance.now() < 4_000, 'the end of the linger');
-  for (const { selector } of [a, b]) t.is(where((await selector.lookup(call)) as Answer), where(first));
+  await eventually(() => dueMs - performance.now() < 4000, 'the end of the linger');
+  for (const { selector } of [a, b]) {
+    t.is(where((await selector.lookup(call)) as Answer), where(first));
+  }
   const gone = async () => (await client.kv.range({ key: keys.call(call) })).kvs.length === 0;
   await eventually(gone, 'the end of the binding');
-  for (const { selector } of [a, b]) t.is(await selector.lookup(call), undefined);
+  for (const { selector } of [a, b]) {
+    t.is(await selector.lookup(call), undefined);
+  }
 });
 
 behavior(
@@ -306,7 +321,9 @@ test('a request whose answer was lost ends in the binding that it made', async (
   const etcd = await startEmbeddedEtcd(t);
   const client = connect(t, etcd.endpoint);
   const keys = newKeyspace();
-  for (const id of ['r1', 'r2', 'r3']) await putRelay(client, keys, aRelay({ id }));
+  for (const id of ['r1', 'r2', 'r3']) {
+    await putRelay(client, keys, aRelay({ id }));
+  }
   const proxy = await TcpProxy.start(t, etcd.endpoint);
   const cut = await startSelector(t, proxy.endpoint, { keys, timeoutMs: 500 });
   const other = await startSelector(t, etcd.endpoint, { keys });

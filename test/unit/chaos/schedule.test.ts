@@ -3,7 +3,7 @@ import { etcdFaults, type Fault, linkFaults, processFaults } from '../../chaos/p
 import { everyFault, outageMs, schedule } from '../../chaos/plan/schedule.js';
 
 const minuteMs = 60_000;
-const seeds = Array.from({ length: 50 }, (_, i) => i * 7_919);
+const seeds = Array.from({ length: 50 }, (_, i) => i * 7919);
 
 const isIn = (kinds: readonly string[]) => (fault: Fault) => kinds.includes(fault.kind);
 const endOf = ({ atMs, forMs }: Fault) => atMs + forMs;
@@ -23,7 +23,7 @@ test('faults come in order and end within the run', (t) => {
 });
 
 test('etcd, processes and links are each hurt in one way at a time', (t) => {
-  for (const seed of seeds)
+  for (const seed of seeds) {
     for (const kinds of [etcdFaults, processFaults, linkFaults]) {
       const lane = schedule(seed, 5 * minuteMs).filter(isIn(kinds));
       t.deepEqual(
@@ -31,15 +31,17 @@ test('etcd, processes and links are each hurt in one way at a time', (t) => {
         [],
       );
     }
+  }
 });
 
 test('all of etcd is away once in every short run, and every ten minutes of a long one', (t) => {
-  for (const seed of seeds)
+  for (const seed of seeds) {
     for (const minutes of [1, 3, 10, 30]) {
       const outages = schedule(seed, minutes * minuteMs).filter(({ kind }) => kind === 'etcd-down');
       t.is(outages.length, Math.max(1, minutes / 10));
       t.true(outages.every(({ burst, forMs }) => burst && forMs === outageMs(minutes * minuteMs)));
     }
+  }
   t.is(outageMs(30 * minuteMs), minuteMs);
 });
 

@@ -21,12 +21,13 @@ test('only the request that bound a call hears that it is new', (t) => {
 });
 
 test('a moved call is moved for all who ask, for the mover too', (t) => {
-  for (const requestId of ['mine', 'another'])
+  for (const requestId of ['mine', 'another']) {
     t.is(originOf({ ...binding, generation: 2 }, requestId), 'moved');
+  }
 });
 
 test('a lease outlives the TTL, so that a use can find a whole TTL left and write nothing', (t) => {
   t.true(leaseSeconds(10) > 10);
-  t.is(remainingSeconds(binding, 5_000), 10);
+  t.is(remainingSeconds(binding, 5000), 10);
   t.is(remainingSeconds(binding, 20_000), -5);
 });

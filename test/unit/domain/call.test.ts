@@ -17,7 +17,9 @@ function refusal(call: () => unknown): string {
   try {
     call();
   } catch (error) {
-    if (error instanceof HoldfastError && error.code === 'invalid-argument') return error.message;
+    if (error instanceof HoldfastError && error.code === 'invalid-argument') {
+      return error.message;
+    }
     throw error;
   }
   throw new Error('accepted');
@@ -41,7 +43,7 @@ test('two different calls never share a key', (t) => {
       const same = idA === idB && viaA === viaB;
       t.is(parseCall(idA, viaA).key === parseCall(idB, viaB).key, same);
     }),
-    { numRuns: 2_000 },
+    { numRuns: 2000 },
   );
   // What a careless escape would confuse.
   const keys = [
@@ -62,7 +64,7 @@ test('no key is a prefix of the keys of another call and its branches', (t) => {
       fc.pre(one !== other);
       t.false(parseCall(other, via).key.startsWith(`${parseCall(one).key}/`));
     }),
-    { numRuns: 1_000 },
+    { numRuns: 1000 },
   );
 });
 
@@ -72,8 +74,9 @@ test('an ordinary Call-ID stands in its key as it is', (t) => {
 });
 
 test('text that is the key of no call names none', (t) => {
-  for (const key of ['', '/', 'a/', '/a', 'a/b/c', 'a%', 'a%2', 'a%41', 'a%2f', 'a b', 'é', 'a\n'])
+  for (const key of ['', '/', 'a/', '/a', 'a/b/c', 'a%', 'a%2', 'a%41', 'a%2f', 'a b', 'é', 'a\n']) {
     t.is(callFromKey(key), undefined, JSON.stringify(key));
+  }
   t.is(callFromKey('a'.repeat(maxCallIdBytes + 1)), undefined);
   fc.assert(
     fc.property(fc.string({ unit: 'binary' }), (key) => {
@@ -100,12 +103,13 @@ test('a Call-ID is 1 to 1024 bytes of visible ASCII', (t) => {
     'é',
     '\ud83d\ude00',
     '\ud800',
-  ])
+  ]) {
     t.regex(
       refusal(() => parseCall(bad)),
       /^call_id: .* is too long or not visible ASCII; allowed: 1-1024 bytes of visible ASCII \(0x21-0x7e\)$/u,
       JSON.stringify(bad),
     );
+  }
   fc.assert(
     fc.property(fc.string({ unit: 'binary', minLength: 1 }), (value) => {
       fc.pre(!/^[!-~]+$/.test(value) || value.endsWith('\n'));
@@ -119,16 +123,17 @@ test('a Call-ID is 1 to 1024 bytes of visible ASCII', (t) => {
 
 test('a branch is up to 256 bytes of visible ASCII', (t) => {
   t.is(parseCall('a', '~'.repeat(256)).branch.length, 256);
-  for (const bad of ['~'.repeat(257), ' ', 'a\n', 'é'])
+  for (const bad of ['~'.repeat(257), ' ', 'a\n', 'é']) {
     t.regex(
       refusal(() => parseCall('a', bad)),
       /^via_branch: .*; allowed: 0-256 bytes/u,
       JSON.stringify(bad),
     );
+  }
 });
 
 test('a refusal shows what came, cut to fit a log line', (t) => {
-  const message = refusal(() => parseCall('\x1b[31m'.repeat(1_000)));
+  const message = refusal(() => parseCall('\x1b[31m'.repeat(1000)));
   t.true(message.length < 800, message);
   t.false(message.includes('\x1b'), 'control characters are escaped');
   t.true(message.includes('(5000 characters)'));

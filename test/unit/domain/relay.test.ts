@@ -24,8 +24,9 @@ test('the stricter of relay node and operators counts', (t) => {
   for (const state of ['active', 'draining'] as const) {
     const relay = aRelay({ state });
     t.is(effectiveState({ relay, revision: 1 }), expected[state].none);
-    for (const wanted of relayStates)
+    for (const wanted of relayStates) {
       t.is(effectiveState({ relay, revision: 1, intent: intent(wanted) }), expected[state][wanted]);
+    }
   }
 });
 

@@ -13,9 +13,11 @@ const remove = (keyspace: Keyspace, key: string) =>
 
 test('history is bounded by events: the oldest are compacted away', (t) => {
   const keyspace = create({ maxEvents: 100 });
-  for (let index = 0; index < 1_000; index++) put(keyspace, `k${index % 10}`, String(index));
+  for (let index = 0; index < 1000; index++) {
+    put(keyspace, `k${index % 10}`, String(index));
+  }
   t.is(keyspace.log.length, 100);
-  t.is(keyspace.revision, 1_001);
+  t.is(keyspace.revision, 1001);
   t.is(keyspace.compactRevision, 902);
   t.throws(() => keyspace.read(everything, 901), { message: /has been compacted/ });
   t.is(keyspace.read(everything, 902).length, 10);
@@ -24,16 +26,22 @@ test('history is bounded by events: the oldest are compacted away', (t) => {
 
 test('history is bounded by bytes as well', (t) => {
   const keyspace = create({ maxEvents: 1_000_000, maxBytes: 100_000 });
-  for (let index = 0; index < 1_000; index++) put(keyspace, 'k', 'x'.repeat(1_000));
+  for (let index = 0; index < 1000; index++) {
+    put(keyspace, 'k', 'x'.repeat(1000));
+  }
   t.true(keyspace.totalBytes < 102_000);
   t.true(keyspace.log.length < 100);
 });
 
 test('live keys are never compacted away, deleted ones leave nothing behind', (t) => {
   const keyspace = create({ maxEvents: 10 });
-  for (let index = 0; index < 500; index++) put(keyspace, `live/${index}`);
+  for (let index = 0; index < 500; index++) {
+    put(keyspace, `live/${index}`);
+  }
   t.is(keyspace.read(everything).length, 500);
-  for (let index = 0; index < 500; index++) remove(keyspace, `live/${index}`);
+  for (let index = 0; index < 500; index++) {
+    remove(keyspace, `live/${index}`);
+  }
   keyspace.compact(keyspace.revision);
   t.is(keyspace.read(everything).length, 0);
   t.is(keyspace.totalBytes, 0);
@@ -43,7 +51,9 @@ test('live keys are never compacted away, deleted ones leave nothing behind', (t
 test('one revision above the bound stays whole', (t) => {
   const keyspace = create({ maxEvents: 10 });
   keyspace.write((writer) => {
-    for (let index = 0; index < 50; index++) writer.put(`k${index}`, '', noLease);
+    for (let index = 0; index < 50; index++) {
+      writer.put(`k${index}`, '', noLease);
+    }
   });
   t.is(keyspace.log.length, 50);
   t.is(keyspace.log.at(0)?.key, 'k0');
@@ -55,8 +65,11 @@ test('the accounted bytes come back to what is live after each compaction', (t) 
   const keyspace = create({ maxEvents: 10_000 });
   for (let round = 0; round < 20; round++) {
     for (let index = 0; index < 30; index++) {
-      if ((index + round) % 3 === 0) remove(keyspace, `k${index}`);
-      else put(keyspace, `k${index}`, 'v'.repeat(round));
+      if ((index + round) % 3 === 0) {
+        remove(keyspace, `k${index}`);
+      } else {
+        put(keyspace, `k${index}`, 'v'.repeat(round));
+      }
     }
     keyspace.compact(keyspace.revision);
     t.is(keyspace.totalBytes, keyspace.liveBytes);

@@ -22,7 +22,9 @@ class HandClock implements Clock {
     const endMs = this.#nowMs + byMs;
     for (;;) {
       const [next] = [...this.#timers].filter(({ atMs }) => atMs <= endMs).sort((a, b) => a.atMs - b.atMs);
-      if (!next) break;
+      if (!next) {
+        break;
+      }
       this.#timers.delete(next);
       this.#nowMs = next.atMs;
       next.task();
@@ -63,7 +65,7 @@ test('renewal starts the TTL anew; a lease whose time is over cannot be renewed'
   const { clock, lessor } = create();
   const lease = lessor.grant(1n, 10);
   for (let round = 0; round < 5; round++) {
-    clock.advance(9_000);
+    clock.advance(9000);
     t.is(lessor.renew(1n), lease);
   }
   t.is(lessor.remainingSeconds(lease), 10);
@@ -73,18 +75,25 @@ test('renewal starts the TTL anew; a lease whose time is over cannot be renewed'
 
 test('leases of all ages expire in order, whatever was granted, renewed and revoked between', (t) => {
   const { clock, lessor, put, keys } = create();
-  for (let id = 1; id <= 200; id++)
+  for (let id = 1; id <= 200; id++) {
     put(String(id).padStart(3, '0'), lessor.grant(BigInt(id), 2 + ((id * 37) % 50)).id);
-  for (let id = 1; id <= 200; id += 7) lessor.revoke(BigInt(id));
-  clock.advance(1_500);
+  }
+  for (let id = 1; id <= 200; id += 7) {
+    lessor.revoke(BigInt(id));
+  }
+  clock.advance(1500);
   const renewed = new Set<number>();
-  for (let id = 2; id <= 200; id += 5) if (lessor.renew(BigInt(id))) renewed.add(id);
+  for (let id = 2; id <= 200; id += 5) {
+    if (lessor.renew(BigInt(id))) {
+      renewed.add(id);
+    }
+  }
   const expected = (nowMs: number) =>
     Array.from({ length: 200 }, (_, index) => index + 1)
       .filter((id) => id % 7 !== 1)
-      .filter((id) => 2_000 + ((id * 37) % 50) * 1_000 + (renewed.has(id) ? 1_500 : 0) >= nowMs - 1)
+      .filter((id) => 2000 + ((id * 37) % 50) * 1000 + (renewed.has(id) ? 1500 : 0) >= nowMs - 1)
       .map((id) => String(id).padStart(3, '0'));
-  for (let nowMs = 1_500; nowMs < 60_000; nowMs += 750) {
+  for (let nowMs = 1500; nowMs < 60_000; nowMs += 750) {
     clock.advance(750);
     t.deepEqual(keys(), expected(nowMs + 750), `at ${nowMs + 750}`);
   }
@@ -101,8 +110,12 @@ test('a very long TTL does not overflow the timer', (t) => {
 test('a hundred thousand leases: granting, renewing and expiring stay quick', (t) => {
   const { clock, lessor, put, keys, table } = create();
   const startedMs = performance.now();
-  for (let id = 1n; id <= 100_000n; id++) put(`k${id}`, lessor.grant(id, 60).id);
-  for (let id = 1n; id <= 100_000n; id++) lessor.renew(id);
+  for (let id = 1n; id <= 100_000n; id++) {
+    put(`k${id}`, lessor.grant(id, 60).id);
+  }
+  for (let id = 1n; id <= 100_000n; id++) {
+    lessor.renew(id);
+  }
   clock.advance(61_000);
   t.is(table.size, 0);
   t.deepEqual(keys(), []);

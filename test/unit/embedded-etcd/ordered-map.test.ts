@@ -37,7 +37,9 @@ test('behaves like a plain map that is sorted on demand', (t) => {
           }
           assert.equal(map.size, model.size);
         }
-        for (const [name, value] of model) assert.equal(map.get(name), value);
+        for (const [name, value] of model) {
+          assert.equal(map.get(name), value);
+        }
       }),
     ),
   );
@@ -48,7 +50,9 @@ test('keeps its order through splits and merges of many keys', (t) => {
   const names = Array.from({ length: 20_000 }, (_, index) =>
     String((index * 7919) % 20_000).padStart(5, '0'),
   );
-  for (const name of names) map.set(name, name);
+  for (const name of names) {
+    map.set(name, name);
+  }
   const all = () => {
     const found: string[] = [];
     map.visit('', '', (value) => found.push(value));
@@ -56,9 +60,15 @@ test('keeps its order through splits and merges of many keys', (t) => {
   };
   t.deepEqual(all(), [...names].sort());
   const kept = names.filter((name) => Number(name) % 100 === 0);
-  for (const name of names) if (Number(name) % 100 !== 0) t.true(map.delete(name));
+  for (const name of names) {
+    if (Number(name) % 100 !== 0) {
+      t.true(map.delete(name));
+    }
+  }
   t.deepEqual(all(), [...kept].sort());
-  for (const name of kept) t.true(map.delete(name));
+  for (const name of kept) {
+    t.true(map.delete(name));
+  }
   t.is(map.size, 0);
   t.is(map.get('00000'), undefined);
 });
@@ -66,7 +76,9 @@ test('keeps its order through splits and merges of many keys', (t) => {
 test('a million keys that come in no order are all found, in order, and all go', (t) => {
   const map = new OrderedMap<number>();
   const names = Array.from({ length: 1_000_000 }, (_, index) => ((index * 2_654_435_761) >>> 0).toString(36));
-  for (const [index, name] of names.entries()) map.set(name, index);
+  for (const [index, name] of names.entries()) {
+    map.set(name, index);
+  }
   t.is(map.size, names.length);
   t.true(names.every((name, index) => map.get(name) === index));
   let last = '';
@@ -88,7 +100,9 @@ test('a set of ranges holds the keys of each of them', (t) => {
       fc.property(fc.array(range, { maxLength: 20 }), fc.array(key), (ranges: KeyRange[], keys) => {
         const set = new KeyRangeSet();
         const copy = new KeyRangeSet();
-        for (const { from, to } of ranges) set.add(from, to ?? '');
+        for (const { from, to } of ranges) {
+          set.add(from, to ?? '');
+        }
         copy.addAll(set);
         for (const one of keys) {
           const expected = ranges.some((range) => contains(range, one));

@@ -51,8 +51,9 @@ onLinux('children and grandchildren die even when the test process is killed', a
   const pids = line.split(' ').map(Number);
   t.false(pids.some(gone));
   parent.kill('SIGKILL');
-  const deadlineMs = performance.now() + 5_000;
-  while (!pids.every(gone) && performance.now() < deadlineMs)
+  const deadlineMs = performance.now() + 5000;
+  while (!pids.every(gone) && performance.now() < deadlineMs) {
     await new Promise((resolve) => setTimeout(resolve, 20));
+  }
   t.true(pids.every(gone));
 });

@@ -22,7 +22,9 @@ class HeldEtcd {
       const answer = () =>
         resolve({ succeeded: true, responses: success.map(answerOf) } as unknown as TxnResult);
       this.commits.push({ operations: success, answer, fail: reject });
-      if (this.open) answer();
+      if (this.open) {
+        answer();
+      }
     });
   }
 }
@@ -59,8 +61,12 @@ function size({ operations }: Commit): number {
   const count = ({ request_put, request_range, request_txn }: Operation) => {
     sum += (request_put?.key?.length ?? 0) + (request_put?.value?.length ?? 0);
     sum += request_range?.key?.length ?? 0;
-    for (const { key } of request_txn?.compare ?? []) sum += key?.length ?? 0;
-    for (const each of [...(request_txn?.success ?? []), ...(request_txn?.failure ?? [])]) count(each);
+    for (const { key } of request_txn?.compare ?? []) {
+      sum += key?.length ?? 0;
+    }
+    for (const each of [...(request_txn?.success ?? []), ...(request_txn?.failure ?? [])]) {
+      count(each);
+    }
   };
   operations.forEach(count);
   return sum;
@@ -94,7 +100,7 @@ test('what comes together leaves together, and each hears its own answer', async
 test('a commit carries at most 120 operations', async (t) => {
   const { etcd, group } = start();
   etcd.open = true;
-  await Promise.all(Array.from({ length: 1_000 }, (_, i) => write(group, `k${i}`)));
+  await Promise.all(Array.from({ length: 1000 }, (_, i) => write(group, `k${i}`)));
   t.true(Math.max(...etcd.commits.map(({ operations }) => operations.length)) <= 120);
   t.is(etcd.commits.length, 9);
 });
@@ -102,11 +108,13 @@ test('a commit carries at most 120 operations', async (t) => {
 test('a commit carries at most 1 MiB, keys and comparisons included', async (t) => {
   const { etcd, group } = start();
   etcd.open = true;
-  const long = 'k'.repeat(4_000);
+  const long = 'k'.repeat(4000);
   await Promise.all(
     Array.from({ length: 300 }, (_, i) => write(group, `${long}${i}`, i % 3 === 0 ? 20_000 : 0)),
   );
-  for (const commit of etcd.commits) t.true(size(commit) <= 1024 * 1024, `${size(commit)} bytes`);
+  for (const commit of etcd.commits) {
+    t.true(size(commit) <= 1024 * 1024, `${size(commit)} bytes`);
+  }
   t.true(etcd.commits.length < 12, `${etcd.commits.length} commits`);
 });
 
@@ -121,7 +129,9 @@ test('while a commit is under way, those that come gather; many do not wait for 
   const { etcd, group } = start();
   const writes: Promise<unknown>[] = [];
   const come = async (count: number) => {
-    for (let i = 0; i < count; i++) writes.push(write(group, `k${writes.length}`));
+    for (let i = 0; i < count; i++) {
+      writes.push(write(group, `k${writes.length}`));
+    }
     await turns();
   };
   await come(1);
@@ -133,10 +143,14 @@ test('while a commit is under way, those that come gather; many do not wait for 
   t.is(etcd.commits[1]?.operations.length, 20);
   await come(120);
   t.is(etcd.commits[2]?.operations.length, 120, 'a full one goes beside the first');
-  for (let i = 0; i < 10; i++) await come(120);
+  for (let i = 0; i < 10; i++) {
+    await come(120);
+  }
   t.is(etcd.commits.length, 5, 'four at once, not more');
   etcd.open = true;
-  for (const { answer } of etcd.commits) answer();
+  for (const { answer } of etcd.commits) {
+    answer();
+  }
   await Promise.all(writes);
 });
 
@@ -150,7 +164,9 @@ test('no commit writes a key twice, and the writes of a key keep their order', a
       order.push(`k${i % 3}:${i}`);
     }),
   );
-  for (const commit of etcd.commits) t.is(new Set(keysOf(commit)).size, commit.operations.length);
+  for (const commit of etcd.commits) {
+    t.is(new Set(keysOf(commit)).size, commit.operations.length);
+  }
   for (const key of ['k0', 'k1', 'k2']) {
     const numbers = order.filter((each) => each.startsWith(key)).map((each) => Number(each.slice(3)));
     t.deepEqual(
@@ -166,8 +182,9 @@ test('a commit of reads alone carries nothing but ranges: it costs etcd no log e
   etcd.open = true;
   await Promise.all(Array.from({ length: 10 }, () => group.read({ key: Buffer.from('same') })));
   t.is(etcd.commits.length, 1);
-  for (const operation of etcd.commits[0]?.operations ?? [])
+  for (const operation of etcd.commits[0]?.operations ?? []) {
     t.deepEqual(Object.keys(operation), ['request_range']);
+  }
 });
 
 test('when a commit fails, what became of its operations is unknown, and others go on', async (t) => {
@@ -175,7 +192,7 @@ test('when a commit fails, what became of its operations is unknown, and others 
   const failing = Promise.allSettled([write(group, 'a'), group.read({ key: Buffer.from('b') })]);
   await turns();
   etcd.commits[0]?.fail(new Error('4 DEADLINE_EXCEEDED: Deadline exceeded'));
-  for (const outcome of await failing)
+  for (const outcome of await failing) {
     t.like(outcome, {
       status: 'rejected',
       reason: {
@@ -183,6 +200,7 @@ test('when a commit fails, what became of its operations is unknown, and others 
         message: 'etcd did not answer while committing: 4 DEADLINE_EXCEEDED: Deadline exceeded',
       },
     });
+  }
   t.is(group.counters.failedCommits, 1);
   etcd.open = true;
   t.like(await write(group, 'a'), { key: 'a' });

@@ -12,14 +12,18 @@ class Grants {
 
   grantLease(ttlSeconds: number): Promise<string> {
     const lease = `lease-${this.seconds.push(ttlSeconds)}`;
-    if (!this.held) return Promise.resolve(lease);
+    if (!this.held) {
+      return Promise.resolve(lease);
+    }
     return new Promise((resolve, reject) => {
       this.#waiting.push({ grant: () => resolve(lease), refuse: () => reject(new Error('deadline')) });
     });
   }
 
   answer(how: 'grant' | 'refuse'): void {
-    for (const each of this.#waiting.splice(0)) each[how]();
+    for (const each of this.#waiting.splice(0)) {
+      each[how]();
+    }
   }
 }
 
@@ -41,25 +45,27 @@ async function takeMany(pool: LeasePool, seconds: number, count: number): Promis
 
 test('a lease carries at most 1,000 keys', async (t) => {
   const { grants, pool } = open();
-  const counts = await takeMany(pool, 300, 3_500);
-  t.true(Math.max(...counts.values()) <= 1_000);
+  const counts = await takeMany(pool, 300, 3500);
+  t.true(Math.max(...counts.values()) <= 1000);
   t.is(counts.size, 4);
   t.true(grants.seconds.length <= 5, `${grants.seconds.length} leases for 3,500 keys`);
 });
 
 test('at most 1,000 keys too when they come all at once', async (t) => {
   const { grants, pool } = open();
-  const leases = await Promise.all(Array.from({ length: 2_500 }, () => pool.take(300)));
+  const leases = await Promise.all(Array.from({ length: 2500 }, () => pool.take(300)));
   const counts = new Map<string, number>();
-  for (const lease of leases) counts.set(lease, (counts.get(lease) ?? 0) + 1);
-  t.true(Math.max(...counts.values()) <= 1_000);
+  for (const lease of leases) {
+    counts.set(lease, (counts.get(lease) ?? 0) + 1);
+  }
+  t.true(Math.max(...counts.values()) <= 1000);
   t.true(grants.seconds.length <= 4, `${grants.seconds.length} leases`);
 });
 
 test('a lease takes keys for 5 % of the lifetime, at most a minute', async (t) => {
   for (const [seconds, ageMs] of [
     [416, 20_800],
-    [3_584, 60_000],
+    [3584, 60_000],
     [86_400, 60_000],
   ] as const) {
     const { clock, pool } = open();
@@ -101,8 +107,9 @@ test('when no lease is granted all who wait hear it, and the next one tries agai
   const failures = Promise.allSettled(waiting);
   await turns();
   grants.answer('refuse');
-  for (const outcome of await failures)
+  for (const outcome of await failures) {
     t.like(outcome, { status: 'rejected', reason: { code: 'unavailable' } });
+  }
   grants.held = false;
   t.is(await pool.take(300), 'lease-2');
 });
@@ -119,7 +126,7 @@ test('the next lease is there before the present one is full', async (t) => {
 test('a lease that etcd lost is given out no longer; all who lost it share the next', async (t) => {
   const { grants, pool } = open();
   const lost = await pool.take(300);
-  const other = await pool.take(3_000);
+  const other = await pool.take(3000);
   grants.held = true;
   const waiting = Array.from({ length: 120 }, () => {
     pool.forget(lost);
@@ -129,13 +136,15 @@ test('a lease that etcd lost is given out no longer; all who lost it share the n
   t.is(grants.seconds.length, 3, 'one new lease is asked for');
   grants.answer('grant');
   t.deepEqual(new Set(await Promise.all(waiting)), new Set(['lease-3']));
-  t.is(await pool.take(3_000), other, 'other leases stay');
+  t.is(await pool.take(3000), other, 'other leases stay');
 });
 
 test('lifetimes that differ a little share a lease', async (t) => {
   const { pool } = open();
   const leases = new Set<string>();
-  for (let seconds = 4_097; seconds <= 4_608; seconds++) leases.add(await pool.take(seconds));
+  for (let seconds = 4097; seconds <= 4608; seconds++) {
+    leases.add(await pool.take(seconds));
+  }
   t.is(leases.size, 1);
 });
 
@@ -149,6 +158,6 @@ test('rounding up adds at most an eighth, and leaves eight values for each doubl
       t.is(roundUp(rounded), rounded);
     }),
   );
-  const values = new Set(Array.from({ length: 4_096 }, (_, i) => roundUp(4_097 + i)));
+  const values = new Set(Array.from({ length: 4096 }, (_, i) => roundUp(4097 + i)));
   t.is(values.size, 8);
 });

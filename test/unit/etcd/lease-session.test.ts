@@ -15,7 +15,9 @@ class KeepAlive extends EventEmitter {
 
   write({ ID }: { ID: string }): void {
     this.etcd.keepAlives++;
-    if (this.etcd.answers) this.answer(ID);
+    if (this.etcd.answers) {
+      this.answer(ID);
+    }
   }
 
   answer(ID: string, ttl = this.etcd.ttlSeconds): void {
@@ -41,7 +43,9 @@ class FakeEtcd {
   }
 
   keepLeaseAlive(): Promise<KeepAlive> {
-    if (this.away) return Promise.reject(new Error('no connection'));
+    if (this.away) {
+      return Promise.reject(new Error('no connection'));
+    }
     const stream = new KeepAlive(this);
     this.streams.push(stream);
     return Promise.resolve(stream);
@@ -58,14 +62,14 @@ class FakeEtcd {
 }
 
 const ttlMs = 10_000;
-const lifeMs = 9_000;
+const lifeMs = 9000;
 
 async function open() {
   const etcd = new FakeEtcd();
   const clock = new ManualClock();
   const session = await LeaseSession.open(
     { connection: etcd as unknown as EtcdConnection, clock, log: silentLogger },
-    ttlMs / 1_000,
+    ttlMs / 1000,
   );
   await turns();
   let reason: string | undefined;
@@ -101,9 +105,11 @@ test('that time counts from when the keepalive was sent, not from when it was an
   const { etcd, clock, session } = await open();
   etcd.answers = false;
   const before = etcd.keepAlives;
-  while (etcd.keepAlives === before) await clock.pass(50);
+  while (etcd.keepAlives === before) {
+    await clock.pass(50);
+  }
   const sentAtMs = clock.monotonicMs();
-  await clock.pass(2_000, 50);
+  await clock.pass(2000, 50);
   etcd.stream.answer('7');
   await turns();
   const sinceMs = clock.monotonicMs() - sentAtMs;
@@ -115,20 +121,20 @@ test('the first count begins before the lease was asked for', async (t) => {
   etcd.answers = false;
   const clock = new ManualClock();
   etcd.grantLease = () => {
-    clock.advance(3_000);
+    clock.advance(3000);
     return Promise.resolve('7');
   };
   const session = await LeaseSession.open(
     { connection: etcd as unknown as EtcdConnection, clock, log: silentLogger },
     10,
   );
-  t.is(session.remainingMs, lifeMs - 3_000);
+  t.is(session.remainingMs, lifeMs - 3000);
 });
 
 test('a lease that etcd does not know ends it at once', async (t) => {
   const { etcd, clock, reason } = await open();
   etcd.ttlSeconds = 0;
-  await clock.pass(3_000);
+  await clock.pass(3000);
   t.is(reason(), 'etcd does not know the lease any more');
   const sent = etcd.keepAlives;
   await clock.pass(30_000, 500);
@@ -143,7 +149,7 @@ test('a stream that breaks is replaced within the life of the lease', async (t) 
   ]) {
     end(etcd.stream);
     const streams = etcd.streams.length;
-    await clock.pass(2_000);
+    await clock.pass(2000);
     t.is(etcd.streams.length, streams + 1);
   }
   await clock.pass(30_000, 250);
@@ -154,9 +160,11 @@ test('a stream that is silent is given up, and another one tried', async (t) => 
   const { etcd, clock, reason } = await open();
   etcd.answers = false;
   const silent = etcd.stream;
-  while (!silent.canceled) await clock.pass(50);
+  while (!silent.canceled) {
+    await clock.pass(50);
+  }
   etcd.answers = true;
-  await clock.pass(2_000);
+  await clock.pass(2000);
   t.true(etcd.streams.length > 1);
   await clock.pass(30_000, 250);
   t.is(reason(), undefined);
@@ -166,7 +174,7 @@ test('while etcd is away it keeps trying, and holds on if etcd is back in time',
   const { etcd, clock, reason } = await open();
   etcd.away = true;
   etcd.stream.emit('error', new Error('cut'));
-  await clock.pass(6_000);
+  await clock.pass(6000);
   etcd.away = false;
   await clock.pass(20_000, 250);
   t.is(reason(), undefined);

@@ -17,9 +17,11 @@ function open() {
   const quorum = new QuorumMonitor({
     probe: async () => {
       probes++;
-      if (!answers) throw new Error('refused');
+      if (!answers) {
+        throw new Error('refused');
+      }
     },
-    timeoutMs: 1_000,
+    timeoutMs: 1000,
     onChange: (lost) => void changes.push(lost !== undefined),
     clock,
     log: openLog().log,
@@ -59,7 +61,7 @@ test('failures in a row are a loss; until then each is its own', async (t) => {
 test('many failures at one moment are no loss while etcd answers', async (t) => {
   const { quorum, ask, advance } = open();
   await Promise.all(Array.from({ length: 50 }, () => ask('failure')));
-  await advance(1_000);
+  await advance(1000);
   t.is(quorum.lost, undefined);
 });
 
@@ -75,7 +77,7 @@ test('what was asked before the last answer proves nothing', async (t) => {
     reject(unavailable());
     await advance(50);
   }
-  t.deepEqual(await Promise.all(waiting), Array(5).fill('unavailable'));
+  t.deepEqual(await Promise.all(waiting), new Array(5).fill('unavailable'));
   t.is(quorum.lost, undefined);
   t.is(probes(), 0);
 });
@@ -84,7 +86,7 @@ test('silence is looked into, and those who wait are told of the loss', async (t
   const { quorum, changes, advance, setAnswers } = open();
   setAnswers(false);
   const waiting = errorOf(quorum.ask(() => new Promise(() => {})));
-  await advance(1_000);
+  await advance(1000);
   t.is(await waiting, 'unavailable');
   t.deepEqual(changes, [true]);
   let asked = false;
@@ -103,7 +105,7 @@ test('a question that takes long is no loss while probes are answered', async (t
   const { quorum, advance, probes } = open();
   let answer = () => {};
   const slow = quorum.ask(() => new Promise<void>((resolve) => (answer = resolve)));
-  await advance(5_000);
+  await advance(5000);
   t.is(quorum.lost, undefined);
   t.true(probes() > 0);
   answer();
@@ -123,7 +125,7 @@ test('the first answer ends the loss; probes go on until then, and no longer', a
   t.is(quorum.lostForMs, 0);
   t.deepEqual(changes, [true, false]);
   const after = probes();
-  await advance(5_000);
+  await advance(5000);
   t.is(probes(), after);
   t.is(await ask('answer'), 'no error');
 });
@@ -158,6 +160,6 @@ test('nothing is probed after the stop', async (t) => {
   await advance(10);
   await stopped;
   const before = probes();
-  await advance(5_000);
+  await advance(5000);
   t.is(probes(), before);
 });

@@ -94,9 +94,15 @@ function toldByEtcd({ revision: of, succeeded, responses }: TxnResult): object {
 }
 
 function outcomeToldByEtcd({ response_range, response_put, response_txn }: OperationResult): object {
-  if (response_txn) return { response_txn: toldByEtcd(response_txn) };
-  if (response_put) return { response_put: { header: header(response_put.revision) } };
-  if (!response_range) return { response_delete_range: { header: header(7), deleted: 1 } };
+  if (response_txn) {
+    return { response_txn: toldByEtcd(response_txn) };
+  }
+  if (response_put) {
+    return { response_put: { header: header(response_put.revision) } };
+  }
+  if (!response_range) {
+    return { response_delete_range: { header: header(7), deleted: 1 } };
+  }
   const kvs = response_range.kvs.map((kv) => ({ ...kv, create_revision: 5, version: 6, lease: 7 }));
   return { response_range: { header: header(8), kvs, more: true, count: kvs.length } };
 }

@@ -98,7 +98,9 @@ test('a relay that registered anew is encoded anew', (t) => {
     answers.filter(({ relay }) => relay !== undefined),
     1,
   );
-  if (!first?.relay) return t.fail('no sample');
+  if (!first?.relay) {
+    return t.fail('no sample');
+  }
   bytes.answer(first);
   const next = {
     ...first,

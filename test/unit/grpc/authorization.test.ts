@@ -14,7 +14,7 @@ test('a method that nobody has thought of is refused, and floods of refusals do 
     let sent = {};
     let passed = false;
     const call = {
-      getConnectionInfo: () => ({ remoteAddress: '192.0.2.1', remotePort: 5_060 }),
+      getConnectionInfo: () => ({ remoteAddress: '192.0.2.1', remotePort: 5060 }),
       sendStatus: (each: object) => {
         sent = each;
       },
@@ -35,11 +35,12 @@ test('a method that nobody has thought of is refused, and floods of refusals do 
     return sent;
   };
   t.is(ask('/holdfast.v1.SelectionService/Select').code, undefined);
-  for (let i = 0; i < 100; i++)
+  for (let i = 0; i < 100; i++) {
     t.is(ask('/holdfast.v1.SelectionService/Forgotten').code, status.PERMISSION_DENIED);
+  }
   t.is(ask('/holdfast.v1.RelayService/SetIntent').code, status.PERMISSION_DENIED);
   t.is(lines.length, 1);
-  clock.advance(1_000);
+  clock.advance(1000);
   ask('/holdfast.v1.SelectionService/Forgotten');
   t.is(lines[1]?.['leftOut'], 100);
 });

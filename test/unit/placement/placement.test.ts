@@ -26,7 +26,9 @@ const registered = ({ intent, load, loadHeardAtMs, ...relay }: Given): Registere
 
 function placement(relays: readonly Given[], policy: PolicyName = 'least-loaded'): Placement {
   const made = new Placement(policy);
-  for (const each of relays) made.put(registered(each));
+  for (const each of relays) {
+    made.put(registered(each));
+  }
   return made;
 }
 
@@ -45,7 +47,9 @@ function refusal(made: Placement, constraints: RelayConstraints = {}, set = 'def
   try {
     made.choose(set, 'call', constraints, 0);
   } catch (error) {
-    if (error instanceof HoldfastError) return `${error.code}: ${error.message}`;
+    if (error instanceof HoldfastError) {
+      return `${error.code}: ${error.message}`;
+    }
     throw error;
   }
   throw new Error('a relay was chosen');
@@ -126,8 +130,9 @@ test('all wanted labels must match', (t) => {
   t.is(chosen(made, { labels: { tier: 'gold' } }), 'a b');
   t.is(chosen(made, { labels: { tier: 'gold', site: 'x' } }), 'a');
   t.is(chosen(made, { labels: {} }), 'a b c');
-  for (const labels of [{ tier: 'Gold' }, { constructor: 'gold' }, { tier: '' }])
+  for (const labels of [{ tier: 'Gold' }, { constructor: 'gold' }, { tier: '' }]) {
     t.regex(refusal(made, { labels }), /^no-relay/);
+  }
 });
 
 test('a zone is preferred while a relay in it can take the call', (t) => {
@@ -182,7 +187,7 @@ test('«full» and «none» are told apart, and name the set', (t) => {
   t.regex(refusal(mixed), /^relays-full: .*all 1 eligible/);
 });
 
-for (const policy of policyNames)
+for (const policy of policyNames) {
   test(`${policy}: never chooses what is not eligible`, (t) => {
     const made = placement(
       [{ id: 'a', state: 'draining' }, { id: 'b' }, { id: 'c', weight: 0 }, { id: 'd' }, { id: 'e' }],
@@ -191,11 +196,13 @@ for (const policy of policyNames)
     const seen = chosen(made, { excluded: ['b'] });
     t.is(seen, policy === 'first-available' ? 'd' : 'd e');
   });
+}
 
 test('a call whose key is the same goes to the same relay in every replica without reports', (t) => {
   const relays = ['a', 'b', 'c'].map((id) => ({ id }));
   const one = placement(relays);
   const other = placement([...relays].reverse());
-  for (let i = 0; i < 100; i++)
+  for (let i = 0; i < 100; i++) {
     t.is(one.choose('default', `c${i}`, {}, 0).id, other.choose('default', `c${i}`, {}, 0).id);
+  }
 });

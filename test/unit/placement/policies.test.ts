@@ -61,7 +61,7 @@ test('least-loaded: several replicas that see the same reports do not run togeth
   for (let replica = 0; replica < 5; replica++) {
     const policy = new LeastLoaded(seeded(replica + 1));
     const list = fifty({ heardAtMs: 0 });
-    for (let i = 0; i < 2_000; i++) {
+    for (let i = 0; i < 2000; i++) {
       const chosen = policy.choose(list, `${replica}-${i}`, 0);
       chosen.pick();
       const at = list.indexOf(chosen);
@@ -75,8 +75,9 @@ test('least-loaded: calls follow the weights', (t) => {
   const policy = new LeastLoaded(seeded(1));
   const list = [1, 2, 3, 4].map((weight) => candidate(`relay-${weight}`, { weight, heardAtMs: 0 }));
   spread(list, 10_000, (key) => policy.choose(list, key, 0));
-  for (const { weight, calls } of list)
-    t.true(Math.abs(calls / (weight * 1_000) - 1) < 0.02, `${weight}: ${calls}`);
+  for (const { weight, calls } of list) {
+    t.true(Math.abs(calls / (weight * 1000) - 1) < 0.02, `${weight}: ${calls}`);
+  }
 });
 
 test('least-loaded: the busier of two is not chosen but by its own two draws', (t) => {
@@ -86,7 +87,11 @@ test('least-loaded: the busier of two is not chosen but by its own two draws', (
     candidate('idle', { calls: 10, heardAtMs: 0 }),
   ];
   let busy = 0;
-  for (let i = 0; i < 1_000; i++) if (policy.choose(list, `${i}`, 0).id === 'busy') busy++;
+  for (let i = 0; i < 1000; i++) {
+    if (policy.choose(list, `${i}`, 0).id === 'busy') {
+      busy++;
+    }
+  }
   t.true(busy > 150 && busy < 350, `${busy} of 1000, a quarter expected`);
 });
 
@@ -94,8 +99,9 @@ test('least-loaded: without trusted reports all replicas choose alike, by rendez
   const rendezvous = new Rendezvous();
   for (const given of [{}, { heardAtMs: 0 }]) {
     const list = fifty(given);
-    for (let i = 0; i < 200; i++)
+    for (let i = 0; i < 200; i++) {
       t.is(new LeastLoaded().choose(list, `call-${i}`, 10_001), rendezvous.choose(list, `call-${i}`));
+    }
   }
 });
 
@@ -111,7 +117,7 @@ test('least-loaded: a list of other candidates is weighed anew', (t) => {
     candidate('d', { heardAtMs: 0 }),
     candidate('e', { heardAtMs: 0 }),
   ];
-  const ratio = spread(second, 3_000, (key) => policy.choose(second, key, 0));
+  const ratio = spread(second, 3000, (key) => policy.choose(second, key, 0));
   t.true(ratio < 1.02, `max/avg ${ratio}`);
 });
 
@@ -172,5 +178,7 @@ test('round-robin: requests that fit only some relays do not spoil the turns of 
 
 test('first-available: the first takes all', (t) => {
   const list = [candidate('a'), candidate('b')];
-  for (let i = 0; i < 5; i++) t.is(new FirstAvailable().choose(list).id, 'a');
+  for (let i = 0; i < 5; i++) {
+    t.is(new FirstAvailable().choose(list).id, 'a');
+  }
 });

@@ -21,7 +21,9 @@ test('a relay that leaves moves nobody else’s calls, one that joins takes call
       const after = before.filter((each) => each !== leaving);
       for (const key of callKeys(50, salt)) {
         const chosen = policy.choose(before, key);
-        if (chosen !== leaving) t.is(policy.choose(after, key), chosen);
+        if (chosen !== leaving) {
+          t.is(policy.choose(after, key), chosen);
+        }
       }
     }),
   );
@@ -49,7 +51,11 @@ test('twice the weight takes twice the calls', (t) => {
   const [light, heavy] = [candidate('light', 50), candidate('heavy', 100)];
   let heavyCalls = 0;
   const keys = callKeys(200_000);
-  for (const key of keys) if (policy.choose([heavy, light], key) === heavy) heavyCalls++;
+  for (const key of keys) {
+    if (policy.choose([heavy, light], key) === heavy) {
+      heavyCalls++;
+    }
+  }
   const ratio = heavyCalls / (keys.length - heavyCalls);
   t.true(Math.abs(ratio - 2) <= 0.04, `ratio ${ratio}`);
 });
@@ -62,7 +68,9 @@ test('equal weights share evenly, whatever the ids look like', (t) => {
     counts.set(chosen, (counts.get(chosen) ?? 0) + 1);
   }
   t.is(counts.size, 10);
-  for (const [{ id }, count] of counts) t.true(Math.abs(count / 10_000 - 1) < 0.05, `${id}: ${count}`);
+  for (const [{ id }, count] of counts) {
+    t.true(Math.abs(count / 10_000 - 1) < 0.05, `${id}: ${count}`);
+  }
 });
 
 test('replicas of different versions must rank alike: these choices are for ever', (t) => {
@@ -81,7 +89,7 @@ test('replicas of different versions must rank alike: these choices are for ever
 
 test('each bit of a text decides over half of its hash', (t) => {
   let flipped = 0;
-  const rounds = 2_000;
+  const rounds = 2000;
   for (let i = 0; i < rounds; i++) {
     const difference = hashText(`call-${i}`) ^ hashText(`call-${i}x`);
     flipped += (difference >>> 0).toString(2).replaceAll('0', '').length;

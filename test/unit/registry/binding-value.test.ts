@@ -60,15 +60,18 @@ test('junk is no binding, and never throws', (t) => {
     ttlSeconds: [0, -1, 1.5, 86_401, '300', null],
     expiresAt: ['', 'tomorrow', 0, null],
   };
-  for (const [field, values] of Object.entries(wrong))
-    for (const value of [...values, undefined])
+  for (const [field, values] of Object.entries(wrong)) {
+    for (const value of [...values, undefined]) {
       t.is(
         decodeBinding(call, json({ ...good, [field]: value })),
         undefined,
         `${field}: ${JSON.stringify(value)}`,
       );
-  for (const text of ['', '{', 'null', '0', '"a"', '[]', '{}', '\0'])
+    }
+  }
+  for (const text of ['', '{', 'null', '0', '"a"', '[]', '{}', '\0']) {
     t.is(decodeBinding(call, Buffer.from(text)), undefined, text);
+  }
   const bytes = fc.uint8Array({ maxLength: 64 }).map((array) => Buffer.from(array));
   fc.assert(fc.property(bytes, (value) => t.is(decodeBinding(call, value), undefined)));
   fc.assert(fc.property(fc.jsonValue(), (value) => t.is(decodeBinding(call, json(value)), undefined)));

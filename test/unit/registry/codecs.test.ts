@@ -81,7 +81,9 @@ test('so are intents, loads and lives', (t) => {
 test('a registration under another relay’s key is junk', (t) => {
   const value = encodeRelay(aRelay({ id: 'a', set: 's' }));
   t.truthy(decodeRelay('s/a', value));
-  for (const key of ['s/b', 't/a', 'a', '', 's/a/', 's/a/x']) t.is(decodeRelay(key, value), undefined, key);
+  for (const key of ['s/b', 't/a', 'a', '', 's/a/', 's/a/x']) {
+    t.is(decodeRelay(key, value), undefined, key);
+  }
 });
 
 test('what another version adds is ignored, and what it leaves out has a default', (t) => {
@@ -142,12 +144,16 @@ for (const [name, { decode, good }] of Object.entries(decoders)) {
   test(`junk of every kind is no ${name}, and never throws`, (t) => {
     const json = (value: unknown) => Buffer.from(JSON.stringify(value));
     t.not(decode(json(good)), undefined);
-    for (const [field, values] of Object.entries(wrong))
-      for (const value of values)
-        if (field in good)
+    for (const [field, values] of Object.entries(wrong)) {
+      for (const value of values) {
+        if (field in good) {
           t.is(decode(json({ ...good, [field]: value })), undefined, `${field}: ${JSON.stringify(value)}`);
-    for (const field of Object.keys(good).filter((each) => !mayLack.includes(each) && each !== 'weight'))
+        }
+      }
+    }
+    for (const field of Object.keys(good).filter((each) => !mayLack.includes(each) && each !== 'weight')) {
       t.is(decode(json({ ...good, [field]: undefined })), undefined, `without ${field}`);
+    }
     for (const text of [
       '',
       ' ',
@@ -162,8 +168,9 @@ for (const [name, { decode, good }] of Object.entries(decoders)) {
       '\0',
       '{"a":1}x',
       'NaN',
-    ])
+    ]) {
       t.is(decode(Buffer.from(text)), undefined, text);
+    }
     const bytes = fc.uint8Array({ maxLength: 64 }).map((array) => Buffer.from(array));
     fc.assert(fc.property(bytes, (value) => t.is(decode(value), undefined)));
     fc.assert(fc.property(fc.jsonValue(), (value) => t.is(decode(json(value)), undefined)));

@@ -3,7 +3,7 @@ import { SelfPreservation } from '../../../services/registry/self-preservation.j
 import { ViewHealth } from '../../../services/registry/view-health.js';
 import { ManualClock } from '../../support/clock.js';
 
-const lastsMs = 5_000;
+const lastsMs = 5000;
 
 test('a cause is remembered for its time; one that lasts, until its end and then', (t) => {
   const clock = new ManualClock();
@@ -45,14 +45,14 @@ test('clocks that part, and time that was lost, are causes; a clock that is slew
   viewHealth.start();
   for (let i = 0; i < 100; i++) {
     wallMs += 0.5;
-    manual.advance(1_000);
+    manual.advance(1000);
   }
   t.is(viewHealth.reason, undefined);
   for (const jumpMs of [3_600_000, -3_600_000]) {
     wallMs += jumpMs;
-    manual.advance(1_000);
+    manual.advance(1000);
     t.is(viewHealth.reason, 'its clock jumped');
-    manual.advance(lastsMs + 1_000);
+    manual.advance(lastsMs + 1000);
     t.is(viewHealth.reason, undefined);
   }
   viewHealth.stop();
@@ -76,10 +76,10 @@ test('a process that stood still suspects itself', (t) => {
     lastsMs,
   );
   viewHealth.start();
-  nowMs += 1_900;
+  nowMs += 1900;
   tasks.pop()?.();
   t.is(viewHealth.reason, undefined);
-  nowMs += 2_100;
+  nowMs += 2100;
   tasks.pop()?.();
   t.is(viewHealth.reason, 'it stood still');
 });
@@ -87,13 +87,13 @@ test('a process that stood still suspects itself', (t) => {
 test('a share of the relays within the window is doubted, while there is a reason to', (t) => {
   const clock = new ManualClock();
   const viewHealth = new ViewHealth(clock, lastsMs);
-  const brake = new SelfPreservation({ percent: 15, windowMs: 5_000 }, viewHealth, clock);
+  const brake = new SelfPreservation({ percent: 15, windowMs: 5000 }, viewHealth, clock);
   t.is(brake.doubt(50, 50), undefined, 'without a reason, relays are gone when they are gone');
-  clock.advance(5_001);
+  clock.advance(5001);
   viewHealth.note('a reason');
   t.is(brake.doubt(15, 85), undefined, '15 of 100 are believed');
   t.is(brake.doubt(1, 84), 'a reason', 'the sixteenth within the window is not');
-  clock.advance(5_001);
+  clock.advance(5001);
   viewHealth.note('a reason');
   t.is(brake.doubt(1, 83), undefined, 'the others are past');
   t.is(brake.doubt(1, 1), 'a reason', 'one of few is a large share');
@@ -103,7 +103,7 @@ test('the share can be set, and 100 doubts nothing', (t) => {
   const clock = new ManualClock();
   const viewHealth = new ViewHealth(clock, lastsMs);
   viewHealth.note('a reason');
-  const brake = (percent: number) => new SelfPreservation({ percent, windowMs: 5_000 }, viewHealth, clock);
+  const brake = (percent: number) => new SelfPreservation({ percent, windowMs: 5000 }, viewHealth, clock);
   t.is(brake(100).doubt(10, 0), undefined);
-  t.is(brake(0).doubt(1, 1_000), 'a reason');
+  t.is(brake(0).doubt(1, 1000), 'a reason');
 });

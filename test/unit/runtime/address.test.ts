@@ -30,8 +30,9 @@ test('anything else is no address', (t) => {
     '[host]:1',
     'host:1\n',
     '\nhost:1',
-  ])
+  ]) {
     t.is(parseAddress(bad), undefined, JSON.stringify(bad));
+  }
 });
 
 test('an address survives being written and read', (t) => {

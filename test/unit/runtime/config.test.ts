@@ -19,10 +19,10 @@ const whole = (least: number, most: number) => ({
   bad: [`${least - 1}`, `${most + 1}`, '1.5', '1e3', 'ten', ' 10', '0x10', 'Infinity'],
 });
 const anyText = { good: ['any text', '?'], bad: [] };
-const file = { good: ['/etc/tls/tls.crt', 'tls.crt'], bad: ['/'.repeat(4_097)] };
+const file = { good: ['/etc/tls/tls.crt', 'tls.crt'], bad: ['/'.repeat(4097)] };
 const names = {
   good: ['a', 'proxy.example.org,*.proxies.example.org', 'Operator One, other'],
-  bad: ['*', '*.', 'a.*.b', 'a*', 'a,,b', 'a'.repeat(254), Array(65).fill('a').join(',')],
+  bad: ['*', '*.', 'a.*.b', 'a*', 'a,,b', 'a'.repeat(254), new Array(65).fill('a').join(',')],
 };
 const values: Record<string, { good: readonly string[]; bad: readonly string[] }> = {
   HOLDFAST_GRPC_LISTEN: address,
@@ -46,7 +46,7 @@ const values: Record<string, { good: readonly string[]; bad: readonly string[] }
   HOLDFAST_CACHE_ENTRIES: whole(0, 10_000_000),
   HOLDFAST_WITHOUT_QUORUM: { good: ['available', 'strict'], bad: ['none', 'Strict'] },
   HOLDFAST_MASS_LOSS_PERCENT: whole(0, 100),
-  HOLDFAST_STOP_DEADLINE_SECONDS: whole(2, 3_600),
+  HOLDFAST_STOP_DEADLINE_SECONDS: whole(2, 3600),
   HOLDFAST_ETCD: {
     good: ['127.0.0.1:2379', 'http://a:1,https://b.example:65535', 'a:1, b:2', 'http://[::1]:2379'],
     bad: [
@@ -88,8 +88,8 @@ const values: Record<string, { good: readonly string[]; bad: readonly string[] }
     good: ['a=1', 'a=1,b=', 'a=x=y'],
     bad: ['a', '=1', 'a=1,a=2', 'a=b c', Array.from({ length: 17 }, (_, i) => `l${i}=1`).join(',')],
   },
-  HOLDFAST_RELAY_PORT_MIN: whole(1_024, 65_534),
-  HOLDFAST_RELAY_PORT_MAX: whole(1_025, 65_535),
+  HOLDFAST_RELAY_PORT_MIN: whole(1024, 65_534),
+  HOLDFAST_RELAY_PORT_MAX: whole(1025, 65_535),
   HOLDFAST_RELAY_IDLE_TIMEOUT_SECONDS: whole(5, 86_400),
   HOLDFAST_DRAIN_DEADLINE_SECONDS: whole(0, 86_400),
   HOLDFAST_NG_LISTEN: {
@@ -112,7 +112,9 @@ function problems(settings: Settings, environment: NodeJS.ProcessEnv): readonly 
     readConfig(settings, environment);
     return [];
   } catch (error) {
-    if (error instanceof ConfigError) return error.problems;
+    if (error instanceof ConfigError) {
+      return error.problems;
+    }
     throw error;
   }
 }
@@ -125,8 +127,9 @@ for (const [process, settings] of Object.entries(processes)) {
         t.fail(`${setting.name} has no examples in this test`);
         continue;
       }
-      for (const good of known.good)
+      for (const good of known.good) {
         t.deepEqual(problems(settings, { ...needed, [setting.name]: good }), [], `${setting.name}=${good}`);
+      }
       for (const bad of known.bad) {
         const [problem = '', ...others] = problems(settings, { ...needed, [setting.name]: bad });
         t.is(others.length, 0);
@@ -150,7 +153,9 @@ for (const [process, settings] of Object.entries(processes)) {
     t.is(new Set(flags).size, flags.length);
     for (const { name, fallback, schema } of all) {
       t.true(name.startsWith('HOLDFAST_'));
-      if (fallback) t.true(schema.safeParse(fallback).success, name);
+      if (fallback) {
+        t.true(schema.safeParse(fallback).success, name);
+      }
     }
   });
 }
@@ -187,13 +192,14 @@ test('a secret is never shown', (t) => {
   const refusing = { ...selectionSettings.etcdPassword, schema: selectionSettings.placement.schema };
   const hidden = problems({ password: refusing }, { HOLDFAST_ETCD_PASSWORD: secret }).join();
   t.regex(hidden, /^HOLDFAST_ETCD_PASSWORD=\(hidden\): allowed: /);
-  for (const url of [`http://user:${secret}@host:2379`, `user:${secret}@host:2379`, `${secret}@host`])
+  for (const url of [`http://user:${secret}@host:2379`, `user:${secret}@host:2379`, `${secret}@host`]) {
     t.false(
       problems(selectionSettings, { HOLDFAST_ETCD: `a:1,${url}` })
         .join()
         .includes(secret),
       url,
     );
+  }
 });
 
 test('a misspelt variable is noticed', (t) => {
@@ -231,7 +237,9 @@ test('settings that mean nothing together are refused', (t) => {
   for (const [environment, problem] of together) {
     const error = t.throws<ConfigError>(() => readSelectionConfig(environment), { instanceOf: ConfigError });
     t.deepEqual(error?.problems, [problem]);
-    if (!problem.includes('HOLDFAST_ETCD')) continue;
+    if (!problem.includes('HOLDFAST_ETCD')) {
+      continue;
+    }
     const relayNode = { HOLDFAST_RELAY_ID: 'a', ...environment };
     t.deepEqual(t.throws<ConfigError>(() => readRelayNodeConfig(relayNode))?.problems, [problem]);
   }

@@ -62,7 +62,7 @@ testWith(
     // Each look reads files, which takes real time; the next look is due when the one before has ended.
     const looks = async (count: number) => {
       for (let i = 0; i < count; i++) {
-        clock.advance(5_000);
+        clock.advance(5000);
         await new Promise((resolve) => setTimeout(resolve, 20));
       }
     };

@@ -12,19 +12,24 @@ export function checkAnswers(evidence: Evidence, call: CallEvidence): Violation[
     const { answer, outcome, mediaRelay, returnMs } = operation;
     const say = (check: Violation['check'], message: string) =>
       violation(check, call.callId, returnMs, `operation ${operation.op}: ${message}`);
-    if (mediaRelay !== undefined) violations.push(...checkMedia(evidence, call, operation, say));
-    if (outcome !== 'ok' || !answer) continue;
+    if (mediaRelay !== undefined) {
+      violations.push(...checkMedia(evidence, call, operation, say));
+    }
+    if (outcome !== 'ok' || !answer) {
+      continue;
+    }
     const at = spans.findLastIndex(({ binding }) => isOf(answer, binding));
     const span = spans[at];
-    if (answer.freshness === 'provisional') violations.push(...checkProvisional(evidence, operation, say));
-    else if (!span || span.begin.afterMs > returnMs)
+    if (answer.freshness === 'provisional') {
+      violations.push(...checkProvisional(evidence, operation, say));
+    } else if (!span || span.begin.afterMs > returnMs) {
       violations.push(
         say(
           answer.freshness === 'stale' ? 'stale was true' : 'answer is of the log',
           `${answer.relay}/${answer.instance.slice(0, 6)}/${answer.generation} was not in etcd by then`,
         ),
       );
-    else if (answer.freshness === 'fresh') {
+    } else if (answer.freshness === 'fresh') {
       violations.push(...checkTime(evidence, operation, span, say));
       violations.push(...checkRelay(evidence, operation, span, say));
       read.push({ operation, at });
@@ -55,16 +60,22 @@ function isOf(answer: NonNullable<Operation['answer']>, binding: Span['binding']
  * have heard. Deletions are told to nobody: no replica may count on a binding beyond its life.
  */
 function checkTime(evidence: Evidence, operation: Operation, { end, endedBy }: Span, say: Say): Violation[] {
-  if (!end) return [];
+  if (!end) {
+    return [];
+  }
   const allowedMs = endedBy === 'deletion' ? 0 : unheardFor(evidence, operation);
   const lateMs = operation.invokeMs - end.byMs;
-  if (lateMs < allowedMs) return [];
+  if (lateMs < allowedMs) {
+    return [];
+  }
   return [say('answer is of its time', `ended by ${endedBy} ${Math.round(lateMs)} ms before it was asked`)];
 }
 
 /** Select answers a relay that is there, as far as the replica can have heard. */
 function checkRelay(evidence: Evidence, operation: Operation, { binding }: Span, say: Say): Violation[] {
-  if (operation.method !== 'select' && operation.method !== 'stream') return [];
+  if (operation.method !== 'select' && operation.method !== 'stream') {
+    return [];
+  }
   const sinceMs = operation.invokeMs - unheardFor(evidence, operation);
   const registrations = evidence.registrations.get(`${binding.set}/${binding.relay}`) ?? [];
   const wasThere = registrations.some(
@@ -73,7 +84,9 @@ function checkRelay(evidence: Evidence, operation: Operation, { binding }: Span,
       afterMs <= operation.returnMs &&
       (registrations[i + 1]?.byMs ?? Number.POSITIVE_INFINITY) > sinceMs,
   );
-  if (wasThere) return [];
+  if (wasThere) {
+    return [];
+  }
   return [
     say('relay was registered', `${binding.relay}/${binding.instance.slice(0, 6)} was gone long before`),
   ];
@@ -89,18 +102,22 @@ function checkMedia(evidence: Evidence, call: CallEvidence, operation: Operation
       (end?.byMs ?? Number.POSITIVE_INFINITY) > sinceMs,
   );
   // Without etcd the gateway goes on too, and does not say so.
-  if (wasBound || impaired(evidence, operation)) return [];
+  if (wasBound || impaired(evidence, operation)) {
+    return [];
+  }
   return [say('answer is of the log', `media of ${operation.mediaRelay}, where the call was not bound`)];
 }
 
 function checkProvisional(evidence: Evidence, operation: Operation, say: Say): Violation[] {
   const wrong: Violation[] = [];
-  if (!impaired(evidence, operation))
+  if (!impaired(evidence, operation)) {
     wrong.push(say('provisional in need', 'a provisional answer while nothing was wrong with etcd'));
-  if (operation.answer?.generation !== 0)
+  }
+  if (operation.answer?.generation !== 0) {
     wrong.push(
       say('provisional in need', `a provisional answer of generation ${operation.answer?.generation}`),
     );
+  }
   return wrong;
 }
 
@@ -116,7 +133,7 @@ function checkOrder({ callId }: CallEvidence, read: readonly Reading[]): Violati
         each.operation.replica === operation.replica &&
         each.operation.returnLife === operation.life,
     );
-    if (earlier)
+    if (earlier) {
       violations.push(
         violation(
           'replica never goes back',
@@ -125,6 +142,7 @@ function checkOrder({ callId }: CallEvidence, read: readonly Reading[]): Violati
           `operation ${operation.op}: answers what operation ${earlier.operation.op} had gone beyond`,
         ),
       );
+    }
   }
   return violations;
 }

@@ -11,7 +11,9 @@ export function checkBindings(evidence: Evidence, call: CallEvidence): Violation
   let before: LoggedBinding | undefined;
   for (const state of call.story.states) {
     const { binding } = state;
-    if (binding) violations.push(...checkChange(evidence, call, before, { ...state, binding }));
+    if (binding) {
+      violations.push(...checkChange(evidence, call, before, { ...state, binding }));
+    }
     before = binding;
   }
   return violations;
@@ -32,11 +34,15 @@ function checkChange(
     const wrong = binding.generation === 1 ? [] : [say('generation', `begins with ${binding.generation}`)];
     return [...wrong, ...checkTarget(evidence, state, say)];
   }
-  if (isSameGeneration(before, binding)) return [];
-  if (binding.createdAtMs === before.createdAtMs && binding.generation !== before.generation + 1)
+  if (isSameGeneration(before, binding)) {
+    return [];
+  }
+  if (binding.createdAtMs === before.createdAtMs && binding.generation !== before.generation + 1) {
     return [say('generation', `${before.generation} is followed by ${binding.generation}`)];
-  if (binding.generation !== before.generation + 1)
+  }
+  if (binding.generation !== before.generation + 1) {
     return [say('one binding', `${where(before)} is replaced by ${where(binding)}`)];
+  }
   return [
     ...checkTarget(evidence, state, say),
     ...checkCause(evidence, call, before, state, say),
@@ -48,7 +54,9 @@ type Say = (check: Violation['check'], message: string) => Violation;
 
 function checkTarget(evidence: Evidence, { binding, revision }: Written, say: Say): Violation[] {
   const instance = registered(evidence, binding, revision);
-  if (instance === binding.instance) return [];
+  if (instance === binding.instance) {
+    return [];
+  }
   return [say('live target', `${where(binding)} is bound while ${instance ?? 'nothing'} is registered`)];
 }
 
@@ -60,8 +68,12 @@ function checkCause(
   state: Written,
   say: Say,
 ): Violation[] {
-  if (registered(evidence, before, state.revision) !== before.instance) return [];
-  if (call.operations.some((operation) => asksFor(operation, before, state))) return [];
+  if (registered(evidence, before, state.revision) !== before.instance) {
+    return [];
+  }
+  if (call.operations.some((operation) => asksFor(operation, before, state))) {
+    return [];
+  }
   return [
     say('cause of move', `${where(before)} moves to ${where(state.binding)}, and its instance is there`),
   ];
@@ -69,16 +81,21 @@ function checkCause(
 
 /** An explicit Move by its request id; or the offer of a new call, which the gateway takes on from a relay that fails. */
 function asksFor(operation: Operation, before: LoggedBinding, { binding, byMs, afterMs }: Written): boolean {
-  if (operation.invokeMs > byMs) return false;
-  if (operation.method === 'move')
+  if (operation.invokeMs > byMs) {
+    return false;
+  }
+  if (operation.method === 'move') {
     return operation.requestId === binding.request && operation.generation === before.generation;
+  }
   return operation.method === 'offer' && operation.returnMs + afterOfferMs >= afterMs;
 }
 
 /** Caches hear of a move by a key that is written with it. */
 function checkTold(call: CallEvidence, { binding, revision }: Written, say: Say): Violation[] {
   const told = call.moves.get(revision);
-  if (told === binding.generation) return [];
+  if (told === binding.generation) {
+    return [];
+  }
   return [say('move is told', `generation ${binding.generation} is told as ${told ?? 'nothing'}`)];
 }
 

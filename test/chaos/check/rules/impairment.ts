@@ -15,14 +15,16 @@ const recoveryMs = 30_000;
 /** How long before a question what it is answered may have ended: a replica that was frozen hears nothing meanwhile. */
 export function unheardFor({ faults }: Evidence, { replica, invokeMs, returnMs }: Operation): number {
   let ms = unheardMs;
-  for (const { kind, subject, beginMs, endMs } of faults)
+  for (const { kind, subject, beginMs, endMs } of faults) {
     if (
       kind === 'replica-stop' &&
       subject === replica &&
       beginMs < returnMs &&
       endMs > invokeMs - 2 * unheardMs
-    )
+    ) {
       ms += Math.min(endMs, returnMs) - beginMs;
+    }
+  }
   return ms;
 }
 

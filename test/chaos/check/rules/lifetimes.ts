@@ -17,10 +17,10 @@ export function checkLifetimes(evidence: Evidence, call: CallEvidence): Violatio
     const { binding } = state;
     if (!binding && before) {
       const dueMs = before.released
-        ? Math.max(before.expiresAtMs, releasedAfterMs + evidence.run.lingerSeconds * 1_000)
+        ? Math.max(before.expiresAtMs, releasedAfterMs + evidence.run.lingerSeconds * 1000)
         : Math.max(before.expiresAtMs, lastUseDueMs(evidence, call, before, state));
       const earlyMs = dueMs - state.byMs;
-      if (earlyMs > clockToleranceMs)
+      if (earlyMs > clockToleranceMs) {
         violations.push(
           violation(
             'lifetime',
@@ -29,8 +29,11 @@ export function checkLifetimes(evidence: Evidence, call: CallEvidence): Violatio
             `revision ${state.revision}: deleted at least ${Math.round(earlyMs)} ms too early`,
           ),
         );
+      }
     }
-    if (binding?.released && !before?.released) releasedAfterMs = Math.max(0, state.afterMs);
+    if (binding?.released && !before?.released) {
+      releasedAfterMs = Math.max(0, state.afterMs);
+    }
     before = binding;
   }
   return violations;
@@ -47,8 +50,9 @@ function lastUseDueMs(
   for (const operation of operations) {
     const ttlSeconds = ttlOf(operation, binding, run);
     // One that began after the deletion was heard of is about another binding.
-    if (ttlSeconds > 0 && operation.invokeMs < deleted.byMs)
-      dueMs = Math.max(dueMs, operation.invokeMs + ttlSeconds * 1_000);
+    if (ttlSeconds > 0 && operation.invokeMs < deleted.byMs) {
+      dueMs = Math.max(dueMs, operation.invokeMs + ttlSeconds * 1000);
+    }
   }
   return dueMs;
 }
@@ -59,7 +63,11 @@ function ttlOf(
   { createdAtMs }: LoggedBinding,
   { setupTtlSeconds, callTtlSeconds }: Evidence['run'],
 ): number {
-  if (outcome !== 'ok' || (method !== 'select' && method !== 'stream')) return 0;
-  if (answer?.freshness !== 'fresh' || answer.released || answer.createdAtMs !== createdAtMs) return 0;
+  if (outcome !== 'ok' || (method !== 'select' && method !== 'stream')) {
+    return 0;
+  }
+  if (answer?.freshness !== 'fresh' || answer.released || answer.createdAtMs !== createdAtMs) {
+    return 0;
+  }
   return answer.origin === 'new' ? setupTtlSeconds : callTtlSeconds;
 }

@@ -11,16 +11,22 @@ export function checkOutcomes(evidence: Evidence, call: CallEvidence): Violation
     const say = (check: Violation['check'], message: string) =>
       violation(check, call.callId, operation.returnMs, `operation ${operation.op}: ${message}`);
     const { method, outcome, reason = '' } = operation;
-    if (outcome === 'ok' && method === 'move') violations.push(...checkMoved(operation, spans, say));
-    if (outcome === 'ok' && (method === 'select' || method === 'stream'))
+    if (outcome === 'ok' && method === 'move') {
+      violations.push(...checkMoved(operation, spans, say));
+    }
+    if (outcome === 'ok' && (method === 'select' || method === 'stream')) {
       violations.push(...checkOrigin(operation, spans, say));
-    if (outcome === 'ok' && method === 'release' && operation.found)
+    }
+    if (outcome === 'ok' && method === 'release' && operation.found) {
       violations.push(...checkReleased(evidence, operation, call, say));
+    }
     const missed = reason.startsWith('NOT_FOUND') || (method === 'release' && operation.found === false);
-    if (missed && lives(call).some((life) => coversSurely(life, operation)))
+    if (missed && lives(call).some((life) => coversSurely(life, operation))) {
       violations.push(say('bound is found', `«not found», though the call was bound all the time`));
-    if (outcome === 'refused' && method === 'move' && reason.startsWith('FAILED_PRECONDITION'))
+    }
+    if (outcome === 'refused' && method === 'move' && reason.startsWith('FAILED_PRECONDITION')) {
       violations.push(...checkRefused(operation, spans, say));
+    }
   }
   return violations;
 }
@@ -36,8 +42,10 @@ function checkRepeated({ callId, operations, story }: CallEvidence): Violation[]
     const { request, generation } = binding;
     const isMove = operations.some(({ method, requestId }) => method === 'move' && requestId === request);
     // A request that binds a call may move it too, when the relay that it chose dies.
-    if (!asked.has(request) || (generation > 1 && !isMove)) continue;
-    if (made.has(request))
+    if (!asked.has(request) || (generation > 1 && !isMove)) {
+      continue;
+    }
+    if (made.has(request)) {
       violations.push(
         violation(
           'retries converge',
@@ -46,6 +54,7 @@ function checkRepeated({ callId, operations, story }: CallEvidence): Violation[]
           `revision ${begin.revision}: ${request} is done again`,
         ),
       );
+    }
     made.add(request);
   }
   return violations;
@@ -59,7 +68,9 @@ function checkMoved(
   const isDone = spans.some(
     ({ binding }) => binding.generation === generation + 1 && binding.request === requestId,
   );
-  if (isDone && answer?.generation === generation + 1) return [];
+  if (isDone && answer?.generation === generation + 1) {
+    return [];
+  }
   return [
     say('acknowledged is done', `a move from generation ${generation} is acknowledged, and not in etcd`),
   ];
@@ -67,13 +78,19 @@ function checkMoved(
 
 /** NEW is told to the request that made the binding, and to nobody else. */
 function checkOrigin({ answer, requestId }: Operation, spans: readonly Span[], say: Say): Violation[] {
-  if (answer?.freshness !== 'fresh' || answer.generation !== 1) return [];
+  if (answer?.freshness !== 'fresh' || answer.generation !== 1) {
+    return [];
+  }
   const span = spans.findLast(
     ({ binding }) => binding.generation === 1 && binding.createdAtMs === answer.createdAtMs,
   );
-  if (!span) return [];
+  if (!span) {
+    return [];
+  }
   const expected = span.binding.request === requestId ? 'new' : 'existing';
-  if (answer.origin === expected) return [];
+  if (answer.origin === expected) {
+    return [];
+  }
   return [say('retries converge', `origin ${answer.origin}, where ${span.binding.request} made the binding`)];
 }
 
@@ -95,7 +112,9 @@ function checkReleased(evidence: Evidence, operation: Operation, call: CallEvide
         method === 'offer' ||
         method === 'answer'),
   );
-  if (isDone || (mayBePromised && impaired(evidence, operation))) return [];
+  if (isDone || (mayBePromised && impaired(evidence, operation))) {
+    return [];
+  }
   return [say('acknowledged is done', 'a release is acknowledged, and not in etcd')];
 }
 
@@ -103,11 +122,15 @@ function checkReleased(evidence: Evidence, operation: Operation, call: CallEvide
 function checkRefused(operation: Operation, spans: readonly Span[], say: Say): Violation[] {
   const { generation = 0, requestId } = operation;
   const standing = spans.find((span) => coversSurely(span, operation));
-  if (!standing) return [];
-  if (standing.binding.generation === generation)
+  if (!standing) {
+    return [];
+  }
+  if (standing.binding.generation === generation) {
     return [say('retries converge', `refused, though generation ${generation} was in force all the time`)];
-  if (standing.binding.request === requestId && standing.binding.generation === generation + 1)
+  }
+  if (standing.binding.request === requestId && standing.binding.generation === generation + 1) {
     return [say('retries converge', 'refused because of its own earlier write')];
+  }
   return [];
 }
 
@@ -118,8 +141,9 @@ function lives({ story }: CallEvidence): InstanceRecord[] {
   const found: InstanceRecord[] = [];
   let begin: Span['begin'] | undefined;
   for (const state of story.states) {
-    if (state.binding) begin ??= state;
-    else if (begin) {
+    if (state.binding) {
+      begin ??= state;
+    } else if (begin) {
       found.push({ begin, end: state });
       begin = undefined;
     }

@@ -8,7 +8,9 @@ function refuses(input: string | Buffer): BencodeError {
   try {
     decode(typeof input === 'string' ? bytes(input) : input);
   } catch (error) {
-    if (error instanceof BencodeError) return error;
+    if (error instanceof BencodeError) {
+      return error;
+    }
     throw error;
   }
   throw new Error(`accepted ${input.toString()}`);
@@ -120,8 +122,12 @@ test('what was decoded encodes to the same bytes when it was canonical', (t) => 
 
 /** Plain objects with a fixed key order, because prototypes and order are not what is compared. */
 function canonical(value: BencodeValue): unknown {
-  if (Array.isArray(value)) return value.map(canonical);
-  if (typeof value !== 'object' || Buffer.isBuffer(value)) return value === 0 ? 0 : value;
+  if (Array.isArray(value)) {
+    return value.map(canonical);
+  }
+  if (typeof value !== 'object' || Buffer.isBuffer(value)) {
+    return value === 0 ? 0 : value;
+  }
   return Object.keys(value)
     .sort()
     .map((key) => [key, canonical(value[key] as BencodeValue)]);

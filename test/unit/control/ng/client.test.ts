@@ -27,7 +27,9 @@ async function fakeRelay(t: ExecutionContext, port = 0, address = '127.0.0.1'): 
   });
   let open = true;
   const close = async () => {
-    if (!open) return;
+    if (!open) {
+      return;
+    }
     open = false;
     socket.close();
     await once(socket, 'close');
@@ -78,10 +80,16 @@ test('replies that come all at once are all heard', async (t) => {
   const count = 140;
   const replies = Array.from({ length: count }, () => client.request({ command: 'ping' }));
   const heard = [];
-  while (heard.length < count) heard.push(await relay.next());
-  const filler = 'x'.repeat(1_000);
-  for (const each of heard) relay.reply(each, `d6:filler1000:${filler}6:result4:ponge`);
-  for (const reply of await Promise.all(replies)) t.is(reply['result']?.toString(), 'pong');
+  while (heard.length < count) {
+    heard.push(await relay.next());
+  }
+  const filler = 'x'.repeat(1000);
+  for (const each of heard) {
+    relay.reply(each, `d6:filler1000:${filler}6:result4:ponge`);
+  }
+  for (const reply of await Promise.all(replies)) {
+    t.is(reply['result']?.toString(), 'pong');
+  }
   t.is(client.counters.retransmissions, 0);
 });
 
@@ -134,7 +142,9 @@ test('replies out of order find their requests; cookies are unique over clients'
   const replies = clients.flatMap((client) => [1, 2, 3].map((n) => client.request({ n })));
   const heard = await Promise.all(replies.map(() => relay.next()));
   t.is(new Set(heard.map(({ cookie }) => cookie)).size, 6);
-  for (const item of heard.reverse()) relay.reply(item, item.body);
+  for (const item of heard.reverse()) {
+    relay.reply(item, item.body);
+  }
   t.deepEqual(
     (await Promise.all(replies)).map((reply) => reply['n']),
     [1, 2, 3, 1, 2, 3],
@@ -184,7 +194,9 @@ test('a closed port is told to all waiting requests at once, and the client reco
   await gone.next();
   await gone.close();
   const trigger = client.request({ n: 3 });
-  for (const request of [...waiting, trigger]) await t.throwsAsync(request, failure('refused'));
+  for (const request of [...waiting, trigger]) {
+    await t.throwsAsync(request, failure('refused'));
+  }
   t.is(client.counters.refused, 3);
 
   const back = await fakeRelay(t, gone.port);
@@ -206,7 +218,9 @@ test('outstanding requests are bounded', async (t) => {
   const client = await startedClient(t, relay.port, { maxOutstanding: 2 });
   const waiting = [client.request({ n: 1 }), client.request({ n: 2 })];
   await t.throwsAsync(client.request({ n: 3 }), failure('overloaded'));
-  for (const _ of waiting) relay.reply(await relay.next(), 'de');
+  for (const _ of waiting) {
+    relay.reply(await relay.next(), 'de');
+  }
   await Promise.all(waiting);
   const again = client.request({ n: 4 });
   relay.reply(await relay.next(), 'de');

@@ -20,7 +20,9 @@ function refusal(text: string): { message: string; cookie: string | undefined } 
   try {
     parseMessage(datagram(text));
   } catch (error) {
-    if (error instanceof NgMessageError) return { message: error.message, cookie: error.cookie };
+    if (error instanceof NgMessageError) {
+      return { message: error.message, cookie: error.cookie };
+    }
     throw error;
   }
   throw new Error(`accepted ${text}`);
@@ -99,7 +101,9 @@ test('the call and its parties, in every spelling', (t) => {
     { 'call-id': '', 'rtpp-flags': ' call-id=x@y' },
     { 'call-id': 'x@y', 'rtpp-flags': 'call-id=other' },
   ];
-  for (const body of bodies) t.is(callId(body), 'x@y', JSON.stringify(body));
+  for (const body of bodies) {
+    t.is(callId(body), 'x@y', JSON.stringify(body));
+  }
   t.is(callId({ 'rtpp-flags': 'no-call-id=x call-id=' }), undefined);
   t.is(callId({ 'call-id': 7 }), undefined);
   t.is(

@@ -19,12 +19,16 @@ class Asker {
 
   send(datagram: string | Buffer, index = 0): void {
     const to = this.server.addresses()[index];
-    if (!to) throw new Error('no such address');
+    if (!to) {
+      throw new Error('no such address');
+    }
     this.socket.send(datagram, to.port, to.host);
   }
 
   async reply(): Promise<string> {
-    while (this.#replies.length === 0) await once(this.socket, 'reply');
+    while (this.#replies.length === 0) {
+      await once(this.socket, 'reply');
+    }
     return this.#replies.shift() ?? '';
   }
 
@@ -157,7 +161,9 @@ test('the same cookie from another proxy is another request', async (t) => {
 test('malformed datagrams with a cookie are answered, others dropped', async (t) => {
   const server = await started(t, pong);
   const proxy = await asker(t, server);
-  for (const junk of ['', ' ', 'cookie', '\x00\x00 de', `${'x'.repeat(300)} de`]) proxy.send(junk);
+  for (const junk of ['', ' ', 'cookie', '\x00\x00 de', `${'x'.repeat(300)} de`]) {
+    proxy.send(junk);
+  }
   t.is(await proxy.ask('c '), 'c d12:error-reason25:Invalid data (no payload)6:result5:errore');
   t.regex(
     await proxy.ask('d {"a"'),
@@ -214,7 +220,9 @@ test('sources that are not accepted get no answer', async (t) => {
   const [stranger, proxy] = [await asker(t, server, '127.0.0.2'), await asker(t, server)];
   stranger.send('a d7:command4:pinge');
   stranger.socket.on('message', () => t.fail());
-  while (server.counters.notAccepted === 0) await proxy.ask(`p${server.counters.received} d7:command4:pinge`);
+  while (server.counters.notAccepted === 0) {
+    await proxy.ask(`p${server.counters.received} d7:command4:pinge`);
+  }
   t.pass();
 });
 
@@ -253,7 +261,9 @@ test('stop does not wait for ever', async (t) => {
   const server = await started(t, () => new Promise(() => {}), { clock });
   const proxy = await asker(t, server);
   proxy.send('a {"command":"x"}');
-  while (server.inFlight === 0) await new Promise((resolve) => setImmediate(resolve));
+  while (server.inFlight === 0) {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
   const stopped = server.stop();
   clock.advance(1000);
   await t.notThrowsAsync(stopped);
@@ -262,7 +272,9 @@ test('stop does not wait for ever', async (t) => {
 test('kept replies are bounded by number, bytes and age', (t) => {
   const clock = new ManualClock();
   const cache = new ReplyCache(clock, { ttlMs: 100, maxEntries: 3, maxBytes: 100 });
-  for (const key of ['a', 'b', 'c', 'd']) cache.put(key, Buffer.alloc(10));
+  for (const key of ['a', 'b', 'c', 'd']) {
+    cache.put(key, Buffer.alloc(10));
+  }
   t.is(cache.get('a'), undefined);
   t.is(cache.size, 3);
   cache.put('big', Buffer.alloc(95));

@@ -32,12 +32,18 @@ class Model {
   remember(stored: StoredBinding, verifiedAtMs: number): void {
     const { key } = stored.binding.call;
     const known = this.entries.get(key);
-    if (stored.revision < (this.#moves.get(key) ?? 0)) return;
-    if (known?.epoch === this.#epoch && known.stored.revision > stored.revision) return;
+    if (stored.revision < (this.#moves.get(key) ?? 0)) {
+      return;
+    }
+    if (known?.epoch === this.#epoch && known.stored.revision > stored.revision) {
+      return;
+    }
     this.entries.delete(key);
     this.entries.set(key, { stored, verifiedAtMs, epoch: this.#epoch });
     const [oldest] = this.entries.keys();
-    if (this.size > this.capacity && oldest !== undefined) this.entries.delete(oldest);
+    if (this.size > this.capacity && oldest !== undefined) {
+      this.entries.delete(oldest);
+    }
   }
 
   forget(callKey: string): void {
@@ -46,7 +52,9 @@ class Model {
 
   hearMove(callKey: string, revision: number): void {
     this.#moves.set(callKey, revision);
-    if ((this.entries.get(callKey)?.stored.revision ?? revision) < revision) this.forget(callKey);
+    if ((this.entries.get(callKey)?.stored.revision ?? revision) < revision) {
+      this.forget(callKey);
+    }
   }
 
   forgetMove(callKey: string): void {
@@ -60,7 +68,7 @@ class Model {
 
 // Long Call-IDs, so that a few hundred bindings are many buffers; some are escaped in keys.
 const calls = Array.from({ length: 200 }, (_, i) => {
-  const callId = `${i}${i % 3 === 0 ? '%/' : ''}${'x'.repeat((i * 37) % 1_000)}`;
+  const callId = `${i}${i % 3 === 0 ? '%/' : ''}${'x'.repeat((i * 37) % 1000)}`;
   return parseCall(callId, i % 5 === 0 ? `z9hG4bK/${i}` : '');
 });
 const aCall = fc.constantFrom(...calls);
@@ -123,7 +131,7 @@ test('it answers as a map of objects would', (t) => {
   fc.assert(
     fc.property(
       fc.constantFrom(0, 1, 20, 150),
-      fc.array(anAction, { size: 'max', minLength: 200, maxLength: 1_500 }),
+      fc.array(anAction, { size: 'max', minLength: 200, maxLength: 1500 }),
       aMoment,
       (capacity, actions, nowMs) => {
         const cache = new BindingCache(capacity, trustMs);
@@ -131,8 +139,12 @@ test('it answers as a map of objects would', (t) => {
         for (const act of actions) {
           act(cache);
           act(model);
-          if (cache.size !== model.size) t.fail(`${cache.size} entries, not ${model.size}`);
-          if (model.size === capacity) evicted++;
+          if (cache.size !== model.size) {
+            t.fail(`${cache.size} entries, not ${model.size}`);
+          }
+          if (model.size === capacity) {
+            evicted++;
+          }
         }
         for (const { key } of calls) {
           t.deepEqual(cache.fresh(key, nowMs), model.fresh(key, nowMs));
@@ -158,14 +170,14 @@ test('a binding too long for it is forgotten, not cut short', (t) => {
       requestId,
       createdAtMs: 0,
       ttlSeconds: 10,
-      expiresAtMs: 5_000,
+      expiresAtMs: 5000,
       released: false,
     },
   });
-  const longest = stored('q'.repeat(1_024), 1);
+  const longest = stored('q'.repeat(1024), 1);
   cache.remember(longest, 0);
   t.deepEqual(cache.fresh('a', 0), longest);
-  cache.remember(stored('q'.repeat(1_025), 2), 0);
+  cache.remember(stored('q'.repeat(1025), 2), 0);
   t.is(cache.lastKnown('a', 0), undefined);
   cache.remember(stored('…'.repeat(513), 3), 0);
   t.is(cache.size, 0);

@@ -3,7 +3,7 @@ import type { StoredBinding } from '../../../../services/domain/binding.js';
 import { parseCall } from '../../../../services/domain/call.js';
 import { BindingCache } from '../../../../services/selection/cache/binding-cache.js';
 
-const trustMs = 1_000;
+const trustMs = 1000;
 
 function stored(callId: string, revision: number, generation = 1): StoredBinding {
   return {
@@ -17,7 +17,7 @@ function stored(callId: string, revision: number, generation = 1): StoredBinding
       requestId: 'q',
       createdAtMs: 0,
       ttlSeconds: 10,
-      expiresAtMs: 5_000,
+      expiresAtMs: 5000,
       released: false,
     },
   };
@@ -28,11 +28,11 @@ test('what etcd said is trusted from when it was asked, for the trust time', (t)
   const binding = stored('a', 5);
   cache.remember(binding, 100);
   t.deepEqual(cache.fresh('a', 100), binding);
-  t.deepEqual(cache.fresh('a', 1_099), binding);
-  t.is(cache.fresh('a', 1_100), undefined);
+  t.deepEqual(cache.fresh('a', 1099), binding);
+  t.is(cache.fresh('a', 1100), undefined);
   t.is(cache.fresh('b', 100), undefined);
-  cache.remember(binding, 1_100);
-  t.deepEqual(cache.fresh('a', 1_100), binding, 'asked again');
+  cache.remember(binding, 1100);
+  t.deepEqual(cache.fresh('a', 1100), binding, 'asked again');
 });
 
 test('what is not trusted any more is still known, until its time has run out', (t) => {
@@ -41,8 +41,8 @@ test('what is not trusted any more is still known, until its time has run out', 
   cache.remember(binding, 0);
   cache.invalidateAll();
   t.is(cache.fresh('a', 0), undefined);
-  t.deepEqual(cache.lastKnown('a', 4_999), binding);
-  t.is(cache.lastKnown('a', 5_000), undefined);
+  t.deepEqual(cache.lastKnown('a', 4999), binding);
+  t.is(cache.lastKnown('a', 5000), undefined);
   t.is(cache.lastKnown('b', 0), undefined);
 });
 
@@ -105,7 +105,9 @@ test('an answer from before a move that comes after the news of it is not believ
 
 test('no more entries than its capacity: those written longest ago go first', (t) => {
   const cache = new BindingCache(3, trustMs);
-  for (const [i, id] of ['a', 'b', 'c'].entries()) cache.remember(stored(id, i + 1), 0);
+  for (const [i, id] of ['a', 'b', 'c'].entries()) {
+    cache.remember(stored(id, i + 1), 0);
+  }
   cache.remember(stored('a', 10), 0);
   cache.remember(stored('d', 11), 0);
   t.is(cache.size, 3);
@@ -113,7 +115,9 @@ test('no more entries than its capacity: those written longest ago go first', (t
     ['a', 'b', 'c', 'd'].filter((id) => cache.fresh(id, 0)),
     ['a', 'c', 'd'],
   );
-  for (let i = 0; i < 1_000; i++) cache.remember(stored(`x${i}`, 100 + i), 0);
+  for (let i = 0; i < 1000; i++) {
+    cache.remember(stored(`x${i}`, 100 + i), 0);
+  }
   t.is(cache.size, 3);
 });
 

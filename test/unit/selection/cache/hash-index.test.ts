@@ -10,7 +10,9 @@ function open(hash: (text: string) => number) {
   const add = (text: string, place: number) => {
     texts.set(place, text);
     const added = index.add(hash(text), place);
-    if (!added) texts.delete(place);
+    if (!added) {
+      texts.delete(place);
+    }
     return added;
   };
   const remove = (text: string, place: number) => {
@@ -24,7 +26,7 @@ test('it finds what was added and not removed, at the place where it stands', (t
   const anAction = fc.record({ what: fc.constantFrom('add', 'remove', 'move'), text: fc.nat({ max: 400 }) });
   fc.assert(
     fc.property(
-      fc.array(anAction, { size: 'max', minLength: 100, maxLength: 2_000 }),
+      fc.array(anAction, { size: 'max', minLength: 100, maxLength: 2000 }),
       // Few bits, so that many texts want the same slots.
       fc.constantFrom(1, 7, 2 ** 24),
       (actions, spread) => {
@@ -36,8 +38,11 @@ test('it finds what was added and not removed, at the place where it stands', (t
           const place = places.get(text);
           if (what === 'add' && place === undefined) {
             const added = add(text, next);
-            if (added) places.set(text, next++);
-            else if (places.size < 200) t.fail(`no room for the ${places.size + 1}th text`);
+            if (added) {
+              places.set(text, next++);
+            } else if (places.size < 200) {
+              t.fail(`no room for the ${places.size + 1}th text`);
+            }
           } else if (what === 'remove' && place !== undefined) {
             remove(text, place);
             places.delete(text);
@@ -48,9 +53,11 @@ test('it finds what was added and not removed, at the place where it stands', (t
             places.set(text, next++);
           }
         }
-        for (let number = 0; number <= 400; number++)
-          if (find(String(number)) !== places.get(String(number)))
+        for (let number = 0; number <= 400; number++) {
+          if (find(String(number)) !== places.get(String(number))) {
             t.fail(`text ${number} is not where it is`);
+          }
+        }
       },
     ),
     { numRuns: 100 },
@@ -59,10 +66,14 @@ test('it finds what was added and not removed, at the place where it stands', (t
 });
 
 test('many texts of one hash are refused, not searched for ever', (t) => {
-  const { add, remove, find } = open(() => 4_711);
+  const { add, remove, find } = open(() => 4711);
   let added = 0;
-  for (let place = 0; place < 10_000; place++) if (add(`text ${place}`, place)) added++;
-  t.true(added >= 100 && added <= 1_000, `${added} added`);
+  for (let place = 0; place < 10_000; place++) {
+    if (add(`text ${place}`, place)) {
+      added++;
+    }
+  }
+  t.true(added >= 100 && added <= 1000, `${added} added`);
   t.is(find('text 0'), 0);
   t.is(find('text 9999'), undefined);
   remove('text 0', 0);
@@ -74,9 +85,16 @@ test('many texts of one hash are refused, not searched for ever', (t) => {
 test('all of 300,000 texts are found', (t) => {
   const hash = new KeyedHash();
   const { add, find } = open((text) => hash.of(text));
-  for (let place = 0; place < 300_000; place++)
-    if (!add(`call-${place}`, place)) t.fail(`no room for ${place}`);
-  for (let place = 0; place < 300_000; place++) if (find(`call-${place}`) !== place) t.fail(`lost ${place}`);
+  for (let place = 0; place < 300_000; place++) {
+    if (!add(`call-${place}`, place)) {
+      t.fail(`no room for ${place}`);
+    }
+  }
+  for (let place = 0; place < 300_000; place++) {
+    if (find(`call-${place}`) !== place) {
+      t.fail(`lost ${place}`);
+    }
+  }
   t.is(find('call-300000'), undefined);
 });
 
@@ -104,6 +122,6 @@ test('hashes of texts that differ little spread evenly', (t) => {
       leases[bucket] = (leases[bucket] ?? 0) + 1;
     }
     // 1,000 each; 250 is eight standard deviations.
-    t.true(leases.every((each) => Math.abs(each - 1_000) < 250));
+    t.true(leases.every((each) => Math.abs(each - 1000) < 250));
   }
 });

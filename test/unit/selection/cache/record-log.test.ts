@@ -10,7 +10,9 @@ class Watched {
   #mostMoved = 0;
   #moved = 0;
   readonly log = new RecordLog((tag, from, to) => {
-    if (this.places.get(tag) !== from) throw new Error(`record ${tag} did not stand at ${from}`);
+    if (this.places.get(tag) !== from) {
+      throw new Error(`record ${tag} did not stand at ${from}`);
+    }
     this.places.set(tag, to);
     this.#moved++;
   });
@@ -27,7 +29,9 @@ class Watched {
   append(tag: number, units: number): void {
     this.#counting(() => {
       const place = this.log.append(units, tag);
-      if (place === undefined) throw new Error('no room');
+      if (place === undefined) {
+        throw new Error('no room');
+      }
       this.places.set(tag, place);
       this.log.chunkOf(place).numbers.fill(tag, unitOf(place), unitOf(place) + units);
       this.#units += units + 1;
@@ -48,7 +52,9 @@ class Watched {
     const { numbers, words } = this.log.chunkOf(place);
     const units = words[2 * unitOf(place) - 2] ?? 0;
     const content = numbers.subarray(unitOf(place), unitOf(place) + units);
-    if (units === 0 || content.some((value) => value !== tag)) throw new Error(`record ${tag} is damaged`);
+    if (units === 0 || content.some((value) => value !== tag)) {
+      throw new Error(`record ${tag} is damaged`);
+    }
     return units;
   }
 
@@ -57,10 +63,14 @@ class Watched {
     const { log, places } = this;
     for (const [tag, place] of places) {
       this.unitsAt(tag, place);
-      if (log.tagOf(place) !== tag) return `${log.tagOf(place)} where ${tag} should be`;
+      if (log.tagOf(place) !== tag) {
+        return `${log.tagOf(place)} where ${tag} should be`;
+      }
     }
     const [first] = places.values();
-    if (log.oldest() !== first) return `the oldest is at ${log.oldest()}, not at ${first}`;
+    if (log.oldest() !== first) {
+      return `the oldest is at ${log.oldest()}, not at ${first}`;
+    }
     return log.size === places.size ? '' : `${log.size} records, not ${places.size}`;
   }
 
@@ -71,7 +81,7 @@ class Watched {
   }
 }
 
-const chunkBytes = 64 * 1_024;
+const chunkBytes = 64 * 1024;
 
 test('records keep their order and content, and the room of dropped ones comes back', (t) => {
   const anAction = fc.record({
@@ -80,15 +90,20 @@ test('records keep their order and content, and the room of dropped ones comes b
     which: fc.nat(),
   });
   fc.assert(
-    fc.property(fc.array(anAction, { size: 'max', minLength: 1, maxLength: 2_000 }), (actions) => {
+    fc.property(fc.array(anAction, { size: 'max', minLength: 1, maxLength: 2000 }), (actions) => {
       const watched = new Watched();
       for (const [tag, { appends, units, which }] of actions.entries()) {
         const tags = [...watched.places.keys()];
         // Records live at most some hundred actions, so that whole stretches of the log empty out.
         const victim = tags[tags.length > 300 ? 0 : which % Math.max(1, tags.length)];
-        if (appends || victim === undefined) watched.append(tag, units);
-        else watched.drop(victim);
-        if (tag % 50 === 0 && watched.check() !== '') t.fail(watched.check());
+        if (appends || victim === undefined) {
+          watched.append(tag, units);
+        } else {
+          watched.drop(victim);
+        }
+        if (tag % 50 === 0 && watched.check() !== '') {
+          t.fail(watched.check());
+        }
       }
       t.is(watched.check(), '');
       const most = (watched.liveBytes * 8) / 3 + 4 * chunkBytes;
@@ -102,13 +117,17 @@ test('one record that stays between many that go holds little room, however long
   const watched = new Watched();
   for (let tag = 0; tag < 50_000; tag++) {
     watched.append(tag, 20);
-    if (tag % 500 !== 0) watched.drop(tag);
+    if (tag % 500 !== 0) {
+      watched.drop(tag);
+    }
   }
   t.is(watched.places.size, 100);
   t.is(watched.check(), '');
   t.true(watched.log.bytes <= 4 * chunkBytes, `${watched.log.bytes} bytes`);
-  t.true(watched.mostMoved > 0 && watched.mostMoved <= 1_000, `${watched.mostMoved} moved at once`);
-  for (const tag of [...watched.places.keys()]) watched.drop(tag);
+  t.true(watched.mostMoved > 0 && watched.mostMoved <= 1000, `${watched.mostMoved} moved at once`);
+  for (const tag of [...watched.places.keys()]) {
+    watched.drop(tag);
+  }
   t.is(watched.log.oldest(), undefined);
   t.is(watched.log.size, 0);
   t.true(watched.log.bytes <= 2 * chunkBytes);

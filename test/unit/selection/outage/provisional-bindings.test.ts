@@ -26,25 +26,35 @@ function open(capacity: number) {
 
 test('the oldest go first; one that is used again is young again', (t) => {
   const { bindings, put, ids } = open(3);
-  for (const id of ['a', 'b', 'c', 'a', 'd']) put(id);
+  for (const id of ['a', 'b', 'c', 'a', 'd']) {
+    put(id);
+  }
   t.deepEqual(ids(), ['c', 'a', 'd']);
   t.is(bindings.counters.dropped, 1);
   bindings.delete(parseCall('c'));
-  for (const id of ['e', 'f']) put(id);
+  for (const id of ['e', 'f']) {
+    put(id);
+  }
   t.deepEqual(ids(), ['d', 'e', 'f']);
-  for (const id of ids()) bindings.delete(parseCall(id));
-  for (const id of ['g', 'h', 'i', 'j', 'k']) put(id);
+  for (const id of ids()) {
+    bindings.delete(parseCall(id));
+  }
+  for (const id of ['g', 'h', 'i', 'j', 'k']) {
+    put(id);
+  }
   t.deepEqual(ids(), ['i', 'j', 'k']);
-  for (let i = 0; i < 1_000; i++) put(`n${i}`);
+  for (let i = 0; i < 1000; i++) {
+    put(`n${i}`);
+  }
   t.deepEqual(ids(), ['n997', 'n998', 'n999']);
   t.is(bindings.size, 3);
 });
 
 test('a promise is over when its time is', (t) => {
   const { clock, bindings, put } = open(3);
-  put('short', 1_000);
+  put('short', 1000);
   t.is(bindings.get(parseCall('short'))?.relayId, 'r1');
-  clock.advance(1_000);
+  clock.advance(1000);
   t.is(bindings.get(parseCall('short')), undefined);
   t.is(bindings.size, 0);
   t.is(bindings.get(parseCall('never')), undefined);

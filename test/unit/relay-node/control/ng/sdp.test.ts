@@ -182,8 +182,9 @@ test('what is no SDP is refused', (t) => {
     lines('v=0', 'm=audio 4000 RTP/AVP 0'),
     lines(...session, ...Array.from({ length: 5000 }, () => 'a=x')),
   ];
-  for (const sdp of bad)
+  for (const sdp of bad) {
     t.throws(() => SessionDescription.parse(sdp), { instanceOf: SdpError }, sdp.slice(0, 60));
+  }
 });
 
 test('no text makes the reader throw anything else, or take long', (t) => {
@@ -208,7 +209,9 @@ test('no text makes the reader throw anything else, or take long', (t) => {
         const parsed = SessionDescription.parse(sdp);
         parsed.rewrite({ ...offer, media: parsed.media.map(() => ({ port: 30_000, rtcpPort: 30_001 })) });
       } catch (error) {
-        if (!(error instanceof SdpError)) throw error;
+        if (!(error instanceof SdpError)) {
+          throw error;
+        }
       }
     }),
     { numRuns: 1000 },
@@ -218,7 +221,9 @@ test('no text makes the reader throw anything else, or take long', (t) => {
     try {
       SessionDescription.parse(lines('v=0', start + '[ '.repeat(30_000)));
     } catch (error) {
-      if (!(error instanceof SdpError)) throw error;
+      if (!(error instanceof SdpError)) {
+        throw error;
+      }
     }
   }
   t.true(performance.now() - startedAt < 1000);
