@@ -1,5 +1,4 @@
 import { availableParallelism, loadavg } from 'node:os';
-import { minTtlSeconds } from '../services/domain/binding.js';
 import { messageOf } from '../services/domain/error.js';
 import type { Load, Relay } from '../services/domain/relay.js';
 import type { EtcdConnection } from '../services/etcd/connection.js';
@@ -9,7 +8,6 @@ import { RelayRegistration } from '../services/registry/relay-registration.js';
 import { type Clock, sleep } from '../services/runtime/clock.js';
 import type { Component } from '../services/runtime/lifecycle.js';
 import type { Logger } from '../services/runtime/log.js';
-import type { BindingKeeper } from './binding-keeper.js';
 import type { RelayDriver, RelayStatus } from './relays/relay.js';
 
 /** What does not change while the node runs. */
@@ -23,7 +21,6 @@ export interface AgentDeps {
   readonly identity: RelayIdentity;
   readonly connection: EtcdConnection;
   readonly keys: Keyspace;
-  readonly keeper: BindingKeeper;
   readonly clock: Clock;
   readonly log: Logger;
   readonly drainDeadlineMs: number;
@@ -37,8 +34,6 @@ const missesToUnhealthy = 3;
 const statusPeriodMs = 1000;
 /** A report that did not change is repeated this often, so that its age tells whether it can be trusted. */
 const reportRepeatMs = 5000;
-/** A fraction of the shortest TTL, so that no binding ends between two looks. What is fresh costs nothing. */
-const keepPeriodMs = (minTtlSeconds * 1000) / 2;
 /** Lives whose starts are told further apart than this are two. rtpengine tells its uptime in whole seconds. */
 const sameStartMs = 1500;
 
@@ -54,17 +49,14 @@ export class Agent implements Component {
   #draining = false;
   #status: RelayStatus | undefined;
   #reported: { readonly load: Load; readonly atMs: number } | undefined;
-  #keptAtMs: number;
-  #keeping: Promise<void> | undefined;
   /** Failures in a row. */
-  readonly #troubles = { looking: 0, keeping: 0, listing: 0 };
+  readonly #troubles = { looking: 0 };
   #running: Promise<void> | undefined;
   #stopped: Promise<void> | undefined;
 
   constructor(deps: AgentDeps) {
     this.#deps = deps;
     this.#log = deps.log.child({ relay: deps.identity.id, set: deps.identity.set });
-    this.#keptAtMs = deps.clock.monotonicMs();
   }
 
   /** Why the node is not ready, or undefined if its relay is registered and well. */
@@ -149,12 +141,6 @@ export class Agent implements Component {
         await this.#register(status);
       }
       await this.#report(status);
-      if (!this.#keeping && clock.monotonicMs() - this.#keptAtMs >= keepPeriodMs) {
-        this.#keptAtMs = clock.monotonicMs();
-        this.#keeping = this.#keep().finally(() => {
-          this.#keeping = undefined;
-        });
-      }
       this.#troubles.looking = 0;
     } catch (error) {
       this.#trouble('looking', { reason: messageOf(error) }, 'relay not looked at; trying again');
@@ -207,35 +193,8 @@ export class Agent implements Component {
     }
   }
 
-  async #keep(): Promise<void> {
-    const { probe, keeper, identity } = this.#deps;
-    const instance = this.#life?.instance;
-    if (instance === undefined) {
-      return;
-    }
-    try {
-      const callIds = await probe.callIds();
-      const kept = await keeper.keep(callIds, { set: identity.set, relayId: identity.id, instance });
-      const calls = this.#status?.calls ?? 0;
-      this.#log.debug({ kept, listed: callIds.length, calls }, 'bindings kept');
-      this.#troubles.keeping = 0;
-      const listed = callIds.length;
-      if (listed >= calls * 0.9) {
-        this.#troubles.listing = 0;
-      } else {
-        this.#trouble(
-          'listing',
-          { listed, calls },
-          'the relay lists only a part of its calls; the rest rely on use',
-        );
-      }
-    } catch (error) {
-      this.#trouble('keeping', { reason: messageOf(error) }, 'bindings not kept; trying again');
-    }
-  }
-
   /** One line when a trouble begins and now and then while it lasts, not one per attempt. */
-  #trouble(what: 'looking' | 'keeping' | 'listing', details: object, message: string): void {
+  #trouble(what: 'looking', details: object, message: string): void {
     const failures = ++this.#troubles[what];
     if (failures === 1 || failures % 60 === 0) {
       this.#log.warn({ ...details, failures }, message);
@@ -269,7 +228,6 @@ export class Agent implements Component {
     }
     this.#stopping.abort();
     await this.#running;
-    await this.#keeping;
     await this.#unregister();
     await probe.stop();
   }

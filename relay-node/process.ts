@@ -1,9 +1,6 @@
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import { EtcdConnection } from '../services/etcd/connection.js';
-import { GroupCommit } from '../services/etcd/group-commit.js';
-import { LeasePool } from '../services/etcd/lease-pool.js';
 import { waitForEtcd } from '../services/etcd/wait-for-etcd.js';
-import { BindingStore } from '../services/registry/binding-store.js';
 import { Keyspace } from '../services/registry/keyspace.js';
 import { reportCertificates } from '../services/runtime/certificate-metric.js';
 import { type Clock, systemClock } from '../services/runtime/clock.js';
@@ -13,7 +10,6 @@ import { type Component, runUntilSignal } from '../services/runtime/lifecycle.js
 import { type Logger, openLog } from '../services/runtime/log.js';
 import { etcdTls, type TlsFiles } from '../services/runtime/tls-files.js';
 import { Agent } from './agent.js';
-import { BindingKeeper } from './binding-keeper.js';
 import { type RelayNodeConfig, readRelayNodeConfig, relayNodeSettings } from './config.js';
 import { BuiltinDriver } from './relays/builtin.js';
 import { BuiltinRelay } from './relays/builtin-relay.js';
@@ -45,21 +41,13 @@ function relayNode(config: RelayNodeConfig, log: Logger): Component {
     timeoutMs: config.etcdTimeoutMs,
   });
   const keys = new Keyspace(config.etcdPrefix);
-  const store = new BindingStore({
-    connection,
-    keys,
-    log,
-    commits: new GroupCommit(connection),
-    leases: new LeasePool(connection, clock),
-  });
   const { id, set, weight, zone, labels, media } = config;
   const capacity = capacityOf(config);
   const agent = new Agent({
     probe: probeFor(config, clock, log),
-    identity: { id, set, weight, capacity, zone, labels, mediaAddresses: media },
+    identity: { id, set, weight, capacity, zone, labels, mediaAddresses: media, features: [] },
     connection,
     keys,
-    keeper: new BindingKeeper(store, clock),
     clock,
     log,
     drainDeadlineMs: config.drainDeadlineSeconds * 1000,

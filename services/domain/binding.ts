@@ -2,26 +2,59 @@ import type { Call } from './call.js';
 
 export const minTtlSeconds = 10;
 export const maxTtlSeconds = 86_400;
+/** Moves that a binding remembers; older ones are forgotten. */
+export const maxMoves = 8;
+
+export const bindingStates = ['setup', 'answered', 'released'] as const;
+/**
+ * How far the call is. `setup`: it was offered, and may go to another relay if this one is full, silent, dead or refuses.
+ * `answered`: it is in progress, and moves only if its relay's instance is gone. `released`: it has ended; the binding
+ * lingers, and use does not prolong it.
+ */
+export type BindingState = (typeof bindingStates)[number];
+
+/** That a call went to another relay. */
+export interface Move {
+  /** Ms since 1970. */
+  readonly atMs: number;
+  /** Relay id that the call left; it went to that of the next move, or of the binding. */
+  readonly from: string;
+  readonly reason: string;
+  /** Who moved it: the name of a client, or of the part of Holdfast that did. */
+  readonly by: string;
+}
 
 /** One call on one relay. */
 export interface Binding {
   readonly call: Call;
-  readonly set: string;
   readonly relayId: string;
-  /** The life of the relay's media process that holds the call; another one does not know it. */
+  /** The instance of the relay's media process that holds the call; another one does not know it. */
   readonly instance: string;
-  /** 1 for the first relay of the call, +1 with each move: a fencing token. */
+  /** 1 for the first relay of the call, +1 with each move: a fencing token that never goes back. */
   readonly generation: number;
-  /** The request that wrote this generation: by it a retry knows its own write. */
+  /** The request that wrote this generation: by it a retry recognizes its own write. */
   readonly requestId: string;
+  readonly state: BindingState;
+  /**
+   * The request that began the call. A call that begins again after its release has another one: what was put off for its
+   * former end does not touch it.
+   */
+  readonly beginning: string;
   /** When the call was first bound, ms since 1970. */
   readonly createdAtMs: number;
   /** The binding outlives each use by at least this. */
   readonly ttlSeconds: number;
   /** The binding lives at least until then, ms since 1970. */
   readonly expiresAtMs: number;
-  /** True once the call was released: it lingers, and use does not prolong it. */
-  readonly released: boolean;
+  /** The last moves, oldest first, at most `maxMoves`. */
+  readonly moves: readonly Move[];
+}
+
+/** Which binding was meant, where work on it was put off: another generation or beginning is another binding. */
+export type BindingVersion = Pick<Binding, 'generation' | 'beginning'>;
+
+export function isVersionOf({ generation, beginning }: Binding, version: BindingVersion): boolean {
+  return generation === version.generation && beginning === version.beginning;
 }
 
 /**
@@ -32,7 +65,7 @@ export function leaseSeconds(ttlSeconds: number): number {
   return ttlSeconds * 1.5;
 }
 
-/** How much longer the binding surely lives, s. */
+/** How much longer the binding lives at least, s. */
 export function remainingSeconds(binding: Binding, wallMs: number): number {
   return (binding.expiresAtMs - wallMs) / 1000;
 }
@@ -40,7 +73,7 @@ export function remainingSeconds(binding: Binding, wallMs: number): number {
 /** A binding as etcd holds it. */
 export interface StoredBinding {
   readonly binding: Binding;
-  /** etcd's mod revision of the binding: what a transaction checks to know that it still stands. */
+  /** etcd's mod revision of the binding: what a transaction checks to know that it is still this one. */
   readonly revision: number;
 }
 
@@ -48,8 +81,8 @@ export type Origin = 'new' | 'existing' | 'moved';
 export type Freshness = 'fresh' | 'stale' | 'provisional';
 
 /**
- * How a binding came to be what it is, seen by the request that asks. Derived from the binding alone,
- * so that all replicas answer alike and a retry hears what the first try would have.
+ * How a binding came to be what it is, seen by the request that asks. Derived from the binding alone, so that all replicas
+ * answer alike and a retry hears what the first try would have.
  */
 export function originOf(binding: Binding, requestId: string): Origin {
   if (binding.generation > 1) {

@@ -10,6 +10,7 @@ export const defaultWeight = 100;
 export const maxCapacity = 1_000_000;
 export const maxLabels = 16;
 export const maxMediaAddresses = 16;
+export const maxFeatures = 32;
 
 /** What a relay node says of its relay, once per registration. */
 export interface Relay {
@@ -32,6 +33,8 @@ export interface Relay {
   /** Empty if not said. */
   readonly zone: string;
   readonly labels: Readonly<Record<string, string>>;
+  /** What it can do beyond forwarding RTP: `srtp`, `ice`, `transcode`, `record`, `play`, `ipv6`, `bridge`, … */
+  readonly features: readonly string[];
   /** Version of the media process, as it reports itself. */
   readonly version: string;
   /** When the media process started, ms since 1970. */

@@ -9,6 +9,7 @@ import type {
   IWatchResponse,
 } from 'etcd3';
 import type { TlsFiles } from '../runtime/tls-files.js';
+import { EtcdHistory } from './history.js';
 import { EtcdLogin } from './login.js';
 import { MemberClients } from './member-clients.js';
 import type { Txn, TxnResult } from './txn-codec.js';
@@ -34,6 +35,7 @@ export class EtcdConnection {
   readonly #kv: MemberClients;
   readonly #lease: MemberClients;
   readonly #watch: MemberClients;
+  readonly #history = new EtcdHistory();
   readonly #login: EtcdLogin | undefined;
   /** How many members there are to ask. */
   readonly memberCount: number;
@@ -49,8 +51,16 @@ export class EtcdConnection {
     this.memberCount = settings.endpoints.length;
   }
 
-  range(request: IRangeRequest, options?: CallOptions): Promise<IRangeResponse> {
-    return this.#kv.call((client) => client.kv.range(request, options));
+  /** The listener hears why etcd may have lost what was written to it. */
+  onHistoryChange(listener: (reason: string) => void): void {
+    this.#history.onChange(listener);
+  }
+
+  async range(request: IRangeRequest, options?: CallOptions): Promise<IRangeResponse> {
+    const judge = this.#history.begin();
+    const answer = await this.#kv.call((client) => client.kv.range(request, options));
+    judge({ clusterId: String(answer.header.cluster_id), revision: Number(answer.header.revision) });
+    return answer;
   }
 
   /** Asks something that only a quorum can answer. */
@@ -58,8 +68,11 @@ export class EtcdConnection {
     return this.range({ key: Buffer.from(key), keys_only: true }, { deadline: Date.now() + timeoutMs });
   }
 
-  txn(request: Txn): Promise<TxnResult> {
-    return this.#kv.call((client) => (client.kv as unknown as TxnClient).txn(request));
+  async txn(request: Txn): Promise<TxnResult> {
+    const judge = this.#history.begin();
+    const result = await this.#kv.call((client) => (client.kv as unknown as TxnClient).txn(request));
+    judge(result);
+    return result;
   }
 
   /** @returns the id of a new lease that lives `ttlSeconds`; etcd may make short ones longer. */

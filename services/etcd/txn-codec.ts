@@ -12,6 +12,8 @@ export interface Compare {
   readonly target: 'Mod';
   readonly key: Buffer;
   readonly mod_revision: number;
+  /** Then all keys of the range must have that revision, and 0 says that there is none. */
+  readonly range_end?: Buffer;
 }
 
 export interface Range {
@@ -51,6 +53,8 @@ export interface OperationResult {
 export interface TxnResult {
   /** 0 in a nested result: etcd fills in only the outer one's. */
   readonly revision: number;
+  /** Decimal; empty in a nested result. */
+  readonly clusterId: string;
   readonly succeeded: boolean;
   readonly responses: readonly OperationResult[];
 }
@@ -86,10 +90,14 @@ const sized = (field: number) => (field << 3) | 2;
 const modTarget = 2;
 
 function writeTxn(writer: Writer, { compare = [], success, failure = [] }: Txn): Writer {
-  for (const { key, mod_revision } of compare) {
+  for (const { key, mod_revision, range_end } of compare) {
     // `result` is left out: equal is 0.
     writer.uint32(sized(1)).fork().uint32(whole(2)).uint32(modTarget);
-    writer.uint32(sized(3)).bytes(key).uint32(whole(6)).int64(mod_revision).ldelim();
+    writer.uint32(sized(3)).bytes(key).uint32(whole(6)).int64(mod_revision);
+    if (range_end) {
+      writer.uint32(sized(64)).bytes(range_end);
+    }
+    writer.ldelim();
   }
   for (const operation of success) {
     writeOperation(writer.uint32(sized(2)).fork(), operation).ldelim();
@@ -146,12 +154,12 @@ function readFields(reader: Reader, end: number, read: (field: number) => boolea
 const endOfSized = (reader: Reader) => reader.uint32() + reader.pos;
 
 function readTxnResult(reader: Reader, end: number): TxnResult {
-  let revision = 0;
+  let header = { clusterId: '', revision: 0 };
   let succeeded = false;
   const responses: OperationResult[] = [];
   readFields(reader, end, (field) => {
     if (field === 1) {
-      revision = readHeader(reader);
+      header = readHeader(reader);
     } else if (field === 2) {
       succeeded = reader.bool();
     } else if (field === 3) {
@@ -161,7 +169,7 @@ function readTxnResult(reader: Reader, end: number): TxnResult {
     }
     return true;
   });
-  return { revision, succeeded, responses };
+  return { ...header, succeeded, responses };
 }
 
 function readOperationResult(reader: Reader): OperationResult {
@@ -182,16 +190,19 @@ function readOperationResult(reader: Reader): OperationResult {
 }
 
 /** A header's revision. */
-function readHeader(reader: Reader): number {
-  let revision = 0;
+function readHeader(reader: Reader): { clusterId: string; revision: number } {
+  const header = { clusterId: '', revision: 0 };
   readFields(reader, endOfSized(reader), (field) => {
-    if (field !== 3) {
+    if (field === 1) {
+      header.clusterId = reader.uint64().toString();
+    } else if (field === 3) {
+      header.revision = readWhole(reader);
+    } else {
       return false;
     }
-    revision = readWhole(reader);
     return true;
   });
-  return revision;
+  return header;
 }
 
 /** The revision of the put. */
@@ -201,7 +212,7 @@ function readPutResult(reader: Reader): number {
     if (field !== 1) {
       return false;
     }
-    revision = readHeader(reader);
+    revision = readHeader(reader).revision;
     return true;
   });
   return revision;

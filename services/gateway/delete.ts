@@ -32,11 +32,11 @@ export class DeleteHandler {
   }
 
   async handle(request: CallRequest): Promise<Reply> {
-    const { selector, set, clients, log } = this.#deps;
+    const { selector, clients, log } = this.#deps;
     const { call } = request;
     let answer: Answer | undefined;
     try {
-      answer = await selector.lookup(call, { set });
+      answer = await selector.lookup(call, { predicts: true, adopts: true });
     } catch (error) {
       log.warn(
         { callId: call.callId, reason: messageOf(error) },

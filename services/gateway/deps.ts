@@ -14,7 +14,7 @@ export interface RelayList {
 
 /** What the gateway's commands work with. */
 export interface HandlerDeps {
-  readonly selector: Pick<Selector, 'select' | 'lookup' | 'prolong' | 'move' | 'release'>;
+  readonly selector: Pick<Selector, 'select' | 'lookup' | 'answered' | 'move' | 'release'>;
   readonly clients: RelayClients;
   /** Relay set of the calls that come this way. */
   readonly set: string;

@@ -17,13 +17,13 @@ export class InDialogHandler {
 
   /** @throws HoldfastError `unavailable`, `overloaded` */
   async handle(request: CallRequest): Promise<Reply> {
-    const { selector, set, clients, clock, callTtlSeconds, log } = this.#deps;
+    const { selector, clients, clock, callTtlSeconds, log } = this.#deps;
     const { call, command, body, deadlineMs } = request;
     // An answered call outlives one that is being set up.
     const answer =
       command === 'answer'
-        ? await selector.prolong(call, callTtlSeconds, set)
-        : await selector.lookup(call, { set });
+        ? await selector.lookup(call, { predicts: true, adopts: true, keepSeconds: callTtlSeconds })
+        : await selector.lookup(call, { predicts: true, adopts: true });
     if (!answer) {
       return unknownCall;
     }

@@ -32,7 +32,7 @@ export class OfferHandler {
 
   /** @throws HoldfastError as Select */
   async handle(request: CallRequest): Promise<Reply> {
-    const { clock, selector, set, callTtlSeconds } = this.#deps;
+    const { clock, selector, callTtlSeconds } = this.#deps;
     const isNew = request.toTag === undefined;
     if (isNew) {
       await this.#deletes.beginAgain(request);
@@ -43,10 +43,9 @@ export class OfferHandler {
     while (this.#remainingMs(request) > 0) {
       const answer = await selector.select({
         call: request.call,
-        set,
         requestId,
         ttlSeconds: isNew ? undefined : callTtlSeconds,
-        reopen: isNew,
+        maybeCarried: !isNew,
         constraints: { excluded: failed },
       });
       if (!answer.relay) {
@@ -115,6 +114,8 @@ export class OfferHandler {
         call: binding.call,
         generation: binding.generation,
         reason,
+        by: 'gateway',
+        inSetupOnly: true,
         requestId,
         constraints: { excluded },
       });

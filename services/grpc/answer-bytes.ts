@@ -1,8 +1,10 @@
 import { Relay as WireRelay } from '../../proto/generated/holdfast/v1/relay.js';
+import { SelectResponse, SelectStreamResponse } from '../../proto/generated/holdfast/v1/selection.js';
 import type { Binding } from '../domain/binding.js';
+import { isVisibleAscii } from '../domain/call.js';
 import type { RegisteredRelay } from '../domain/relay.js';
 import type { Answer } from '../selection/requests.js';
-import { bindingMessage, freshnesses, origins, relayIdentity } from './replies.js';
+import { bindingMessage, callStates, freshnesses, origins, relayIdentity } from './replies.js';
 
 /**
  * Field tags of `SelectResponse`, `SelectStreamResponse`, `Binding` and `google.protobuf.Timestamp`: number << 3 | type
@@ -19,6 +21,7 @@ const tags = {
     createTime: 0x2a,
     expireTime: 0x32,
     released: 0x38,
+    state: 0x40,
   },
   timestamp: { seconds: 0x08, nanos: 0x10 },
 } as const;
@@ -36,7 +39,11 @@ export class AnswerBytes {
   readonly #relays = new WeakMap<RegisteredRelay, Uint8Array>();
 
   /** A `SelectResponse`, which `LookupResponse` is alike. */
-  answer({ binding, relay, origin, freshness }: Answer): Buffer {
+  answer(answer: Answer): Buffer {
+    const { binding, relay, origin, freshness } = answer;
+    if (!isPlain(binding)) {
+      return Buffer.from(SelectResponse.encode(answerMessage(answer)).finish());
+    }
     const relayBytes = this.#relayOf(binding, relay);
     const out = new Out(binding.call.key.length + binding.call.callId.length + relayBytes.length + restBytes);
     writeAnswer(out, binding, relayBytes, origins[origin], freshnesses[freshness]);
@@ -44,7 +51,14 @@ export class AnswerBytes {
   }
 
   /** A `SelectStreamResponse` with that answer. */
-  streamed(requestId: string, { binding, relay, origin, freshness }: Answer): Buffer {
+  streamed(requestId: string, answer: Answer): Buffer {
+    const { binding, relay, origin, freshness } = answer;
+    if (!isPlain(binding)) {
+      const response = answerMessage(answer);
+      return Buffer.from(
+        SelectStreamResponse.encode({ requestId, result: { $case: 'response', value: response } }).finish(),
+      );
+    }
     const relayBytes = this.#relayOf(binding, relay);
     const { call } = binding;
     const out = new Out(
@@ -71,6 +85,19 @@ export class AnswerBytes {
   }
 }
 
+/** As nearly all are: a Call-ID of visible ASCII, never moved. */
+function isPlain({ call, moves }: Binding): boolean {
+  return moves.length === 0 && isVisibleAscii(call.callId, call.callId.length);
+}
+
+function answerMessage({ binding, relay, origin, freshness }: Answer): SelectResponse {
+  return {
+    binding: bindingMessage(binding, relay),
+    origin: origins[origin],
+    freshness: freshnesses[freshness],
+  };
+}
+
 function writeAnswer(out: Out, binding: Binding, relay: Uint8Array, origin: number, freshness: number): void {
   out.tag(tags.answer.binding).nested(() => {
     const { call } = binding;
@@ -84,9 +111,10 @@ function writeAnswer(out: Out, binding: Binding, relay: Uint8Array, origin: numb
     }
     out.tag(tags.binding.createTime).timestamp(binding.createdAtMs);
     out.tag(tags.binding.expireTime).timestamp(binding.expiresAtMs);
-    if (binding.released) {
+    if (binding.state === 'released') {
       out.tag(tags.binding.released).varint(1);
     }
+    out.tag(tags.binding.state).varint(callStates[binding.state]);
   });
   out.tag(tags.answer.origin).varint(origin);
   out.tag(tags.answer.freshness).varint(freshness);

@@ -97,7 +97,7 @@ async function listBindings(
       if (writer.isOver) {
         return;
       }
-      if (binding.relayId === id && binding.set === set) {
+      if (binding.relayId === id && binding.call.set === set) {
         await writer.write(listedBinding(binding));
       }
     }

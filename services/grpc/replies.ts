@@ -8,8 +8,9 @@ import {
   type Binding as WireBinding,
   Freshness as WireFreshness,
   Origin as WireOrigin,
+  CallState as WireState_,
 } from '../../proto/generated/holdfast/v1/selection.js';
-import type { Binding, Freshness, Origin } from '../domain/binding.js';
+import type { Binding, BindingState, Freshness, Origin } from '../domain/binding.js';
 import {
   effectiveState,
   effectiveWeight,
@@ -41,6 +42,12 @@ export const freshnesses: Record<Freshness, WireFreshness> = {
   provisional: WireFreshness.PROVISIONAL,
 };
 
+export const callStates: Record<BindingState, WireState_> = {
+  setup: WireState_.SETUP,
+  answered: WireState_.ANSWERED,
+  released: WireState_.RELEASED,
+};
+
 export function bindingMessage(binding: Binding, registered: RegisteredRelay | undefined): WireBinding {
   return {
     callId: binding.call.callId,
@@ -49,7 +56,14 @@ export function bindingMessage(binding: Binding, registered: RegisteredRelay | u
     generation: BigInt(binding.generation),
     createTime: new Date(binding.createdAtMs),
     expireTime: new Date(binding.expiresAtMs),
-    released: binding.released,
+    released: binding.state === 'released',
+    state: callStates[binding.state],
+    moves: binding.moves.map(({ atMs, from, reason, by }) => ({
+      time: new Date(atMs),
+      fromRelayId: from,
+      reason,
+      actor: by,
+    })),
   };
 }
 
@@ -88,7 +102,7 @@ export function relayMessage(registered: RegisteredRelay): WireRelay {
   };
 }
 
-function goneRelay({ relayId, set, instance }: Binding): WireRelay {
+function goneRelay({ relayId, call: { set }, instance }: Binding): WireRelay {
   return {
     id: relayId,
     set,

@@ -26,10 +26,12 @@ const maxNameLength = 63;
 export function parseSelect(request: WireSelect): SelectRequest {
   return {
     call: parseCallOf(request),
-    set: request.set === '' ? defaultSet : parseName('set', request.set),
+    inDialog: request.inDialog,
+    withCall:
+      request.withCallId === '' ? undefined : parseCall(request.withCallId, '', request.set || undefined),
     requestId: parseRequestId(request.requestId),
     ttlSeconds: parseTtl(request.ttlSeconds),
-    constraints: parseWish(request),
+    constraints: { ...parseWish(request), features: parseFeatures(request.features) },
   };
 }
 
@@ -45,6 +47,7 @@ export function parseMove(request: WireMove): MoveRequest {
     call: parseCallOf(request),
     generation: Number(generation),
     reason: parseText('reason', reason, maxTextLength),
+    by: 'client',
     requestId: parseRequestId(request.requestId),
     constraints: {
       ...parseWish(request),
@@ -53,8 +56,15 @@ export function parseMove(request: WireMove): MoveRequest {
   };
 }
 
-export function parseCallOf({ callId, viaBranch }: LookupRequest): Call {
-  return parseCall(callId, viaBranch);
+export function parseCallOf({ callId, viaBranch, set }: LookupRequest): Call {
+  return parseCall(callId, viaBranch, set === '' ? undefined : parseName('set', set));
+}
+
+function parseFeatures(features: readonly string[]): readonly string[] {
+  if (features.length > maxLabels) {
+    throw invalidArgument('features', `${features.length} features`, `at most ${maxLabels}`);
+  }
+  return features.map((feature) => parseText('features', feature, maxNameLength));
 }
 
 /** A relay named by set and id. */

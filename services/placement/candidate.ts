@@ -13,8 +13,8 @@ export class Candidate {
   /** Of the id alone, so that all replicas rank alike and a restart changes nothing. */
   readonly hash: number;
   #registered: RegisteredRelay;
-  /** Calls that this replica placed here since the report. */
-  #picks = 0;
+  /** Calls that this replica placed here since the report. Candidates of one relay share it, as they follow each other. */
+  #placed: PlacedCount = { calls: 0 };
 
   constructor(registered: RegisteredRelay) {
     const { relay } = registered;
@@ -32,7 +32,7 @@ export class Candidate {
 
   /** Concurrent calls: the last report and own picks since. */
   get calls(): number {
-    return (this.#registered.load?.calls ?? 0) + this.#picks;
+    return (this.#registered.load?.calls ?? 0) + this.#placed.calls;
   }
 
   get isFull(): boolean {
@@ -43,15 +43,9 @@ export class Candidate {
     return nowMs - (this.#registered.loadHeardAtMs ?? Number.NEGATIVE_INFINITY) <= reportMaxAgeMs;
   }
 
-  pick(): void {
-    this.#picks++;
-  }
-
-  /** The pick came to nothing: the call turned out to be bound elsewhere. */
-  unpick(): void {
-    if (this.#picks > 0) {
-      this.#picks--;
-    }
+  /** One more call is placed here. */
+  reserve(): Reservation {
+    return new Reservation(this.#registered, this.#placed);
   }
 
   onlyLoadDiffers({ relay, intent }: RegisteredRelay): boolean {
@@ -61,7 +55,7 @@ export class Candidate {
   /** A new load report: it counts the calls placed before it. */
   report(registered: RegisteredRelay): void {
     if (registered.loadHeardAtMs !== this.#registered.loadHeardAtMs) {
-      this.#picks = 0;
+      this.#placed = { calls: 0 };
     }
     this.#registered = registered;
   }
@@ -69,7 +63,36 @@ export class Candidate {
   /** Takes over what this replica counted before the registration or intent changed. */
   continueFrom(previous: Candidate): void {
     if (previous.registered.loadHeardAtMs === this.registered.loadHeardAtMs) {
-      this.#picks = previous.#picks;
+      this.#placed = previous.#placed;
+    }
+  }
+}
+
+interface PlacedCount {
+  calls: number;
+}
+
+/** A call that was placed on a relay, and counts there until the relay's next report. */
+export class Reservation {
+  #count: PlacedCount | undefined;
+
+  constructor(
+    readonly registered: RegisteredRelay,
+    count: PlacedCount,
+  ) {
+    this.#count = count;
+    count.calls++;
+  }
+
+  get id(): string {
+    return this.registered.relay.id;
+  }
+
+  /** The placement came to nothing: the call turned out to be bound elsewhere. */
+  cancel(): void {
+    if (this.#count) {
+      this.#count.calls--;
+      this.#count = undefined;
     }
   }
 }

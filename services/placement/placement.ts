@@ -1,5 +1,5 @@
 import type { RegisteredRelay } from '../domain/relay.js';
-import type { Candidate } from './candidate.js';
+import type { Candidate, Reservation } from './candidate.js';
 import { FirstAvailable } from './first-available.js';
 import { LeastLoaded } from './least-loaded.js';
 import type { Policy } from './policy.js';
@@ -17,11 +17,32 @@ const policies: Record<PolicyName, new () => Policy> = {
   'first-available': FirstAvailable,
 };
 
+/** Tells which relays there are, as they come and go. */
+export interface RelaySource {
+  subscribe(
+    listener: (change: {
+      readonly type: 'joined' | 'changed' | 'suspect' | 'left';
+      readonly relay: RegisteredRelay;
+    }) => void,
+  ): () => void;
+}
+
 /** Chooses relays for calls, from whatever it was last told is registered. */
 export class Placement {
   readonly #pools = new Map<string, Pool>();
 
   constructor(private readonly policy: PolicyName) {}
+
+  /** The relays that a directory tells of are placed on, from now on. This is the only tie between the two. */
+  follow(directory: RelaySource): void {
+    directory.subscribe(({ type, relay }) => {
+      if (type === 'left' || type === 'suspect') {
+        this.remove(relay.relay.set, relay.relay.id);
+      } else {
+        this.put(relay);
+      }
+    });
+  }
 
   put(registered: RegisteredRelay): void {
     const { set } = registered.relay;
@@ -45,7 +66,7 @@ export class Placement {
    * @param nowMs by the monotonic clock that stamped `loadHeardAtMs`
    * @throws HoldfastError `relays-full` or `no-relay`, naming the set.
    */
-  choose(set: string, callKey: string, constraints: RelayConstraints, nowMs: number): Candidate {
+  choose(set: string, callKey: string, constraints: RelayConstraints, nowMs: number): Reservation {
     const pool = this.#pools.get(set);
     if (!pool) {
       throw noRelayRegistered(set);
@@ -66,7 +87,7 @@ export class Placement {
   }
 
   /** This very relay for one more call, whether or not it takes new ones; undefined if it is gone. */
-  take(set: string, id: string, instance: string): Candidate | undefined {
+  take(set: string, id: string, instance: string): Reservation | undefined {
     return this.#pools.get(set)?.take(id, instance);
   }
 }

@@ -1,6 +1,6 @@
 import { HoldfastError } from '../domain/error.js';
 import type { RegisteredRelay } from '../domain/relay.js';
-import { Candidate } from './candidate.js';
+import { Candidate, type Reservation } from './candidate.js';
 import type { Policy } from './policy.js';
 import { Rendezvous } from './rendezvous.js';
 
@@ -14,9 +14,13 @@ export interface RelayConstraints {
   readonly labels?: Readonly<Record<string, string>> | undefined;
   /** Only this one. */
   readonly target?: string | undefined;
+  /** Preferred while it is eligible: the relay of another call that is to meet this one. */
+  readonly preferred?: string | undefined;
+  /** What the relay must be able to do, as it publishes in its features. */
+  readonly features?: readonly string[] | undefined;
 }
 
-/** By it all replicas choose alike. */
+/** All replicas use this policy, so they agree. */
 const agreed = new Rendezvous();
 
 /** The relays of one set, ready to choose from. Eligibility is decided here and nowhere else. */
@@ -59,7 +63,7 @@ export class Pool {
   /**
    * @throws HoldfastError `relays-full` if capacity alone stands in the way, `no-relay` otherwise; both name the set.
    */
-  choose(callKey: string, constraints: RelayConstraints, nowMs: number): Candidate {
+  choose(callKey: string, constraints: RelayConstraints, nowMs: number): Reservation {
     const fitting = this.#fitting(constraints);
     if (fitting.length === 0) {
       throw this.#noRelay(constraints);
@@ -74,9 +78,7 @@ export class Pool {
         `no relay is free: all ${fitting.length} eligible relays of set ${this.set} are at their capacity`,
       );
     }
-    const chosen = this.policy.choose(preferZone(free, constraints.zone), callKey, nowMs);
-    chosen.pick();
-    return chosen;
+    return this.policy.choose(prefer(free, constraints), callKey, nowMs).reserve();
   }
 
   /** @throws HoldfastError `no-relay`, naming the set. */
@@ -88,26 +90,23 @@ export class Pool {
     return agreed.choose(fitting, callKey);
   }
 
-  take(id: string, instance: string): Candidate | undefined {
+  take(id: string, instance: string): Reservation | undefined {
     const candidate = this.#candidates.get(id);
-    if (candidate?.registered.relay.instance !== instance) {
-      return undefined;
-    }
-    candidate.pick();
-    return candidate;
+    return candidate?.registered.relay.instance === instance ? candidate.reserve() : undefined;
   }
 
   /** Everything but capacity and zone. The list itself, where the request asks for nothing special. */
-  #fitting({ excluded, labels, target }: RelayConstraints): readonly Candidate[] {
+  #fitting({ excluded, labels, target, features }: RelayConstraints): readonly Candidate[] {
     const open = this.#openCandidates();
     const wanted = Object.entries(labels ?? {});
-    if (!excluded?.length && wanted.length === 0 && !target) {
+    if (!excluded?.length && wanted.length === 0 && !target && !features?.length) {
       return open;
     }
     return open.filter(
       (candidate) =>
         (!target || candidate.id === target) &&
         !excluded?.includes(candidate.id) &&
+        (features ?? []).every((feature) => candidate.registered.relay.features.includes(feature)) &&
         wanted.every(([name, value]) => candidate.registered.relay.labels[name] === value),
     );
   }
@@ -132,7 +131,7 @@ export class Pool {
       ? `relay ${constraints.target} is not registered in set ${this.set}, or takes no calls`
       : open === 0
         ? `set ${this.set} has ${this.size} registered, none of which takes calls (draining, disabled, or weight 0)`
-        : `set ${this.set} has ${open} that take calls, but none fits the request's exclusions and labels`;
+        : `set ${this.set} has ${open} that take calls, but none fits the request's exclusions, labels and features`;
     return new HoldfastError('no-relay', `no eligible relay: ${why}`);
   }
 }
@@ -141,9 +140,13 @@ export function noRelayRegistered(set: string): HoldfastError {
   return new HoldfastError('no-relay', `no eligible relay: none is registered in set ${set}`);
 }
 
-function preferZone(candidates: readonly Candidate[], zone: string | undefined): readonly Candidate[] {
-  if (!zone) {
-    return candidates;
+function prefer(
+  candidates: readonly Candidate[],
+  { preferred, zone }: RelayConstraints,
+): readonly Candidate[] {
+  const one = preferred ? candidates.filter(({ id }) => id === preferred) : [];
+  if (one.length > 0 || !zone) {
+    return one.length > 0 ? one : candidates;
   }
   const near = candidates.filter((candidate) => candidate.registered.relay.zone === zone);
   return near.length > 0 ? near : candidates;

@@ -1,13 +1,14 @@
 import type { Binding, StoredBinding } from '../domain/binding.js';
-import { type Call, callFromKey, parseCall } from '../domain/call.js';
+import { type Call, inSet, keyPrefixOf } from '../domain/call.js';
+import { defaultSet } from '../domain/name.js';
 import type { EtcdConnection } from '../etcd/connection.js';
 import { etcdUnavailable, LeaseGoneError } from '../etcd/errors.js';
 import type { GroupCommit } from '../etcd/group-commit.js';
 import type { LeasePool } from '../etcd/lease-pool.js';
 import { endOfPrefix } from '../etcd/range.js';
-import type { Compare, KeyValue, Operation, TxnResult } from '../etcd/txn-codec.js';
+import type { Compare, KeyValue, Operation, Range, TxnResult } from '../etcd/txn-codec.js';
 import type { Logger } from '../runtime/log.js';
-import { decodeBinding, encodeBinding } from './binding-value.js';
+import { decodeBinding, encodeBinding } from './binding-codec.js';
 import type { Keyspace } from './keyspace.js';
 
 /** What must be true of a relay's registration for a write to happen. */
@@ -23,14 +24,20 @@ export interface BindingWrite {
   /** Mod revision that was seen of the call's key; 0 for «no such key». */
   readonly expected: number;
   readonly guards: readonly RelayGuard[];
+  /** Write only if no other set has the call either. With `expected` 0. */
+  readonly alone?: boolean;
   /** How long the key must live at least from now, seconds. */
   readonly lifetimeSeconds: number;
 }
 
-/** What etcd holds under a call's key. `binding` is undefined if it is nothing, or junk. */
+/** What etcd holds of a call. `binding` is undefined if it is nothing, or junk. */
 export interface Found {
+  /** In the set where it was found, or in which it would be bound. */
+  readonly call: Call;
   readonly revision: number;
   readonly binding: Binding | undefined;
+  /** Other sets, or branches, have a binding of this Call-ID. */
+  readonly hasOthers: boolean;
 }
 
 export type WriteOutcome =
@@ -41,6 +48,8 @@ export type WriteOutcome =
 /** Caches hear of moves by these keys; long enough for the slowest of them to hear, short enough to stay few. */
 const moveLifetimeSeconds = 60;
 const pageSize = 1000;
+/** Sets and branches of one Call-ID that are looked at. */
+const maxOfCallId = 64;
 
 export interface BindingStoreDeps {
   readonly connection: EtcdConnection;
@@ -58,24 +67,12 @@ export class BindingStore {
     this.#deps = deps;
   }
 
-  /** @throws HoldfastError `unavailable` or `overloaded` */
-  async read(call: Call): Promise<Found> {
-    return this.#found(call, await this.#deps.commits.read({ key: this.#deps.keys.call(call) }));
-  }
-
   /**
-   * The bindings of a whole call and of each of its branches. Junk is left out.
+   * A call that names no set is looked for in all of them.
    * @throws HoldfastError `unavailable` or `overloaded`
    */
-  async readAll(callId: string): Promise<StoredBinding[]> {
-    const { commits, keys } = this.#deps;
-    const whole = keys.call(parseCall(callId));
-    const branches = Buffer.concat([whole, Buffer.from('/')]);
-    const ranges = await Promise.all([
-      commits.read({ key: whole }),
-      commits.read({ key: branches, range_end: endOfPrefix(branches.toString()), limit: pageSize }),
-    ]);
-    return ranges.flat().flatMap((kv) => this.#stored(kv) ?? []);
+  async read(call: Call): Promise<Found> {
+    return this.#found(call, await this.#deps.commits.read(this.#rangeOf(call, call.anySet)));
   }
 
   /** @throws HoldfastError `unavailable` (the outcome is unknown) or `overloaded` (nothing was written) */
@@ -95,7 +92,13 @@ export class BindingStore {
     }
   }
 
-  async #attempt({ binding, expected, guards, lifetimeSeconds }: BindingWrite): Promise<WriteOutcome> {
+  async #attempt({
+    binding,
+    expected,
+    guards,
+    alone = false,
+    lifetimeSeconds,
+  }: BindingWrite): Promise<WriteOutcome> {
     const { commits, leases, keys } = this.#deps;
     const { call, generation } = binding;
     const key = keys.call(call);
@@ -110,14 +113,18 @@ export class BindingStore {
         request_put: { key: keys.move(call), value: encodeMove(binding), lease: moveLease },
       });
     }
+    const own = alone ? { ...this.#rangeOf(call, true), revision: 0 } : { key, revision: expected };
     const compare = [
-      modRevisionIs(key, expected),
-      ...guards.map(({ set, id, revision }) => modRevisionIs(keys.relay(set, id), revision)),
+      modRevisionIs(own),
+      ...guards.map(({ set, id, revision }) => modRevisionIs({ key: keys.relay(set, id), revision })),
     ];
-    const failure = compare.map((each) => ({ request_range: { key: each.key } }));
+    const failure = [
+      { request_range: this.#rangeOf(call, alone) },
+      ...guards.map(({ set, id }) => ({ request_range: { key: keys.relay(set, id) } })),
+    ];
     let result: TxnResult;
     try {
-      result = await commits.write({ key: call.key, compare, success, failure });
+      result = await commits.write({ key: keyPrefixOf(call), compare, success, failure });
     } catch (error) {
       // Which of the leases it was, nobody knows.
       if (error instanceof LeaseGoneError) {
@@ -135,7 +142,7 @@ export class BindingStore {
     const [found, ...registrations] = responses.map(({ response_range }) => response_range?.kvs);
     return {
       written: false,
-      found: this.#found(call, found),
+      found: this.#found(alone ? { ...call, anySet: true } : call, found),
       guardsHeld: guards.every(({ revision }, i) => modRevision(registrations[i]) === revision),
     };
   }
@@ -172,20 +179,47 @@ export class BindingStore {
     }
   }
 
-  #found(call: Call, [kv]: readonly KeyValue[] = []): Found {
-    return kv ? { revision: kv.mod_revision, binding: this.#decode(call, kv) } : nothing;
+  /** All of a Call-ID, or the one key. */
+  #rangeOf(call: Call, anySet: boolean): Range {
+    const { keys } = this.#deps;
+    if (!anySet) {
+      return { key: keys.call(call) };
+    }
+    const prefix = keys.calls + keyPrefixOf(call);
+    return { key: Buffer.from(prefix), range_end: endOfPrefix(prefix), limit: maxOfCallId };
+  }
+
+  /** Where a call is that names no set: in the default one, or in the only other one that has it. */
+  #found(call: Call, kvs: readonly KeyValue[] = []): Found {
+    const { keys } = this.#deps;
+    const keyed = kvs.map((kv) => ({ kv, key: kv.key.toString().slice(keys.calls.length) }));
+    const own = keyed.find(({ key }) => key === call.key);
+    const others = keyed.filter(({ kv }) => kv !== own?.kv);
+    const hasOthers = others.length > 0;
+    if (own || !call.anySet) {
+      const binding = own && this.#decode(own.key, own.kv);
+      return { call: inSet(call, call.set), revision: own?.kv.mod_revision ?? 0, binding, hasOthers };
+    }
+    const alike = others.flatMap(({ kv, key }) => {
+      const binding = this.#decode(key, kv);
+      return binding?.call.branch === call.branch ? { binding, revision: kv.mod_revision } : [];
+    });
+    const [elsewhere] = alike;
+    if (elsewhere && alike.length === 1) {
+      return { call: elsewhere.binding.call, ...elsewhere, hasOthers };
+    }
+    return { call: inSet(call, defaultSet), revision: 0, binding: undefined, hasOthers };
   }
 
   #stored(kv: Entry): StoredBinding | undefined {
-    const call = callFromKey(kv.key.toString().slice(this.#deps.keys.calls.length));
-    const binding = call && this.#decode(call, kv);
+    const binding = this.#decode(kv.key.toString().slice(this.#deps.keys.calls.length), kv);
     return binding && { binding, revision: Number(kv.mod_revision) };
   }
 
-  #decode(call: Call, kv: Entry): Binding | undefined {
-    const binding = decodeBinding(call, kv.value);
+  #decode(key: string, kv: Entry): Binding | undefined {
+    const binding = decodeBinding(key, kv.value);
     if (!binding) {
-      this.#deps.log.warn({ callId: call.callId, revision: kv.mod_revision }, 'junk in etcd; skipped');
+      this.#deps.log.warn({ key, revision: kv.mod_revision }, 'a binding in etcd is not valid; skipped');
     }
     return binding;
   }
@@ -194,11 +228,9 @@ export class BindingStore {
 /** A key with its value, as transactions and ranges answer it. */
 type Entry = Pick<KeyValue, 'key' | 'value'> & { readonly mod_revision: number | string };
 
-const nothing: Found = { revision: 0, binding: undefined };
-
-/** Of a key that does not exist, etcd takes the mod revision to be 0. */
-function modRevisionIs(key: Buffer, revision: number): Compare {
-  return { result: 'Equal', target: 'Mod', key, mod_revision: revision };
+/** Of a key that does not exist, etcd takes the mod revision to be 0; of a range, each key must have that revision. */
+function modRevisionIs({ key, range_end, revision }: Range & { readonly revision: number }): Compare {
+  return { result: 'Equal', target: 'Mod', key, mod_revision: revision, ...(range_end ? { range_end } : {}) };
 }
 
 function modRevision([kv]: readonly KeyValue[] = []): number {

@@ -4,39 +4,44 @@ import type { DirectoryDeps } from './relay-directory.js';
 
 export interface MoveListener {
   /** The call was moved at this etcd revision: what was read of it before is history. */
-  readonly onMove: (callKey: string, revision: number) => void;
-  /** The move is so long ago that no answer from before it can still be on its way. */
-  readonly onPast: (callKey: string) => void;
-  /** Moves may have been missed: what is remembered has to be read again before it is trusted. */
+  readonly onMove: (
+    callKey: string,
+    move: { readonly revision: number; readonly generation: number },
+  ) => void;
+  /** Moves may have been missed: what is remembered has to be read again before it counts as fresh. */
   readonly onGap: () => void;
 }
 
 /** Tells caches which calls were moved, as it happens. */
 export class MoveFeed {
-  readonly #view: PrefixMirror<number>;
+  readonly #mirror: PrefixMirror<number>;
 
-  constructor({ keys, ...parts }: DirectoryDeps, { onMove, onPast, onGap }: MoveListener) {
+  constructor({ keys, ...deps }: DirectoryDeps, { onMove, onGap }: MoveListener) {
     const options: MirrorOptions<number> = {
-      ...parts,
+      ...deps,
       prefix: keys.moves,
       decode: decodeMove,
       // Written in the transaction of the move, the key has the binding's own mod revision.
-      onChange: (callKey, entry) => (entry ? onMove(callKey, entry.revision) : onPast(callKey)),
-      // When it begins too: what was read during the gap may have been moved and past before its end.
+      onChange: (callKey, entry) => {
+        if (entry) {
+          onMove(callKey, { revision: entry.revision, generation: entry.value });
+        }
+      },
+      // When it begins too: what was read during the gap may have been moved before its end.
       onLive: onGap,
     };
-    this.#view = new PrefixMirror(options);
+    this.#mirror = new PrefixMirror(options);
   }
 
   get live(): boolean {
-    return this.#view.live;
+    return this.#mirror.live;
   }
 
   start(): Promise<void> {
-    return this.#view.start();
+    return this.#mirror.start();
   }
 
   stop(): Promise<void> {
-    return this.#view.stop();
+    return this.#mirror.stop();
   }
 }

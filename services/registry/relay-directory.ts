@@ -12,7 +12,8 @@ import { SelfPreservation } from './self-preservation.js';
 import { ViewHealth } from './view-health.js';
 
 export type RelayChange =
-  | { readonly type: 'joined' | 'changed'; readonly relay: RegisteredRelay }
+  | { readonly type: 'joined'; readonly relay: RegisteredRelay }
+  | { readonly type: 'changed'; readonly relay: RegisteredRelay; readonly before: RegisteredRelay }
   /** It is not registered at the moment, which may be a mistake: it takes no new call, and keeps those that it has. */
   | { readonly type: 'suspect'; readonly relay: RegisteredRelay }
   /** With the last that was known of it. */
@@ -130,6 +131,11 @@ export class RelayDirectory {
       .sort((a, b) => compare(a.relay.set, b.relay.set) || compare(a.relay.id, b.relay.id));
   }
 
+  /** The sets that have a relay. */
+  sets(): Iterable<string> {
+    return this.#registered.keys();
+  }
+
   /** The listener hears every change from now on, in etcd's order; the returned function ends that. */
   subscribe(listener: (change: RelayChange) => void): () => void {
     this.#listeners.add(listener);
@@ -170,7 +176,7 @@ export class RelayDirectory {
       loadHeardAtMs: heard?.heardAtMs,
     };
     this.#put(relay);
-    this.#tell({ type: before ? 'changed' : 'joined', relay });
+    this.#tell(before ? { type: 'changed', relay, before } : { type: 'joined', relay });
   }
 
   /** What vanishes in one list, or in one message of the watch, is looked at as a whole. */

@@ -116,6 +116,14 @@ export const selectionSettings = {
     fallback: '200000',
     schema: wholeNumber(0, 10_000_000),
   },
+  provisionalEntries: {
+    name: 'HOLDFAST_PROVISIONAL_ENTRIES',
+    flag: '--provisional-entries <count>',
+    description: 'most calls that a replica gives a relay provisionally while etcd is out of reach',
+    allowed: '0-10000000',
+    fallback: '200000',
+    schema: wholeNumber(0, 10_000_000),
+  },
   withoutQuorum: {
     name: 'HOLDFAST_WITHOUT_QUORUM',
     flag: '--without-quorum <mode>',

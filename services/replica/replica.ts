@@ -1,3 +1,4 @@
+import { Events } from '../domain/events.js';
 import { EtcdConnection } from '../etcd/connection.js';
 import { waitForEtcd } from '../etcd/wait-for-etcd.js';
 import { Gateway } from '../gateway/gateway.js';
@@ -14,10 +15,12 @@ import { HttpServer } from '../runtime/http-server.js';
 import type { Component } from '../runtime/lifecycle.js';
 import type { Logger } from '../runtime/log.js';
 import { etcdTls, type TlsFiles, tlsFile, tlsFiles } from '../runtime/tls-files.js';
+import { silentInquiry } from '../selection/carried/relay-inquiry.js';
 import { Engine } from '../selection/engine.js';
-import { patienceMs } from '../selection/retry.js';
+import { retryTimeoutMs } from '../selection/retry.js';
 import type { Selector } from '../selection/selector.js';
 import { type SelectionConfig, selectionSettings } from './config.js';
+import { logEvents } from './event-log.js';
 import { Metrics } from './metrics.js';
 
 /** One replica of the selection service: builds the parts, joins them, starts and stops them in order. */
@@ -43,7 +46,10 @@ export class Replica implements Component {
     this.#log = log;
     this.#etcd = config.etcd;
     // As long as a request may take; the other half of the deadline is for all that comes after.
-    this.#stopGraceMs = Math.min(patienceMs + config.etcdTimeoutMs, (config.stopDeadlineSeconds * 1000) / 2);
+    this.#stopGraceMs = Math.min(
+      retryTimeoutMs + config.etcdTimeoutMs,
+      (config.stopDeadlineSeconds * 1000) / 2,
+    );
     const etcdCertificates = etcdTls(config, { clock, log });
     const grpcCertificates = grpcTls(config, { clock, log });
     this.#certificates = [etcdCertificates, grpcCertificates].filter((each) => each !== undefined);
@@ -56,16 +62,11 @@ export class Replica implements Component {
     });
     this.#connection = connection;
     const keys = new Keyspace(config.etcdPrefix);
-    const shared = { connection, keys, clock, log };
+    const events = new Events();
+    events.subscribe(logEvents(log));
+    const shared = { connection, keys, events, inquiry: silentInquiry, clock, log };
     this.#contact = (signal) => waitForEtcd(shared, Buffer.from(keys.relays), signal);
-    const engine = new Engine(shared, {
-      ...config,
-      onQuorum: (lost) => {
-        if (config.withoutQuorum === 'strict' && this.#ready) {
-          this.#grpc.setServing(!lost);
-        }
-      },
-    });
+    const engine = new Engine(shared, config);
     const { directory, commits, quorum, cache, store } = engine;
     this.#engine = engine;
     this.selector = engine.selector;
@@ -102,6 +103,11 @@ export class Replica implements Component {
         intents: new IntentStore(connection, keys),
         observer,
       }),
+    });
+    engine.onQuorumChange((lost) => {
+      if (config.withoutQuorum === 'strict' && this.#ready) {
+        this.#grpc.setServing(!lost);
+      }
     });
     if (config.ngListen) {
       const gateway = new Gateway({

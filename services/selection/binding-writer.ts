@@ -1,14 +1,14 @@
-import { type Binding, leaseSeconds, type StoredBinding } from '../domain/binding.js';
+import { type Binding, maxMoves, type StoredBinding } from '../domain/binding.js';
 import type { Call } from '../domain/call.js';
 import { HoldfastError } from '../domain/error.js';
+import type { Events } from '../domain/events.js';
 import type { RegisteredRelay } from '../domain/relay.js';
-import type { Candidate } from '../placement/candidate.js';
+import type { Reservation } from '../placement/candidate.js';
 import type { Placement } from '../placement/placement.js';
 import type { RelayConstraints } from '../placement/pool.js';
 import type { Found, RelayGuard, WriteOutcome } from '../registry/binding-store.js';
 import type { RelayDirectory } from '../registry/relay-directory.js';
 import type { Clock } from '../runtime/clock.js';
-import type { Logger } from '../runtime/log.js';
 import type { CachedBindingStore } from './cached-store.js';
 import type { ProvisionalBindings } from './outage/provisional-bindings.js';
 import type { SelectRequest } from './requests.js';
@@ -21,8 +21,8 @@ export interface BindingWriterDeps {
   readonly placement: Placement;
   readonly provisional: ProvisionalBindings;
   readonly ttlPolicy: TtlPolicy;
+  readonly events: Events;
   readonly clock: Clock;
-  readonly log: Logger;
 }
 
 /** Filled in by a write that is about to bind a call to a relay: without an answer, it may be bound there. */
@@ -30,166 +30,262 @@ export interface Tried {
   relay?: RegisteredRelay;
 }
 
+/** Why a call goes to another relay. */
+export interface MoveCause {
+  readonly requestId: string;
+  readonly reason: string;
+  readonly by: string;
+}
+
 /** The writes that there are. Each is guarded by what its writer has seen, and says what etcd said. */
 export class BindingWriter {
   readonly #deps: BindingWriterDeps;
   /** Since the start, for metrics. */
-  readonly counters = { bound: 0, moved: 0, refreshed: 0, released: 0 };
+  readonly counters = {
+    bound: 0,
+    moved: 0,
+    refreshed: 0,
+    answered: 0,
+    released: 0,
+    adopted: 0,
+    reasserted: 0,
+  };
 
   constructor(deps: BindingWriterDeps) {
     this.#deps = deps;
   }
 
-  /** One step from what was found towards a binding that stands and lives long enough. */
-  settle(
+  /** One step from what was found towards a binding to a registered relay that lives long enough. */
+  bind(
     request: SelectRequest,
     found: Found | undefined,
     tried: Tried,
   ): StoredBinding | Promise<WriteOutcome> {
     const { ttlPolicy, directory } = this.#deps;
-    if (!found?.binding) {
-      return this.#bind(request, found, tried);
+    const stored = found && bound(found);
+    if (!stored) {
+      return this.#create(request, found, tried);
     }
-    const revives = request.reopen === true && found.binding.released;
-    const stored = { ...found, binding: revives ? { ...found.binding, released: false } : found.binding };
-    const ttlSeconds = ttlPolicy.wantedTtl(stored.binding, request);
-    if (!ttlPolicy.relayOf(stored.binding)) {
-      const { set, relayId: id } = stored.binding;
-      const gone = { set, id, revision: directory.revisionOf(set, id) };
-      // This is a use like any other: the call may have been set up when it was bound, and in progress by now.
-      const used = { ...stored, binding: { ...stored.binding, ttlSeconds } };
-      return this.move(used, request.requestId, request.constraints, [gone], 'its relay is gone');
+    const { binding, revision } = stored;
+    if (ttlPolicy.suffices(binding, request) && ttlPolicy.relayOf(binding)) {
+      return stored;
     }
-    if (revives || !ttlPolicy.livesFor(stored.binding, ttlSeconds)) {
-      return this.refresh(stored, ttlSeconds);
+    const next = this.#used(binding, request);
+    if (!ttlPolicy.relayOf(binding)) {
+      const { call, relayId: id } = binding;
+      const gone = { set: call.set, id, revision: directory.revisionOf(call.set, id) };
+      const cause = { requestId: request.requestId, reason: 'its relay is gone', by: 'selection' };
+      return this.move({ binding: next, revision }, cause, request.constraints, [gone]);
     }
-    return stored;
+    return this.#update(stored, next);
   }
 
   /** Binds the call to another relay, generation + 1. @throws HoldfastError also `relays-full`, `no-relay` */
   async move(
     { binding: old, revision }: StoredBinding,
-    requestId: string,
+    { requestId, reason, by }: MoveCause,
     constraints: RelayConstraints,
     guards: readonly RelayGuard[],
-    reason: string,
   ): Promise<WriteOutcome> {
-    const { ttlPolicy, clock, log } = this.#deps;
-    const target = this.#choose(old.set, old.call, constraints);
+    const { clock } = this.#deps;
+    const target = this.#choose(old.call, constraints);
     if (target instanceof HoldfastError) {
       throw target;
     }
+    const move = { atMs: clock.wallMs(), from: old.relayId, reason, by };
     const binding: Binding = {
       ...old,
       relayId: target.id,
       instance: target.registered.relay.instance,
       generation: old.generation + 1,
       requestId,
-      expiresAtMs: clock.wallMs() + ttlPolicy.lifetimeSeconds(old) * 1000,
+      moves: [...old.moves, move].slice(-maxMoves),
     };
     const outcome = await this.#writeTo(target, binding, revision, guards);
     if (outcome.written) {
       this.counters.moved++;
-      const { callId } = old.call;
-      const { generation } = binding;
-      log.info({ callId, relay: target.id, from: old.relayId, generation, reason }, 'call moved');
+      this.#deps.events.callMoved(outcome.stored.binding);
     }
     return outcome;
   }
 
-  async refresh({ binding, revision }: StoredBinding, ttlSeconds: number): Promise<WriteOutcome> {
-    const { ttlPolicy, clock, cachedStore } = this.#deps;
-    const next = { ...binding, ttlSeconds: Math.max(binding.ttlSeconds, ttlSeconds) };
-    const lifetimeSeconds = ttlPolicy.lifetimeSeconds(next);
-    const expiresAtMs = clock.wallMs() + lifetimeSeconds * 1000;
-    const outcome = await cachedStore.write({
-      binding: { ...next, expiresAtMs },
-      expected: revision,
-      guards: [],
-      lifetimeSeconds,
-    });
+  /** The binding lives at least that long from now. */
+  renew(stored: StoredBinding, ttlSeconds: number): Promise<WriteOutcome> {
+    const ttl = Math.max(stored.binding.ttlSeconds, ttlSeconds);
+    return this.#update(stored, { ...stored.binding, ttlSeconds: ttl });
+  }
+
+  /** The call is in progress from now on. */
+  answer(stored: StoredBinding): Promise<WriteOutcome> {
+    const { callTtlSeconds } = this.#deps.ttlPolicy.settings;
+    const ttlSeconds = Math.max(stored.binding.ttlSeconds, callTtlSeconds);
+    return this.#update(stored, { ...stored.binding, state: 'answered', ttlSeconds });
+  }
+
+  /** The call has ended: its binding stays for a linger. */
+  release(stored: StoredBinding): Promise<WriteOutcome> {
+    return this.#update(stored, { ...stored.binding, state: 'released' });
+  }
+
+  /** Binds a call to the relay that was found carrying it. */
+  async adopt(call: Call, found: Found, relay: RegisteredRelay, requestId: string): Promise<WriteOutcome> {
+    const { cachedStore, clock, ttlPolicy, events } = this.#deps;
+    const { set, id, instance } = relay.relay;
+    const nowMs = clock.wallMs();
+    const before = found.binding;
+    const ttlSeconds = ttlPolicy.settings.callTtlSeconds;
+    const binding: Binding = {
+      ...this.#newBinding(call, relay, requestId),
+      state: 'answered',
+      generation: before ? before.generation + 1 : Math.max(1, cachedStore.lostGeneration(call)),
+      createdAtMs: before?.createdAtMs ?? nowMs,
+      ttlSeconds,
+      moves: before
+        ? [
+            ...before.moves,
+            { atMs: nowMs, from: before.relayId, reason: 'found there', by: 'selection' },
+          ].slice(-maxMoves)
+        : [],
+      instance,
+    };
+    const guard = { set, id, revision: relay.revision };
+    const outcome = await this.#write(binding, found.revision, [guard], call.anySet && !found.hasOthers);
     if (outcome.written) {
+      this.counters.adopted++;
+      events.callAdopted(outcome.stored.binding);
+    }
+    return outcome;
+  }
+
+  /** Writes a remembered binding that etcd has lost, or has an older generation of. */
+  async reassert({ binding }: StoredBinding, found: Found, relay: RegisteredRelay): Promise<WriteOutcome> {
+    const { set, id } = relay.relay;
+    const guard = { set, id, revision: relay.revision };
+    const outcome = await this.#write(binding, found.revision, [guard], false);
+    if (outcome.written) {
+      this.counters.reasserted++;
+      this.#deps.events.callReasserted(outcome.stored.binding);
+    }
+    return outcome;
+  }
+
+  async #update({ binding, revision }: StoredBinding, next: Binding): Promise<WriteOutcome> {
+    const outcome = await this.#write(next, revision, [], false);
+    if (!outcome.written) {
+      return outcome;
+    }
+    if (next.state === binding.state) {
       this.counters.refreshed++;
-    }
-    return outcome;
-  }
-
-  /** The binding stays for a linger. */
-  async release({ binding, revision }: StoredBinding): Promise<WriteOutcome> {
-    const { ttlPolicy, clock, cachedStore } = this.#deps;
-    const lifetimeSeconds = ttlPolicy.settings.lingerSeconds;
-    const expiresAtMs = clock.wallMs() + lifetimeSeconds * 1000;
-    const outcome = await cachedStore.write({
-      binding: { ...binding, released: true, expiresAtMs },
-      expected: revision,
-      guards: [],
-      lifetimeSeconds,
-    });
-    if (outcome.written) {
+    } else if (next.state === 'released') {
       this.counters.released++;
+      this.#deps.events.callReleased(next);
+    } else if (next.state === 'answered') {
+      this.counters.answered++;
+      this.#deps.events.callAnswered(next);
+    } else {
+      this.counters.bound++;
+      this.#deps.events.callBound(next);
     }
     return outcome;
   }
 
-  async #bind(request: SelectRequest, found: Found | undefined, tried: Tried): Promise<WriteOutcome> {
-    const { call, set, requestId } = request;
-    const { cachedStore, ttlPolicy, clock, log } = this.#deps;
+  /** What this use makes of the binding: a call that was released begins again. */
+  #used(binding: Binding, request: SelectRequest): Binding {
+    const { ttlPolicy } = this.#deps;
+    const state = ttlPolicy.stateAfter(binding, request);
+    const isNew = binding.state === 'released' && state === 'setup';
+    if (isNew) {
+      const { requestId } = request;
+      const ttlSeconds = request.ttlSeconds ?? ttlPolicy.settings.setupTtlSeconds;
+      return { ...binding, state, ttlSeconds, requestId, beginning: requestId };
+    }
+    return { ...binding, state, ttlSeconds: ttlPolicy.wantedTtl(binding, request) };
+  }
+
+  async #create(request: SelectRequest, found: Found | undefined, tried: Tried): Promise<WriteOutcome> {
+    const { call, requestId } = request;
+    const { cachedStore, ttlPolicy, events } = this.#deps;
     // A call that was bound when last seen is bound still, most likely: a read costs etcd less than a write.
     if (!found && cachedStore.lastKnown(call)) {
       return asRefused(await cachedStore.read(call));
     }
-    const target = this.#choose(set, call, request.constraints);
+    const survivor = cachedStore.survivor(call);
+    const carrier = survivor && ttlPolicy.relayOf(survivor.binding);
+    if (survivor && carrier) {
+      const binding = this.#used(survivor.binding, request);
+      const none = {
+        call: binding.call,
+        revision: found?.revision ?? 0,
+        binding: undefined,
+        hasOthers: false,
+      };
+      return this.reassert({ ...survivor, binding }, none, carrier);
+    }
+    const target = this.#choose(call, request.constraints);
     if (target instanceof HoldfastError) {
       // No relay for a new call; but this one may be bound already.
-      const standing = found ?? (await cachedStore.read(call));
-      if (!bound(standing)) {
+      const known = found ?? (await cachedStore.read(call));
+      if (!bound(known)) {
         throw target;
       }
-      return asRefused(standing);
+      return asRefused(known);
     }
-    const ttlSeconds = request.ttlSeconds ?? ttlPolicy.settings.setupTtlSeconds;
-    const nowMs = clock.wallMs();
+    const state = request.inDialog === true ? 'answered' : 'setup';
+    const { setupTtlSeconds, callTtlSeconds } = ttlPolicy.settings;
     const binding: Binding = {
-      call,
-      set,
-      relayId: target.id,
-      instance: target.registered.relay.instance,
-      generation: 1,
-      requestId,
-      createdAtMs: nowMs,
-      ttlSeconds,
-      expiresAtMs: nowMs + leaseSeconds(ttlSeconds) * 1000,
-      released: false,
+      ...this.#newBinding(call, target.registered, requestId),
+      state,
+      generation: Math.max(1, cachedStore.lostGeneration(call) + 1),
+      ttlSeconds: request.ttlSeconds ?? (state === 'setup' ? setupTtlSeconds : callTtlSeconds),
     };
     tried.relay = target.registered;
-    const outcome = await this.#writeTo(target, binding, found?.revision ?? 0, []);
+    const isAlone = call.anySet && found?.hasOthers !== true;
+    const outcome = await this.#writeTo(target, binding, found?.revision ?? 0, [], isAlone);
     if (outcome.written) {
       this.counters.bound++;
-      log.debug({ callId: call.callId, relay: target.id, generation: 1 }, 'call bound');
+      events.callBound(outcome.stored.binding);
     }
     return outcome;
   }
 
+  #newBinding(call: Call, { relay }: RegisteredRelay, requestId: string): Binding {
+    const { clock, ttlPolicy } = this.#deps;
+    const nowMs = clock.wallMs();
+    return {
+      call: call.anySet ? { ...call, anySet: false } : call,
+      relayId: relay.id,
+      instance: relay.instance,
+      generation: 1,
+      requestId,
+      state: 'setup',
+      beginning: requestId,
+      createdAtMs: nowMs,
+      ttlSeconds: ttlPolicy.settings.setupTtlSeconds,
+      expiresAtMs: nowMs,
+      moves: [],
+    };
+  }
+
   /**
    * The relay that was promised to the call without quorum, if it is there still; else what placement says. The error is
-   * returned, not thrown, where the caller may know better than «no relay».
+   * returned, not thrown, where the caller may know better than "no relay".
    */
-  #choose(set: string, call: Call, constraints: RelayConstraints): Candidate | HoldfastError {
+  #choose(call: Call, constraints: RelayConstraints): Reservation | HoldfastError {
     const { placement, provisional, directory, clock } = this.#deps;
     const promised = provisional.get(call);
-    if (promised && directory.isSuspect(promised.set, promised.relayId)) {
+    if (promised && directory.isSuspect(promised.call.set, promised.relayId)) {
       return new RelayAwaitedError(promised);
     }
-    const kept = promised?.set === set && placement.take(set, promised.relayId, promised.instance);
-    if (
-      kept &&
-      !constraints.excluded?.includes(kept.id) &&
-      (!constraints.target || constraints.target === kept.id)
-    ) {
+    const isWanted =
+      promised !== undefined &&
+      !constraints.excluded?.includes(promised.relayId) &&
+      (!constraints.target || constraints.target === promised.relayId);
+    const kept = isWanted && placement.take(call.set, promised.relayId, promised.instance);
+    if (kept) {
       return kept;
     }
     try {
-      return placement.choose(set, call.key, constraints, clock.monotonicMs());
+      return placement.choose(call.set, call.key, constraints, clock.monotonicMs());
     } catch (error) {
       if (error instanceof HoldfastError) {
         return error;
@@ -198,26 +294,38 @@ export class BindingWriter {
     }
   }
 
-  /** Writes a binding to a relay that must be registered still as it was seen. */
+  /** Writes a binding to a relay that must still be registered as it was seen. */
   async #writeTo(
-    target: Candidate,
+    target: Reservation,
     binding: Binding,
     expected: number,
     guards: readonly RelayGuard[],
+    alone = false,
   ): Promise<WriteOutcome> {
-    const { cachedStore, ttlPolicy } = this.#deps;
     const { relay, revision } = target.registered;
     const all = withGuard(guards, { set: relay.set, id: relay.id, revision });
-    const lifetimeSeconds = ttlPolicy.lifetimeSeconds(binding);
     let written = false;
     try {
-      const outcome = await cachedStore.write({ binding, expected, guards: all, lifetimeSeconds });
+      const outcome = await this.#write(binding, expected, all, alone);
       written = outcome.written;
       return outcome;
     } finally {
       if (!written) {
-        target.unpick();
+        target.cancel();
       }
     }
+  }
+
+  #write(
+    binding: Binding,
+    expected: number,
+    guards: readonly RelayGuard[],
+    alone: boolean,
+  ): Promise<WriteOutcome> {
+    const { cachedStore, ttlPolicy, clock } = this.#deps;
+    const lifetimeSeconds = ttlPolicy.lifetimeSeconds(binding);
+    const expiresAtMs = clock.wallMs() + lifetimeSeconds * 1000;
+    const write = { binding: { ...binding, expiresAtMs }, expected, guards, lifetimeSeconds };
+    return cachedStore.write(alone ? { ...write, alone } : write);
   }
 }

@@ -1,10 +1,10 @@
 import { remainingSeconds, type StoredBinding } from '../domain/binding.js';
-import type { Call } from '../domain/call.js';
+import { type Call, inSet } from '../domain/call.js';
 import type { QuorumMonitor } from '../etcd/quorum-monitor.js';
 import type { BindingStore, BindingWrite, Found, WriteOutcome } from '../registry/binding-store.js';
 import type { RelayDirectory } from '../registry/relay-directory.js';
 import type { Clock } from '../runtime/clock.js';
-import type { BindingCache } from './cache/binding-cache.js';
+import type { BindingCache, HistoryLoss } from './cache/binding-cache.js';
 
 export interface CachedBindingStoreDeps {
   readonly store: BindingStore;
@@ -18,10 +18,13 @@ export interface CachedBindingStoreDeps {
 
 /** What the clocks of replicas may differ by: one wrote when a binding ends, another counts on it. */
 const clockSkewSeconds = 2;
+/** After etcd may have lost bindings, an unknown call may be one that is not back yet, for so long. */
+const rebuildMs = 5000;
 
 /** The bindings as this replica knows them: what etcd says, and what it has said lately. */
 export class CachedBindingStore {
   readonly #deps: CachedBindingStoreDeps;
+  #lostBindingsAtMs = Number.NEGATIVE_INFINITY;
   /** Since the start, for metrics. */
   readonly counters = { guardFailures: 0 };
 
@@ -34,28 +37,51 @@ export class CachedBindingStore {
     return this.#deps.quorum.lost;
   }
 
+  /** True while bindings that etcd lost are on their way back: an unknown call may be one of them. */
+  get isRebuilding(): boolean {
+    return this.#deps.clock.monotonicMs() - this.#lostBindingsAtMs < rebuildMs;
+  }
+
+  /** Bindings may be gone from etcd. */
+  beginHistory(loss: HistoryLoss): void {
+    if (loss.kind === 'replaced' || loss.lostForMs > rebuildMs) {
+      this.#lostBindingsAtMs = this.#deps.clock.monotonicMs();
+    }
+    this.#deps.cache.beginHistory(loss);
+  }
+
   /** The binding, if what is remembered of it can be answered as fresh. */
   fresh(call: Call): StoredBinding | undefined {
     const { cache, quorum, directory, hearsMoves, clock } = this.#deps;
     if (quorum.lost || !directory.live || !hearsMoves()) {
       return undefined;
     }
-    const stored = cache.fresh(call.key, clock.monotonicMs());
-    // That a binding's time has run out is told to nobody.
+    const stored = this.#remembered(call, (each) => cache.fresh(each));
+    // The expiry of a key sends no notification that is heard here, so check it.
     const lives = stored && remainingSeconds(stored.binding, clock.wallMs()) > clockSkewSeconds;
     return lives ? stored : undefined;
   }
 
   /** The binding as it was last seen, however long ago, unless its time has run out. */
   lastKnown(call: Call): StoredBinding | undefined {
-    return this.#deps.cache.lastKnown(call.key, this.#deps.clock.wallMs());
+    return this.#remembered(call, (each) => this.#deps.cache.lastKnown(each));
+  }
+
+  /** What is remembered of a call that etcd may have lost since. */
+  survivor(call: Call): StoredBinding | undefined {
+    return this.#remembered(call, (each) => this.#deps.cache.survivor(each));
+  }
+
+  /** The generation that a call had when etcd may have lost it; 0 if that is not known. */
+  lostGeneration(call: Call): number {
+    return this.#deps.cache.lostGeneration(call);
   }
 
   /** @throws HoldfastError `unavailable`, `overloaded` */
   async read(call: Call): Promise<Found> {
     const askedAtMs = this.#deps.clock.monotonicMs();
     const found = await this.#deps.quorum.ask(() => this.#deps.store.read(call));
-    this.#remember(call, found, askedAtMs);
+    this.#remember(found, askedAtMs);
     return found;
   }
 
@@ -63,18 +89,37 @@ export class CachedBindingStore {
   async write(write: BindingWrite): Promise<WriteOutcome> {
     const askedAtMs = this.#deps.clock.monotonicMs();
     const outcome = await this.#deps.quorum.ask(() => this.#deps.store.write(write));
-    this.#remember(write.binding.call, outcome.written ? outcome.stored : outcome.found, askedAtMs);
-    if (!outcome.written) {
+    if (outcome.written) {
+      this.#deps.cache.remember(outcome.stored, askedAtMs);
+    } else {
+      this.#remember(outcome.found, askedAtMs);
       this.counters.guardFailures++;
     }
     return outcome;
   }
 
-  #remember(call: Call, { binding, revision }: Found, askedAtMs: number): void {
+  /** A call that names no set is the one of the default set, or the only one that is remembered in another. */
+  #remembered(call: Call, ask: (call: Call) => StoredBinding | undefined): StoredBinding | undefined {
+    const own = ask(call);
+    if (own || !call.anySet) {
+      return own;
+    }
+    let elsewhere: StoredBinding | undefined;
+    for (const set of this.#deps.directory.sets()) {
+      const found = set === call.set ? undefined : ask(inSet(call, set));
+      if (found && elsewhere) {
+        return undefined;
+      }
+      elsewhere ??= found;
+    }
+    return elsewhere;
+  }
+
+  #remember({ call, binding, revision }: Found, askedAtMs: number): void {
     if (binding) {
       this.#deps.cache.remember({ binding, revision }, askedAtMs);
-    } else {
-      this.#deps.cache.forget(call.key);
+    } else if (!this.#deps.cache.survivor(call)) {
+      this.#deps.cache.forget(call);
     }
   }
 }

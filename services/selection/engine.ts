@@ -1,3 +1,6 @@
+import type { HoldfastError } from '../domain/error.js';
+import type { Events } from '../domain/events.js';
+import { effectiveState } from '../domain/relay.js';
 import type { EtcdConnection } from '../etcd/connection.js';
 import { GroupCommit } from '../etcd/group-commit.js';
 import { LeasePool } from '../etcd/lease-pool.js';
@@ -6,30 +9,38 @@ import { Placement, type PolicyName } from '../placement/placement.js';
 import { BindingStore } from '../registry/binding-store.js';
 import type { Keyspace } from '../registry/keyspace.js';
 import { MoveFeed } from '../registry/move-feed.js';
-import { RelayDirectory } from '../registry/relay-directory.js';
+import { type RelayChange, RelayDirectory } from '../registry/relay-directory.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
-import { BindingCache } from './cache/binding-cache.js';
+import { Subscribers } from '../runtime/subscribers.js';
+import { BindingCache, type HistoryLoss } from './cache/binding-cache.js';
+import { BindingKeeper } from './carried/binding-keeper.js';
+import { CallFinder } from './carried/call-finder.js';
+import { Rebuilder } from './carried/rebuilder.js';
+import type { RelayInquiry } from './carried/relay-inquiry.js';
+import { LeaseClock } from './outage/lease-clock.js';
 import type { WithoutQuorumMode } from './outage/outage-fallback.js';
 import { Selector } from './selector.js';
-import type { SelectorSettings } from './ttl-policy.js';
+import { type SelectorSettings, TtlPolicy } from './ttl-policy.js';
 
-export interface EngineSettings extends SelectorSettings {
+export interface EngineOptions extends SelectorSettings {
   readonly placement: PolicyName;
-  /** Most bindings that are remembered, and most that wait without quorum to be bound. */
+  /** Most bindings that are remembered. */
   readonly cacheEntries: number;
+  /** Most calls that wait without quorum to be bound. */
+  readonly provisionalEntries: number;
   readonly withoutQuorum: WithoutQuorumMode;
   /** Most that one call to etcd may take, ms. */
   readonly etcdTimeoutMs: number;
-  /** See RelayDirectoryParts. */
+  /** See RelayDirectoryDeps. */
   readonly massLossPercent: number;
-  /** Called when etcd is lost, and when it is back. */
-  readonly onQuorum?: (lost: boolean) => void;
 }
 
 export interface EngineDeps {
   readonly connection: EtcdConnection;
   readonly keys: Keyspace;
+  readonly inquiry: RelayInquiry;
+  readonly events: Events;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -40,7 +51,7 @@ export interface EngineDeps {
  */
 const trustShare = 0.8;
 
-/** The selector with all that it stands on, joined: each part hears from the others what concerns it. */
+/** The selector with all that it stands on. Each part subscribes to those that were made before it. */
 export class Engine {
   readonly directory: RelayDirectory;
   readonly moves: MoveFeed;
@@ -49,71 +60,47 @@ export class Engine {
   readonly leases: LeasePool;
   readonly store: BindingStore;
   readonly quorum: QuorumMonitor;
+  readonly finder: CallFinder;
   readonly selector: Selector;
+  readonly keeper: BindingKeeper;
+  readonly rebuilder: Rebuilder;
+  readonly #quorumChanges = new Subscribers<HoldfastError | undefined>();
 
-  constructor(deps: EngineDeps, settings: EngineSettings) {
-    const { connection, keys, clock, log } = deps;
-    const { cacheEntries, withoutQuorum } = settings;
-    this.cache = new BindingCache(cacheEntries, settings.lingerSeconds * 1000 * trustShare);
+  constructor(deps: EngineDeps, options: EngineOptions) {
+    const { connection, keys, clock, events } = deps;
+    const leaseClock = new LeaseClock(clock);
+    const trustMs = options.lingerSeconds * 1000 * trustShare;
+    this.cache = new BindingCache({ clock, leaseClock }, { capacity: options.cacheEntries, trustMs });
     this.commits = new GroupCommit(connection);
     this.leases = new LeasePool(connection, clock);
     this.store = new BindingStore({ ...deps, commits: this.commits, leases: this.leases });
-    this.directory = new RelayDirectory({ ...deps, massLossPercent: settings.massLossPercent });
-    const placement = new Placement(settings.placement);
-    this.directory.subscribe(({ type, relay }) => {
-      const { set, id } = relay.relay;
-      if (type === 'left' || type === 'suspect') {
-        placement.remove(set, id);
-      } else {
-        placement.put(relay);
-      }
+    this.directory = new RelayDirectory({ ...deps, massLossPercent: options.massLossPercent });
+    const placement = new Placement(options.placement);
+    placement.follow(this.directory);
+    this.quorum = new QuorumMonitor({
+      ...deps,
+      probe: (timeoutMs) => connection.probe(keys.relays, timeoutMs),
+      timeoutMs: options.etcdTimeoutMs,
+      onChange: (lost) => this.#quorumChanges.tell(lost),
     });
     this.moves = new MoveFeed(deps, {
-      onMove: (callKey, revision) => this.cache.hearMove(callKey, revision),
-      onPast: (callKey) => this.cache.forgetMove(callKey),
+      onMove: (callKey, move) => this.cache.hearMove(callKey, move),
       onGap: () => {
         this.cache.invalidateAll();
         this.quorum.look();
       },
     });
-    this.quorum = new QuorumMonitor({
-      probe: (timeoutMs) => connection.probe(keys.relays, timeoutMs),
-      timeoutMs: settings.etcdTimeoutMs,
-      onChange: (lost) => {
-        // A watch may live on beside a member that is cut off from the others: it hears of no move.
-        this.cache.invalidateAll();
-        // While etcd is away no relay node can renew its lease: all may run out at once.
-        this.directory.suspect('etcd was lost', lost !== undefined);
-        if (lost) {
-          this.commits.refuseWaiting(lost);
-          log.warn(
-            { reason: lost.message, mode: withoutQuorum },
-            withoutQuorum === 'available'
-              ? 'etcd is lost: known calls are answered as stale, new ones provisionally'
-              : 'etcd is lost: known calls are answered as stale, new ones are refused',
-          );
-        } else {
-          void this.selector.claim();
-        }
-        settings.onQuorum?.(lost !== undefined);
-      },
-      clock,
-      log,
-    });
+    this.finder = new CallFinder({ ...deps, relays: this.directory });
     this.selector = new Selector(
-      {
-        ...deps,
-        store: this.store,
-        quorum: this.quorum,
-        cache: this.cache,
-        directory: this.directory,
-        placement,
-        hearsMoves: () => this.moves.live,
-        withoutQuorum,
-        provisionalEntries: cacheEntries,
-      },
-      settings,
+      { ...deps, ...this.#parts(), placement, hearsMoves: () => this.moves.live },
+      options,
     );
+    const ttlPolicy = new TtlPolicy(options, this.directory, clock);
+    const carried = { ...deps, ...this.#parts(), ttlPolicy, selector: this.selector };
+    this.keeper = new BindingKeeper(carried);
+    this.rebuilder = new Rebuilder(carried);
+    this.#subscribe(events, leaseClock, options.withoutQuorum);
+    connection.onHistoryChange((reason) => this.#beginHistory(events, { kind: 'replaced', reason }));
   }
 
   /** True while changes in etcd are heard as they happen. */
@@ -121,12 +108,66 @@ export class Engine {
     return this.directory.live && this.moves.live;
   }
 
+  /** The listener hears when etcd is lost, and when it is back. */
+  onQuorumChange(listener: (lost: HoldfastError | undefined) => void): void {
+    this.#quorumChanges.add(listener);
+  }
+
   /** Resolves when it is known what relays there are, however long etcd takes to appear. */
   async start(): Promise<void> {
     await Promise.all([this.directory.start(), this.moves.start()]);
+    this.keeper.start();
   }
 
   async stop(): Promise<void> {
+    await Promise.all([this.keeper.stop(), this.rebuilder.stop()]);
     await Promise.all([this.directory.stop(), this.moves.stop(), this.quorum.stop()]);
+  }
+
+  #parts() {
+    const { cache, store, quorum, directory, finder } = this;
+    return { cache, store, quorum, directory, finder };
+  }
+
+  #subscribe(events: Events, leaseClock: LeaseClock, mode: WithoutQuorumMode): void {
+    this.directory.subscribe((change) => tellRelay(events, change));
+    this.onQuorumChange((lost) => {
+      // A watch may live on beside a member that is cut off from the others: it hears of no move.
+      this.cache.invalidateAll();
+      // While etcd is away no relay node can renew its lease: all may run out at once.
+      this.directory.suspect('etcd was lost', lost !== undefined);
+      if (lost) {
+        leaseClock.pause();
+        this.commits.refuseWaiting(lost);
+        const newCalls = mode === 'available' ? 'provisional' : 'refused';
+        events.etcdLost({ reason: lost.message, newCalls });
+        return;
+      }
+      const lostForMs = leaseClock.resume();
+      events.etcdBack(lostForMs);
+      this.#beginHistory(events, { kind: 'outage', lostForMs });
+      void this.selector.reconcile();
+    });
+  }
+
+  #beginHistory(events: Events, loss: HistoryLoss): void {
+    if (loss.kind === 'replaced') {
+      events.historyChanged(loss.reason);
+    }
+    this.selector.beginHistory(loss);
+    this.rebuilder.rebuild();
+  }
+}
+
+function tellRelay(events: Events, change: RelayChange): void {
+  const { type, relay } = change;
+  if (type === 'joined') {
+    events.relayJoined(relay);
+  } else if (type === 'left') {
+    events.relayLeft(relay);
+  } else if (type === 'suspect') {
+    events.relaySuspect(relay);
+  } else if (effectiveState(relay) !== effectiveState(change.before)) {
+    events.relayStateChanged(relay, effectiveState(relay));
   }
 }

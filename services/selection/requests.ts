@@ -7,14 +7,17 @@ import type { RelayConstraints } from '../placement/pool.js';
 
 export interface SelectRequest {
   readonly call: Call;
-  readonly set: string;
   /** Names this request across retries. */
   readonly requestId: string;
   /** Undefined for the default: setup where this binds the call, call where it was bound before. */
   readonly ttlSeconds?: number | undefined;
   readonly constraints: RelayConstraints;
-  /** Where the call was released, it is a call like any other again. Otherwise it stays released. */
-  readonly reopen?: boolean;
+  /** The call is in progress: it counts as answered, and does not begin again where it was released. */
+  readonly inDialog?: boolean;
+  /** Another call that this one is to meet on one relay, where this one is still to be placed. */
+  readonly withCall?: Call | undefined;
+  /** The call may have been begun before: if it is unknown here, relays are asked for it before it is placed. */
+  readonly maybeCarried?: boolean;
 }
 
 export interface MoveRequest {
@@ -22,13 +25,17 @@ export interface MoveRequest {
   /** The generation to replace. */
   readonly generation: number;
   readonly reason: string;
+  /** Who wants it. */
+  readonly by: string;
   readonly requestId: string;
   readonly constraints: RelayConstraints;
+  /** Only while the call is being set up. */
+  readonly inSetupOnly?: boolean;
 }
 
 export interface Answer {
   readonly binding: Binding;
-  /** Undefined if the relay's registration is gone (Lookup) or belongs to another life of it. */
+  /** Undefined if the relay's registration is gone (Lookup) or belongs to another instance of it. */
   readonly relay: RegisteredRelay | undefined;
   readonly origin: Origin;
   readonly freshness: Freshness;

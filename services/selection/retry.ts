@@ -1,14 +1,17 @@
+import type { StoredBinding } from '../domain/binding.js';
 import { HoldfastError } from '../domain/error.js';
 import type { Found, WriteOutcome } from '../registry/binding-store.js';
 import type { RelayDirectory } from '../registry/relay-directory.js';
-import { type Clock, sleep } from '../runtime/clock.js';
+import { Backoff } from '../runtime/backoff.js';
+import type { Clock } from '../runtime/clock.js';
 import type { CachedBindingStore } from './cached-store.js';
 import { isUnavailable } from './write-result.js';
 
 /** Each attempt begins where the last one showed this replica to be behind. */
 const maxAttempts = 6;
 /** No attempt begins later than this after the request came. */
-export const patienceMs = 2000;
+export const retryTimeoutMs = 2000;
+const pauses = { firstMs: 40, mostMs: 700 };
 
 /** Tries again what was refused because this replica was behind, or what had no answer. */
 export class Retry {
@@ -23,14 +26,15 @@ export class Retry {
    * relay guard that failed means that this replica's view of the relays is behind: it is listed first.
    * @throws HoldfastError `unavailable`, at once where etcd is lost, and what `attempt` throws
    */
-  async run<R extends Found>(
+  async run<R extends object>(
     begin: Found | undefined,
     attempt: (found: Found | undefined) => R | Promise<R | WriteOutcome>,
-  ): Promise<R> {
+  ): Promise<R | StoredBinding> {
     const startedAtMs = this.clock.monotonicMs();
+    const backoff = new Backoff(pauses, this.clock);
     let found = begin;
     for (let count = 1; ; count++) {
-      const isLast = () => count >= maxAttempts || this.clock.monotonicMs() - startedAtMs > patienceMs;
+      const isLast = () => count >= maxAttempts || this.clock.monotonicMs() - startedAtMs > retryTimeoutMs;
       if (this.cachedStore.lost) {
         throw this.cachedStore.lost;
       }
@@ -40,7 +44,7 @@ export class Retry {
           return outcome;
         }
         if (outcome.written) {
-          return outcome.stored as Found as R;
+          return outcome.stored;
         }
         found = outcome.found;
         if (!outcome.guardsHeld) {
@@ -59,7 +63,7 @@ export class Retry {
         // The outcome is unknown: what was found before proves nothing any more.
         found = undefined;
         if (!this.cachedStore.lost) {
-          await sleep(this.clock, 20 * 2 ** count * (0.5 + Math.random()));
+          await backoff.pause();
         }
       }
     }

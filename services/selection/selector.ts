@@ -1,14 +1,19 @@
-import type { Binding, StoredBinding } from '../domain/binding.js';
+import type { Binding, BindingVersion, StoredBinding } from '../domain/binding.js';
+import { isVersionOf } from '../domain/binding.js';
 import type { Call } from '../domain/call.js';
 import { HoldfastError } from '../domain/error.js';
+import type { Events } from '../domain/events.js';
+import type { RegisteredRelay } from '../domain/relay.js';
 import type { Placement } from '../placement/placement.js';
 import type { Found, WriteOutcome } from '../registry/binding-store.js';
-import type { Logger } from '../runtime/log.js';
 import { BindingWriter, type Tried } from './binding-writer.js';
+import type { HistoryLoss } from './cache/binding-cache.js';
 import { CachedBindingStore, type CachedBindingStoreDeps } from './cached-store.js';
+import type { CallFinder } from './carried/call-finder.js';
 import { OutageFallback, type Prediction, type WithoutQuorumMode } from './outage/outage-fallback.js';
 import { ProvisionalBindings } from './outage/provisional-bindings.js';
 import { ProvisionalReconciler } from './outage/provisional-reconciler.js';
+import { newRequestId } from './request-id.js';
 import { type Answer, answerOf, type MoveRequest, type SelectRequest } from './requests.js';
 import { Retry } from './retry.js';
 import { type SelectorSettings, TtlPolicy } from './ttl-policy.js';
@@ -16,16 +21,28 @@ import { asksAlike, bound, isOutage } from './write-result.js';
 
 export interface SelectorDeps extends CachedBindingStoreDeps {
   readonly placement: Placement;
+  readonly finder: CallFinder;
+  readonly events: Events;
+}
+
+export interface SelectorOptions extends SelectorSettings {
   readonly withoutQuorum: WithoutQuorumMode;
   /** Most provisional bindings. */
   readonly provisionalEntries: number;
-  readonly log: Logger;
 }
 
-/** A call whose binding is being settled. */
-interface Settling {
+/** How a call is looked up. */
+export interface LookupOptions extends Prediction {
+  /** A call that etcd does not know is looked for on the relays, and bound where it is found. */
+  readonly adopts?: boolean;
+  /** Without quorum a call of which nothing is known is answered where it would be placed. */
+  readonly predicts?: boolean;
+}
+
+/** A call that is being bound. */
+interface Underway {
   readonly request: SelectRequest;
-  readonly settled: Promise<StoredBinding>;
+  readonly stored: Promise<StoredBinding>;
   readonly tried: Tried;
 }
 
@@ -33,40 +50,43 @@ interface Settling {
 export class Selector {
   readonly #ttlPolicy: TtlPolicy;
   readonly #cachedStore: CachedBindingStore;
-  readonly #steps: BindingWriter;
-  readonly #attempts: Retry;
+  readonly #writer: BindingWriter;
+  readonly #retry: Retry;
   readonly #provisional: ProvisionalBindings;
   readonly #fallback: OutageFallback;
-  readonly #claims: ProvisionalReconciler;
+  readonly #reconciler: ProvisionalReconciler;
+  readonly #finder: CallFinder;
   /** Concurrent requests for one call share the work. */
-  readonly #settling = new Map<string, Settling>();
+  readonly #binding = new Map<string, Underway>();
 
-  constructor(deps: SelectorDeps, settings: SelectorSettings) {
-    const { directory, clock } = deps;
-    this.#ttlPolicy = new TtlPolicy(settings, directory, clock);
+  constructor(deps: SelectorDeps, options: SelectorOptions) {
+    const { directory, clock, events } = deps;
+    this.#ttlPolicy = new TtlPolicy(options, directory, clock);
     this.#cachedStore = new CachedBindingStore(deps);
-    this.#provisional = new ProvisionalBindings(deps.provisionalEntries, clock);
+    this.#provisional = new ProvisionalBindings(options.provisionalEntries, clock);
     const shared = {
       ...deps,
       cachedStore: this.#cachedStore,
       ttlPolicy: this.#ttlPolicy,
       provisional: this.#provisional,
     };
-    this.#steps = new BindingWriter(shared);
-    this.#attempts = new Retry(this.#cachedStore, directory, clock);
-    this.#fallback = new OutageFallback({ ...shared, mode: deps.withoutQuorum });
-    this.#claims = new ProvisionalReconciler({
+    this.#writer = new BindingWriter(shared);
+    this.#retry = new Retry(this.#cachedStore, directory, clock);
+    this.#fallback = new OutageFallback({ ...shared, mode: options.withoutQuorum });
+    this.#reconciler = new ProvisionalReconciler({
       ...shared,
-      settle: (request) => this.#settle(request, undefined),
+      events,
+      bind: (request) => this.#bind(request, undefined),
     });
+    this.#finder = deps.finder;
   }
 
   /** Since the start, for metrics. */
   get counters() {
     return {
-      ...this.#steps.counters,
+      ...this.#writer.counters,
       ...this.#cachedStore.counters,
-      ...this.#claims.counters,
+      ...this.#reconciler.counters,
       ...this.#provisional.counters,
     };
   }
@@ -81,10 +101,8 @@ export class Selector {
    * @throws HoldfastError `relays-full`, `no-relay`, `unavailable`, `overloaded`; never before it returns
    */
   select(request: SelectRequest): Answer | Promise<Answer> {
-    const { call, requestId, reopen } = request;
-    // Where a call begins again, another replica may have released it unheard; what lingers is not to be given to a
-    // call that is to last.
-    const fresh = reopen ? undefined : this.#cachedStore.fresh(call);
+    const { call, requestId } = request;
+    const fresh = this.#cachedStore.fresh(call);
     const relay = fresh && this.#ttlPolicy.relayOf(fresh.binding);
     return relay && this.#ttlPolicy.suffices(fresh.binding, request)
       ? answerOf(fresh.binding, relay, requestId, 'fresh')
@@ -93,50 +111,66 @@ export class Selector {
 
   async #selectAsking(request: SelectRequest, fresh: StoredBinding | undefined): Promise<Answer> {
     const { call, requestId } = request;
-    let settling: Settling | undefined;
+    let underWay: Underway | undefined;
     try {
       this.#fallback.assertNotSuspect(call);
-      const settled = this.#settle(request, fresh);
-      settling = this.#settling.get(call.key);
-      return this.#answer((await settled).binding, requestId);
+      const stored = this.#bind(request, fresh);
+      underWay = this.#binding.get(call.key);
+      return this.#answer((await stored).binding, requestId);
     } catch (error) {
-      return this.#fallback.select(request, error, settling?.tried.relay);
+      return this.#fallback.select(request, error, underWay?.tried.relay);
     }
   }
 
   /**
-   * The relay of the call if it is bound; undefined if not. Writes nothing.
-   * @param presumption where the call is looked for without quorum, if nothing is known of it
+   * The relay of the call if it is bound; undefined if not. Binds nothing, but for a call that is found on a relay where
+   * `adopts` says so.
    * @throws HoldfastError `unavailable`, `overloaded`, `no-relay`
    */
-  async lookup(call: Call, prediction?: Prediction): Promise<Answer | undefined> {
+  async lookup(call: Call, options: LookupOptions = {}): Promise<Answer | undefined> {
     try {
-      const stored = await this.#known(call, async (seen) => seen ?? this.#cachedStore.read(call));
-      return stored && this.#answer(stored.binding, '');
+      this.#fallback.assertNotSuspect(call);
+      const fresh = this.#cachedStore.fresh(call);
+      const found = fresh ? undefined : await this.#cachedStore.read(call);
+      const stored = fresh ?? (found && bound(found));
+      if (stored) {
+        return this.#answer(stored.binding, '');
+      }
+      const promised = this.#provisional.get(call);
+      if (promised) {
+        return answerOf(promised, this.#ttlPolicy.relayOf(promised), '', 'provisional');
+      }
+      return options.adopts && found ? await this.#adopt(call, found) : undefined;
     } catch (error) {
-      return this.#fallback.find(call, error, prediction);
+      return this.#fallback.find(call, error, options.predicts ? options : undefined);
     }
   }
 
   /**
-   * The same, and the binding lives at least `ttlSeconds` from now. Neither binds nor moves.
-   * @param set as for `lookup`
-   * @throws HoldfastError `unavailable`, `overloaded`, `no-relay`
+   * The call is in progress: it moves only if its relay's instance is gone, and lives the TTL of calls from now on.
+   * @param version that was answered; the call may have begun anew since
+   * @returns undefined if there is no such binding
+   * @throws HoldfastError `unavailable`, `overloaded`
    */
-  async prolong(call: Call, ttlSeconds: number, set?: string): Promise<Answer | undefined> {
-    try {
-      const stored = await this.#known(call, (begin) =>
-        this.#change(call, begin, (standing) =>
-          this.#ttlPolicy.livesFor(standing.binding, ttlSeconds)
-            ? undefined
-            : this.#steps.refresh(standing, ttlSeconds),
-        ),
-      );
-      return stored && this.#answer(stored.binding, '');
-    } catch (error) {
-      const prediction = set === undefined ? undefined : { set, keepSeconds: ttlSeconds };
-      return this.#fallback.find(call, error, prediction);
-    }
+  async answered(call: Call, version: BindingVersion): Promise<Answer | undefined> {
+    const { callTtlSeconds } = this.#ttlPolicy.settings;
+    return this.#updated(call, version, ({ binding }) =>
+      binding.state === 'setup' || !this.#ttlPolicy.livesFor(binding, callTtlSeconds)
+        ? (stored) => this.#writer.answer(stored)
+        : undefined,
+    );
+  }
+
+  /**
+   * The relay still carries the call: its binding lives at least its TTL from now.
+   * @throws HoldfastError `unavailable`, `overloaded`
+   */
+  async renew({ call, ...version }: Pick<Binding, 'call' | 'generation' | 'beginning'>): Promise<void> {
+    await this.#updated(call, version, ({ binding }) =>
+      this.#ttlPolicy.livesFor(binding, binding.ttlSeconds)
+        ? undefined
+        : (stored) => this.#writer.renew(stored, binding.ttlSeconds),
+    );
   }
 
   /**
@@ -144,9 +178,9 @@ export class Selector {
    * @throws HoldfastError `not-found`, `failed-precondition`, `relays-full`, `no-relay`, `unavailable`, `overloaded`
    */
   async move(request: MoveRequest): Promise<Answer> {
-    const { call, generation, requestId } = request;
-    await this.#claims.claim(call);
-    const stored = await this.#attempts.run<StoredBinding>(undefined, async (seen) => {
+    const { call, generation, requestId, reason, by } = request;
+    await this.#reconciler.reconcile(call);
+    const stored = await this.#retry.run<StoredBinding>(undefined, async (seen) => {
       const found = bound(seen ?? (await this.#cachedStore.read(call)));
       if (!found) {
         throw new HoldfastError('not-found', `call ${call.callId} has no binding`);
@@ -162,104 +196,190 @@ export class Selector {
           `generation: call ${call.callId} is at generation ${binding.generation}, not ${generation}`,
         );
       }
+      if (request.inSetupOnly && binding.state !== 'setup') {
+        throw new HoldfastError('failed-precondition', `call ${call.callId} is ${binding.state}`);
+      }
       const excluded = this.#ttlPolicy.relayOf(binding)
         ? [...(request.constraints.excluded ?? []), binding.relayId]
         : request.constraints.excluded;
       const constraints = { ...request.constraints, excluded };
-      return this.#steps.move(found, requestId, constraints, [], request.reason);
+      return this.#writer.move(found, { requestId, reason, by }, constraints, []);
     });
     return this.#answer(stored.binding, requestId);
   }
 
   /**
    * The call has ended: its binding stays for a linger, and use does not prolong it.
+   * @param version that has ended, if not whatever there is
    * @returns false if there was no binding
    * @throws HoldfastError `unavailable`, `overloaded`
    */
-  async release(call: Call): Promise<boolean> {
+  async release(call: Call, version?: BindingVersion): Promise<boolean> {
     try {
-      const stored = await this.#known(call, (begin) =>
-        this.#change(call, begin, (standing) =>
-          standing.binding.released ? undefined : this.#steps.release(standing),
-        ),
+      const answer = await this.#updated(call, version, ({ binding }) =>
+        binding.state === 'released' ? undefined : (stored) => this.#writer.release(stored),
       );
-      return stored !== undefined;
+      return answer !== undefined;
     } catch (error) {
       return this.#fallback.release(call, error);
     }
   }
 
-  /** etcd answers again: what was promised meanwhile is bound. Resolves when that is done, or etcd is lost again. */
-  claim(): Promise<void> {
-    return this.#claims.reconcileAll();
-  }
-
-  /** What is known of the call, or what `ask` finds. What was promised to it is claimed first. */
-  async #known(
-    call: Call,
-    ask: (fresh: StoredBinding | undefined) => Promise<Found>,
-  ): Promise<StoredBinding | undefined> {
-    this.#fallback.assertNotSuspect(call);
-    await this.#claims.claim(call);
-    return bound(await ask(this.#cachedStore.fresh(call)));
-  }
-
-  /** What is found of the call, after `step` where it is bound and the step has something to write. */
-  #change(
-    call: Call,
-    begin: Found | undefined,
-    step: (standing: StoredBinding) => Promise<WriteOutcome> | undefined,
-  ): Promise<Found> {
-    return this.#attempts.run<Found>(begin, async (seen) => {
+  /**
+   * Binds the call to the relay that carries it, unless it is bound to one that is registered.
+   * @throws HoldfastError `unavailable`, `overloaded`
+   */
+  async adopt(call: Call, relay: RegisteredRelay): Promise<Answer> {
+    const requestId = newRequestId();
+    const stored = await this.#retry.run<StoredBinding>(undefined, async (seen) => {
       const found = seen ?? (await this.#cachedStore.read(call));
-      const standing = bound(found);
-      return (standing && step(standing)) ?? found;
+      const known = bound(found);
+      if (known && this.#ttlPolicy.relayOf(known.binding)) {
+        return known;
+      }
+      return this.#writer.adopt(found.call, found, relay, requestId);
     });
+    return this.#answer(stored.binding, requestId);
   }
 
-  #settle(request: SelectRequest, fresh: StoredBinding | undefined): Promise<StoredBinding> {
+  /**
+   * Writes a binding that this replica remembers and etcd has lost, or has an older generation of.
+   * @returns whether etcd has it now
+   * @throws HoldfastError `unavailable`, `overloaded`
+   */
+  async reassert(remembered: StoredBinding): Promise<boolean> {
+    const { call, generation } = remembered.binding;
+    const stored = await this.#retry.run<StoredBinding | Missing>(undefined, async (seen) => {
+      const found = seen ?? (await this.#cachedStore.read(call));
+      if (found.binding && found.binding.generation >= generation) {
+        return { binding: found.binding, revision: found.revision };
+      }
+      const relay = this.#ttlPolicy.relayOf(remembered.binding);
+      return relay ? this.#writer.reassert(remembered, found, relay) : missing;
+    });
+    return stored !== missing;
+  }
+
+  /** etcd answers again: what was promised meanwhile is bound. Resolves when that is done, or etcd is lost again. */
+  reconcile(): Promise<void> {
+    return this.#reconciler.reconcileAll();
+  }
+
+  /** Bindings may be gone from etcd. */
+  beginHistory(loss: HistoryLoss): void {
+    this.#cachedStore.beginHistory(loss);
+  }
+
+  async #adopt(call: Call, found: Found): Promise<Answer | undefined> {
+    const relay = await this.#finder.find(call);
+    return relay && this.adopt(found.call, relay);
+  }
+
+  /** What is found of the call, after a write where `writeOf` has one for the binding. */
+  async #updated(
+    call: Call,
+    version: BindingVersion | undefined,
+    writeOf: (stored: StoredBinding) => ((stored: StoredBinding) => Promise<WriteOutcome>) | undefined,
+  ): Promise<Answer | undefined> {
+    this.#fallback.assertNotSuspect(call);
+    await this.#reconciler.reconcile(call);
+    const begin = this.#cachedStore.fresh(call);
+    const found = await this.#retry.run<Found | StoredBinding>(begin && foundOf(begin), async (seen) => {
+      const found = seen ?? (await this.#cachedStore.read(call));
+      const stored = bound(found);
+      if (!stored || (version && !isVersionOf(stored.binding, version))) {
+        return { ...found, binding: undefined };
+      }
+      return writeOf(stored)?.(stored) ?? found;
+    });
+    return found.binding && this.#answer(found.binding, '');
+  }
+
+  #bind(request: SelectRequest, fresh: StoredBinding | undefined): Promise<StoredBinding> {
     const { key } = request.call;
-    const underWay = this.#settling.get(key);
-    // What another request settles may not live as long as this one asks: then this one has its own turn.
+    const underWay = this.#binding.get(key);
+    // What another request binds may not live as long as this one asks: then this one has its own turn.
     if (underWay) {
-      return underWay.settled.then(
-        (stored) => (this.#isSettled(stored.binding, request) ? stored : this.#settle(request, stored)),
+      return underWay.stored.then(
+        (stored) => (this.#isBound(stored.binding, request) ? stored : this.#bind(request, stored)),
         (error) => {
           // No relay for the other request may be no answer to this one.
           if (isOutage(error) || asksAlike(underWay.request, request)) {
             throw error;
           }
-          return this.#settle(request, undefined);
+          return this.#bind(request, undefined);
         },
       );
     }
     const tried: Tried = {};
-    const settled = this.#settleAlone(request, fresh, tried);
-    this.#settling.set(key, { request, settled, tried });
-    return settled;
+    const stored = this.#bindAlone(request, fresh, tried);
+    this.#binding.set(key, { request, stored, tried });
+    return stored;
   }
 
-  async #settleAlone(
+  async #bindAlone(
     request: SelectRequest,
     fresh: StoredBinding | undefined,
     tried: Tried,
   ): Promise<StoredBinding> {
     try {
-      const stored = await this.#attempts.run<StoredBinding>(fresh, (found) =>
-        this.#steps.settle(request, found, tried),
-      );
-      this.#claims.settled(stored);
+      const stored = await this.#retry.run<StoredBinding>(fresh && foundOf(fresh), async (seen) => {
+        const found = seen ?? (await this.#searched(request));
+        if (found && !found.binding) {
+          const adopted = await this.#carrierOf(request, found);
+          if (adopted) {
+            return this.#writer.adopt(found.call, found, adopted, request.requestId);
+          }
+        }
+        return this.#writer.bind(found?.binding ? request : await this.#preferring(request), found, tried);
+      });
+      this.#reconciler.resolve(stored);
       return stored;
     } finally {
-      this.#settling.delete(request.call.key);
+      this.#binding.delete(request.call.key);
     }
   }
 
-  #isSettled(binding: Binding, request: SelectRequest): boolean {
+  /** Reads first where the call may be one that relays have to be asked for. */
+  async #searched(request: SelectRequest): Promise<Found | undefined> {
+    return this.#isSearchedFor(request) ? this.#cachedStore.read(request.call) : undefined;
+  }
+
+  #isSearchedFor({ call, inDialog, maybeCarried }: SelectRequest): boolean {
+    if (this.#cachedStore.survivor(call) || this.#provisional.get(call)) {
+      return false;
+    }
+    return inDialog === true || maybeCarried === true || this.#cachedStore.isRebuilding;
+  }
+
+  async #carrierOf(request: SelectRequest, found: Found): Promise<RegisteredRelay | undefined> {
+    return this.#isSearchedFor(request) ? this.#finder.find(found.call) : undefined;
+  }
+
+  /** A call that is to meet another is placed beside it, if its relay takes calls. */
+  async #preferring(request: SelectRequest): Promise<SelectRequest> {
+    const { withCall, call, constraints } = request;
+    if (!withCall) {
+      return request;
+    }
+    const other = this.#cachedStore.fresh(withCall) ?? bound(await this.#cachedStore.read(withCall));
+    const preferred = other?.binding.call.set === call.set ? other.binding.relayId : undefined;
+    return { ...request, constraints: { ...constraints, preferred } };
+  }
+
+  #isBound(binding: Binding, request: SelectRequest): boolean {
     return this.#ttlPolicy.relayOf(binding) !== undefined && this.#ttlPolicy.suffices(binding, request);
   }
 
   #answer(binding: Binding, requestId: string): Answer {
     return answerOf(binding, this.#ttlPolicy.relayOf(binding), requestId, 'fresh');
   }
+}
+
+/** Nothing was written: the relay is not registered. */
+const missing = { binding: undefined, revision: 0 } as const;
+type Missing = typeof missing;
+
+function foundOf({ binding, revision }: StoredBinding): Found {
+  return { call: binding.call, revision, binding, hasOthers: false };
 }

@@ -1,6 +1,5 @@
 import { type Binding, leaseSeconds, originOf, remainingSeconds } from '../domain/binding.js';
 import type { RegisteredRelay } from '../domain/relay.js';
-import type { RelayDirectory } from '../registry/relay-directory.js';
 import type { Clock } from '../runtime/clock.js';
 import type { SelectRequest } from './requests.js';
 
@@ -13,44 +12,55 @@ export interface SelectorSettings {
   readonly lingerSeconds: number;
 }
 
-/** Of a binding, what names the relay and its life. */
-export type Carrier = Pick<Binding, 'set' | 'relayId' | 'instance'>;
+/** Where the registered relays can be looked up. */
+export interface RelayLookup {
+  get(set: string, id: string): RegisteredRelay | undefined;
+}
 
 /** What a binding has to be like for a use of it to need no write. */
 export class TtlPolicy {
   constructor(
     readonly settings: SelectorSettings,
-    private readonly directory: RelayDirectory,
+    private readonly relays: RelayLookup,
     private readonly clock: Clock,
   ) {}
 
-  /** Its relay, if that is registered in the life that carries the call: another life of it is another relay. */
-  relayOf({ set, relayId, instance }: Carrier): RegisteredRelay | undefined {
-    const registered = this.directory.get(set, relayId);
+  /** Its relay, if that is registered in the instance that carries the call: another instance is another relay. */
+  relayOf({ call, relayId, instance }: Binding): RegisteredRelay | undefined {
+    const registered = this.relays.get(call.set, relayId);
     return registered?.relay.instance === instance ? registered : undefined;
   }
 
-  /** It will live as long as this use asks. */
+  /** The binding is already what this request would make of it. */
   suffices(binding: Binding, request: SelectRequest): boolean {
-    if (binding.released && request.reopen === true) {
-      return false;
+    return (
+      this.stateAfter(binding, request) === binding.state &&
+      this.livesFor(binding, this.wantedTtl(binding, request))
+    );
+  }
+
+  /** The state of the call once this request has used it. */
+  stateAfter({ state }: Binding, { inDialog = false }: SelectRequest): Binding['state'] {
+    if (state === 'released') {
+      return inDialog ? 'released' : 'setup';
     }
-    return this.livesFor(binding, this.wantedTtl(binding, request));
+    return inDialog ? 'answered' : state;
   }
 
   /** Use does not prolong a released binding: it is as it should be. */
   livesFor(binding: Binding, ttlSeconds: number): boolean {
-    return binding.released || remainingSeconds(binding, this.clock.wallMs()) >= ttlSeconds;
+    return binding.state === 'released' || remainingSeconds(binding, this.clock.wallMs()) >= ttlSeconds;
   }
 
   wantedTtl(binding: Binding, request: SelectRequest): number {
     const { setupTtlSeconds, callTtlSeconds } = this.settings;
     const isFirstUse = originOf(binding, request.requestId) === 'new';
-    const wanted = request.ttlSeconds ?? (isFirstUse ? setupTtlSeconds : callTtlSeconds);
+    const wanted =
+      request.ttlSeconds ?? (isFirstUse && request.inDialog !== true ? setupTtlSeconds : callTtlSeconds);
     return Math.max(binding.ttlSeconds, wanted);
   }
 
-  lifetimeSeconds({ released, ttlSeconds }: Binding): number {
-    return released ? this.settings.lingerSeconds : leaseSeconds(ttlSeconds);
+  lifetimeSeconds({ state, ttlSeconds }: Pick<Binding, 'state' | 'ttlSeconds'>): number {
+    return state === 'released' ? this.settings.lingerSeconds : leaseSeconds(ttlSeconds);
   }
 }

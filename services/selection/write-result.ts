@@ -22,8 +22,8 @@ export function withGuard(guards: readonly RelayGuard[], target: RelayGuard): Re
 export class RelayAwaitedError extends HoldfastError {
   override readonly name = 'RelayAwaitedError';
 
-  constructor({ set, relayId }: Pick<Binding, 'set' | 'relayId'>) {
-    super('unavailable', `relay ${relayId} of set ${set} is not registered; it is looked for again`);
+  constructor({ call, relayId }: Pick<Binding, 'call' | 'relayId'>) {
+    super('unavailable', `relay ${relayId} of set ${call.set} is not registered; it is looked for again`);
   }
 }
 
@@ -39,7 +39,9 @@ export function isOutage(error: unknown): boolean {
   return error instanceof HoldfastError && (error.code === 'unavailable' || error.code === 'overloaded');
 }
 
-/** A relay that is none for the one is none for the other. */
+/** Both requests have the same candidates. */
 export function asksAlike(one: SelectRequest, other: SelectRequest): boolean {
-  return JSON.stringify([one.set, one.constraints]) === JSON.stringify([other.set, other.constraints]);
+  return (
+    one.call.set === other.call.set && JSON.stringify(one.constraints) === JSON.stringify(other.constraints)
+  );
 }

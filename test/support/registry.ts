@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Etcd3 } from 'etcd3';
 import { type Call, parseCall } from '../../services/domain/call.js';
 import { HoldfastError } from '../../services/domain/error.js';
+import { Events } from '../../services/domain/events.js';
 import type { Relay } from '../../services/domain/relay.js';
 import { EtcdConnection } from '../../services/etcd/connection.js';
 import { GroupCommit } from '../../services/etcd/group-commit.js';
@@ -12,6 +13,7 @@ import { encodeRelay } from '../../services/registry/codecs.js';
 import { Keyspace } from '../../services/registry/keyspace.js';
 import { type Clock, systemClock } from '../../services/runtime/clock.js';
 import { type Logger, silentLogger } from '../../services/runtime/log.js';
+import { type RelayInquiry, silentInquiry } from '../../services/selection/carried/relay-inquiry.js';
 import { Engine } from '../../services/selection/engine.js';
 import type { WithoutQuorumMode } from '../../services/selection/outage/outage-fallback.js';
 import type { Answer, SelectRequest } from '../../services/selection/requests.js';
@@ -37,6 +39,7 @@ export function aRelay(overrides: Partial<Relay> = {}): Relay {
     capacity: 0,
     zone: '',
     labels: {},
+    features: [],
     version: 'test',
     startedAtMs: 1_700_000_000_000,
     ...overrides,
@@ -121,6 +124,7 @@ export interface SelectorOptions extends RegistryOptions {
   readonly placement?: PolicyName;
   readonly withoutQuorum?: WithoutQuorumMode;
   readonly massLossPercent?: number;
+  readonly inquiry?: RelayInquiry;
 }
 
 export const defaultSettings: SelectorSettings = {
@@ -131,12 +135,15 @@ export const defaultSettings: SelectorSettings = {
 
 /** A selector as a replica has it, without the fronts. It is ready, and stops with the scope. */
 export async function startSelector(scope: Scope, endpoint: string, options: SelectorOptions = {}) {
-  const parts = registryDeps(scope, endpoint, options);
+  const events = new Events();
+  const { inquiry = silentInquiry } = options;
+  const parts = { ...registryDeps(scope, endpoint, options), events, inquiry };
   const engine = new Engine(parts, {
     ...defaultSettings,
     placement: options.placement ?? 'least-loaded',
     withoutQuorum: options.withoutQuorum ?? 'available',
     cacheEntries: 10_000,
+    provisionalEntries: 10_000,
     massLossPercent: options.massLossPercent ?? 15,
     etcdTimeoutMs: options.timeoutMs ?? 10_000,
     ...options.settings,
@@ -162,7 +169,7 @@ let requests = 0;
 /** A request to select a relay for the call of this id, as a SIP proxy sends it. */
 export function ask(callId: string | Call, overrides: Partial<SelectRequest> = {}): SelectRequest {
   const call = typeof callId === 'string' ? parseCall(callId) : callId;
-  return { call, set: 'default', requestId: `request-${++requests}`, constraints: {}, ...overrides };
+  return { call, requestId: `request-${++requests}`, constraints: {}, ...overrides };
 }
 
 /** Where an answer says that the call is: equal for two answers that agree. */

@@ -1,7 +1,7 @@
 import type { Binding } from '../../domain/binding.js';
 
 /** One life of a relay: what a binding tells of where its call is. */
-export type RelayInstance = Pick<Binding, 'set' | 'relayId' | 'instance'>;
+export type RelayInstance = Pick<Binding, 'relayId' | 'instance'> & { readonly set: string };
 
 interface Numbered extends RelayInstance {
   readonly key: string;

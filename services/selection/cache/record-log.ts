@@ -102,6 +102,24 @@ export class RecordLog {
     return placeOf(chunk, chunk.first);
   }
 
+  /**
+   * The places of all records, chunk by chunk, oldest first. What is written, dropped or moved between two of them may be missed
+   * or told twice.
+   */
+  *places(): Generator<readonly number[]> {
+    const chunks = this.#chunks.filter((chunk) => chunk !== undefined);
+    for (const chunk of chunks) {
+      const places: number[] = [];
+      const isInUse = this.#chunks[chunk.number] === chunk;
+      for (let head = chunk.first; isInUse && head < chunk.used; head += lengthAt(chunk, head)) {
+        if (!isDropped(chunk, head)) {
+          places.push(placeOf(chunk, head));
+        }
+      }
+      yield places;
+    }
+  }
+
   /** The record is no more, and places of others may change. */
   drop(place: number): void {
     const chunk = this.#at(place);

@@ -8,7 +8,7 @@ import type { Clock } from '../../runtime/clock.js';
 import type { CachedBindingStore } from '../cached-store.js';
 import { newRequestId } from '../request-id.js';
 import { type Answer, answerOf, type SelectRequest } from '../requests.js';
-import type { Carrier, TtlPolicy } from '../ttl-policy.js';
+import type { TtlPolicy } from '../ttl-policy.js';
 import { isOutage, RelayAwaitedError } from '../write-result.js';
 import type { ProvisionalBindings } from './provisional-bindings.js';
 
@@ -26,16 +26,15 @@ export interface OutageFallbackDeps {
   readonly clock: Clock;
 }
 
-/** Where a call is looked for that nothing is known of. */
+/** How a call is answered of which nothing is known. */
 export interface Prediction {
-  readonly set: string;
-  /** Kept for the call from now on, for at least this long, s; undefined: only answered. */
+  /** It is kept there from now on, for at least this long, s; undefined: only answered. */
   readonly keepSeconds?: number;
 }
 
 /**
- * Answers for etcd while it is out of reach. A call that is remembered stays where it was, and is answered as stale. Any
- * other goes where rendezvous hashing over the last known relays puts it, so that replicas agree without talking.
+ * Answers in place of etcd while it is out of reach. A call that is remembered stays where it was, and is answered as stale.
+ * Any other goes where rendezvous hashing over the last known relays puts it, so that replicas agree without talking.
  */
 export class OutageFallback {
   readonly #deps: OutageFallbackDeps;
@@ -49,7 +48,7 @@ export class OutageFallback {
    * @throws HoldfastError `unavailable` for such a call
    */
   assertNotSuspect(call: Call): void {
-    const promised = this.#held(call);
+    const promised = this.#suspectPromise(call);
     if (promised) {
       throw new RelayAwaitedError(promised);
     }
@@ -61,7 +60,7 @@ export class OutageFallback {
    * @throws HoldfastError `no-relay`
    */
   select(request: SelectRequest, error: unknown, tried: RegisteredRelay | undefined): Answer {
-    const { call, set, requestId, constraints } = request;
+    const { call, requestId, constraints } = request;
     const known = this.#stale(call, requestId, error);
     if (known) {
       return known;
@@ -72,20 +71,18 @@ export class OutageFallback {
     const { provisional, placement, ttlPolicy } = this.#deps;
     const promised = provisional.get(call);
     const relay =
-      this.#standing(promised, constraints) ??
-      this.#standing(
-        tried && { set, relayId: tried.relay.id, instance: tried.relay.instance },
-        constraints,
-      ) ??
-      placement.predict(set, call.key, constraints).registered;
+      this.#allowed(promised && ttlPolicy.relayOf(promised), constraints) ??
+      this.#allowed(this.#still(tried), constraints) ??
+      placement.predict(call.set, call.key, constraints).registered;
     const { setupTtlSeconds, callTtlSeconds } = ttlPolicy.settings;
     const isFirstUse = !promised || promised.requestId === requestId;
-    const binding = this.#binding(request, relay, isFirstUse ? setupTtlSeconds : callTtlSeconds);
+    const defaultTtlSeconds = isFirstUse && request.inDialog !== true ? setupTtlSeconds : callTtlSeconds;
+    const binding = this.#binding(request, relay, defaultTtlSeconds);
     provisional.put(binding);
     return answerOf(binding, relay, requestId, 'provisional');
   }
 
-  /** The same for who must not bind the call. @throws `error` where there is no answer */
+  /** The same for callers that must not bind the call. @throws `error` where there is no answer */
   find(call: Call, error: unknown, prediction: Prediction | undefined): Answer {
     const known = this.#stale(call, '', error);
     if (known) {
@@ -96,14 +93,14 @@ export class OutageFallback {
     }
     const { provisional, placement, ttlPolicy } = this.#deps;
     const promised = provisional.get(call);
-    const standing = this.#standing(promised, {});
-    if (!standing && !prediction) {
+    const carrier = promised && ttlPolicy.relayOf(promised);
+    if (!carrier && !prediction) {
       throw error;
     }
-    const set = prediction?.set ?? promised?.set ?? '';
-    const relay = standing ?? placement.predict(set, call.key, {}).registered;
-    const { keepSeconds } = prediction ?? {};
-    const request = { call, requestId: newRequestId(), ttlSeconds: keepSeconds };
+    const relay = carrier ?? placement.predict(call.set, call.key, {}).registered;
+    const keepSeconds = prediction?.keepSeconds;
+    const inDialog = keepSeconds !== undefined;
+    const request = { call, requestId: newRequestId(), ttlSeconds: keepSeconds, inDialog };
     const binding = this.#binding(request, relay, ttlPolicy.settings.setupTtlSeconds);
     if (keepSeconds !== undefined) {
       provisional.put(binding);
@@ -121,12 +118,14 @@ export class OutageFallback {
 
   #mayPredict(call: Call): boolean {
     const { mode, cachedStore } = this.#deps;
-    return mode === 'available' && (cachedStore.lost !== undefined || this.#held(call) !== undefined);
+    const isOut = cachedStore.lost !== undefined || this.#suspectPromise(call) !== undefined;
+    return mode === 'available' && isOut;
   }
 
-  #held(call: Call): Binding | undefined {
+  #suspectPromise(call: Call): Binding | undefined {
     const promised = this.#deps.provisional.get(call);
-    return promised && this.#deps.directory.isSuspect(promised.set, promised.relayId) ? promised : undefined;
+    const isSuspect = promised && this.#deps.directory.isSuspect(promised.call.set, promised.relayId);
+    return isSuspect ? promised : undefined;
   }
 
   /** What was last known is better than nothing, if the call's relay is there. */
@@ -140,17 +139,23 @@ export class OutageFallback {
     return relay && answerOf(binding, relay, requestId, 'stale');
   }
 
-  /** The relay of that binding, if it is there and wished for. */
-  #standing(binding: Carrier | undefined, { excluded }: RelayConstraints): RegisteredRelay | undefined {
-    if (!binding || excluded?.includes(binding.relayId)) {
-      return undefined;
-    }
-    return this.#deps.ttlPolicy.relayOf(binding);
+  #still(tried: RegisteredRelay | undefined): RegisteredRelay | undefined {
+    const now = tried && this.#deps.directory.get(tried.relay.set, tried.relay.id);
+    return now?.relay.instance === tried?.relay.instance ? now : undefined;
+  }
+
+  #allowed(relay: RegisteredRelay | undefined, { excluded }: RelayConstraints): RegisteredRelay | undefined {
+    return relay && !excluded?.includes(relay.relay.id) ? relay : undefined;
   }
 
   /** What was promised before is carried on: it lives as long, and is known by its first request. */
   #binding(
-    { call, requestId, ttlSeconds }: Pick<SelectRequest, 'call' | 'requestId' | 'ttlSeconds'>,
+    {
+      call,
+      requestId,
+      ttlSeconds,
+      inDialog,
+    }: Pick<SelectRequest, 'call' | 'requestId' | 'ttlSeconds' | 'inDialog'>,
     { relay }: RegisteredRelay,
     defaultTtlSeconds: number,
   ): Binding {
@@ -158,16 +163,17 @@ export class OutageFallback {
     const before = this.#deps.provisional.get(call);
     const ttl = Math.max(before?.ttlSeconds ?? 0, ttlSeconds ?? defaultTtlSeconds);
     return {
-      call,
-      set: relay.set,
+      call: call.anySet ? { ...call, anySet: false } : call,
       relayId: relay.id,
       instance: relay.instance,
       generation: 0,
       requestId: before?.requestId ?? requestId,
+      state: inDialog || before?.state === 'answered' ? 'answered' : 'setup',
+      beginning: before?.beginning ?? requestId,
       createdAtMs: before?.createdAtMs ?? nowMs,
       ttlSeconds: ttl,
       expiresAtMs: nowMs + leaseSeconds(ttl) * 1000,
-      released: false,
+      moves: [],
     };
   }
 }

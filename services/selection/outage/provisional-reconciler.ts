@@ -1,28 +1,26 @@
 import type { StoredBinding } from '../../domain/binding.js';
-import type { Call } from '../../domain/call.js';
-import { messageOf } from '../../domain/error.js';
+import type { Events } from '../../domain/events.js';
 import { type Clock, sleep } from '../../runtime/clock.js';
-import type { Logger } from '../../runtime/log.js';
 import type { SelectRequest } from '../requests.js';
 import { isOutage, RelayAwaitedError } from '../write-result.js';
 import type { ProvisionalBindings } from './provisional-bindings.js';
 
-/** ProvisionalReconciler under way at once; their writes share commits. */
+/** Reconciled at once; their writes share commits. */
 const maxUnderWay = 64;
 const awaitedPeriodMs = 100;
 
 export interface ProvisionalReconcilerDeps {
   readonly provisional: ProvisionalBindings;
-  /** Binds the call where it was promised, or finds where it is bound; then tells `settled`. */
-  readonly settle: (request: SelectRequest) => Promise<StoredBinding>;
+  /** Binds the call where it was promised, or finds where it is bound; then tells `resolve`. */
+  readonly bind: (request: SelectRequest) => Promise<StoredBinding>;
+  readonly events: Events;
   readonly clock: Clock;
-  readonly log: Logger;
 }
 
-/** Makes bindings of what was promised without quorum. A binding that there is already wins. */
+/** Makes bindings of what was promised without quorum. An existing binding wins. */
 export class ProvisionalReconciler {
   readonly #deps: ProvisionalReconcilerDeps;
-  #claiming: Promise<void> | undefined;
+  #reconciling: Promise<void> | undefined;
   /** Since the start, for metrics. */
   readonly counters = { claimed: 0, conflicts: 0, relaysGone: 0 };
 
@@ -30,49 +28,47 @@ export class ProvisionalReconciler {
     this.#deps = deps;
   }
 
-  /** ProvisionalReconciler whatever was promised; resolves when that is done, or etcd is lost again. */
+  /** Binds whatever was promised; resolves when that is done, or etcd is lost again. */
   reconcileAll(): Promise<void> {
-    this.#claiming ??= this.#reconcileAll().finally(() => {
-      this.#claiming = undefined;
+    this.#reconciling ??= this.#reconcileAll().finally(() => {
+      this.#reconciling = undefined;
     });
-    return this.#claiming;
+    return this.#reconciling;
   }
 
-  /** ProvisionalReconciler what was promised to this call, if anything was. @throws HoldfastError as Select */
-  async claim(call: Call): Promise<void> {
+  /** Binds what was promised to this call, if anything was. @throws HoldfastError as Select */
+  async reconcile(call: StoredBinding['binding']['call']): Promise<void> {
     const promised = this.#deps.provisional.get(call);
     if (!promised) {
       return;
     }
-    const { set, requestId, ttlSeconds } = promised;
-    await this.#deps.settle({ call, set, requestId, ttlSeconds, constraints: {} });
+    const { requestId, ttlSeconds, state } = promised;
+    const inDialog = state === 'answered';
+    await this.#deps.bind({ call: promised.call, requestId, ttlSeconds, constraints: {}, inDialog });
   }
 
   /** The call is bound: a promise is kept by that, or broken. */
-  settled({ binding }: StoredBinding): void {
-    const { provisional, log } = this.#deps;
+  resolve({ binding }: StoredBinding): void {
+    const { provisional, events } = this.#deps;
     const promised = provisional.get(binding.call);
     if (!promised) {
       return;
     }
     provisional.delete(binding.call);
-    if (promised.set === binding.set && promised.instance === binding.instance) {
+    if (promised.instance === binding.instance) {
       this.counters.claimed++;
-      return;
-    }
-    const relays = { promised: promised.relayId, bound: binding.relayId };
-    const { callId } = binding.call;
-    if (promised.requestId === binding.requestId) {
+      events.promiseKept(binding);
+    } else if (promised.requestId === binding.requestId) {
       this.counters.relaysGone++;
-      log.warn({ callId, ...relays }, 'the relay promised to a call is gone; it has another');
+      events.promiseBroken(binding, promised.relayId, 'relay is gone');
     } else {
       this.counters.conflicts++;
-      log.warn({ callId, ...relays }, 'a call was promised one relay and is bound to another, which wins');
+      events.promiseBroken(binding, promised.relayId, 'bound elsewhere');
     }
   }
 
   async #reconcileAll(): Promise<void> {
-    const { provisional, clock, log } = this.#deps;
+    const { provisional, clock, events } = this.#deps;
     if (provisional.size === 0) {
       return;
     }
@@ -82,7 +78,7 @@ export class ProvisionalReconciler {
     const work = async () => {
       for (let call = calls.pop(); call && !isLost; call = calls.pop()) {
         try {
-          await this.claim(call);
+          await this.reconcile(call);
         } catch (error) {
           if (error instanceof RelayAwaitedError) {
             // Relays whose leases ran out while etcd was away are about to be back.
@@ -95,19 +91,16 @@ export class ProvisionalReconciler {
             return;
           }
           provisional.delete(call);
-          log.warn({ callId: call.callId, reason: messageOf(error) }, 'a promised call cannot be bound');
+          events.promiseDropped(call.callId, error);
         }
       }
     };
     await Promise.all(Array.from({ length: maxUnderWay }, work));
-    log.info(
-      {
-        claimed: this.counters.claimed - before.claimed,
-        conflicts: this.counters.conflicts - before.conflicts,
-        relaysGone: this.counters.relaysGone - before.relaysGone,
-        left: provisional.size,
-      },
-      'provisional bindings claimed',
-    );
+    const { claimed, conflicts, relaysGone } = this.counters;
+    events.promisesReconciled({
+      kept: claimed - before.claimed,
+      broken: conflicts - before.conflicts + relaysGone - before.relaysGone,
+      left: provisional.size,
+    });
   }
 }

@@ -1,0 +1,50 @@
+import { Subscribers } from '../runtime/subscribers.js';
+
+/** No cluster writes so much between two answers: it was restored with raised revisions (`etcdutl snapshot restore --bump-revision`). */
+const bumpedBy = 100_000_000;
+
+/** What each answer of etcd says of where it comes from. */
+export interface AnswerHeader {
+  readonly clusterId: string;
+  readonly revision: number;
+}
+
+/**
+ * Notices that etcd has another history than the one that this process knows: another cluster answers, or a revision goes back.
+ * Then what was read before proves nothing, and what was written before may be gone.
+ */
+export class EtcdHistory {
+  readonly #changes = new Subscribers<string>();
+  #clusterId = '';
+  #revision = 0;
+
+  /** The listener hears why. */
+  onChange(listener: (reason: string) => void): void {
+    this.#changes.add(listener);
+  }
+
+  /** A linearizable request is about to be sent. @returns what judges the header of its answer */
+  begin(): (header: AnswerHeader) => void {
+    // An answer to what was sent now tells at least what the answers before it told.
+    const leastRevision = this.#revision;
+    const clusterId = this.#clusterId;
+    return (header) => {
+      if (clusterId !== '' && clusterId === this.#clusterId && header.clusterId !== clusterId) {
+        this.#begin(header, `cluster ${header.clusterId} answers instead of ${clusterId}`);
+      } else if (header.clusterId === this.#clusterId && header.revision < leastRevision) {
+        this.#begin(header, `revision ${header.revision} came after ${leastRevision}`);
+      } else if (leastRevision > 0 && header.revision - leastRevision > bumpedBy) {
+        this.#begin(header, `revision ${header.revision} came after ${leastRevision}`);
+      } else if (this.#clusterId === '' || header.clusterId === this.#clusterId) {
+        this.#clusterId = header.clusterId;
+        this.#revision = Math.max(this.#revision, header.revision);
+      }
+    };
+  }
+
+  #begin({ clusterId, revision }: AnswerHeader, reason: string): void {
+    this.#clusterId = clusterId;
+    this.#revision = revision;
+    this.#changes.tell(reason);
+  }
+}

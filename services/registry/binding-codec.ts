@@ -1,0 +1,146 @@
+import {
+  type Binding,
+  type BindingState,
+  bindingStates,
+  type Move,
+  maxMoves,
+  maxTtlSeconds,
+} from '../domain/binding.js';
+import { type Call, callFromKey, isHashed } from '../domain/call.js';
+import { isName } from '../domain/name.js';
+
+/** The JSON of a binding in etcd. Written and read once per call or more: no schema library on this path. */
+interface BindingValue {
+  /** Where the key does not tell the Call-ID. */
+  readonly callId?: string;
+  readonly relay: string;
+  readonly instance: string;
+  readonly state: BindingState;
+  readonly generation: number;
+  readonly request: string;
+  /** The request that began the call; left out where it is `request`. */
+  readonly begun?: string;
+  readonly createdAt: string;
+  readonly ttlSeconds: number;
+  readonly expiresAt: string;
+  readonly moves?: readonly MoveValue[];
+}
+
+interface MoveValue {
+  readonly at: string;
+  readonly from: string;
+  readonly why: string;
+  readonly by: string;
+}
+
+/** Writes times as ISO 8601 has them. The last is remembered: many bindings are made in one millisecond. */
+class TimeText {
+  #ms = Number.NaN;
+  #text = '';
+
+  text(ms: number): string {
+    if (ms !== this.#ms) {
+      this.#text = new Date(ms).toISOString();
+      this.#ms = ms;
+    }
+    return this.#text;
+  }
+}
+
+const created = new TimeText();
+const expires = new TimeText();
+
+export function encodeBinding(binding: Binding): Buffer {
+  const { call, moves } = binding;
+  const value: BindingValue = {
+    ...(isHashed(call) ? { callId: call.callId } : {}),
+    relay: binding.relayId,
+    instance: binding.instance,
+    state: binding.state,
+    generation: binding.generation,
+    request: binding.requestId,
+    ...(binding.beginning === binding.requestId ? {} : { begun: binding.beginning }),
+    createdAt: created.text(binding.createdAtMs),
+    ttlSeconds: binding.ttlSeconds,
+    expiresAt: expires.text(binding.expiresAtMs),
+    ...(moves.length === 0 ? {} : { moves: moves.map(moveValue) }),
+  };
+  return Buffer.from(JSON.stringify(value));
+}
+
+/** What etcd holds under a call's key, or undefined if it is junk. */
+export function decodeBinding(key: string, bytes: Buffer): Binding | undefined {
+  let value: Partial<Record<keyof BindingValue, unknown>>;
+  try {
+    value = JSON.parse(bytes.toString());
+  } catch {
+    return undefined;
+  }
+  if (typeof value !== 'object' || value === null) {
+    return undefined;
+  }
+  const { relay, instance, state, generation, request, createdAt, ttlSeconds, expiresAt } = value;
+  const { begun = request, moves = [] } = value;
+  const call = callOf(key, value.callId);
+  if (!call || typeof relay !== 'string' || !isName(relay) || !isState(state)) {
+    return undefined;
+  }
+  if (typeof instance !== 'string' || typeof request !== 'string' || typeof begun !== 'string') {
+    return undefined;
+  }
+  if (!isWhole(generation, 1, Number.MAX_SAFE_INTEGER) || !isWhole(ttlSeconds, 1, maxTtlSeconds)) {
+    return undefined;
+  }
+  const createdAtMs = parseTime(createdAt);
+  const expiresAtMs = parseTime(expiresAt);
+  if (Number.isNaN(createdAtMs) || Number.isNaN(expiresAtMs)) {
+    return undefined;
+  }
+  return {
+    call,
+    relayId: relay,
+    instance,
+    state,
+    generation,
+    requestId: request,
+    beginning: begun,
+    createdAtMs,
+    ttlSeconds,
+    expiresAtMs,
+    moves: Array.isArray(moves) ? moves.flatMap((move) => parseMove(move) ?? []).slice(-maxMoves) : [],
+  };
+}
+
+/** A Call-ID that is not UTF-8 is in the value as text of one character for each byte. */
+function callOf(key: string, callId: unknown): Call | undefined {
+  if (typeof callId !== 'string') {
+    return callFromKey(key);
+  }
+  return callFromKey(key, callId) ?? callFromKey(key, Buffer.from(callId, 'latin1'));
+}
+
+function moveValue({ atMs, from, reason, by }: Move): MoveValue {
+  return { at: new Date(atMs).toISOString(), from, why: reason, by };
+}
+
+/** Undefined for junk: the rest of the history is worth having all the same. */
+function parseMove(value: unknown): Move | undefined {
+  const { at, from, why, by } = (value ?? {}) as Partial<Record<keyof MoveValue, unknown>>;
+  const atMs = parseTime(at);
+  if (Number.isNaN(atMs) || typeof from !== 'string' || typeof why !== 'string' || typeof by !== 'string') {
+    return undefined;
+  }
+  return { atMs, from, reason: why, by };
+}
+
+function isState(value: unknown): value is BindingState {
+  return bindingStates.includes(value as BindingState);
+}
+
+function isWhole(value: unknown, least: number, most: number): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most;
+}
+
+function parseTime(value: unknown): number {
+  return typeof value === 'string' ? Date.parse(value) : Number.NaN;
+}

@@ -1,0 +1,35 @@
+import type { EventListener, EventType } from '../domain/events.js';
+import type { Logger, LogLevel } from '../runtime/log.js';
+
+/** Level and text of each event's log line. */
+const lines: Record<EventType, readonly [LogLevel, string]> = {
+  callBound: ['debug', 'call bound'],
+  callMoved: ['info', 'call moved'],
+  callAnswered: ['debug', 'call answered'],
+  callReleased: ['debug', 'call released'],
+  callAdopted: ['info', 'call adopted: a relay carries it, and etcd did not know it'],
+  callReasserted: ['debug', 'call bound again: etcd had lost it'],
+  callOnTwoRelays: ['warn', 'two relays carry one call'],
+  promiseKept: ['debug', 'provisional call bound where it was promised'],
+  promiseBroken: ['warn', 'provisional call is on another relay than promised'],
+  promiseDropped: ['warn', 'provisional call cannot be bound'],
+  promisesReconciled: ['info', 'provisional bindings reconciled'],
+  relayJoined: ['info', 'relay joined'],
+  relayStateChanged: ['info', 'relay changed its state'],
+  relaySuspect: ['debug', 'relay vanished with many others; looking again before it is believed'],
+  relayLeft: ['warn', 'relay left'],
+  etcdLost: ['warn', 'etcd lost: known calls are answered from memory'],
+  etcdBack: ['info', 'etcd answers again'],
+  historyChanged: ['warn', 'etcd may have lost bindings; writing again what is remembered'],
+  bindingsReasserted: ['info', 'remembered bindings written again'],
+};
+
+/** Writes a line for each event. */
+export function logEvents(log: Logger): EventListener {
+  return ({ type, details }) => {
+    const [level, message] = lines[type];
+    if (level !== 'silent') {
+      log[level](details, message);
+    }
+  };
+}

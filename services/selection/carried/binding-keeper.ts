@@ -1,0 +1,117 @@
+import { remainingSeconds, type StoredBinding } from '../../domain/binding.js';
+import { messageOf } from '../../domain/error.js';
+import type { RegisteredRelay } from '../../domain/relay.js';
+import { type Clock, sleep } from '../../runtime/clock.js';
+import type { Logger } from '../../runtime/log.js';
+import type { Selector } from '../selector.js';
+import type { TtlPolicy } from '../ttl-policy.js';
+import type { RelayInquiry } from './relay-inquiry.js';
+
+/** A binding that has less than its TTL left is due: its lease is half a TTL longer. */
+const looksPerTtl = 6;
+const periodLimitsMs = { least: 2500, most: 60_000 };
+/** Calls that relays are asked for at once. */
+const maxInquiries = 32;
+/** So many calls of one relay are better asked for by its list. */
+const worthList = 50;
+
+export interface BindingKeeperDeps {
+  readonly store: { list(): AsyncIterable<StoredBinding> };
+  readonly selector: Pick<Selector, 'renew'>;
+  readonly ttlPolicy: TtlPolicy;
+  readonly inquiry: RelayInquiry;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/**
+ * Keeps the bindings of calls that relays carry: a binding lives at least as long as its media, and the TTL is only the
+ * safety net for calls that nobody ends. All replicas look; the first that finds a binding due renews it.
+ */
+export class BindingKeeper {
+  readonly #deps: BindingKeeperDeps;
+  readonly #stopping = new AbortController();
+  #running: Promise<void> | undefined;
+  /** Since the start, for metrics. */
+  readonly counters = { renewed: 0, notCarried: 0, unknown: 0 };
+
+  constructor(deps: BindingKeeperDeps) {
+    this.#deps = deps;
+  }
+
+  start(): void {
+    this.#running ??= this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const { clock, ttlPolicy, log } = this.#deps;
+    const { signal } = this.#stopping;
+    const { setupTtlSeconds, callTtlSeconds } = ttlPolicy.settings;
+    const wantedMs = (Math.min(setupTtlSeconds, callTtlSeconds) * 1000) / looksPerTtl;
+    const periodMs = Math.min(periodLimitsMs.most, Math.max(periodLimitsMs.least, wantedMs));
+    for (;;) {
+      // Replicas that started together do not look together.
+      await sleep(clock, periodMs * (0.75 + Math.random() / 2), signal);
+      if (signal.aborted) {
+        return;
+      }
+      try {
+        await this.look();
+      } catch (error) {
+        log.debug({ reason: messageOf(error) }, 'bindings not kept; trying again');
+      }
+    }
+  }
+
+  /** Looks at all bindings once. @throws HoldfastError `unavailable` */
+  async look(): Promise<void> {
+    const { store, ttlPolicy, clock } = this.#deps;
+    const due = new Map<RegisteredRelay, StoredBinding[]>();
+    for await (const stored of store.list()) {
+      if (this.#stopping.signal.aborted) {
+        return;
+      }
+      const { binding } = stored;
+      const isDue = remainingSeconds(binding, clock.wallMs()) < binding.ttlSeconds;
+      const relay = binding.state !== 'released' && isDue ? ttlPolicy.relayOf(binding) : undefined;
+      if (!relay) {
+        continue;
+      }
+      const ofRelay = due.get(relay) ?? [];
+      due.set(relay, ofRelay);
+      ofRelay.push(stored);
+    }
+    await Promise.all([...due].map(([relay, ofRelay]) => this.#keep(relay, ofRelay)));
+  }
+
+  async #keep(relay: RegisteredRelay, due: readonly StoredBinding[]): Promise<void> {
+    const listed = due.length >= worthList ? await this.#deps.inquiry.list(relay) : undefined;
+    const waiting = [...due];
+    const work = async () => {
+      for (let next = waiting.pop(); next; next = waiting.pop()) {
+        const { call } = next.binding;
+        const isListed = listed?.callIds.has(call.callId) ?? false;
+        const isCarried =
+          isListed || (listed?.isComplete ? false : await this.#deps.inquiry.carries(relay, call));
+        await this.#judge(next, isCarried);
+      }
+    };
+    await Promise.all(Array.from({ length: Math.min(maxInquiries, due.length) }, work));
+  }
+
+  async #judge({ binding }: StoredBinding, isCarried: unknown): Promise<void> {
+    if (isCarried === undefined) {
+      this.counters.unknown++;
+    } else if (isCarried === false) {
+      this.counters.notCarried++;
+    } else {
+      await this.#deps.selector.renew(binding);
+      this.counters.renewed++;
+    }
+  }
+}

@@ -1,0 +1,106 @@
+import type { Call } from '../../domain/call.js';
+import type { Events } from '../../domain/events.js';
+import type { RegisteredRelay } from '../../domain/relay.js';
+import type { Clock } from '../../runtime/clock.js';
+import type { RelayInquiry } from './relay-inquiry.js';
+
+/** Calls looked for at once. A call beyond that is taken for unknown. */
+const maxSearches = 64;
+/** Calls looked for per second; twice as many in a burst. */
+const searchesPerSecond = 200;
+/** A call that no relay carried is not looked for again so soon. */
+const missMs = 1000;
+const maxMisses = 10_000;
+
+export interface CallFinderDeps {
+  readonly inquiry: RelayInquiry;
+  readonly relays: { list(set?: string): readonly RegisteredRelay[] };
+  readonly events: Events;
+  readonly clock: Clock;
+}
+
+/** Finds the relay that carries a call which the registry does not know, by asking all relays of its set. */
+export class CallFinder {
+  readonly #deps: CallFinderDeps;
+  readonly #searches = new Map<string, Promise<RegisteredRelay | undefined>>();
+  /** When each call was last looked for in vain, by the monotonic clock; oldest first. */
+  readonly #misses = new Map<string, number>();
+  #tokens = 2 * searchesPerSecond;
+  #tokensAtMs: number;
+  /** Since the start, for metrics. */
+  readonly counters = { searches: 0, found: 0, refused: 0 };
+
+  constructor(deps: CallFinderDeps) {
+    this.#deps = deps;
+    this.#tokensAtMs = deps.clock.monotonicMs();
+  }
+
+  /** @returns undefined if no relay says that it carries the call, or too many calls are looked for */
+  find(call: Call): Promise<RegisteredRelay | undefined> {
+    const underWay = this.#searches.get(call.key);
+    if (underWay) {
+      return underWay;
+    }
+    if (this.#wasMissed(call.key)) {
+      return Promise.resolve(undefined);
+    }
+    if (this.#searches.size >= maxSearches || !this.#takeToken()) {
+      this.counters.refused++;
+      return Promise.resolve(undefined);
+    }
+    this.counters.searches++;
+    const search = this.#search(call).finally(() => this.#searches.delete(call.key));
+    this.#searches.set(call.key, search);
+    return search;
+  }
+
+  async #search(call: Call): Promise<RegisteredRelay | undefined> {
+    const { inquiry, relays, events } = this.#deps;
+    const candidates = relays.list(call.anySet ? undefined : call.set);
+    const answers = await Promise.all(
+      candidates.map(async (relay) => ({ relay, carried: await inquiry.carries(relay, call) })),
+    );
+    const carriers = answers.flatMap(({ relay, carried }) => (carried ? [{ relay, ...carried }] : []));
+    carriers.sort((one, other) => other.packets - one.packets);
+    const [best] = carriers;
+    if (!best) {
+      this.#miss(call.key);
+      return undefined;
+    }
+    if (carriers.length > 1) {
+      events.callOnTwoRelays({
+        callId: call.callId,
+        relays: carriers.map(({ relay }) => relay.relay.id),
+        kept: best.relay.relay.id,
+      });
+    }
+    this.counters.found++;
+    return best.relay;
+  }
+
+  #wasMissed(key: string): boolean {
+    const atMs = this.#misses.get(key);
+    return atMs !== undefined && this.#deps.clock.monotonicMs() - atMs < missMs;
+  }
+
+  #miss(key: string): void {
+    this.#misses.delete(key);
+    this.#misses.set(key, this.#deps.clock.monotonicMs());
+    if (this.#misses.size > maxMisses) {
+      const [oldest] = this.#misses.keys();
+      this.#misses.delete(oldest as string);
+    }
+  }
+
+  #takeToken(): boolean {
+    const nowMs = this.#deps.clock.monotonicMs();
+    const earned = ((nowMs - this.#tokensAtMs) / 1000) * searchesPerSecond;
+    this.#tokens = Math.min(2 * searchesPerSecond, this.#tokens + earned);
+    this.#tokensAtMs = nowMs;
+    if (this.#tokens < 1) {
+      return false;
+    }
+    this.#tokens--;
+    return true;
+  }
+}

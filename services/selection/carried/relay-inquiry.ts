@@ -1,0 +1,30 @@
+import type { Call } from '../../domain/call.js';
+import type { RegisteredRelay } from '../../domain/relay.js';
+
+/** What a relay tells of a call that it carries. */
+export interface CarriedCall {
+  /** RTP packets so far: where two relays carry one call, media flows on one of them. */
+  readonly packets: number;
+}
+
+/** Asks relays what they carry. Never throws: a relay that cannot be asked is no evidence of anything. */
+export interface RelayInquiry {
+  /** `false`: the relay does not know the call. Undefined: it did not say. */
+  carries(relay: RegisteredRelay, call: Call): Promise<CarriedCall | false | undefined>;
+  /**
+   * The Call-IDs that it carries, as `Call.callId` has them.
+   * @returns undefined if it did not say; `isComplete` false if there may be more
+   */
+  list(relay: RegisteredRelay): Promise<CarriedCalls | undefined>;
+}
+
+export interface CarriedCalls {
+  readonly callIds: ReadonlySet<string>;
+  readonly isComplete: boolean;
+}
+
+/** For a replica that cannot reach the control ports of relays. */
+export const silentInquiry: RelayInquiry = {
+  carries: async () => undefined,
+  list: async () => undefined,
+};

@@ -1,0 +1,32 @@
+import type { Clock } from '../../runtime/clock.js';
+
+/**
+ * The time by which remembered bindings age. It stands still while etcd is out of reach: a binding that nobody could renew
+ * must not run out.
+ */
+export class LeaseClock {
+  readonly #clock: Clock;
+  #pausedMs = 0;
+  #pausedAtMs: number | undefined;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  nowMs(): number {
+    return (this.#pausedAtMs ?? this.#clock.monotonicMs()) - this.#pausedMs;
+  }
+
+  pause(): void {
+    this.#pausedAtMs ??= this.#clock.monotonicMs();
+  }
+
+  /** @returns how long it stood still, ms */
+  resume(): number {
+    const nowMs = this.#clock.monotonicMs();
+    const pausedMs = nowMs - (this.#pausedAtMs ?? nowMs);
+    this.#pausedMs += pausedMs;
+    this.#pausedAtMs = undefined;
+    return pausedMs;
+  }
+}
