@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { isIP } from 'node:net';
-import { NgServer, type NgServerCounters } from '../../services/control/ng/server.js';
+import { NgServer } from '../../services/control/ng/server.js';
+import type { UdpServerCounters } from '../../services/control/udp/server.js';
 import { type Address, formatAddress, listenError } from '../../services/runtime/address.js';
 import type { Clock } from '../../services/runtime/clock.js';
 import type { Logger } from '../../services/runtime/log.js';
@@ -145,7 +146,7 @@ export class BuiltinRelay {
   }
 
   /** Counters of the control protocol. */
-  get ngCounters(): Readonly<NgServerCounters> {
+  get ngCounters(): Readonly<UdpServerCounters> {
     return this.#server.counters;
   }
 

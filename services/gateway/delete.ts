@@ -1,143 +1,144 @@
-import { encodeBody } from '../control/ng/message.js';
+import type { ControlProtocol } from '../control/protocol.js';
+import { isVersionOf } from '../domain/binding.js';
 import { messageOf } from '../domain/error.js';
-import type { RegisteredRelay } from '../domain/relay.js';
+import { type Clock, sleep } from '../runtime/clock.js';
+import type { Logger } from '../runtime/log.js';
 import type { Answer } from '../selection/requests.js';
-import type { HandlerDeps } from './deps.js';
-import type { CallRequest } from './ng/call-request.js';
-import { nothingToDelete, type Reply, readReply } from './ng/reply.js';
-import { askRelay } from './relay-link.js';
-import { RetryQueue } from './retry-queue.js';
-
-/** The proxy's worker waits for the answer to a BYE as well: a relay that is silent is not waited for longer. */
-const patienceMs = 400;
-/** rtpengine remembers a deleted call for 30 s, and answers `query` for it. */
-const branchRecheckMs = 35_000;
+import type { CallRequest } from './call-request.js';
+import type { CallRouter } from './deps.js';
+import type { RelayAccess } from './relay-clients.js';
+import type { RetryQueue } from './retry-queue.js';
 
 /**
- * `delete`: the proxy hears ok at once, whatever the relay does, for there is nothing that it could do better; a relay
- * that did not answer is asked again until it answers or is gone.
+ * The proxy's worker waits for the answer to a BYE as well: registry and relay have this long each, ms, and the answer leaves
+ * within 0.9 s.
+ */
+const timeoutMs = 400;
+/**
+ * rtpengine carries on with a deleted call for its `delete-delay`, 30 s unless configured, and until then answers `query` for
+ * it as before: the end shows only afterwards.
+ */
+const deleteDelayMs = 32_000;
+
+export interface DeleteDeps {
+  readonly router: CallRouter;
+  readonly clients: RelayAccess;
+  readonly retries: RetryQueue;
+  readonly protocol: ControlProtocol;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/**
+ * `delete`: the proxy hears ok in time, whatever registry and relay do, for there is nothing that it could do better; a relay
+ * that did not answer is asked again until it answers or is gone. The binding ends when the relay does not know the call any
+ * more: what a request names may be one branch of it, or a tag that matches nothing.
  */
 export class DeleteHandler {
-  readonly #deps: HandlerDeps;
-  readonly #retries: RetryQueue;
+  readonly #deps: DeleteDeps;
 
-  constructor(deps: HandlerDeps) {
+  constructor(deps: DeleteDeps) {
     this.#deps = deps;
-    this.#retries = new RetryQueue(deps.clock);
   }
 
-  /** Since the start, for metrics. */
-  get counters(): RetryQueue['counters'] {
-    return this.#retries.counters;
-  }
-
-  async handle(request: CallRequest): Promise<Reply> {
-    const { selector, clients, log } = this.#deps;
-    const { call } = request;
-    let answer: Answer | undefined;
-    try {
-      answer = await selector.lookup(call, { predicts: true, adopts: true });
-    } catch (error) {
-      log.warn(
-        { callId: call.callId, reason: messageOf(error) },
-        'delete put off: the call cannot be looked up',
-      );
-      this.#deleteLater(request);
-      return { result: 'ok', warning: 'the registry does not answer; the deletion is tried again' };
+  async handle(deletion: CallRequest): Promise<Buffer> {
+    const { clients, log } = this.#deps;
+    const { request, call } = deletion;
+    const found = await this.#lookup(deletion);
+    if (typeof found === 'string') {
+      log.warn({ callId: call.callId, reason: found }, 'delete put off: the call cannot be looked up');
+      this.#deleteLater(deletion, undefined);
+      return request.ok('the registry does not answer; the deletion is tried again');
     }
-    if (!answer) {
-      return nothingToDelete;
+    if (!found) {
+      return request.unknownCall();
     }
-    if (!answer.relay) {
-      this.#release(request);
-      return { result: 'ok', warning: `relay ${answer.binding.relayId} of this call is gone` };
+    const { binding, relay, freshness } = found;
+    if (!relay) {
+      this.#release(found);
+      return request.ok(`relay ${binding.relayId} of this call is gone`);
     }
-    const asked = await askRelay(clients, answer.relay, request.body, patienceMs);
+    const asked = await clients.ask(relay, request, timeoutMs);
     if (asked.kind === 'replied') {
-      this.#afterwards(request, answer.relay, asked.reply);
+      if (request.judge(asked.reply).kind === 'accepted') {
+        this.#releaseOnceEnded(deletion, found, 0);
+        this.#releaseOnceEnded(deletion, found, deleteDelayMs);
+      }
       // Where it really is, etcd alone can say.
-      if (answer.freshness === 'provisional') {
-        this.#deleteLater(request);
+      if (freshness === 'provisional') {
+        this.#deleteLater(deletion, undefined);
       }
       return asked.reply;
     }
-    const { relayId } = answer.binding;
+    const { relayId } = binding;
     log.warn(
       { callId: call.callId, relay: relayId, reason: asked.reason },
       'delete put off: the relay does not answer',
     );
-    this.#deleteLater(request);
-    return { result: 'ok', warning: `relay ${relayId} does not answer; the deletion is tried again` };
+    // The proxy takes the call for ended: what it offers from now on is a new beginning.
+    this.#release(found);
+    this.#deleteLater(deletion, found);
+    return request.ok(`relay ${relayId} does not answer; the deletion is tried again`);
   }
 
-  /**
-   * A call that was deleted is offered anew, as after a busy branch or a challenge: what is still to be done about its
-   * end would hit its new beginning.
-   */
-  async beginAgain({ call }: CallRequest): Promise<void> {
-    await this.#retries.cancel(call);
+  /** Or why it cannot be known in time. */
+  async #lookup({ call }: CallRequest): Promise<Answer | undefined | string> {
+    const answered = new AbortController();
+    const lookup = this.#deps.router.lookup(call, { adopts: true, predicts: true }).catch(messageOf);
+    const late = sleep(this.#deps.clock, timeoutMs, answered.signal);
+    const found = await Promise.race([lookup, late.then(() => `no answer within ${timeoutMs} ms`)]);
+    answered.abort();
+    return found;
   }
 
-  /** Ends what a relay may have begun for a call that then went elsewhere. */
-  cleanUp(relay: RegisteredRelay, { call, fromTag = '' }: CallRequest): void {
-    const body = encodeBody({ command: 'delete', 'call-id': call.callId, 'from-tag': fromTag }, 'bencode');
-    this.#retries.schedule(undefined, async () => {
-      const { binding } = (await this.#deps.selector.lookup(call)) ?? {};
-      // The call has come back to it meanwhile.
-      if (binding?.instance === relay.relay.instance) {
-        return true;
-      }
-      return (await askRelay(this.#deps.clients, relay, body, patienceMs)).kind === 'replied';
+  #release({ binding }: Answer): void {
+    const { router, retries } = this.#deps;
+    retries.schedule({
+      purpose: `release call ${binding.call.callId}`,
+      attempt: async () => {
+        await router.release(binding.call, binding);
+        return 'done';
+      },
     });
   }
 
-  stop(): Promise<void> {
-    return this.#retries.stop();
-  }
-
-  /** A deletion of one branch leaves the binding to the others, until the relay knows nothing of the call any more. */
-  #afterwards(request: CallRequest, relay: RegisteredRelay, reply: Buffer): void {
-    if (readReply(reply)?.result !== 'ok') {
-      return;
-    }
-    if (request.viaBranch === undefined) {
-      this.#release(request);
-    } else {
-      this.#releaseOnceForgotten(request, relay);
-    }
-  }
-
-  #release({ call }: CallRequest): void {
-    this.#retries.schedule(call, async () => {
-      await this.#deps.selector.release(call);
-      return true;
+  #releaseOnceEnded({ parties, call }: CallRequest, { binding, relay }: Answer, delayMs: number): void {
+    const { router, clients, retries, protocol } = this.#deps;
+    const query = protocol.queryRequest(parties);
+    retries.schedule({
+      purpose: `ask relay ${binding.relayId} whether it still carries call ${call.callId}`,
+      delayMs,
+      attempt: async () => {
+        const asked = relay && (await clients.ask(relay, query, timeoutMs));
+        if (asked?.kind === 'replied' && query.judge(asked.reply).kind === 'unknown-call') {
+          await router.release(binding.call, binding);
+        }
+        return 'done';
+      },
     });
   }
 
-  #releaseOnceForgotten({ call }: CallRequest, relay: RegisteredRelay): void {
-    const query = encodeBody({ command: 'query', 'call-id': call.callId }, 'bencode');
-    const attempt = async () => {
-      const asked = await askRelay(this.#deps.clients, relay, query, patienceMs);
-      if (asked.kind === 'replied' && readReply(asked.reply)?.result === 'error') {
-        await this.#deps.selector.release(call);
-      }
-      return true;
-    };
-    this.#retries.schedule(call, attempt, branchRecheckMs);
-  }
-
-  #deleteLater({ call, body }: CallRequest): void {
-    const { selector, clients } = this.#deps;
-    this.#retries.schedule(call, async () => {
-      const answer = await selector.lookup(call);
-      if (!answer) {
-        return true;
-      }
-      if (answer.relay && (await askRelay(clients, answer.relay, body, patienceMs)).kind !== 'replied') {
-        return false;
-      }
-      await selector.release(call);
-      return true;
+  /** @param meant undefined if the call could not be looked up: then the one that is found first is meant */
+  #deleteLater({ request, call }: CallRequest, meant: Answer | undefined): void {
+    const { router, clients, retries } = this.#deps;
+    let binding = meant?.binding;
+    retries.schedule({
+      purpose: `delete call ${call.callId}`,
+      attempt: async () => {
+        const now = await router.lookup(binding?.call ?? call);
+        if (!now) {
+          return 'done';
+        }
+        binding ??= now.binding;
+        if (!isVersionOf(now.binding, binding)) {
+          return 'canceled';
+        }
+        if (now.relay && (await clients.ask(now.relay, request, timeoutMs)).kind !== 'replied') {
+          return 'again';
+        }
+        await router.release(binding.call, binding);
+        return 'done';
+      },
     });
   }
 }

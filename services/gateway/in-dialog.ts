@@ -1,44 +1,74 @@
-import { errorReply } from '../control/ng/message.js';
-import type { HandlerDeps } from './deps.js';
-import type { CallRequest } from './ng/call-request.js';
-import { type Reply, unknownCall } from './ng/reply.js';
-import { askRelay } from './relay-link.js';
+import type { Clock } from '../runtime/clock.js';
+import type { Logger } from '../runtime/log.js';
+import type { Answer } from '../selection/requests.js';
+import type { CallRequest } from './call-request.js';
+import type { CallRouter } from './deps.js';
+import type { RelayAccess } from './relay-clients.js';
+import type { RetryQueue } from './retry-queue.js';
+
+export interface InDialogDeps {
+  readonly router: CallRouter;
+  readonly clients: RelayAccess;
+  readonly retries: RetryQueue;
+  readonly callTtlSeconds: number;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
 
 /**
- * `answer`, `query` and every other command that needs the call to be there: the bound relay or none. Another one would
- * know nothing of the call.
+ * `answer`, `query` and every other command that needs the call to be there: the bound relay, or the one that is found
+ * carrying it. Another one would know nothing of the call.
  */
 export class InDialogHandler {
-  readonly #deps: HandlerDeps;
+  readonly #deps: InDialogDeps;
 
-  constructor(deps: HandlerDeps) {
+  constructor(deps: InDialogDeps) {
     this.#deps = deps;
   }
 
-  /** @throws HoldfastError `unavailable`, `overloaded` */
-  async handle(request: CallRequest): Promise<Reply> {
-    const { selector, clients, clock, callTtlSeconds, log } = this.#deps;
-    const { call, command, body, deadlineMs } = request;
-    // An answered call outlives one that is being set up.
-    const answer =
-      command === 'answer'
-        ? await selector.lookup(call, { predicts: true, adopts: true, keepSeconds: callTtlSeconds })
-        : await selector.lookup(call, { predicts: true, adopts: true });
+  /**
+   * Undefined if the call is not bound, and no relay carries it.
+   * @throws HoldfastError `unavailable`, `overloaded`
+   */
+  async handle({ request, call, deadlineMs }: CallRequest): Promise<Buffer | undefined> {
+    const { router, clients, clock, callTtlSeconds, log } = this.#deps;
+    const isAnswer = request.act === 'answer';
+    const options = { adopts: true, predicts: true };
+    const answer = await router.lookup(
+      call,
+      isAnswer ? { ...options, keepSeconds: callTtlSeconds } : options,
+    );
     if (!answer) {
-      return unknownCall;
+      return undefined;
     }
     const { relayId, generation } = answer.binding;
     if (!answer.relay) {
-      return errorReply(`relay ${relayId} of this call is gone; offer again`);
+      return request.error(`relay ${relayId} of this call is gone; offer again`);
     }
-    const asked = await askRelay(clients, answer.relay, body, deadlineMs - clock.monotonicMs());
+    const asked = await clients.ask(answer.relay, request, deadlineMs - clock.monotonicMs());
     if (asked.kind === 'replied') {
+      if (isAnswer && request.judge(asked.reply).kind === 'accepted') {
+        this.#answered(answer);
+      }
       return asked.reply;
     }
+    const { command } = request;
     log.warn(
       { callId: call.callId, relay: relayId, generation, command, reason: asked.reason },
       'relay did not answer',
     );
-    return errorReply(`relay ${relayId} of this call did not answer: ${asked.reason}`);
+    return request.error(`relay ${relayId} of this call did not answer: ${asked.reason}`);
+  }
+
+  /** From now on the call is in progress. The proxy is not kept waiting: as one that is set up it has minutes to live. */
+  #answered({ binding }: Answer): void {
+    const { router, retries } = this.#deps;
+    retries.schedule({
+      purpose: `note that call ${binding.call.callId} is answered`,
+      attempt: async () => {
+        await router.answered(binding.call, binding);
+        return 'done';
+      },
+    });
   }
 }

@@ -1,139 +1,215 @@
-import { errorReply } from '../control/ng/message.js';
-import { HoldfastError } from '../domain/error.js';
+import type { ControlProtocol, Verdict } from '../control/protocol.js';
+import { type ErrorCode, HoldfastError } from '../domain/error.js';
 import type { RegisteredRelay } from '../domain/relay.js';
-import { sleep } from '../runtime/clock.js';
+import { type Clock, sleep } from '../runtime/clock.js';
+import type { Logger } from '../runtime/log.js';
 import { newRequestId } from '../selection/request-id.js';
 import type { Answer } from '../selection/requests.js';
-import type { DeleteHandler } from './delete.js';
-import type { HandlerDeps } from './deps.js';
-import type { CallRequest } from './ng/call-request.js';
-import { isFull, type Reply } from './ng/reply.js';
-import { type Asked, askRelay } from './relay-link.js';
+import type { CallRequest } from './call-request.js';
+import type { CallRouter } from './deps.js';
+import type { Asked, RelayAccess } from './relay-clients.js';
+import type { RetryQueue } from './retry-queue.js';
 
-/** A relay that has not answered the offer of a new call by then loses it to the next. */
-const newCallTimeoutMs = 250;
-/** While a relay refuses a call that it carries, its registration is about to go: look again this often. */
+/** A relay that has not answered the offer of a call that is being set up by then loses it to the next, ms. */
+export const setupTimeoutMs = 250;
+/** While a relay refuses a call that it carries, its registration is about to go: look again this often, ms. */
 const lookAgainMs = 50;
+/** For what a relay has to answer after the proxy was answered, ms. */
+const cleanUpTimeoutMs = 400;
+
+export interface OfferDeps {
+  readonly router: CallRouter;
+  readonly clients: RelayAccess;
+  readonly retries: RetryQueue;
+  readonly protocol: ControlProtocol;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** Another gateway has moved or answered the call, or its binding has ended: the next Select tells where it is. */
+const otherHands: ReadonlySet<ErrorCode> = new Set(['failed-precondition', 'not-found']);
+
+/** What came of asking a relay. */
+type Tried = Exclude<Asked, { kind: 'replied' }> | { kind: 'replied'; reply: Buffer; verdict: Verdict };
 
 /**
- * `offer`: binds the call where it is new, and finds its relay where it is not. A call that is being set up goes to the
- * next relay when one is full, dead or silent; one that is answered stays, unless its relay's instance is gone.
+ * What may begin a call: binds the call where it is new, and finds its relay where it is not. Its binding says which: a call
+ * that is being set up goes to the next relay when one is full, dead, silent or cannot do what is asked; one that is answered
+ * stays, unless its relay's instance is gone.
  */
 export class OfferHandler {
-  readonly #deps: HandlerDeps;
-  readonly #deletes: DeleteHandler;
+  readonly #deps: OfferDeps;
   /** Since the start, for metrics. */
   readonly counters = { failovers: 0, unanswered: 0 };
 
-  constructor(deps: HandlerDeps, deletes: DeleteHandler) {
+  constructor(deps: OfferDeps) {
     this.#deps = deps;
-    this.#deletes = deletes;
   }
 
-  /** @throws HoldfastError as Select */
-  async handle(request: CallRequest): Promise<Reply> {
-    const { clock, selector, callTtlSeconds } = this.#deps;
-    const isNew = request.toTag === undefined;
-    if (isNew) {
-      await this.#deletes.beginAgain(request);
-    }
+  async handle(offer: CallRequest): Promise<Buffer> {
+    const { request } = offer;
     const requestId = newRequestId();
     const failed: string[] = [];
-    let last: Asked | undefined;
-    while (this.#remainingMs(request) > 0) {
-      const answer = await selector.select({
-        call: request.call,
-        requestId,
-        ttlSeconds: isNew ? undefined : callTtlSeconds,
-        maybeCarried: !isNew,
-        constraints: { excluded: failed },
-      });
-      if (!answer.relay) {
-        return errorReply('the relay of this call is gone');
-      }
-      const remainingMs = this.#remainingMs(request);
-      last = await this.#ask(
-        answer.relay,
-        request,
-        isNew ? Math.min(newCallTimeoutMs, remainingMs) : remainingMs,
-      );
-      if (last.kind === 'replied' && !(isNew && isFull(last.reply))) {
-        return last.reply;
-      }
-      if (isNew) {
-        failed.push(answer.relay.relay.id);
-        if (!(await this.#toNextRelay(answer, last, failed, requestId, request))) {
+    let begun: Answer | undefined;
+    let last: Tried | undefined;
+    let isSetup = true;
+    try {
+      while (this.#remainingMs(offer) > 0) {
+        const answer = await this.#select(offer, requestId, failed);
+        const { relay, binding, origin } = answer;
+        if (!relay) {
+          return request.error('the relay of this call is gone');
+        }
+        isSetup = binding.state === 'setup';
+        begun = isSetup && (origin === 'new' || begun) ? answer : undefined;
+        const remainingMs = this.#remainingMs(offer);
+        last = await this.#ask(relay, offer, isSetup ? Math.min(setupTimeoutMs, remainingMs) : remainingMs);
+        if (last.kind === 'replied' && !(isSetup && goesOn(last.verdict))) {
           break;
         }
-      } else {
-        if (this.#remainingMs(request) <= lookAgainMs) {
+        if (isSetup) {
+          await this.#toNextRelay(answer, last, failed, requestId, offer);
+        } else if (this.#remainingMs(offer) > lookAgainMs) {
+          await sleep(this.#deps.clock, lookAgainMs);
+        } else {
           break;
         }
-        await sleep(clock, lookAgainMs);
+      }
+    } catch (error) {
+      if (!(error instanceof HoldfastError)) {
+        throw error;
+      }
+      // There is no other relay. One that said so itself said it best.
+      if (last === undefined) {
+        return request.full(error.message);
       }
     }
+    if (last?.kind !== 'replied') {
+      return this.#unanswered(offer, last, isSetup);
+    }
+    if (begun && beganNothing(last.verdict)) {
+      this.#unbind(offer, begun);
+    }
+    return last.reply;
+  }
+
+  #unanswered({ request, call }: CallRequest, last: Tried | undefined, isSetup: boolean): Buffer {
     this.counters.unanswered++;
-    if (last?.kind === 'replied') {
-      return last.reply;
-    }
-    const { callId } = request.call;
-    this.#deps.log.warn(
-      { callId, command: request.command, reason: last?.reason },
-      'no relay answered an offer',
-    );
-    return errorReply(`no relay answered in time${last ? `: ${last.reason}` : ''}`);
+    const because = last && last.kind !== 'replied' ? `: ${last.reason}` : '';
+    const reason = `no relay answered in time${because}`;
+    this.#deps.log.warn({ callId: call.callId, command: request.command, reason }, 'offer not answered');
+    // Another gateway may know a relay for a new call; for one in progress there is none elsewhere.
+    return isSetup ? request.full(reason) : request.error(reason);
+  }
+
+  #select(
+    { request, call, scope }: CallRequest,
+    requestId: string,
+    failed: readonly string[],
+  ): Answer | Promise<Answer> {
+    const { router, clients } = this.#deps;
+    return router.select({
+      call,
+      requestId,
+      // A dialog has a to-tag once the other side has answered: if the call is unknown, a relay may know it.
+      maybeCarried: request.toTag !== undefined,
+      constraints: {
+        zone: scope.zone,
+        labels: scope.labels,
+        excluded: [...clients.unspoken(scope.set, request.protocol), ...failed],
+      },
+    });
   }
 
   #remainingMs({ deadlineMs }: CallRequest): number {
     return deadlineMs - this.#deps.clock.monotonicMs();
   }
 
-  #ask(relay: RegisteredRelay, { body }: CallRequest, timeoutMs: number): Promise<Asked> {
-    return askRelay(this.#deps.clients, relay, body, timeoutMs);
+  async #ask(relay: RegisteredRelay, { request }: CallRequest, timeoutMs: number): Promise<Tried> {
+    const asked = await this.#deps.clients.ask(relay, request, timeoutMs);
+    return asked.kind === 'replied' ? { ...asked, verdict: request.judge(asked.reply) } : asked;
   }
 
-  /** @returns false if there is no other relay */
+  /** @throws HoldfastError if there is no other relay */
   async #toNextRelay(
     { binding, relay, freshness }: Answer,
-    asked: Asked,
-    excluded: readonly string[],
+    tried: Tried,
+    failed: string[],
     requestId: string,
-    request: CallRequest,
-  ): Promise<boolean> {
+    offer: CallRequest,
+  ): Promise<void> {
+    const { router, clients } = this.#deps;
+    const { request, scope } = offer;
+    failed.push(binding.relayId);
     // Without etcd there is nothing to move: the next Select promises another one.
-    if (freshness === 'provisional') {
-      this.counters.failovers++;
-      if (asked.kind === 'silent' && relay) {
-        this.#deletes.cleanUp(relay, request);
-      }
-      return true;
-    }
-    const reason = asked.kind === 'replied' ? 'the relay is full' : `the relay is ${asked.kind}`;
-    try {
-      await this.#deps.selector.move({
-        call: binding.call,
-        generation: binding.generation,
-        reason,
-        by: 'gateway',
-        inSetupOnly: true,
-        requestId,
-        constraints: { excluded },
-      });
-      this.counters.failovers++;
-    } catch (error) {
-      if (!(error instanceof HoldfastError)) {
+    if (freshness !== 'provisional') {
+      const { zone, labels } = scope;
+      const unspoken = clients.unspoken(scope.set, request.protocol);
+      try {
+        await router.move({
+          call: binding.call,
+          generation: binding.generation,
+          reason: reasonOf(tried),
+          by: 'gateway',
+          requestId,
+          inSetupOnly: true,
+          constraints: { zone, labels, excluded: [...unspoken, ...failed] },
+        });
+      } catch (error) {
+        if (error instanceof HoldfastError && otherHands.has(error.code)) {
+          return;
+        }
         throw error;
       }
-      // Another gateway has moved it: the next Select tells where.
-      if (error.code === 'failed-precondition') {
-        return true;
-      }
-      return false;
     }
+    this.counters.failovers++;
     // It may have begun the call all the same, and would keep its ports until they time out.
-    if (asked.kind === 'silent' && relay) {
-      this.#deletes.cleanUp(relay, request);
+    if (tried.kind === 'silent' && relay) {
+      this.#cleanUp(relay, offer);
     }
-    return true;
   }
+
+  /** The relay knows no such command, or no such call: no relay carries it. */
+  #unbind({ call }: CallRequest, { binding }: Answer): void {
+    this.#deps.retries.schedule({
+      purpose: `release call ${call.callId}, which no relay has begun`,
+      attempt: async () => {
+        await this.#deps.router.release(binding.call, binding);
+        return 'done';
+      },
+    });
+  }
+
+  /** Ends what a relay may have begun for a call that then went elsewhere. */
+  #cleanUp(relay: RegisteredRelay, { call, parties }: CallRequest): void {
+    const { router, clients, retries, protocol } = this.#deps;
+    const deletion = protocol.deleteRequest(parties);
+    retries.schedule({
+      purpose: `delete call ${call.callId} on relay ${relay.relay.id}, which it has left`,
+      attempt: async () => {
+        const now = await router.lookup(call);
+        if (now?.binding.instance === relay.relay.instance) {
+          // The call has come back to it.
+          return 'canceled';
+        }
+        const asked = await clients.ask(relay, deletion, cleanUpTimeoutMs);
+        return asked.kind === 'replied' ? 'done' : 'again';
+      },
+    });
+  }
+}
+
+function goesOn({ kind }: Verdict): boolean {
+  return kind === 'full' || kind === 'unsupported';
+}
+
+function beganNothing({ kind }: Verdict): boolean {
+  return kind === 'unsupported' || kind === 'unknown-call';
+}
+
+function reasonOf(tried: Tried): string {
+  if (tried.kind !== 'replied') {
+    return `the relay is ${tried.kind}`;
+  }
+  return tried.verdict.kind === 'full' ? 'the relay is full' : 'the relay cannot do what the offer needs';
 }

@@ -1,43 +1,136 @@
-import { NgClient } from '../control/ng/client.js';
+import { type ControlRequest, type ProtocolName, protocolOf } from '../control/protocol.js';
+import { UdpClient, UdpClientError } from '../control/udp/client.js';
+import { defaultSet } from '../domain/name.js';
+import type { RegisteredRelay } from '../domain/relay.js';
 import { parseAddress } from '../runtime/address.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
+import type { RelayList, SetName } from './deps.js';
+
+export type Asked =
+  /** The relay's reply, byte for byte. */
+  | { readonly kind: 'replied'; readonly reply: Buffer }
+  /** It is not registered, nothing listens there any more, or it cannot be reached: known at once. */
+  | { readonly kind: 'refused'; readonly reason: string }
+  /** Nothing came back in time: the request may have been carried out all the same. */
+  | { readonly kind: 'silent'; readonly reason: string };
+
+/** Copies of one request to a relay go out this often, ms; rtpengine answers a copy from its memory. */
+const retransmitMs = 100;
+
+export interface RelayClientsDeps {
+  /** What the gateway's fronts speak. */
+  readonly protocols: readonly ProtocolName[];
+  readonly directory: RelayList;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
 
 /**
- * One ng client per relay. rtpengine tells duplicates by the cookie alone, so two proxies that happen to use one
- * cookie would get each other's answers; here every transaction with a relay has a cookie of its own.
+ * One client per relay that is registered. Relays tell duplicates by the cookie alone, so two proxies that happen to use
+ * one cookie would get each other's answers; here every transaction with a relay has a cookie of its own.
  */
 export class RelayClients {
-  readonly #clients = new Map<string, NgClient>();
+  readonly #deps: RelayClientsDeps;
+  /** By control URL. */
+  readonly #clients = new Map<string, UdpClient>();
+  /** What `unspoken` answers, until relays join or leave. */
+  readonly #unspoken = new Map<string, readonly string[]>();
+  #unsubscribe: () => void = () => {};
 
-  constructor(
-    private readonly clock: Clock,
-    private readonly log: Logger,
-  ) {}
+  constructor(deps: RelayClientsDeps) {
+    this.#deps = deps;
+  }
 
-  /** The client of the relay at this control URL, or undefined if no ng is spoken there. */
-  get(controlUrl: string): NgClient | undefined {
-    const known = this.#clients.get(controlUrl);
+  start(): void {
+    const { directory, protocols, log } = this.#deps;
+    this.#unsubscribe = directory.subscribe(({ type, relay: { relay } }) => {
+      this.#unspoken.clear();
+      if (type === 'left' && !directory.list().some((other) => other.relay.controlUrl === relay.controlUrl)) {
+        void this.#drop(relay.controlUrl);
+      }
+      if (type === 'joined' && !protocols.includes(protocolOf[relay.kind])) {
+        log.warn({ set: relay.set, relay: relay.id, reason: unspokenReason(relay) }, 'relay left out');
+      }
+    });
+  }
+
+  /** Whoever waits for a relay is told at once. */
+  async stop(): Promise<void> {
+    this.#unsubscribe();
+    await Promise.all([...this.#clients.keys()].map((url) => this.#drop(url)));
+  }
+
+  /** Open clients. */
+  get size(): number {
+    return this.#clients.size;
+  }
+
+  /** Ids of the relays of a set that do not speak this protocol: no call that comes in it is for them. */
+  unspoken(setName: SetName, protocol: ProtocolName): readonly string[] {
+    const set = setName ?? defaultSet;
+    const key = `${protocol} ${set}`;
+    let ids = this.#unspoken.get(key);
+    if (!ids) {
+      ids = this.#deps.directory
+        .list(set)
+        .filter(({ relay }) => protocolOf[relay.kind] !== protocol)
+        .map(({ relay }) => relay.id);
+      this.#unspoken.set(key, ids);
+    }
+    return ids;
+  }
+
+  /** Puts a request to a relay, and says what came of it instead of throwing. */
+  async ask(registered: RegisteredRelay, request: ControlRequest, timeoutMs: number): Promise<Asked> {
+    const client = this.#clientOf(registered, request);
+    if (typeof client === 'string') {
+      return { kind: 'refused', reason: client };
+    }
+    try {
+      const options = { timeoutMs: Math.max(1, Math.round(timeoutMs)), retransmitMs };
+      return { kind: 'replied', reply: await client.request(request.body, options) };
+    } catch (error) {
+      if (!(error instanceof UdpClientError)) {
+        throw error;
+      }
+      return { kind: error.code === 'timeout' ? 'silent' : 'refused', reason: error.message };
+    }
+  }
+
+  /** Or why there is none. */
+  #clientOf({ relay }: RegisteredRelay, { protocol }: ControlRequest): UdpClient | string {
+    const { directory, clock, log } = this.#deps;
+    // A client that nobody asked for when its relay left would never be closed.
+    if (directory.get(relay.set, relay.id)?.relay.instance !== relay.instance) {
+      return `relay ${relay.id} is not registered any more`;
+    }
+    if (protocolOf[relay.kind] !== protocol) {
+      return unspokenReason(relay);
+    }
+    const known = this.#clients.get(relay.controlUrl);
     if (known) {
       return known;
     }
-    const address = controlUrl.startsWith('udp:') ? parseAddress(controlUrl.slice(4)) : undefined;
+    const address = relay.controlUrl.startsWith('udp:') ? parseAddress(relay.controlUrl.slice(4)) : undefined;
     if (!address) {
-      return undefined;
+      return `relay ${relay.id} has the control URL ${relay.controlUrl}, which is not udp:HOST:PORT`;
     }
-    const client = new NgClient({ ...address, clock: this.clock, log: this.log });
-    this.#clients.set(controlUrl, client);
+    const client = new UdpClient({ ...address, clock, log });
+    this.#clients.set(relay.controlUrl, client);
     return client;
   }
 
-  /** The relay is gone: whoever waits for it is told at once. */
-  async drop(controlUrl: string): Promise<void> {
+  async #drop(controlUrl: string): Promise<void> {
     const client = this.#clients.get(controlUrl);
     this.#clients.delete(controlUrl);
     await client?.stop();
   }
-
-  async stop(): Promise<void> {
-    await Promise.all([...this.#clients.keys()].map((url) => this.drop(url)));
-  }
 }
+
+function unspokenReason({ id, kind }: RegisteredRelay['relay']): string {
+  return `relay ${id} is of kind ${kind}, which is controlled by ${protocolOf[kind]}: no call that comes by another protocol is for it`;
+}
+
+/** How the gateway's policies reach relays. */
+export type RelayAccess = Pick<RelayClients, 'ask' | 'unspoken'>;

@@ -1,100 +1,123 @@
-import type { Call } from '../domain/call.js';
+import { HoldfastError, messageOf } from '../domain/error.js';
+import { Backoff } from '../runtime/backoff.js';
 import { type Clock, sleep } from '../runtime/clock.js';
+import type { Logger } from '../runtime/log.js';
+import { RateLimitedWarning } from '../runtime/rate-limited-warning.js';
 
-/** More would be a relay that is silent for good: its sessions time out. */
-const maxDebts = 10_000;
-const retryMs = { first: 500, most: 5000 };
-/** rtpengine ends a session without packets after 60 s by itself. */
-const retryDeadlineMs = 120_000;
-/** A call that begins again waits this long for what is just being paid. */
-const cancelTimeoutMs = 200;
+export const maxRetryTasks = 10_000;
+const pauses = { firstMs: 500, mostMs: 5000 };
+/** rtpengine ends a session without packets after 60 s on its own. */
+const deadlineMs = 120_000;
 
-interface QueuedRetry {
-  readonly ended: AbortController;
-  readonly paid: Promise<void>;
+export interface RetryTask {
+  /** What it does, for logs: "delete call X on relay Y". */
+  readonly purpose: string;
+  /** Before the first attempt, ms. */
+  readonly delayMs?: number;
+  /** `canceled`: the attempt found that it must not be made any more. A HoldfastError is as good as `again`. */
+  attempt(): Promise<'done' | 'again' | 'canceled'>;
+}
+
+interface Scheduled {
+  readonly aborted: AbortController;
+  readonly over: Promise<void>;
+}
+
+export interface RetryQueueDeps {
+  readonly clock: Clock;
+  readonly log: Logger;
 }
 
 /** What is done for calls after their proxy was answered: tried again until it succeeds, within bounds. */
 export class RetryQueue {
   readonly #clock: Clock;
-  readonly #all = new Set<QueuedRetry>();
-  readonly #byCall = new Map<string, Set<QueuedRetry>>();
+  readonly #warning: RateLimitedWarning;
+  readonly #log: Logger;
+  readonly #all = new Set<Scheduled>();
   #stopped = false;
-  /** Since the start, for metrics. */
-  readonly counters = { retried: 0, abandoned: 0 };
+  /** Since the start, for metrics. `abandoned`: given up, so that something is left on a relay or in the registry. */
+  readonly counters = { retried: 0, canceled: 0, abandoned: 0 };
 
-  constructor(clock: Clock) {
+  constructor({ clock, log }: RetryQueueDeps) {
     this.#clock = clock;
+    this.#log = log;
+    this.#warning = new RateLimitedWarning('abandoned what was put off', clock, log);
   }
 
   get size(): number {
     return this.#all.size;
   }
 
-  /**
-   * Calls `attempt` until it returns true.
-   * @param call whose end it belongs to: void if the call begins again
-   */
-  schedule(call: Call | undefined, attempt: () => Promise<boolean>, delayMs = 0): void {
-    if (this.#stopped || this.#all.size >= maxDebts) {
-      this.counters.abandoned++;
+  schedule(task: RetryTask): void {
+    if (this.#stopped || this.#all.size >= maxRetryTasks) {
+      this.#abandon(task, this.#stopped ? 'this replica stops' : `${this.#all.size} others wait`);
       return;
     }
-    const ended = new AbortController();
-    const ofCall = call && (this.#byCall.get(call.key) ?? new Set());
-    const paid = this.#pay(attempt, delayMs, ended.signal).then(() => {
-      this.#all.delete(debt);
-      ofCall?.delete(debt);
-      if (call && ofCall?.size === 0) {
-        this.#byCall.delete(call.key);
-      }
+    const aborted = new AbortController();
+    const over = this.#run(task, aborted.signal).then(() => {
+      this.#all.delete(scheduled);
     });
-    const debt: QueuedRetry = { ended, paid };
-    this.#all.add(debt);
-    if (call && ofCall) {
-      this.#byCall.set(call.key, ofCall.add(debt));
-    }
-  }
-
-  /** The call begins again. Resolves when nothing of its end is under way any more, or it has been too long. */
-  async cancel(call: Call): Promise<void> {
-    const retries = this.#byCall.get(call.key);
-    if (!retries) {
-      return;
-    }
-    for (const { ended } of retries) {
-      ended.abort();
-    }
-    const settled = Promise.all([...retries].map(({ paid }) => paid));
-    await Promise.race([settled, sleep(this.#clock, cancelTimeoutMs)]);
+    const scheduled: Scheduled = { aborted, over };
+    this.#all.add(scheduled);
   }
 
   /** Resolves when the attempts under way have ended. */
   async stop(): Promise<void> {
     this.#stopped = true;
-    for (const { ended } of this.#all) {
-      ended.abort();
+    for (const { aborted } of this.#all) {
+      aborted.abort();
     }
-    await Promise.all([...this.#all].map(({ paid }) => paid));
+    await Promise.all([...this.#all].map(({ over }) => over));
   }
 
-  async #pay(attempt: () => Promise<boolean>, delayMs: number, ended: AbortSignal): Promise<void> {
-    if (delayMs > 0) {
-      await sleep(this.#clock, delayMs, ended);
+  async #run(task: RetryTask, signal: AbortSignal): Promise<void> {
+    if (task.delayMs) {
+      await sleep(this.#clock, task.delayMs, signal);
     }
-    const startedAtMs = this.#clock.monotonicMs();
-    for (let pauseMs = retryMs.first; !ended.aborted; pauseMs = Math.min(retryMs.most, pauseMs * 2)) {
-      if (await attempt().catch(() => false)) {
-        return;
-      }
-      if (this.#clock.monotonicMs() - startedAtMs > retryDeadlineMs) {
-        break;
-      }
-      await sleep(this.#clock, pauseMs, ended);
-      if (!ended.aborted) {
+    const untilMs = this.#clock.monotonicMs() + deadlineMs;
+    const backoff = new Backoff(pauses, this.#clock);
+    for (let attempts = 0; !signal.aborted; attempts++) {
+      if (attempts > 0) {
         this.counters.retried++;
       }
+      const { outcome, reason } = await this.#attempt(task);
+      if (outcome === 'done') {
+        return;
+      }
+      if (outcome === 'canceled') {
+        this.counters.canceled++;
+        return;
+      }
+      if (outcome === 'failed' || this.#clock.monotonicMs() >= untilMs) {
+        this.#abandon(task, reason);
+        return;
+      }
+      await backoff.pause(signal);
     }
+    if (this.#stopped) {
+      this.#abandon(task, 'this replica stops');
+    } else {
+      this.counters.canceled++;
+    }
+  }
+
+  async #attempt(task: RetryTask): Promise<{ outcome: Outcome; reason: string }> {
+    try {
+      return { outcome: await task.attempt(), reason: 'no answer' };
+    } catch (error) {
+      const reason = messageOf(error);
+      if (error instanceof HoldfastError) {
+        return { outcome: 'again', reason };
+      }
+      this.#log.error({ err: error, task: task.purpose }, 'an attempt failed');
+      return { outcome: 'failed', reason };
+    }
+  }
+
+  #abandon({ purpose }: RetryTask, reason: string): void {
     this.counters.abandoned++;
+    this.#warning.warn({ task: purpose, reason });
   }
 }
+
+type Outcome = 'done' | 'again' | 'canceled' | 'failed';

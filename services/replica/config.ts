@@ -1,9 +1,7 @@
-import { isIP } from 'node:net';
 import { z } from 'zod';
-import { defaultSet, isName, nameRule } from '../domain/name.js';
+import { type GatewayListener, listenersRule, parseListeners } from '../gateway/listener.js';
 import { parseNamePattern } from '../grpc/certificate-names.js';
 import { policyNames } from '../placement/placement.js';
-import { type Address, parseAddress } from '../runtime/address.js';
 import {
   addressSchema,
   ConfigError,
@@ -153,17 +151,17 @@ export const selectionSettings = {
   ngListen: {
     name: 'HOLDFAST_NG_LISTEN',
     flag: '--ng <host:port,...>',
-    description: 'where the ng gateway serves SIP proxies over UDP; no gateway if not set',
-    allowed: '1-8 of ADDRESS:PORT, IPv6 in brackets, separated by commas',
-    schema: listOf(parseIpAddress, 8),
-  },
-  ngSet: {
-    name: 'HOLDFAST_NG_SET',
-    flag: '--ng-set <name>',
-    description: 'relay set of the calls that come through the gateway',
-    allowed: nameRule,
-    fallback: defaultSet,
-    schema: z.string().refine(isName),
+    description:
+      'where the ng gateway serves SIP proxies over UDP, and for which calls: their relay set, the zone that is preferred, labels that a relay must have; no gateway if not set',
+    allowed: listenersRule,
+    schema: z.string().transform((text, context): GatewayListener[] => {
+      const listeners = parseListeners(text);
+      if (listeners) {
+        return listeners;
+      }
+      context.addIssue('an item is malformed, or there are too many');
+      return z.NEVER;
+    }),
   },
   ngAllow: {
     name: 'HOLDFAST_NG_ALLOW',
@@ -185,11 +183,6 @@ export const selectionSettings = {
   ...commonSettings,
   httpListen: { ...commonSettings.httpListen, fallback: '127.0.0.1:7480' },
 } as const satisfies Settings;
-
-function parseIpAddress(text: string): Address | undefined {
-  const address = parseAddress(text);
-  return address && isIP(address.host) !== 0 ? address : undefined;
-}
 
 export type SelectionConfig = ConfigOf<typeof selectionSettings>;
 

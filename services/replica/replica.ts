@@ -1,13 +1,17 @@
+import { ng } from '../control/ng/protocol.js';
 import { Events } from '../domain/events.js';
 import { EtcdConnection } from '../etcd/connection.js';
 import { waitForEtcd } from '../etcd/wait-for-etcd.js';
+import { ControlInquiry } from '../gateway/control-inquiry.js';
 import { Gateway } from '../gateway/gateway.js';
+import { RelayClients } from '../gateway/relay-clients.js';
 import { Authorization } from '../grpc/authorization.js';
 import { relayService } from '../grpc/relay-service.js';
 import { selectionService } from '../grpc/selection-service.js';
 import { GrpcServer } from '../grpc/server.js';
 import { IntentStore } from '../registry/intent-store.js';
 import { Keyspace } from '../registry/keyspace.js';
+import { RelayDirectory } from '../registry/relay-directory.js';
 import { formatAddress } from '../runtime/address.js';
 import { reportCertificates } from '../runtime/certificate-metric.js';
 import { type Clock, systemClock } from '../runtime/clock.js';
@@ -15,7 +19,6 @@ import { HttpServer } from '../runtime/http-server.js';
 import type { Component } from '../runtime/lifecycle.js';
 import type { Logger } from '../runtime/log.js';
 import { etcdTls, type TlsFiles, tlsFile, tlsFiles } from '../runtime/tls-files.js';
-import { silentInquiry } from '../selection/carried/relay-inquiry.js';
 import { Engine } from '../selection/engine.js';
 import { retryTimeoutMs } from '../selection/retry.js';
 import type { Selector } from '../selection/selector.js';
@@ -31,6 +34,7 @@ export class Replica implements Component {
   readonly #contact: (signal: AbortSignal) => Promise<void>;
   readonly #connection: EtcdConnection;
   readonly #engine: Engine;
+  readonly #clients: RelayClients;
   readonly #grpc: GrpcServer;
   readonly #http: HttpServer;
   readonly #gateway: Gateway | undefined;
@@ -64,10 +68,20 @@ export class Replica implements Component {
     const keys = new Keyspace(config.etcdPrefix);
     const events = new Events();
     events.subscribe(logEvents(log));
-    const shared = { connection, keys, events, inquiry: silentInquiry, clock, log };
+    const directory = new RelayDirectory({
+      connection,
+      keys,
+      clock,
+      log,
+      massLossPercent: config.massLossPercent,
+    });
+    const clients = new RelayClients({ protocols: [ng.name], directory, clock, log });
+    const inquiry = new ControlInquiry(clients, { ng });
+    const shared = { connection, keys, directory, events, inquiry, clock, log };
+    this.#clients = clients;
     this.#contact = (signal) => waitForEtcd(shared, Buffer.from(keys.relays), signal);
     const engine = new Engine(shared, config);
-    const { directory, commits, quorum, cache, store } = engine;
+    const { commits, quorum, cache, store } = engine;
     this.#engine = engine;
     this.selector = engine.selector;
     const metrics = new Metrics();
@@ -110,19 +124,23 @@ export class Replica implements Component {
       }
     });
     if (config.ngListen) {
-      const gateway = new Gateway({
-        listen: config.ngListen,
-        passed,
-        admission: { allowed: config.ngAllow, perSourcePerSecond: config.ngRate },
-        set: config.ngSet,
-        callTtlSeconds: config.callTtlSeconds,
-        selector: this.selector,
-        directory,
-        // It serves to its last moment: proxies cannot be told to go elsewhere.
-        notReady: () => (this.#stopped ? undefined : notReady()),
-        clock,
-        log,
-      });
+      const gateway = new Gateway(
+        {
+          router: engine.selector,
+          clients,
+          directory,
+          // It serves to its last moment: proxies cannot be told to go elsewhere.
+          notReady: () => (this.#stopped ? undefined : notReady()),
+          clock,
+          log,
+        },
+        {
+          listeners: config.ngListen,
+          passed,
+          admission: { allowed: config.ngAllow, perSourcePerSecond: config.ngRate },
+          callTtlSeconds: config.callTtlSeconds,
+        },
+      );
       metrics.watchGateway(() => gateway.counters);
       this.#gateway = gateway;
     }
@@ -168,6 +186,7 @@ export class Replica implements Component {
     if (this.#stopped) {
       return;
     }
+    this.#clients.start();
     await this.#engine.start();
     if (this.#stopped) {
       return;
@@ -191,6 +210,7 @@ export class Replica implements Component {
     this.#stopping.abort();
     await Promise.all([this.#grpc.stop(this.#stopGraceMs), this.#gateway?.stop()]);
     await this.#engine.stop();
+    await this.#clients.stop();
     await this.#http.stop();
     this.#connection.close();
     for (const files of this.#certificates) {

@@ -9,7 +9,7 @@ import { Placement, type PolicyName } from '../placement/placement.js';
 import { BindingStore } from '../registry/binding-store.js';
 import type { Keyspace } from '../registry/keyspace.js';
 import { MoveFeed } from '../registry/move-feed.js';
-import { type RelayChange, RelayDirectory } from '../registry/relay-directory.js';
+import type { RelayChange, RelayDirectory } from '../registry/relay-directory.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
 import { Subscribers } from '../runtime/subscribers.js';
@@ -32,13 +32,12 @@ export interface EngineOptions extends SelectorSettings {
   readonly withoutQuorum: WithoutQuorumMode;
   /** Most that one call to etcd may take, ms. */
   readonly etcdTimeoutMs: number;
-  /** See RelayDirectoryDeps. */
-  readonly massLossPercent: number;
 }
 
 export interface EngineDeps {
   readonly connection: EtcdConnection;
   readonly keys: Keyspace;
+  readonly directory: RelayDirectory;
   readonly inquiry: RelayInquiry;
   readonly events: Events;
   readonly clock: Clock;
@@ -74,7 +73,7 @@ export class Engine {
     this.commits = new GroupCommit(connection);
     this.leases = new LeasePool(connection, clock);
     this.store = new BindingStore({ ...deps, commits: this.commits, leases: this.leases });
-    this.directory = new RelayDirectory({ ...deps, massLossPercent: options.massLossPercent });
+    this.directory = deps.directory;
     const placement = new Placement(options.placement);
     placement.follow(this.directory);
     this.quorum = new QuorumMonitor({

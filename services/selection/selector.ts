@@ -5,7 +5,9 @@ import { HoldfastError } from '../domain/error.js';
 import type { Events } from '../domain/events.js';
 import type { RegisteredRelay } from '../domain/relay.js';
 import type { Placement } from '../placement/placement.js';
+import type { RelayConstraints } from '../placement/pool.js';
 import type { Found, WriteOutcome } from '../registry/binding-store.js';
+import type { Clock } from '../runtime/clock.js';
 import { BindingWriter, type Tried } from './binding-writer.js';
 import type { HistoryLoss } from './cache/binding-cache.js';
 import { CachedBindingStore, type CachedBindingStoreDeps } from './cached-store.js';
@@ -56,6 +58,8 @@ export class Selector {
   readonly #fallback: OutageFallback;
   readonly #reconciler: ProvisionalReconciler;
   readonly #finder: CallFinder;
+  readonly #placement: Placement;
+  readonly #clock: Clock;
   /** Concurrent requests for one call share the work. */
   readonly #binding = new Map<string, Underway>();
 
@@ -79,6 +83,8 @@ export class Selector {
       bind: (request) => this.#bind(request, undefined),
     });
     this.#finder = deps.finder;
+    this.#placement = deps.placement;
+    this.#clock = clock;
   }
 
   /** Since the start, for metrics. */
@@ -240,6 +246,18 @@ export class Selector {
       return this.#writer.adopt(found.call, found, relay, requestId);
     });
     return this.#answer(stored.binding, requestId);
+  }
+
+  /**
+   * A relay for a call that has no name yet. Binds nothing.
+   * @throws HoldfastError `relays-full`, `no-relay`
+   */
+  place(set: string, constraints: RelayConstraints): RegisteredRelay {
+    const nowMs = this.#clock.monotonicMs();
+    const reservation = this.#placement.choose(set, newRequestId(), constraints, nowMs);
+    // It counts when the call is bound, if one comes of it.
+    reservation.cancel();
+    return reservation.registered;
   }
 
   /**

@@ -1,4 +1,5 @@
-import { encodeMessage, type NgDictionary, parseMessage } from '../../services/control/ng/message.js';
+import { encodeBody, type NgDictionary, parseMessage } from '../../services/control/ng/message.js';
+import { joinDatagram, splitDatagram } from '../../services/control/udp/datagram.js';
 import { audioSdp, newCall, relayedTo } from '../support/ng.js';
 import { testWith } from '../support/requirement.js';
 import { PacketSocket } from '../support/rtp.js';
@@ -13,12 +14,12 @@ async function sameCookie(port: number): Promise<number[]> {
     const { callId, fromTag } = newCall();
     const sdp = audioSdp({ address: '127.0.0.1', port: 6000 + index * 2 });
     const offer: NgDictionary = { command: 'offer', 'call-id': callId, 'from-tag': fromTag, sdp };
-    await proxy.send(encodeMessage('4711_1', offer, 'bencode'), port, '127.0.0.1');
-    const { cookie, body } = parseMessage((await proxy.nth(1)).data);
-    if (cookie !== '4711_1') {
-      throw new Error(`answer to another cookie: ${cookie}`);
+    await proxy.send(joinDatagram('4711_1', encodeBody(offer, 'bencode')), port, '127.0.0.1');
+    const reply = splitDatagram((await proxy.nth(1)).data);
+    if (reply?.cookie !== '4711_1') {
+      throw new Error(`answer to another cookie: ${reply?.cookie}`);
     }
-    ports.push(relayedTo(body).port);
+    ports.push(relayedTo(parseMessage(reply.body).body).port);
   }
   await Promise.all(proxies.map((proxy) => proxy.close()));
   return ports;

@@ -2,7 +2,9 @@ import test from 'ava';
 import fc from 'fast-check';
 import { BencodeError, decode, encode } from '../../services/control/ng/bencode.js';
 import { callId, command, fromTag, hasFlag, toTag, viaBranch } from '../../services/control/ng/fields.js';
-import { encodeMessage, NgMessageError, parseMessage } from '../../services/control/ng/message.js';
+import { encodeBody, NgMessageError, parseMessage } from '../../services/control/ng/message.js';
+import { ng } from '../../services/control/ng/protocol.js';
+import { splitDatagram } from '../../services/control/udp/datagram.js';
 import { corpus } from '../support/ng-corpus.js';
 
 /**
@@ -11,17 +13,22 @@ import { corpus } from '../support/ng-corpus.js';
  */
 /** What becomes of a datagram; anything that throws otherwise fails the test. */
 function outcome(datagram: Buffer): 'request' | 'refused' | 'dropped' {
+  const parts = splitDatagram(datagram);
+  if (!parts) {
+    return 'dropped';
+  }
+  ng.read(parts.body);
   try {
-    const message = parseMessage(datagram);
+    const message = parseMessage(parts.body);
     for (const read of [command, callId, fromTag, toTag, viaBranch]) {
       read(message.body);
     }
     hasFlag(message.body, 'supports', 'load limit');
-    parseMessage(encodeMessage(message.cookie, message.body, message.format));
+    parseMessage(encodeBody(message.body, message.format));
     return 'request';
   } catch (error) {
     if (error instanceof NgMessageError) {
-      return error.cookie === undefined ? 'dropped' : 'refused';
+      return 'refused';
     }
     throw error;
   }

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { NgClient, type NgRequestOptions } from '../../services/control/ng/client.js';
+import { NgClient } from '../../services/control/ng/client.js';
 import type { NgDictionary } from '../../services/control/ng/message.js';
+import type { UdpRequestOptions } from '../../services/control/udp/client.js';
 
 export interface SdpOptions {
   readonly address: string;
@@ -102,7 +103,7 @@ export class ProxyClient {
     return this.client.stop();
   }
 
-  request(body: NgDictionary, options?: NgRequestOptions): Promise<NgDictionary> {
+  request(body: NgDictionary, options?: UdpRequestOptions): Promise<NgDictionary> {
     return this.client.request(body, options);
   }
 

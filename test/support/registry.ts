@@ -11,6 +11,7 @@ import type { PolicyName } from '../../services/placement/placement.js';
 import { BindingStore } from '../../services/registry/binding-store.js';
 import { encodeRelay } from '../../services/registry/codecs.js';
 import { Keyspace } from '../../services/registry/keyspace.js';
+import { RelayDirectory } from '../../services/registry/relay-directory.js';
 import { type Clock, systemClock } from '../../services/runtime/clock.js';
 import { type Logger, silentLogger } from '../../services/runtime/log.js';
 import { type RelayInquiry, silentInquiry } from '../../services/selection/carried/relay-inquiry.js';
@@ -137,14 +138,15 @@ export const defaultSettings: SelectorSettings = {
 export async function startSelector(scope: Scope, endpoint: string, options: SelectorOptions = {}) {
   const events = new Events();
   const { inquiry = silentInquiry } = options;
-  const parts = { ...registryDeps(scope, endpoint, options), events, inquiry };
+  const deps = registryDeps(scope, endpoint, options);
+  const directory = new RelayDirectory({ ...deps, massLossPercent: options.massLossPercent ?? 15 });
+  const parts = { ...deps, directory, events, inquiry };
   const engine = new Engine(parts, {
     ...defaultSettings,
     placement: options.placement ?? 'least-loaded',
     withoutQuorum: options.withoutQuorum ?? 'available',
     cacheEntries: 10_000,
     provisionalEntries: 10_000,
-    massLossPercent: options.massLossPercent ?? 15,
     etcdTimeoutMs: options.timeoutMs ?? 10_000,
     ...options.settings,
   });
@@ -158,7 +160,7 @@ export async function startSelector(scope: Scope, endpoint: string, options: Sel
   });
   await engine.start();
   await eventually(() => engine.live, 'live views');
-  const { commits, leases, store, cache, directory, moves, quorum, selector } = engine;
+  const { commits, leases, store, cache, moves, quorum, selector } = engine;
   return { ...parts, commits, leases, store, cache, directory, moves, quorum, selector, stop };
 }
 

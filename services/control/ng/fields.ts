@@ -1,43 +1,69 @@
 import type { NgDictionary, NgValue } from './message.js';
 
 /**
- * The fields of an ng request that say which call and which party it is about. rtpengine's clients spell
- * them in several ways, and a proxy script may hide them inside the `rtpp-flags` string.
+ * The fields of an ng request that say which call and which party it is about, read as rtpengine reads them: it goes through
+ * the dictionary in its order, knows several spellings of a key, and parses an `rtpp-flags` string where it meets it. What
+ * comes last counts.
  */
+export type FieldName = 'call-id' | 'from-tag' | 'to-tag' | 'via-branch';
+
+const spellings: Readonly<Record<FieldName, readonly string[]>> = {
+  'call-id': ['call-id', 'call-ID', 'call id', 'call ID'],
+  'from-tag': ['from-tag', 'from tag', 'from_tag'],
+  'to-tag': ['to-tag', 'to tag', 'to_tag'],
+  'via-branch': ['via-branch'],
+};
+const flagStrings = ['rtpp-flags', 'rtpp_flags', 'rtpp flags'];
+
+/** Undefined if the field is missing, empty, or not a string. */
+export function field(body: NgDictionary, name: FieldName): string | Buffer | undefined {
+  let found: string | Buffer | undefined;
+  for (const key in body) {
+    const value = body[key];
+    if (spellings[name].includes(key)) {
+      found = textOrBytes(value) ?? found;
+    } else if (flagStrings.includes(key)) {
+      found = flagValue(text(value) ?? '', name) ?? found;
+    }
+  }
+  return found;
+}
+
 export function command(body: NgDictionary): string | undefined {
   return text(body['command']);
 }
 
 export function callId(body: NgDictionary): string | undefined {
-  return field(body, ['call-id', 'call-ID', 'call id'], 'call-id');
+  return text(field(body, 'call-id'));
 }
 
 export function fromTag(body: NgDictionary): string | undefined {
-  return field(body, ['from-tag', 'from tag'], 'from-tag');
+  return text(field(body, 'from-tag'));
 }
 
 export function toTag(body: NgDictionary): string | undefined {
-  return field(body, ['to-tag', 'to tag'], 'to-tag');
+  return text(field(body, 'to-tag'));
 }
 
 export function viaBranch(body: NgDictionary): string | undefined {
-  return field(body, ['via-branch', 'via branch'], 'via-branch');
-}
-
-/** A flag is in a list such as `supports` or `replace`; spaces and dashes are the same to rtpengine. */
-export function hasFlag(body: NgDictionary, list: string, flag: string): boolean {
-  const values = body[list];
-  if (!Array.isArray(values)) {
-    return false;
-  }
-  const wanted = flag.replaceAll(' ', '-');
-  return values.some((value) => typeof value === 'string' && value.replaceAll(' ', '-') === wanted);
+  return text(field(body, 'via-branch'));
 }
 
 /**
- * A string field as text. Bytes that are not UTF-8 become Latin-1, so that a binary Call-ID stays
- * distinguishable and is refused by whoever checks it, instead of looking absent.
+ * A flag is in a list such as `supports` or `replace`, or in a string of flags separated by commas; spaces and dashes are the
+ * same to rtpengine.
  */
+export function hasFlag(body: NgDictionary, list: string, flag: string): boolean {
+  const value = body[list];
+  const flags = typeof value === 'string' ? value.split(',') : value;
+  if (!Array.isArray(flags)) {
+    return false;
+  }
+  const wanted = flag.replaceAll(' ', '-');
+  return flags.some((each) => typeof each === 'string' && each.replaceAll(' ', '-') === wanted);
+}
+
+/** A string field as text. Bytes that are not UTF-8 become Latin-1, for logs and for comparing with known words. */
 export function text(value: NgValue | undefined): string | undefined {
   if (typeof value === 'string') {
     return value;
@@ -45,26 +71,35 @@ export function text(value: NgValue | undefined): string | undefined {
   return Buffer.isBuffer(value) ? value.toString('latin1') : undefined;
 }
 
-function field(body: NgDictionary, keys: readonly string[], flag: string): string | undefined {
-  for (const key of keys) {
-    const value = text(body[key]);
-    if (value !== undefined && value !== '') {
-      return value;
-    }
+/** The bytes of a string field as they were on the wire. */
+export function bytes(value: NgValue | undefined): Buffer | undefined {
+  if (typeof value === 'string') {
+    return Buffer.from(value, 'utf8');
   }
-  return flagValue(text(body['rtpp-flags']) ?? text(body['rtpp flags']), flag);
+  return Buffer.isBuffer(value) ? value : undefined;
 }
 
-/** `rtpp-flags` holds words separated by blanks, some of the form `name=value`. */
-function flagValue(flags: string | undefined, name: string): string | undefined {
-  if (flags === undefined) {
-    return undefined;
-  }
-  const prefix = `${name}=`;
-  for (const word of flags.split(/[ \t\r\n]+/)) {
-    if (word.length > prefix.length && word.slice(0, prefix.length).toLowerCase() === prefix) {
-      return word.slice(prefix.length);
+function textOrBytes(value: NgValue | undefined): string | Buffer | undefined {
+  return (typeof value === 'string' || Buffer.isBuffer(value)) && value.length > 0 ? value : undefined;
+}
+
+/**
+ * `rtpp-flags` holds words separated by spaces, some of the form `name=value`. A value may be a list or a dictionary in
+ * brackets; the words in there belong to it.
+ */
+function flagValue(flags: string, name: FieldName): string | undefined {
+  let found: string | undefined;
+  let depth = 0;
+  for (const word of flags.split(' ')) {
+    const end = word.indexOf('=');
+    if (depth === 0 && end > 0 && end + 1 < word.length && spellings[name].includes(word.slice(0, end))) {
+      found = word.slice(end + 1);
     }
+    depth = Math.max(0, depth + count(word, '[') - count(word, ']'));
   }
-  return undefined;
+  return found;
+}
+
+function count(word: string, character: string): number {
+  return word.split(character).length - 1;
 }

@@ -1,3 +1,4 @@
+import type { Reading } from '../protocol.js';
 import {
   type BencodeDictionary,
   BencodeError,
@@ -9,18 +10,16 @@ import {
 } from './bencode.js';
 
 /**
- * One datagram of the ng protocol: `cookie SP body`. The cookie names the transaction, the body is a
- * bencode dictionary or a JSON object, and a reply uses the format of its request.
+ * The body of an ng datagram: a bencode dictionary or a JSON object. A reply uses the format of its request.
  */
 export type NgFormat = 'bencode' | 'json';
 export type NgValue = BencodeValue;
 export type NgDictionary = BencodeDictionary;
 
 export interface NgMessage {
-  readonly cookie: string;
   readonly format: NgFormat;
   readonly body: NgDictionary;
-  /** The body as it came, for forwarding it unchanged. */
+  /** As it came, for forwarding it unchanged. */
   readonly raw: Buffer;
 }
 
@@ -29,54 +28,42 @@ export class NgMessageError extends Error {
 
   constructor(
     reason: string,
-    /** The cookie, if at least that could be read: then the sender can be told. */
-    readonly cookie: string | undefined,
+    /** What the answer to it should be in. */
     readonly format: NgFormat = 'bencode',
   ) {
     super(reason);
   }
 }
 
-/** What IPv4 UDP can carry: 65,535 less 20 bytes of IP and 8 of UDP header. */
-export const maxDatagramBytes = 65_507;
-export const maxCookieBytes = 255;
 const maxJsonDepth = 32;
-const SPACE = 0x20;
 
-/** The cookie and what follows its space; undefined if there is no such thing. */
-export function splitDatagram(datagram: Buffer): { cookie: string; raw: Buffer } | undefined {
-  const limit = Math.min(datagram.length, maxCookieBytes + 1);
-  let end = 0;
-  for (; end < limit; end++) {
-    const byte = datagram[end] as number;
-    if (byte === SPACE) {
-      break;
-    }
-    if (byte < 0x21 || byte > 0x7e) {
-      return undefined;
-    }
-  }
-  if (end === 0 || end === limit) {
-    return undefined;
-  }
-  return { cookie: datagram.toString('latin1', 0, end), raw: datagram.subarray(end + 1) };
-}
-
-export function parseMessage(datagram: Buffer): NgMessage {
-  const parts = splitDatagram(datagram);
-  if (!parts) {
-    throw new NgMessageError('no cookie', undefined);
-  }
-  const { cookie, raw } = parts;
+/** @throws NgMessageError */
+export function parseMessage(raw: Buffer): NgMessage {
   const format = bodyFormat(raw);
   if (!format) {
-    throw new NgMessageError(raw.length === 0 ? 'no payload' : 'neither bencode nor JSON', cookie);
+    throw new NgMessageError(raw.length === 0 ? 'no payload' : 'neither bencode nor JSON');
   }
   try {
-    return { cookie, format, body: parseBody(raw, format), raw };
+    return { format, body: parseBody(raw, format), raw };
   } catch (error) {
     const reason = error instanceof BencodeError ? `bencode: ${error.message}` : (error as Error).message;
-    throw new NgMessageError(reason, cookie, format);
+    throw new NgMessageError(reason, format);
+  }
+}
+
+/** Reads the body of a datagram that ought to be an ng request. */
+export function readMessage(body: Buffer): Reading<NgMessage> {
+  try {
+    const message = parseMessage(body);
+    // Answering what is itself a reply would let a forged source make two ng servers answer each other for ever.
+    const isReply = message.body['result'] !== undefined && message.body['command'] === undefined;
+    return isReply ? { kind: 'ignored' } : { kind: 'request', request: message };
+  } catch (error) {
+    if (!(error instanceof NgMessageError)) {
+      throw error;
+    }
+    const reply = encodeBody(errorReply(`Invalid data (${error.message})`), error.format);
+    return { kind: 'refused', reply };
   }
 }
 
@@ -91,30 +78,20 @@ export function bodyFormat(raw: Buffer): NgFormat | undefined {
   return undefined;
 }
 
-/** Throws BencodeError or NgMessageError. */
+/** @throws BencodeError, NgMessageError */
 export function parseBody(raw: Buffer, format: NgFormat): NgDictionary {
   if (format === 'json') {
     return parseJson(raw);
   }
   const value = decode(raw);
   if (!isDictionary(value)) {
-    throw new NgMessageError('not a dictionary', undefined);
+    throw new NgMessageError('not a dictionary');
   }
   return value;
 }
 
 export function encodeBody(body: NgDictionary, format: NgFormat): Buffer {
   return format === 'json' ? Buffer.from(JSON.stringify(jsonReady(body)), 'utf8') : encode(body);
-}
-
-/** `body` is a dictionary, or bytes to be sent as they are. */
-export function encodeMessage(cookie: string, body: NgDictionary | Buffer, format: NgFormat): Buffer {
-  const bytes = Buffer.isBuffer(body) ? body : encodeBody(body, format);
-  const datagram = Buffer.allocUnsafe(cookie.length + 1 + bytes.length);
-  datagram.write(cookie, 'latin1');
-  datagram[cookie.length] = SPACE;
-  bytes.copy(datagram, cookie.length + 1);
-  return datagram;
 }
 
 export function errorReply(reason: string): NgDictionary {
@@ -127,12 +104,12 @@ function parseJson(raw: Buffer): NgDictionary {
     parsed = JSON.parse(raw.toString('utf8'));
   } catch {
     // V8 quotes the input in its message; that would echo the sender's bytes into logs and replies.
-    throw new NgMessageError('invalid JSON', undefined, 'json');
+    throw new NgMessageError('invalid JSON', 'json');
   }
   return fromJson(parsed, 0) as NgDictionary;
 }
 
-/** JSON has kinds of values that ng has not: truth values become 1 and 0, fractions text, null is left out. */
+/** JSON has values that ng has not: booleans become 1 and 0, fractions become text, null is left out. */
 function fromJson(value: unknown, depth: number): NgValue | undefined {
   if (typeof value === 'string') {
     return value;
@@ -147,7 +124,7 @@ function fromJson(value: unknown, depth: number): NgValue | undefined {
     return undefined;
   }
   if (depth >= maxJsonDepth) {
-    throw new NgMessageError(`JSON nested deeper than ${maxJsonDepth}`, undefined, 'json');
+    throw new NgMessageError(`JSON nested deeper than ${maxJsonDepth}`, 'json');
   }
   if (Array.isArray(value)) {
     return value.map((item) => fromJson(item, depth + 1)).filter((item) => item !== undefined);

@@ -1,5 +1,6 @@
 import { createSocket, type Socket } from 'node:dgram';
-import { encodeBody, splitDatagram } from '../../../services/control/ng/message.js';
+import { encodeBody } from '../../../services/control/ng/message.js';
+import { splitDatagram } from '../../../services/control/udp/datagram.js';
 import { audioSdp } from '../../support/ng.js';
 import type { NgCommand, Target } from './job.js';
 import type { Operations } from './operations.js';
@@ -97,8 +98,8 @@ export class NgCommands implements Operations {
       return;
     }
     this.#pending.delete(parts.cookie);
-    this.answerBytes = parts.raw.length;
-    pending.done(parts.raw.includes('2:ok'));
+    this.answerBytes = parts.body.length;
+    pending.done(parts.body.includes('2:ok'));
   }
 
   #sweep(): void {

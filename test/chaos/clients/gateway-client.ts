@@ -1,5 +1,5 @@
-import { NgClientError } from '../../../services/control/ng/client.js';
 import type { NgDictionary } from '../../../services/control/ng/message.js';
+import { UdpClientError } from '../../../services/control/udp/client.js';
 import { audioSdp, type CallTags, mediaAddresses, ProxyClient } from '../../support/ng.js';
 import type { Outcome } from '../record/recorder.js';
 import type { Method } from '../record/records.js';
@@ -28,7 +28,7 @@ export class GatewayClient {
     try {
       return this.#outcome(await this.#send(method, call));
     } catch (error) {
-      if (!(error instanceof NgClientError)) {
+      if (!(error instanceof UdpClientError)) {
         throw error;
       }
       return { outcome: 'unknown', reason: error.message };

@@ -93,10 +93,29 @@ const values: Record<string, { good: readonly string[]; bad: readonly string[] }
   HOLDFAST_RELAY_IDLE_TIMEOUT_SECONDS: whole(5, 86_400),
   HOLDFAST_DRAIN_DEADLINE_SECONDS: whole(0, 86_400),
   HOLDFAST_NG_LISTEN: {
-    good: ['127.0.0.1:2223', '127.0.0.1:2223,[::1]:2223'],
-    bad: ['2223', 'localhost:2223', '127.0.0.1:65536', '127.0.0.1:1,', ','],
+    good: [
+      '127.0.0.1:2223',
+      '127.0.0.1:2223,[::1]:2223',
+      '127.0.0.1:2223,set=edge,zone=a,label=tier=1,label=x=,[::1]:2223,set=core',
+    ],
+    bad: [
+      ...['2223', 'localhost:2223', '127.0.0.1:65536', '127.0.0.1:1,', ',', 'set=edge'],
+      ...[
+        '127.0.0.1:1,set=',
+        '127.0.0.1:1,set=A',
+        '127.0.0.1:1,set=a,set=b',
+        '127.0.0.1:1,zone=',
+        '127.0.0.1:1,tone=a',
+      ],
+      ...[
+        '127.0.0.1:1,label=',
+        '127.0.0.1:1,label=a',
+        '127.0.0.1:1,label=a=1,label=a=2',
+        `127.0.0.1:1,zone=${'z'.repeat(64)}`,
+      ],
+      Array.from({ length: 9 }, (_, i) => `127.0.0.1:${i + 1}`).join(','),
+    ],
   },
-  HOLDFAST_NG_SET: name,
   HOLDFAST_NG_ALLOW: {
     good: ['127.0.0.1', '10.0.0.0/8,2001:db8::/32'],
     bad: ['any', '10.0.0.0/33', '10.0.0/8', '::/129', '10.0.0.0/', ','],

@@ -83,28 +83,21 @@ function gated(): { handler: NgHandler; calls: () => number; release: () => void
 
 const pong: NgHandler = async () => ({ result: 'pong' });
 
-test('answers in the format of the request, dictionaries or raw bytes', async (t) => {
-  const server = await started(t, async ({ raw, format, body }) =>
-    body['command'] === 'echo' ? raw : { result: format },
-  );
+test('answers in the format of the request', async (t) => {
+  const server = await started(t, async ({ format }) => ({ result: format }));
   const proxy = await asker(t, server);
   t.is(await proxy.ask('a d7:command4:pinge'), 'a d6:result7:bencodee');
   t.is(await proxy.ask('b {"command":"ping"}'), 'b {"result":"json"}');
-  t.is(await proxy.ask('c d1:z0:7:command4:echoe'), 'c d1:z0:7:command4:echoe');
-  t.is(server.counters.replied, 3);
+  t.is(server.counters.replied, 2);
 });
 
 test('tells the handler who asked and where', async (t) => {
   const server = await started(t, async (_, source) => ({
     from: `${source.address}:${source.port}`,
-    at: source.local.port,
+    at: source.listener,
   }));
   const proxy = await asker(t, server);
-  const at = server.addresses()[0]?.port;
-  t.is(
-    await proxy.ask('a {"command":"x"}'),
-    `a {"from":"127.0.0.1:${proxy.socket.address().port}","at":${at}}`,
-  );
+  t.is(await proxy.ask('a {"command":"x"}'), `a {"from":"127.0.0.1:${proxy.socket.address().port}","at":0}`);
 });
 
 test('listens on several addresses and answers from the one that was asked', async (t) => {
@@ -193,13 +186,10 @@ test('a handler that fails is an error reply', async (t) => {
 });
 
 test('a reply that fits no datagram becomes an error reply', async (t) => {
-  const server = await started(t, async ({ body }) =>
-    body['raw'] ? Buffer.alloc(65_506, 'x') : { sdp: 'x'.repeat(65_507) },
-  );
+  const server = await started(t, async () => ({ sdp: 'x'.repeat(65_507) }));
   const proxy = await asker(t, server);
   t.regex(await proxy.ask('c {"command":"x"}'), /error-reason":"Reply of 6\d+ bytes does not fit/);
-  t.regex(await proxy.ask('d {"command":"x","raw":1}'), /does not fit/);
-  t.is(server.counters.oversizedReplies, 2);
+  t.is(server.counters.oversizedReplies, 1);
 });
 
 test('requests in flight are bounded', async (t) => {

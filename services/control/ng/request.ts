@@ -1,0 +1,106 @@
+import type { Act, ControlRequest, Verdict } from '../protocol.js';
+import { bytes, command, field, hasFlag } from './fields.js';
+import { encodeBody, errorReply, type NgDictionary, type NgMessage } from './message.js';
+import { deletedNothing, judgeReply } from './reply.js';
+
+const acts: Readonly<Record<string, Act>> = {
+  ping: 'ping',
+  list: 'list',
+  statistics: 'list',
+  offer: 'begin',
+  publish: 'begin',
+  create: 'begin',
+  transform: 'begin',
+  answer: 'answer',
+  delete: 'delete',
+  query: 'query',
+};
+
+/**
+ * Commands that no call can begin with, whatever the version of rtpengine: of a call that has no relay they need not be
+ * asked. They are spelt with the words that follow for an unknown call.
+ */
+const inDialog: Readonly<Record<string, string>> = {
+  ...unknownCallWords('Unknown call-id', ['answer', 'query', 'delete']),
+  ...unknownCallWords('Unknown call-id', ['start recording', 'stop recording', 'pause recording']),
+  ...unknownCallWords('Unknown call-ID', ['start forwarding', 'stop forwarding']),
+  ...unknownCallWords('Unknown call-ID', ['block DTMF', 'unblock DTMF', 'block media', 'unblock media']),
+  ...unknownCallWords('Unknown call-ID', ['silence media', 'unsilence media']),
+  ...unknownCallWords('Unknown call-ID', ['play media', 'stop media', 'play DTMF']),
+  ...unknownCallWords('Unknown call-ID', ['inject start', 'inject stop']),
+  ...unknownCallWords('Unknown call-ID', ['subscribe request', 'subscribe answer', 'unsubscribe']),
+  ...unknownCallWords('Unknown call-ID', ['connect', 'mesh', 'create answer']),
+};
+
+function unknownCallWords(words: string, commands: readonly string[]): Record<string, string> {
+  return Object.fromEntries(commands.map((each) => [each, words]));
+}
+
+const sessionLimit = 'Parallel session limit reached';
+
+/** What a command of the ng protocol is for. */
+export function actOf(name: string): Act {
+  return Object.hasOwn(acts, name)
+    ? (acts[name] as Act)
+    : Object.hasOwn(inDialog, name)
+      ? 'in-dialog'
+      : 'unknown';
+}
+
+/** An ng request. It is answered in its own format, and in rtpengine's words: SIP proxies look at some of the texts. */
+export class NgRequest implements ControlRequest {
+  readonly protocol = 'ng';
+  readonly act: Act;
+  readonly command: string;
+  readonly callId: Buffer | undefined;
+  readonly fromTag: Buffer | undefined;
+  readonly toTag: Buffer | undefined;
+  readonly viaBranch: Buffer | undefined;
+
+  constructor(readonly message: NgMessage) {
+    const { body } = message;
+    this.command = command(body) ?? '';
+    this.act = actOf(this.command);
+    // One binding for all branches: rtpengine keeps the branches of a call together.
+    this.callId = bytes(field(body, 'call-id'));
+    this.fromTag = bytes(field(body, 'from-tag'));
+    this.toTag = bytes(field(body, 'to-tag'));
+    this.viaBranch = bytes(field(body, 'via-branch'));
+  }
+
+  get body(): Buffer {
+    return this.message.raw;
+  }
+
+  judge(reply: Buffer): Verdict {
+    return judgeReply(reply, this);
+  }
+
+  ok(remark: string): Buffer {
+    return this.reply({ result: 'ok', warning: remark });
+  }
+
+  error(reason: string): Buffer {
+    return this.reply(errorReply(reason));
+  }
+
+  unknownCall(): Buffer {
+    return this.act === 'delete'
+      ? this.ok(deletedNothing)
+      : this.error(inDialog[this.command] ?? 'Unknown call-id');
+  }
+
+  /** The mild form, where the sender knows it, is for rtpengine's clients a reason to try the next server. */
+  full(reason: string): Buffer {
+    return this.reply(
+      hasFlag(this.message.body, 'supports', 'load limit')
+        ? { result: 'load limit', message: sessionLimit, warning: reason }
+        : { ...errorReply(sessionLimit), warning: reason },
+    );
+  }
+
+  /** In the format of the request. */
+  reply(body: NgDictionary): Buffer {
+    return encodeBody(body, this.message.format);
+  }
+}

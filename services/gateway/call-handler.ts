@@ -1,0 +1,93 @@
+import type { ControlRequest } from '../control/protocol.js';
+import { HoldfastError } from '../domain/error.js';
+import type { Clock } from '../runtime/clock.js';
+import { type CallRequest, type CallScope, callOf } from './call-request.js';
+import type { DeleteHandler } from './delete.js';
+import type { InDialogHandler } from './in-dialog.js';
+import type { OfferHandler } from './offer.js';
+import type { Readiness } from './readiness.js';
+import type { UnnamedCallHandler } from './unnamed-call.js';
+
+/**
+ * Kamailio asks again after 1 s, and blocks a worker meanwhile; after 5 s it takes the whole gateway for dead. Every
+ * answer has left by then, ms.
+ */
+const budgetMs = 900;
+/** A relay is waited for until then, so that there is time to say that it did not answer, ms. */
+export const relayBudgetMs = 850;
+
+export interface CallHandlerDeps {
+  readonly offers: OfferHandler;
+  readonly inDialog: InDialogHandler;
+  readonly deletes: DeleteHandler;
+  readonly unnamed: UnnamedCallHandler;
+  readonly readiness: Readiness;
+  readonly clock: Clock;
+}
+
+/** Requests about calls, whatever protocol they come in. Each is answered within 0.9 s. */
+export class CallHandler {
+  readonly #deps: CallHandlerDeps;
+
+  constructor(deps: CallHandlerDeps) {
+    this.#deps = deps;
+  }
+
+  async handle(request: ControlRequest, scope: CallScope): Promise<Buffer> {
+    const { clock } = this.#deps;
+    const deadlineMs = clock.monotonicMs() + relayBudgetMs;
+    let cancel = () => {};
+    const late = new Promise<Buffer>((resolve) => {
+      cancel = clock.after(budgetMs, () => resolve(unserved(request, 'no answer in time')));
+    });
+    try {
+      return await Promise.race([this.#serve(request, scope, deadlineMs), late]);
+    } catch (error) {
+      if (error instanceof HoldfastError) {
+        return request.error(error.message);
+      }
+      throw error;
+    } finally {
+      cancel();
+    }
+  }
+
+  async #serve(request: ControlRequest, scope: CallScope, deadlineMs: number): Promise<Buffer> {
+    const { offers, inDialog, deletes, unnamed, readiness } = this.#deps;
+    const { act, callId, fromTag, toTag } = request;
+    const named: CallRequest | undefined = callId && {
+      request,
+      call: callOf(callId, scope),
+      parties: { callId, fromTag, toTag },
+      scope,
+      deadlineMs,
+    };
+    // A proxy hears ok to a delete in any case: what cannot be done now is put off.
+    if (named && act === 'delete') {
+      return deletes.handle(named);
+    }
+    const reason = await readiness.wait(deadlineMs);
+    if (reason !== undefined) {
+      return unserved(request, reason);
+    }
+    if (!named) {
+      return unnamed.handle(request, scope, deadlineMs);
+    }
+    if (act === 'begin') {
+      return offers.handle(named);
+    }
+    // Whether an unknown command begins a call, the relay knows. Of a call that exists, it is one more command.
+    const reply = await inDialog.handle(named);
+    if (reply) {
+      return reply;
+    }
+    return act === 'unknown' ? offers.handle(named) : request.unknownCall();
+  }
+}
+
+/** A new call may be served by another gateway. */
+function unserved(request: ControlRequest, reason: string): Buffer {
+  return request.act === 'begin' && request.toTag === undefined
+    ? request.full(reason)
+    : request.error(reason);
+}

@@ -1,0 +1,72 @@
+import {
+  type ControlProtocol,
+  type ControlRequest,
+  type ProtocolName,
+  protocolOf,
+} from '../control/protocol.js';
+import { bytesOf, type Call, maxCallIdBytes, parseCall } from '../domain/call.js';
+import type { RegisteredRelay } from '../domain/relay.js';
+import type { CarriedCall, CarriedCalls, RelayInquiry } from '../selection/carried/relay-inquiry.js';
+import type { RelayAccess } from './relay-clients.js';
+
+/** A relay that is asked whether it carries a call has this long, ms: a proxy may be waiting. */
+const timeoutMs = 250;
+/**
+ * Call-IDs asked for at once. The reply is one datagram, which holds about 2,300 ids of 25 bytes; rtpengine sends nothing when
+ * it would not fit.
+ */
+const listLimits = { most: 2000, least: 100 };
+
+export type Protocols = Readonly<Partial<Record<ProtocolName, ControlProtocol>>>;
+
+/** Asks relays over their control protocols what they carry. */
+export class ControlInquiry implements RelayInquiry {
+  readonly #clients: Pick<RelayAccess, 'ask'>;
+  readonly #protocols: Protocols;
+
+  constructor(clients: Pick<RelayAccess, 'ask'>, protocols: Protocols) {
+    this.#clients = clients;
+    this.#protocols = protocols;
+  }
+
+  async carries(relay: RegisteredRelay, call: Call): Promise<CarriedCall | false | undefined> {
+    const protocol = this.#protocolOf(relay);
+    const request = protocol?.queryRequest({ callId: bytesOf(call) });
+    const reply = request && (await this.#reply(relay, request));
+    if (!protocol || !request || !reply) {
+      return undefined;
+    }
+    const { kind } = request.judge(reply);
+    if (kind === 'unknown-call') {
+      return false;
+    }
+    return kind === 'accepted' ? { packets: protocol.packetsIn(reply) } : undefined;
+  }
+
+  async list(relay: RegisteredRelay): Promise<CarriedCalls | undefined> {
+    const protocol = this.#protocolOf(relay);
+    for (let limit = listLimits.most; protocol && limit >= listLimits.least; limit = Math.floor(limit / 2)) {
+      const request = protocol.listRequest(limit);
+      const reply = request && (await this.#reply(relay, request));
+      const callIds = reply && protocol.callIdsIn(reply);
+      if (callIds) {
+        const isComplete = callIds.length < limit;
+        return { callIds: new Set(callIds.filter(isCallId).map(textOf)), isComplete };
+      }
+    }
+    return undefined;
+  }
+
+  #protocolOf({ relay }: RegisteredRelay): ControlProtocol | undefined {
+    return this.#protocols[protocolOf[relay.kind]];
+  }
+
+  async #reply(relay: RegisteredRelay, request: ControlRequest): Promise<Buffer | undefined> {
+    const asked = await this.#clients.ask(relay, request, timeoutMs);
+    return asked.kind === 'replied' ? asked.reply : undefined;
+  }
+}
+
+/** What cannot be a call of the registry is junk. */
+const isCallId = ({ length }: Buffer) => length > 0 && length <= maxCallIdBytes;
+const textOf = (callId: Buffer): string => parseCall(callId).callId;

@@ -1,0 +1,88 @@
+import type { ControlRequest } from '../control/protocol.js';
+import { HoldfastError, messageOf } from '../domain/error.js';
+import { defaultSet } from '../domain/name.js';
+import type { RegisteredRelay } from '../domain/relay.js';
+import { type Clock, sleep } from '../runtime/clock.js';
+import type { Logger } from '../runtime/log.js';
+import { type CallScope, callOf } from './call-request.js';
+import type { CallRouter } from './deps.js';
+import { setupTimeoutMs } from './offer.js';
+import type { RelayClients } from './relay-clients.js';
+
+export interface UnnamedCallDeps {
+  readonly router: CallRouter;
+  readonly clients: RelayClients;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** A request without a call id: the relay makes one for what it begins, and the call is bound by the relay's reply. */
+export class UnnamedCallHandler {
+  readonly #deps: UnnamedCallDeps;
+
+  constructor(deps: UnnamedCallDeps) {
+    this.#deps = deps;
+  }
+
+  async handle(request: ControlRequest, scope: CallScope, deadlineMs: number): Promise<Buffer> {
+    const { clients, clock } = this.#deps;
+    const remainingMs = () => deadlineMs - clock.monotonicMs();
+    const failed: string[] = [];
+    let last: Buffer | undefined;
+    let reason = 'no relay answered in time';
+    while (remainingMs() > 0) {
+      const relay = this.#place(request, scope, failed);
+      if (typeof relay === 'string') {
+        reason = relay;
+        break;
+      }
+      const asked = await clients.ask(relay, request, Math.min(setupTimeoutMs, remainingMs()));
+      if (asked.kind === 'replied') {
+        last = asked.reply;
+        const verdict = request.judge(last);
+        if (verdict.kind === 'accepted' && verdict.madeCallId) {
+          await this.#bind(verdict.madeCallId, scope, relay, remainingMs());
+        }
+        if (verdict.kind !== 'full' && verdict.kind !== 'unsupported') {
+          return last;
+        }
+      }
+      failed.push(relay.relay.id);
+    }
+    return last ?? request.full(reason);
+  }
+
+  /** Or why there is none. */
+  #place(
+    request: ControlRequest,
+    { set, zone, labels }: CallScope,
+    failed: string[],
+  ): RegisteredRelay | string {
+    const { router, clients } = this.#deps;
+    const excluded = [...clients.unspoken(set, request.protocol), ...failed];
+    try {
+      return router.place(set ?? defaultSet, { zone, labels, excluded });
+    } catch (error) {
+      if (error instanceof HoldfastError) {
+        return error.message;
+      }
+      throw error;
+    }
+  }
+
+  /** The relay carries the call, whatever the registry says to it: the proxy is not kept waiting. */
+  async #bind(callId: Buffer, scope: CallScope, relay: RegisteredRelay, timeoutMs: number): Promise<void> {
+    const { router, clock, log } = this.#deps;
+    const bound = (async () => {
+      try {
+        await router.adopt(callOf(callId, scope), relay);
+      } catch (error) {
+        const names = { callId: callId.toString('latin1'), relay: relay.relay.id };
+        log.warn({ ...names, reason: messageOf(error) }, 'a call that a relay has named is not bound');
+      }
+    })();
+    const answered = new AbortController();
+    await Promise.race([bound, sleep(clock, Math.max(0, timeoutMs), answered.signal)]);
+    answered.abort();
+  }
+}

@@ -1,0 +1,63 @@
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import test, { type ExecutionContext } from 'ava';
+import { UdpClient } from '../../../../services/control/udp/client.js';
+import { UdpServer, type UdpService } from '../../../../services/control/udp/server.js';
+
+/** A protocol of words: nothing of ng. */
+const words: UdpService<string> = {
+  protocol: 'words',
+  read: (body) => {
+    const word = body.toString();
+    if (word === '') {
+      return { kind: 'ignored' };
+    }
+    return word.startsWith('!')
+      ? { kind: 'refused', reply: Buffer.from('E1') }
+      : { kind: 'request', request: word };
+  },
+  handle: async (word, { listener }) =>
+    word === 'long' ? Buffer.alloc(65_507) : Buffer.from(`${listener} ${word}`),
+  refuse: (_, reason) => Buffer.from(`E0 ${reason}`),
+};
+
+async function started(t: ExecutionContext, listen = [{ host: '127.0.0.1', port: 0 }]) {
+  const server = new UdpServer({ listen, service: words });
+  await server.start();
+  t.teardown(() => server.stop());
+  const clients = server.addresses().map((address) => new UdpClient(address));
+  t.teardown(() => Promise.all(clients.map((client) => client.stop())));
+  return { server, clients };
+}
+
+const answer = async (client: UdpClient | undefined, word: string) =>
+  (await client?.request(Buffer.from(word)))?.toString();
+
+test('any protocol of datagrams with cookies can be served', async (t) => {
+  const { server, clients } = await started(t, [
+    { host: '127.0.0.1', port: 0 },
+    { host: '::1', port: 0 },
+  ]);
+  t.is(await answer(clients[0], 'hello'), '0 hello');
+  t.is(await answer(clients[1], 'hello'), '1 hello', 'it is told where it was asked');
+  t.is(await answer(clients[0], '!'), 'E1');
+  t.regex((await answer(clients[0], 'long')) ?? '', /^E0 Reply of 655\d\d bytes does not fit a datagram$/);
+  t.is(server.counters.malformed, 1);
+  t.is(server.counters.oversizedReplies, 1);
+});
+
+test('what is no request is dropped, with or without a cookie', async (t) => {
+  const { server, clients } = await started(t);
+  const socket = createSocket('udp4');
+  socket.bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  t.teardown(() => socket.close());
+  const to = server.addresses()[0];
+  for (const datagram of ['', 'cookie', 'cookie ', ' x']) {
+    socket.send(datagram, to?.port ?? 0, to?.host);
+  }
+  while (server.counters.received < 4) {
+    await answer(clients[0], 'hello');
+  }
+  t.is(server.counters.dropped, 4);
+});
