@@ -15,6 +15,9 @@ export type Asked =
   /** Nothing came back in time: the request may have been carried out all the same. */
   | { readonly kind: 'silent'; readonly reason: string };
 
+/** What is needed of the relays to serve a request. */
+export type RelayAccess = Pick<RelayClients, 'ask' | 'unspoken'>;
+
 /** Copies of one request to a relay go out this often, ms; rtpengine answers a copy from its memory. */
 const retransmitMs = 100;
 
@@ -131,6 +134,3 @@ export class RelayClients {
 function unspokenReason({ id, kind }: RegisteredRelay['relay']): string {
   return `relay ${id} is of kind ${kind}, which is controlled by ${protocolOf[kind]}: no call that comes by another protocol is for it`;
 }
-
-/** How the gateway's policies reach relays. */
-export type RelayAccess = Pick<RelayClients, 'ask' | 'unspoken'>;

@@ -7,11 +7,11 @@ import type { Logger } from '../runtime/log.js';
 import { type CallScope, callOf } from './call-request.js';
 import type { CallRouter } from './deps.js';
 import { setupTimeoutMs } from './offer.js';
-import type { RelayClients } from './relay-clients.js';
+import type { RelayAccess } from './relay-clients.js';
 
 export interface UnnamedCallDeps {
   readonly router: CallRouter;
-  readonly clients: RelayClients;
+  readonly clients: RelayAccess;
   readonly clock: Clock;
   readonly log: Logger;
 }

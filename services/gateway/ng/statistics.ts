@@ -23,27 +23,35 @@ function mergeTrees(trees: readonly NgDictionary[]): NgDictionary {
   return withMoments(merged, trees);
 }
 
-/** @param holders the dictionaries that have it */
+/** @param holders the dictionaries that have it; one that has junk there is outnumbered by the others */
 function mergeValues(name: string, holders: readonly NgDictionary[]): NgValue | undefined {
   const values = holders.map((holder) => holder[name] as NgValue);
   const trees = values.filter(isDictionary);
-  if (trees.length > 0) {
-    return mergeTrees(trees);
-  }
-  if (values.some(Array.isArray)) {
-    return values.flatMap((value) => (Array.isArray(value) ? value : []));
-  }
-  const samples = holders.flatMap((holder) => {
-    const value = Number(holder[name]);
-    return Number.isFinite(value) ? [{ value, weight: weightOf(name, holder) }] : [];
-  });
-  if (samples.length === 0) {
+  const lists = values.filter((value) => Array.isArray(value));
+  const numeric = holders.filter((holder) => isNumeric(holder[name]));
+  const most = Math.max(trees.length, lists.length, numeric.length);
+  if (most === 0) {
     return values.map(String).sort()[0];
   }
+  if (trees.length === most) {
+    return mergeTrees(trees);
+  }
+  if (lists.length === most) {
+    return lists.flat();
+  }
+  const samples = numeric.map((holder) => ({
+    value: Number(holder[name]),
+    weight: weightOf(name, holder),
+  }));
   return written(
     join(name, samples),
-    values.filter((value) => typeof value === 'string'),
+    numeric.map((holder) => holder[name]),
   );
+}
+
+function isNumeric(value: NgValue | undefined): boolean {
+  const isText = typeof value === 'string' && value.trim() !== '';
+  return (isText || typeof value === 'number') && Number.isFinite(Number(value));
 }
 
 interface Sample {
@@ -131,8 +139,8 @@ function withMoments(merged: NgDictionary, trees: readonly NgDictionary[]): NgDi
 
 /** rtpengine tells fractions and the uptime as text, with as many digits as the relays gave. */
 function written(value: number, texts: readonly (NgValue | undefined)[]): NgValue {
-  const digits = texts.map((text) => String(text).split('.')[1]?.length ?? 0);
-  if (texts.some((text) => typeof text === 'string')) {
+  const digits = texts.flatMap((text) => (typeof text === 'string' ? [text.split('.')[1]?.length ?? 0] : []));
+  if (digits.length > 0) {
     return value.toFixed(Math.min(20, Math.max(...digits)));
   }
   return Number.isSafeInteger(value) ? value : String(value);

@@ -1,0 +1,280 @@
+import test from 'ava';
+import { HoldfastError } from '../../../services/domain/error.js';
+import { turns } from '../../support/clock.js';
+import { deletion, offer, plain, registered, scene, theCall } from './scene.js';
+
+const sessionLimit = 'Parallel session limit reached';
+const loadLimit = { result: 'load limit', message: sessionLimit };
+
+test('a new call goes to the next relay when one is full, cannot do it, is dead or silent', async (t) => {
+  const { ask, clients, pass, router, retries } = scene(t, ['full', 'limit', 'old', 'dead', 'mute', 'good']);
+  clients.tells = (relay, { command }) => {
+    switch (relay) {
+      case 'full':
+        return { result: 'error', 'error-reason': 'Ran out of ports' };
+      case 'limit':
+        return loadLimit;
+      case 'old':
+        return { result: 'error', 'error-reason': 'Unsupported: transport-protocol' };
+      case 'dead':
+        return 'refused';
+      default:
+        return relay === 'mute' && command === 'offer' ? 'silent' : { result: 'ok' };
+    }
+  };
+  const reply = ask(offer);
+  await pass(250);
+  t.deepEqual(plain(await reply), { result: 'ok' });
+  const asked = ['full', 'limit', 'old', 'dead', 'mute', 'good'].map((id) => `${id} offer`);
+  // The silent one may have begun the call: it is told to end it.
+  await turns();
+  t.deepEqual(clients.log.toSorted(), [...asked, 'mute delete'].toSorted());
+  t.is(router.bindings.get(theCall.key)?.relayId, 'good');
+  t.is(router.bindings.get(theCall.key)?.generation, 6);
+  t.is(retries.counters.abandoned, 0);
+});
+
+test('what a relay does not like for another reason is its last word', async (t) => {
+  const { ask, clients } = scene(t);
+  const reply = { result: 'error', 'error-reason': 'Failed to parse SDP' };
+  clients.tells = () => reply;
+  t.deepEqual(plain(await ask(offer)), reply);
+  t.deepEqual(clients.log, ['r1 offer']);
+});
+
+for (const [what, relays, error] of [
+  ['all relays are at their capacity', ['r1'], new HoldfastError('relays-full', 'no relay is free')],
+  ['no relay is registered', [], new HoldfastError('no-relay', 'no eligible relay')],
+  ['the registry is out of reach', ['r1'], new HoldfastError('unavailable', 'etcd is lost')],
+] as const) {
+  test(`${what}: a new call hears of full relays, in words that its proxy knows`, async (t) => {
+    const { ask, router } = scene(t, relays);
+    router.error = error;
+    t.deepEqual(plain(await ask({ ...offer, supports: ['load limit'] })), {
+      ...loadLimit,
+      warning: error.message,
+    });
+    t.deepEqual(plain(await ask(offer)), {
+      result: 'error',
+      'error-reason': sessionLimit,
+      warning: error.message,
+    });
+    // A call in progress is nowhere else.
+    t.deepEqual(plain(await ask({ ...offer, 'to-tag': 't' })), {
+      result: 'error',
+      'error-reason': error.message,
+    });
+  });
+}
+
+test('when the last relay is full too, its own words go back', async (t) => {
+  const { ask, clients } = scene(t);
+  clients.tells = () => loadLimit;
+  t.deepEqual(plain(await ask({ ...offer, supports: ['load limit'] })), loadLimit);
+  t.deepEqual(clients.log, ['r1 offer', 'r2 offer']);
+});
+
+test('when no relay answers, the proxy hears of full relays within its time', async (t) => {
+  const { ask, clients, pass } = scene(t);
+  clients.tells = () => 'silent';
+  const reply = ask({ ...offer, supports: ['load limit'] });
+  await pass(500);
+  t.is((await reply)['result'], 'load limit');
+});
+
+test('relays of another protocol are not chosen', async (t) => {
+  const { ask, clients } = scene(t);
+  clients.notSpoken = ['r1'];
+  await ask(offer);
+  t.deepEqual(clients.log, ['r2 offer']);
+});
+
+test('a delete is answered ok in time though the registry hangs, and is carried out later', async (t) => {
+  const { ask, clients, pass, router } = scene(t);
+  await ask(offer);
+  router.hangs = true;
+  const reply = ask(deletion);
+  await pass(400);
+  t.is((await reply)['result'], 'ok');
+  t.deepEqual(clients.log, ['r1 offer']);
+  router.recover();
+  await pass(50);
+  t.deepEqual(clients.log, ['r1 offer', 'r1 delete']);
+  t.deepEqual(router.released, ['call-1']);
+});
+
+test('a delete is answered ok though nothing is known of the relays yet', async (t) => {
+  const { ask, pass, router, setNotReady, clients } = scene(t);
+  setNotReady('nothing was read from etcd yet');
+  router.error = new HoldfastError('unavailable', 'etcd does not answer');
+  t.is((await ask(deletion))['result'], 'ok');
+  router.error = undefined;
+  router.bind(theCall, registered({ id: 'r1' }));
+  await pass(1000);
+  t.deepEqual(clients.log, ['r1 delete']);
+  t.deepEqual(router.released, ['call-1']);
+});
+
+test('a delete that the relay does not answer is tried again, and releases the call then', async (t) => {
+  const { ask, clients, pass, router, retries } = scene(t);
+  await ask(offer);
+  clients.tells = () => 'silent';
+  const reply = ask(deletion);
+  await pass(400);
+  t.is((await reply)['result'], 'ok');
+  await pass(400);
+  t.deepEqual(router.released, []);
+  clients.tells = () => ({ result: 'ok' });
+  await pass(2000);
+  t.deepEqual(router.released, ['call-1']);
+  t.is(retries.size, 0);
+  t.deepEqual(retries.counters, { retried: 1, canceled: 0, abandoned: 0 });
+});
+
+test('a deletion that was put off does not end a call that has begun anew at another replica', async (t) => {
+  const { ask, clients, pass, router, retries } = scene(t);
+  await ask(offer);
+  clients.tells = () => 'silent';
+  const reply = ask(deletion);
+  await pass(800);
+  await reply;
+  const before = clients.asked.length;
+  router.bind(theCall, registered({ id: 'r1' }));
+  clients.tells = () => ({ result: 'ok' });
+  await pass(130_000);
+  t.is(clients.asked.length, before, 'nothing is sent to the relay any more');
+  t.deepEqual(router.released, []);
+  t.deepEqual(retries.counters, { retried: 1, canceled: 1, abandoned: 0 });
+});
+
+test('nor does the clean-up after a failover end a call that has come back', async (t) => {
+  const { ask, clients, pass, router, retries } = scene(t);
+  clients.tells = (relay) => (relay === 'r1' ? 'silent' : { result: 'ok' });
+  const reply = ask(offer);
+  await pass(250);
+  await reply;
+  await pass(400);
+  t.deepEqual(clients.log.toSorted(), ['r1 delete', 'r1 offer', 'r2 offer']);
+  router.bind(theCall, registered({ id: 'r1' }), { generation: 3 });
+  clients.tells = () => ({ result: 'ok' });
+  await pass(10_000);
+  t.is(clients.asked.length, 3);
+  t.is(retries.counters.canceled, 1);
+});
+
+test('a call that is offered again where it was deleted cancels the deletion', async (t) => {
+  const { ask, clients, pass, router, retries } = scene(t);
+  await ask(offer);
+  clients.tells = (_, { command }) => (command === 'delete' ? 'silent' : { result: 'ok' });
+  const reply = ask(deletion);
+  await pass(400);
+  await reply;
+  await pass(400);
+  const again = ask(offer);
+  await turns();
+  t.is((await again)['result'], 'ok');
+  const before = clients.asked.length;
+  await pass(130_000);
+  t.is(clients.asked.length, before);
+  t.deepEqual(router.released, []);
+  t.deepEqual(retries.counters, { retried: 0, canceled: 1, abandoned: 0 });
+});
+
+test('what needs a call is answered in rtpengine’s words where there is none, and no relay is asked', async (t) => {
+  const { ask, clients, router } = scene(t);
+  const words = new Map([
+    ['answer', 'Unknown call-id'],
+    ['query', 'Unknown call-id'],
+    ['start recording', 'Unknown call-id'],
+    ['play media', 'Unknown call-ID'],
+    ['block DTMF', 'Unknown call-ID'],
+    ['subscribe request', 'Unknown call-ID'],
+  ]);
+  for (const [command, reason] of words) {
+    const reply = plain(await ask({ command, 'call-id': 'call-1' }));
+    t.deepEqual(reply, { result: 'error', 'error-reason': reason }, command);
+  }
+  t.deepEqual(plain(await ask(deletion)), {
+    result: 'ok',
+    warning: "Call-ID not found or tags didn't match",
+  });
+  t.deepEqual(clients.log, []);
+  t.is(router.bindings.size, 0);
+});
+
+for (const command of ['publish', 'create', 'transform', 'frobnicate']) {
+  test(`${command} may begin a call, and its call stays where it began`, async (t) => {
+    const { ask, clients, router } = scene(t);
+    const request = { command, 'call-id': 'call-1', 'from-tag': 'f' };
+    t.is((await ask(request))['result'], 'ok');
+    t.is(router.bindings.get(theCall.key)?.relayId, 'r1');
+    await ask({ command: 'play media', 'call-id': 'call-1' });
+    await ask({ ...request, 'to-tag': 't' });
+    t.deepEqual(clients.log, [`r1 ${command}`, 'r1 play media', `r1 ${command}`]);
+  });
+}
+
+test('a command that no relay knows begins nothing: the last relay’s words go back, and the call is released', async (t) => {
+  const { ask, clients, router } = scene(t);
+  const reply = { result: 'error', 'error-reason': 'Unrecognized command' };
+  clients.tells = () => reply;
+  t.deepEqual(plain(await ask({ command: 'frobnicate', 'call-id': 'call-1' })), reply);
+  t.deepEqual(clients.log, ['r1 frobnicate', 'r2 frobnicate'], 'a newer relay might have known it');
+  await turns();
+  t.deepEqual(router.released, ['call-1']);
+});
+
+test('an offer that a relay cannot serve does not release a call that was there before', async (t) => {
+  const { ask, clients, router } = scene(t);
+  await ask(offer);
+  clients.tells = () => ({ result: 'error', 'error-reason': 'Unsupported: ICE' });
+  await ask(offer);
+  await turns();
+  t.deepEqual(router.released, []);
+});
+
+test('a call that the relay has named is bound by its reply', async (t) => {
+  const { ask, clients, router } = scene(t);
+  clients.tells = (relay) =>
+    relay === 'r1'
+      ? { result: 'error', 'error-reason': 'Unrecognized command' }
+      : { result: 'ok', 'call-id': 'made' };
+  t.is((await ask({ command: 'create' }))['call-id'], 'made');
+  t.deepEqual(
+    [...router.bindings].map(([key, { relayId }]) => `${key} ${relayId}`),
+    ['made r2'],
+  );
+  await ask({ command: 'create answer', 'call-id': 'made' });
+  t.deepEqual(clients.log, ['r1 create', 'r2 create', 'r2 create answer']);
+});
+
+test('its proxy hears of it though the registry does not', async (t) => {
+  const { ask, clients, pass, router, lines } = scene(t);
+  clients.tells = () => ({ result: 'ok', 'call-id': 'made' });
+  router.error = new HoldfastError('unavailable', 'etcd is lost');
+  t.is((await ask({ command: 'create' }))['call-id'], 'made');
+  t.true(lines.some(({ msg }) => msg === 'a call that a relay has named is not bound'));
+  router.error = undefined;
+  router.hangs = true;
+  const reply = ask({ command: 'create' });
+  await pass(850);
+  t.is((await reply)['call-id'], 'made');
+});
+
+test('without a relay for it, it hears of full relays', async (t) => {
+  const { ask } = scene(t, []);
+  t.is((await ask({ command: 'create' }))['error-reason'], sessionLimit);
+});
+
+test('every request is answered within 0.9 s', async (t) => {
+  const { ask, clients, pass, router } = scene(t);
+  await ask(offer);
+  router.hangs = true;
+  const hung = [offer, { ...offer, 'to-tag': 't' }, deletion, { command: 'query', 'call-id': 'call-1' }].map(
+    ask,
+  );
+  await pass(900);
+  const results = (await Promise.all(hung)).map(({ result }) => result);
+  t.deepEqual(results, ['error', 'error', 'ok', 'error']);
+  t.is(clients.asked.length, 1);
+});

@@ -1,0 +1,127 @@
+import test, { type ExecutionContext } from 'ava';
+import { parseCall } from '../../../services/domain/call.js';
+import { HoldfastError } from '../../../services/domain/error.js';
+import { maxRetryTasks, RetryQueue, type RetryTask } from '../../../services/gateway/retry-queue.js';
+import { ManualClock, turns } from '../../support/clock.js';
+import { openLog } from '../../support/replica.js';
+
+const call = parseCall('a');
+
+function opened(t: ExecutionContext) {
+  const clock = new ManualClock();
+  const { log, lines } = openLog();
+  const queue = new RetryQueue({ clock, log });
+  t.teardown(() => queue.stop());
+  return { clock, lines, queue };
+}
+
+/** An attempt that says what the list says, and `again` when it has ended. */
+function attempts(...outcomes: Awaited<ReturnType<RetryTask['attempt']>>[]) {
+  const counted = { count: 0 };
+  return Object.assign(counted, {
+    attempt: async () => outcomes[counted.count++] ?? 'again',
+  });
+}
+
+test('an attempt that fails is made again, later and later, until it succeeds', async (t) => {
+  const { clock, queue } = opened(t);
+  const task = attempts('again', 'again', 'done');
+  queue.schedule({ purpose: 'test', attempt: task.attempt });
+  await turns();
+  t.is(task.count, 1, 'the first one is made at once');
+  await clock.pass(750);
+  t.is(task.count, 2, 'the second one after 500 ms, give or take half');
+  await clock.pass(1500);
+  t.is(task.count, 3);
+  t.is(queue.size, 0);
+  t.deepEqual(queue.counters, { retried: 2, canceled: 0, abandoned: 0 });
+});
+
+test('it is abandoned after two minutes, and said so', async (t) => {
+  const { clock, queue, lines } = opened(t);
+  queue.schedule({ purpose: 'delete call a', attempt: async () => 'again' });
+  await clock.pass(119_000);
+  t.is(queue.counters.abandoned, 0);
+  await clock.pass(10_000);
+  t.is(queue.counters.abandoned, 1);
+  t.is(queue.size, 0);
+  t.is(lines.find(({ level }) => level === 40)?.['task'], 'delete call a');
+});
+
+test('what ends a call is canceled when the call begins again, and not counted as abandoned', async (t) => {
+  const { clock, queue } = opened(t);
+  const [ends, other] = [attempts(), attempts()];
+  queue.schedule({ purpose: 'delete', ends: call, attempt: ends.attempt });
+  queue.schedule({ purpose: 'recheck', ends: call, attempt: ends.attempt, delayMs: 35_000 });
+  queue.schedule({ purpose: 'clean up elsewhere', attempt: other.attempt });
+  await turns();
+  await queue.cancel(call);
+  await queue.cancel(parseCall('b'));
+  await clock.pass(60_000);
+  t.is(ends.count, 1);
+  t.true(other.count > 1);
+  t.is(queue.size, 1);
+  t.is(queue.counters.canceled, 2);
+  t.is(queue.counters.abandoned, 0);
+});
+
+test('an attempt that finds itself pointless is canceled', async (t) => {
+  const { queue } = opened(t);
+  queue.schedule({ purpose: 'delete', ends: call, attempt: async () => 'canceled' });
+  await turns();
+  t.deepEqual(queue.counters, { retried: 0, canceled: 1, abandoned: 0 });
+});
+
+test('a call that begins again waits for an attempt under way, for 200 ms at most', async (t) => {
+  const { clock, queue } = opened(t);
+  queue.schedule({ purpose: 'delete', ends: call, attempt: () => new Promise(() => {}) });
+  let over = false;
+  const canceled = queue.cancel(call).then(() => {
+    over = true;
+  });
+  await clock.pass(150);
+  t.false(over);
+  await clock.pass(50);
+  await canceled;
+  t.true(over);
+  // An attempt that hangs would hold up the end of the test.
+  queue.stop = async () => undefined;
+});
+
+test('a registry that does not answer is asked again; a mistake of ours is logged and given up', async (t) => {
+  const { clock, queue, lines } = opened(t);
+  let tried = 0;
+  queue.schedule({
+    purpose: 'release',
+    attempt: async () => {
+      if (tried++ === 0) {
+        throw new HoldfastError('unavailable', 'etcd is lost');
+      }
+      return 'done';
+    },
+  });
+  queue.schedule({
+    purpose: 'mistaken',
+    attempt: async () => {
+      throw new TypeError('undefined is not a function');
+    },
+  });
+  await clock.pass(1000);
+  t.is(tried, 2);
+  t.deepEqual(queue.counters, { retried: 1, canceled: 0, abandoned: 1 });
+  t.is(lines.find(({ level }) => level === 50)?.['task'], 'mistaken');
+});
+
+test('it has a bound; what comes beyond, or after the stop, is abandoned', async (t) => {
+  const { queue } = opened(t);
+  for (let i = 0; i < maxRetryTasks + 3; i++) {
+    queue.schedule({ purpose: 'test', attempt: async () => 'again', delayMs: 1000 });
+  }
+  t.is(queue.size, maxRetryTasks);
+  t.is(queue.counters.abandoned, 3);
+  await queue.stop();
+  t.is(queue.size, 0);
+  t.is(queue.counters.abandoned, maxRetryTasks + 3);
+  queue.schedule({ purpose: 'test', attempt: async () => 'done' });
+  t.is(queue.counters.abandoned, maxRetryTasks + 4);
+});

@@ -1,0 +1,240 @@
+import type { ExecutionContext } from 'ava';
+import { encodeBody, type NgDictionary, parseMessage } from '../../../services/control/ng/message.js';
+import { ng } from '../../../services/control/ng/protocol.js';
+import type { ControlRequest } from '../../../services/control/protocol.js';
+import type { Binding } from '../../../services/domain/binding.js';
+import type { Call } from '../../../services/domain/call.js';
+import { HoldfastError } from '../../../services/domain/error.js';
+import type { RegisteredRelay, Relay } from '../../../services/domain/relay.js';
+import { CallHandler } from '../../../services/gateway/call-handler.js';
+import { type CallScope, callOf } from '../../../services/gateway/call-request.js';
+import { DeleteHandler } from '../../../services/gateway/delete.js';
+import type { CallRouter, RouteRequest } from '../../../services/gateway/deps.js';
+import { InDialogHandler } from '../../../services/gateway/in-dialog.js';
+import { OfferHandler } from '../../../services/gateway/offer.js';
+import { Readiness } from '../../../services/gateway/readiness.js';
+import type { Asked, RelayAccess } from '../../../services/gateway/relay-clients.js';
+import { RetryQueue } from '../../../services/gateway/retry-queue.js';
+import { UnnamedCallHandler } from '../../../services/gateway/unnamed-call.js';
+import type { Answer, MoveRequest } from '../../../services/selection/requests.js';
+import { ManualClock, turns } from '../../support/clock.js';
+import { aRelay } from '../../support/registry.js';
+import { openLog } from '../../support/replica.js';
+
+/** Binds calls in memory, to the first relay that is not excluded. */
+export class FakeRouter implements CallRouter {
+  readonly bindings = new Map<string, Binding>();
+  /** Thrown by the next calls, while set. */
+  error: HoldfastError | undefined;
+  /** Never answers, while set. */
+  hangs = false;
+  readonly #hung: (() => void)[] = [];
+  readonly released: string[] = [];
+  readonly requests: RouteRequest[] = [];
+
+  constructor(
+    readonly relays: RegisteredRelay[],
+    private readonly clock: ManualClock,
+  ) {}
+
+  /** What hangs goes on. */
+  recover(): void {
+    this.hangs = false;
+    for (const goOn of this.#hung.splice(0)) {
+      goOn();
+    }
+  }
+
+  async select(request: RouteRequest): Promise<Answer> {
+    this.requests.push(request);
+    await this.#check();
+    const { call, requestId } = request;
+    const known = this.bindings.get(call.key);
+    const binding = known ?? this.bind(call, this.place(request), { requestId });
+    if (binding.released && request.reopen) {
+      return this.#answer(this.#put({ ...binding, released: false }), requestId);
+    }
+    return this.#answer(binding, requestId);
+  }
+
+  async lookup(call: Call): Promise<Answer | undefined> {
+    await this.#check();
+    const binding = this.bindings.get(call.key);
+    return binding && this.#answer(binding, '');
+  }
+
+  prolong(call: Call): Promise<Answer | undefined> {
+    return this.lookup(call);
+  }
+
+  async move({ call, generation, constraints, requestId }: MoveRequest): Promise<Answer> {
+    await this.#check();
+    const old = this.bindings.get(call.key);
+    if (old?.generation !== generation) {
+      throw new HoldfastError('failed-precondition', 'moved by another gateway');
+    }
+    const to = this.place({ set: old.set, constraints });
+    return this.#answer(this.bind(call, to, { generation: generation + 1, requestId }), requestId);
+  }
+
+  async release(call: Call): Promise<boolean> {
+    await this.#check();
+    const binding = this.bindings.get(call.key);
+    if (binding) {
+      this.#put({ ...binding, released: true });
+      this.released.push(call.callId);
+    }
+    return binding !== undefined;
+  }
+
+  place({ constraints }: Pick<RouteRequest, 'set' | 'constraints'>): RegisteredRelay {
+    const found = this.relays.find(({ relay }) => !constraints.excluded?.includes(relay.id));
+    if (!found) {
+      throw new HoldfastError(this.relays.length > 0 ? 'relays-full' : 'no-relay', 'no eligible relay');
+    }
+    return found;
+  }
+
+  async bindTo(call: Call, relay: RegisteredRelay): Promise<void> {
+    await this.#check();
+    this.bind(call, relay);
+  }
+
+  /** Also as another replica would do it. */
+  bind(call: Call, { relay }: RegisteredRelay, overrides: Partial<Binding> = {}): Binding {
+    const nowMs = this.clock.wallMs();
+    return this.#put({
+      call,
+      set: relay.set,
+      relayId: relay.id,
+      instance: relay.instance,
+      generation: 1,
+      requestId: '',
+      createdAtMs: nowMs,
+      ttlSeconds: 300,
+      expiresAtMs: nowMs + 300_000,
+      released: false,
+      ...overrides,
+    });
+  }
+
+  #put(binding: Binding): Binding {
+    this.bindings.set(binding.call.key, binding);
+    return binding;
+  }
+
+  #answer(binding: Binding, requestId: string): Answer {
+    const relay = this.relays.find((each) => each.relay.instance === binding.instance);
+    const origin = binding.generation > 1 ? 'moved' : binding.requestId === requestId ? 'new' : 'existing';
+    return { binding, relay, origin, freshness: 'fresh' };
+  }
+
+  async #check(): Promise<void> {
+    if (this.hangs) {
+      await new Promise<void>((resolve) => this.#hung.push(resolve));
+    }
+    if (this.error) {
+      throw this.error;
+    }
+  }
+}
+
+export type Told = NgDictionary | 'silent' | 'refused';
+
+/** Relays that say what a test wants: a reply, or a kind of silence, to each request. */
+export class FakeRelays implements RelayAccess {
+  readonly asked: { relay: string; command: string; body: NgDictionary }[] = [];
+  /** Ids that do not speak the protocol of the calls. */
+  notSpoken: string[] = [];
+  tells: (relay: string, request: ControlRequest) => Told = () => ({ result: 'ok' });
+
+  constructor(private readonly clock: ManualClock) {}
+
+  async ask({ relay }: RegisteredRelay, request: ControlRequest, timeoutMs: number): Promise<Asked> {
+    this.asked.push({ relay: relay.id, command: request.command, body: parseMessage(request.body).body });
+    const told = this.tells(relay.id, request);
+    if (told === 'refused') {
+      return { kind: 'refused', reason: 'connection refused' };
+    }
+    if (told === 'silent') {
+      await new Promise<void>((resolve) => this.clock.after(timeoutMs, resolve));
+      return { kind: 'silent', reason: `no answer within ${timeoutMs} ms` };
+    }
+    return { kind: 'replied', reply: encodeBody(told, 'bencode') };
+  }
+
+  unspoken(): readonly string[] {
+    return this.notSpoken;
+  }
+
+  /** `relay command` of each request, in order. */
+  get log(): string[] {
+    return this.asked.map(({ relay, command }) => `${relay} ${command}`);
+  }
+}
+
+export function registered(overrides: Partial<Relay>): RegisteredRelay {
+  return { relay: aRelay(overrides), revision: 1 };
+}
+
+/** The handlers of a gateway, with relays and a router that a test commands. */
+export function scene(t: ExecutionContext, relayIds: readonly string[] = ['r1', 'r2']) {
+  const clock = new ManualClock();
+  const { log, lines } = openLog();
+  const router = new FakeRouter(
+    relayIds.map((id) => registered({ id })),
+    clock,
+  );
+  const clients = new FakeRelays(clock);
+  const retries = new RetryQueue({ clock, log });
+  t.teardown(async () => {
+    router.recover();
+    const stopped = retries.stop();
+    await clock.pass(1000);
+    await stopped;
+  });
+  const shared = { router, clients, retries, protocol: ng, callTtlSeconds: 3600, clock, log };
+  let notReady: string | undefined;
+  const offers = new OfferHandler(shared);
+  const calls = new CallHandler({
+    offers,
+    inDialog: new InDialogHandler(shared),
+    deletes: new DeleteHandler(shared),
+    unnamed: new UnnamedCallHandler(shared),
+    readiness: new Readiness(() => notReady, clock),
+    clock,
+  });
+  const scope: CallScope = { set: undefined };
+  return {
+    clock,
+    /** Lets time go by, once what is under way waits for it. */
+    pass: async (ms: number) => {
+      await turns();
+      await clock.pass(ms);
+    },
+    lines,
+    router,
+    clients,
+    retries,
+    offers,
+    setNotReady: (reason: string | undefined) => {
+      notReady = reason;
+    },
+    /** The reply to a request that a proxy sends. */
+    ask: async (body: NgDictionary): Promise<NgDictionary> => {
+      const reading = ng.read(encodeBody(body, 'bencode'));
+      const reply = reading.kind === 'request' ? await calls.handle(reading.request, scope) : undefined;
+      if (!reply) {
+        throw new Error(`not a request: ${JSON.stringify(body)}`);
+      }
+      return parseMessage(reply).body;
+    },
+  };
+}
+
+export const theCall = callOf(Buffer.from('call-1'));
+export const offer = { command: 'offer', 'call-id': 'call-1', 'from-tag': 'f', sdp: 'v=0' };
+export const deletion = { command: 'delete', 'call-id': 'call-1', 'from-tag': 'f' };
+
+/** A dictionary without prototypes, for comparisons. */
+export const plain = (body: NgDictionary | undefined) => ({ ...body });
