@@ -16,6 +16,8 @@ export interface TestEtcd {
 export interface RealEtcd extends TestEtcd {
   readonly pid: number;
   readonly dataDirectory: string;
+  /** As which it is known to the others. */
+  readonly member: { readonly name: string; readonly peerUrl: string };
   /** Everything it has logged since its last start. */
   readonly output: string;
   /** At once, as by a power cut. */
@@ -122,6 +124,7 @@ async function startMember(
   return {
     endpoint: `127.0.0.1:${clientPort}`,
     dataDirectory,
+    member: { name, peerUrl },
     get pid() {
       return child.pid;
     },

@@ -1,0 +1,205 @@
+import { execFileSync } from 'node:child_process';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { ExecutionContext } from 'ava';
+import { type RealEtcd, startRealEtcd } from '../support/etcd.js';
+import { audioSdp, type CallTags, newCall, ProxyClient } from '../support/ng.js';
+import { findProgram } from '../support/program.js';
+import { eventually } from '../support/registry.js';
+import { testWith } from '../support/requirement.js';
+import { mediaNetwork, startRelay, type TestRelay } from './gateway-relays.js';
+import { GatewayReplica } from './gateway-replica.js';
+import { ownTurn } from './gateway-turn.js';
+
+const liveCalls = 1000;
+const endedCalls = 60;
+const movedCalls = 30;
+/** Asked at once; a gateway takes about a thousand. */
+const atOnce = 50;
+const relayKinds = ['rtpengine', 'rtpengine', 'builtin', 'builtin', 'builtin', 'builtin'] as const;
+
+/** Where a call was before etcd lost it. */
+interface Known {
+  readonly tags: CallTags;
+  readonly relay: string;
+  readonly generation: number;
+}
+
+class Stage {
+  constructor(
+    readonly etcd: RealEtcd,
+    readonly replicas: readonly GatewayReplica[],
+    readonly proxies: readonly ProxyClient[],
+    readonly relays: readonly TestRelay[],
+  ) {}
+
+  static async start(t: ExecutionContext): Promise<Stage> {
+    const [etcd, network] = [await startRealEtcd(t), mediaNetwork()];
+    const replicas = await Promise.all([1, 2, 3].map(() => GatewayReplica.start(t, etcd.endpoint)));
+    const relays = await Promise.all(
+      relayKinds.map((kind, i) =>
+        startRelay(t, { id: `media-${i + 1}`, kind }, `${network}.${i + 1}`, etcd.endpoint),
+      ),
+    );
+    const proxies = replicas.map(({ ngPort }) => new ProxyClient('127.0.0.1', ngPort));
+    for (const proxy of proxies) {
+      await proxy.start();
+      t.teardown(() => proxy.stop());
+    }
+    for (const { client } of replicas) {
+      await eventually(async () => (await client.listRelays('default')).relays.length === 6, 'six relays');
+    }
+    return new Stage(etcd, replicas, proxies, relays);
+  }
+
+  async setUp(tags: CallTags, at: number, inDialog = false): Promise<void> {
+    const proxy = this.proxies[at % 3] as ProxyClient;
+    const phone = (port: number) => audioSdp({ address: '127.0.0.1', port });
+    const offered = await proxy.offer(tags, phone(50_000), { inDialog });
+    const answered = await proxy.answer(tags, phone(50_002));
+    if (offered['result'] !== 'ok' || answered['result'] !== 'ok') {
+      throw new Error(`not set up: ${JSON.stringify([offered, answered])}`);
+    }
+  }
+
+  /** Where a replica says that the call is; undefined if it knows no such call, or says that it has ended. */
+  async where(tags: CallTags, at: number): Promise<{ relay: string; generation: number } | undefined> {
+    const { client } = this.replicas[at % 3] as GatewayReplica;
+    try {
+      const { binding } = await client.lookup({ callId: tags.callId });
+      return binding && !binding.released
+        ? { relay: String(binding.relay?.id), generation: Number(binding.generation) }
+        : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+}
+
+async function each<T>(items: readonly T[], work: (item: T, index: number) => Promise<void>): Promise<void> {
+  const waiting = items.map((item, index) => ({ item, index }));
+  const worker = async () => {
+    for (let next = waiting.pop(); next; next = waiting.pop()) {
+      await work(next.item, next.index);
+    }
+  };
+  await Promise.all(Array.from({ length: atOnce }, worker));
+}
+
+const calls = (count: number) => Array.from({ length: count }, () => newCall());
+
+/** Calls that live, some of them moved; and calls that have ended. */
+async function populate(
+  stage: Stage,
+  halfway: (etcd: RealEtcd) => void,
+): Promise<{ known: Known[]; ended: CallTags[] }> {
+  const [live, ended] = [calls(liveCalls), calls(endedCalls)];
+  const all = [...ended, ...live];
+  await each(all.slice(0, all.length / 2), (tags, at) => stage.setUp(tags, at));
+  halfway(stage.etcd);
+  await each(all.slice(all.length / 2), (tags, at) => stage.setUp(tags, at));
+  await each(ended, async (tags, at) => {
+    await (stage.proxies[at % 3] as ProxyClient).delete(tags);
+  });
+  await each(live.slice(0, movedCalls), async (tags, at) => {
+    const { client } = stage.replicas[at % 3] as GatewayReplica;
+    await client.move({ callId: tags.callId, generation: 1n, reason: 'a test' });
+    await stage.setUp(tags, at + 1, true);
+  });
+  await eventually(async () => {
+    const still = await Promise.all(ended.map((tags, at) => stage.where(tags, at)));
+    return still.every((where) => where === undefined);
+  }, 'end of the calls that were deleted');
+  const known: Known[] = [];
+  await each(live, async (tags, at) => {
+    const where = await stage.where(tags, at);
+    if (where) {
+      known.push({ tags, ...where });
+    }
+  });
+  return { known, ended };
+}
+
+async function count(stage: Stage, known: readonly Known[], ended: readonly CallTags[]) {
+  const sums = { own: 0, elsewhere: 0, unknown: 0, wentBack: 0, revived: 0 };
+  await each(known, async ({ tags, relay, generation }, at) => {
+    const where = await stage.where(tags, at + 1);
+    if (!where) {
+      sums.unknown++;
+    } else {
+      sums[where.relay === relay ? 'own' : 'elsewhere']++;
+      sums.wentBack += where.generation < generation ? 1 : 0;
+    }
+  });
+  await each(ended, async (tags, at) => {
+    sums.revived += (await stage.where(tags, at + 1)) ? 1 : 0;
+  });
+  return sums;
+}
+
+interface Loss {
+  readonly title: string;
+  /** When half of the calls are set up, and none has moved or ended. */
+  readonly halfway?: (etcd: RealEtcd) => void;
+  readonly lose: (etcd: RealEtcd) => void;
+}
+
+async function rebuilt(t: ExecutionContext, { title, halfway = () => {}, lose }: Loss): Promise<void> {
+  t.timeout(240_000);
+  await ownTurn(t);
+  const stage = await Stage.start(t);
+  const { known, ended } = await populate(stage, halfway);
+  t.is(known.length, liveCalls);
+  await stage.etcd.kill();
+  lose(stage.etcd);
+  await stage.etcd.restart();
+  const backAt = performance.now();
+  const first = await count(stage, known, ended);
+  await delay(Math.max(0, 1000 - (performance.now() - backAt)));
+  const second = await count(stage, known, ended);
+  await delay(Math.max(0, 5000 - (performance.now() - backAt)));
+  const last = await count(stage, known, ended);
+  t.log(
+    `${title}: at once ${JSON.stringify(first)}, after 1 s ${JSON.stringify(second)}, after 5 s ${JSON.stringify(last)}`,
+  );
+  t.true(last.own >= liveCalls * 0.99, `${last.own} of ${liveCalls} on their own relay`);
+  for (const { wentBack, revived, elsewhere } of [first, second, last]) {
+    t.is(wentBack, 0, 'generations that went back');
+    t.is(revived, 0, 'ended calls that came back');
+    t.is(elsewhere, 0, 'calls on another relay');
+  }
+  // The call goes on: its own relay answers a re-INVITE.
+  await each(known.slice(0, 100), async ({ tags, relay }, at) => {
+    await stage.setUp(tags, at, true);
+    t.is((await stage.where(tags, at))?.relay, relay);
+  });
+}
+
+const programs = ['etcd', 'etcdctl', 'rtpengine'];
+
+testWith.serial(programs, 'an etcd that was wiped is rebuilt from what relays and replicas know', (t) =>
+  rebuilt(t, { title: 'wiped', lose: ({ dataDirectory }) => rmSync(dataDirectory, { recursive: true }) }),
+);
+
+testWith.serial(programs, 'an etcd that was restored from an older snapshot is brought up to date', (t) => {
+  const snapshotOf = ({ dataDirectory }: RealEtcd) => join(dataDirectory, '..', 'snapshot.db');
+  const etcdctl = (...args: string[]) =>
+    execFileSync(findProgram('etcdctl') ?? 'etcdctl', args, {
+      env: { ...process.env, ETCDCTL_API: '3' },
+      stdio: 'pipe',
+    });
+  return rebuilt(t, {
+    title: 'restored',
+    halfway: (etcd) => etcdctl(`--endpoints=${etcd.endpoint}`, 'snapshot', 'save', snapshotOf(etcd)),
+    lose(etcd) {
+      const { dataDirectory, member } = etcd;
+      rmSync(dataDirectory, { recursive: true });
+      etcdctl(
+        ...['snapshot', 'restore', snapshotOf(etcd), '--data-dir', dataDirectory, '--name', member.name],
+        ...['--initial-cluster', `${member.name}=${member.peerUrl}`],
+        ...['--initial-advertise-peer-urls', member.peerUrl],
+      );
+    },
+  });
+});
