@@ -55,7 +55,7 @@ export class DeleteHandler {
     }
     const { binding, relay, freshness } = found;
     if (!relay) {
-      this.#release(found);
+      void this.#release(found);
       return request.ok(`relay ${binding.relayId} of this call is gone`);
     }
     const asked = await clients.ask(relay, request, timeoutMs);
@@ -75,8 +75,8 @@ export class DeleteHandler {
       { callId: call.callId, relay: relayId, reason: asked.reason },
       'delete put off: the relay does not answer',
     );
-    // The proxy takes the call for ended: what it offers from now on is a new beginning.
-    this.#release(found);
+    // The proxy takes the call for ended: what it offers from now on is a new beginning, and must find it released.
+    await this.#inTime(deletion, this.#release(found));
     this.#deleteLater(deletion, found);
     return request.ok(`relay ${relayId} does not answer; the deletion is tried again`);
   }
@@ -91,15 +91,26 @@ export class DeleteHandler {
     return found;
   }
 
-  #release({ binding }: Answer): void {
+  /** Resolves when it is done, however long that takes. */
+  #release({ binding }: Answer): Promise<void> {
     const { router, retries } = this.#deps;
-    retries.schedule({
-      purpose: `release call ${binding.call.callId}`,
-      attempt: async () => {
-        await router.release(binding.call, binding);
-        return 'done';
-      },
+    return new Promise((resolve) => {
+      retries.schedule({
+        purpose: `release call ${binding.call.callId}`,
+        attempt: async () => {
+          await router.release(binding.call, binding);
+          resolve();
+          return 'done';
+        },
+      });
     });
+  }
+
+  async #inTime({ deadlineMs }: CallRequest, work: Promise<void>): Promise<void> {
+    const { clock } = this.#deps;
+    const done = new AbortController();
+    await Promise.race([work, sleep(clock, Math.max(0, deadlineMs - clock.monotonicMs()), done.signal)]);
+    done.abort();
   }
 
   #releaseOnceEnded({ parties, call }: CallRequest, { binding, relay }: Answer, delayMs: number): void {

@@ -161,7 +161,7 @@ export class Selector {
   async answered(call: Call, version: BindingVersion): Promise<Answer | undefined> {
     const { callTtlSeconds } = this.#ttlPolicy.settings;
     return this.#updated(call, version, ({ binding }) =>
-      binding.state === 'setup' || !this.#ttlPolicy.livesFor(binding, callTtlSeconds)
+      binding.state !== 'answered' || !this.#ttlPolicy.livesFor(binding, callTtlSeconds)
         ? (stored) => this.#writer.answer(stored)
         : undefined,
     );

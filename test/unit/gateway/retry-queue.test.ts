@@ -1,11 +1,8 @@
 import test, { type ExecutionContext } from 'ava';
-import { parseCall } from '../../../services/domain/call.js';
 import { HoldfastError } from '../../../services/domain/error.js';
 import { maxRetryTasks, RetryQueue, type RetryTask } from '../../../services/gateway/retry-queue.js';
 import { ManualClock, turns } from '../../support/clock.js';
 import { openLog } from '../../support/replica.js';
-
-const call = parseCall('a');
 
 function opened(t: ExecutionContext) {
   const clock = new ManualClock();
@@ -48,44 +45,11 @@ test('it is abandoned after two minutes, and said so', async (t) => {
   t.is(lines.find(({ level }) => level === 40)?.['task'], 'delete call a');
 });
 
-test('what ends a call is canceled when the call begins again, and not counted as abandoned', async (t) => {
-  const { clock, queue } = opened(t);
-  const [ends, other] = [attempts(), attempts()];
-  queue.schedule({ purpose: 'delete', ends: call, attempt: ends.attempt });
-  queue.schedule({ purpose: 'recheck', ends: call, attempt: ends.attempt, delayMs: 35_000 });
-  queue.schedule({ purpose: 'clean up elsewhere', attempt: other.attempt });
-  await turns();
-  await queue.cancel(call);
-  await queue.cancel(parseCall('b'));
-  await clock.pass(60_000);
-  t.is(ends.count, 1);
-  t.true(other.count > 1);
-  t.is(queue.size, 1);
-  t.is(queue.counters.canceled, 2);
-  t.is(queue.counters.abandoned, 0);
-});
-
 test('an attempt that finds itself pointless is canceled', async (t) => {
   const { queue } = opened(t);
-  queue.schedule({ purpose: 'delete', ends: call, attempt: async () => 'canceled' });
+  queue.schedule({ purpose: 'delete', attempt: async () => 'canceled' });
   await turns();
   t.deepEqual(queue.counters, { retried: 0, canceled: 1, abandoned: 0 });
-});
-
-test('a call that begins again waits for an attempt under way, for 200 ms at most', async (t) => {
-  const { clock, queue } = opened(t);
-  queue.schedule({ purpose: 'delete', ends: call, attempt: () => new Promise(() => {}) });
-  let over = false;
-  const canceled = queue.cancel(call).then(() => {
-    over = true;
-  });
-  await clock.pass(150);
-  t.false(over);
-  await clock.pass(50);
-  await canceled;
-  t.true(over);
-  // An attempt that hangs would hold up the end of the test.
-  queue.stop = async () => undefined;
 });
 
 test('a registry that does not answer is asked again; a mistake of ours is logged and given up', async (t) => {

@@ -2,21 +2,21 @@ import type { ExecutionContext } from 'ava';
 import { encodeBody, type NgDictionary, parseMessage } from '../../../services/control/ng/message.js';
 import { ng } from '../../../services/control/ng/protocol.js';
 import type { ControlRequest } from '../../../services/control/protocol.js';
-import type { Binding } from '../../../services/domain/binding.js';
+import { type Binding, type BindingVersion, isVersionOf } from '../../../services/domain/binding.js';
 import type { Call } from '../../../services/domain/call.js';
 import { HoldfastError } from '../../../services/domain/error.js';
 import type { RegisteredRelay, Relay } from '../../../services/domain/relay.js';
 import { CallHandler } from '../../../services/gateway/call-handler.js';
 import { type CallScope, callOf } from '../../../services/gateway/call-request.js';
 import { DeleteHandler } from '../../../services/gateway/delete.js';
-import type { CallRouter, RouteRequest } from '../../../services/gateway/deps.js';
+import type { CallRouter } from '../../../services/gateway/deps.js';
 import { InDialogHandler } from '../../../services/gateway/in-dialog.js';
 import { OfferHandler } from '../../../services/gateway/offer.js';
 import { Readiness } from '../../../services/gateway/readiness.js';
 import type { Asked, RelayAccess } from '../../../services/gateway/relay-clients.js';
 import { RetryQueue } from '../../../services/gateway/retry-queue.js';
 import { UnnamedCallHandler } from '../../../services/gateway/unnamed-call.js';
-import type { Answer, MoveRequest } from '../../../services/selection/requests.js';
+import type { Answer, MoveRequest, SelectRequest } from '../../../services/selection/requests.js';
 import { ManualClock, turns } from '../../support/clock.js';
 import { aRelay } from '../../support/registry.js';
 import { openLog } from '../../support/replica.js';
@@ -30,7 +30,7 @@ export class FakeRouter implements CallRouter {
   hangs = false;
   readonly #hung: (() => void)[] = [];
   readonly released: string[] = [];
-  readonly requests: RouteRequest[] = [];
+  readonly requests: SelectRequest[] = [];
 
   constructor(
     readonly relays: RegisteredRelay[],
@@ -45,14 +45,19 @@ export class FakeRouter implements CallRouter {
     }
   }
 
-  async select(request: RouteRequest): Promise<Answer> {
+  async select(request: SelectRequest): Promise<Answer> {
     this.requests.push(request);
     await this.#check();
     const { call, requestId } = request;
     const known = this.bindings.get(call.key);
-    const binding = known ?? this.bind(call, this.place(request), { requestId });
-    if (binding.released && request.reopen) {
-      return this.#answer(this.#put({ ...binding, released: false }), requestId);
+    const binding =
+      known ??
+      this.bind(call, this.place(call.set, request.constraints), { requestId, beginning: requestId });
+    if (binding.state === 'released') {
+      return this.#answer(
+        this.#put({ ...binding, state: 'setup', beginning: requestId, requestId }),
+        requestId,
+      );
     }
     return this.#answer(binding, requestId);
   }
@@ -63,31 +68,38 @@ export class FakeRouter implements CallRouter {
     return binding && this.#answer(binding, '');
   }
 
-  prolong(call: Call): Promise<Answer | undefined> {
-    return this.lookup(call);
-  }
-
-  async move({ call, generation, constraints, requestId }: MoveRequest): Promise<Answer> {
-    await this.#check();
-    const old = this.bindings.get(call.key);
-    if (old?.generation !== generation) {
-      throw new HoldfastError('failed-precondition', 'moved by another gateway');
-    }
-    const to = this.place({ set: old.set, constraints });
-    return this.#answer(this.bind(call, to, { generation: generation + 1, requestId }), requestId);
-  }
-
-  async release(call: Call): Promise<boolean> {
+  async answered(call: Call, version: BindingVersion): Promise<Answer | undefined> {
     await this.#check();
     const binding = this.bindings.get(call.key);
-    if (binding) {
-      this.#put({ ...binding, released: true });
+    return binding && isVersionOf(binding, version)
+      ? this.#answer(this.#put({ ...binding, state: 'answered' }), '')
+      : undefined;
+  }
+
+  async move({ call, generation, constraints, requestId, inSetupOnly }: MoveRequest): Promise<Answer> {
+    await this.#check();
+    const old = this.bindings.get(call.key);
+    if (old?.generation !== generation || (inSetupOnly && old.state !== 'setup')) {
+      throw new HoldfastError('failed-precondition', 'moved by another gateway');
+    }
+    const to = this.place(call.set, constraints);
+    return this.#answer(
+      this.bind(call, to, { ...old, ...carrierOf(to), generation: generation + 1, requestId }),
+      requestId,
+    );
+  }
+
+  async release(call: Call, version?: BindingVersion): Promise<boolean> {
+    await this.#check();
+    const binding = this.bindings.get(call.key);
+    if (binding && (!version || isVersionOf(binding, version))) {
+      this.#put({ ...binding, state: 'released' });
       this.released.push(call.callId);
     }
     return binding !== undefined;
   }
 
-  place({ constraints }: Pick<RouteRequest, 'set' | 'constraints'>): RegisteredRelay {
+  place(_set: string, constraints: SelectRequest['constraints']): RegisteredRelay {
     const found = this.relays.find(({ relay }) => !constraints.excluded?.includes(relay.id));
     if (!found) {
       throw new HoldfastError(this.relays.length > 0 ? 'relays-full' : 'no-relay', 'no eligible relay');
@@ -95,25 +107,25 @@ export class FakeRouter implements CallRouter {
     return found;
   }
 
-  async bindTo(call: Call, relay: RegisteredRelay): Promise<void> {
+  async adopt(call: Call, relay: RegisteredRelay): Promise<Answer> {
     await this.#check();
-    this.bind(call, relay);
+    return this.#answer(this.bind(call, relay, { state: 'answered' }), '');
   }
 
   /** Also as another replica would do it. */
-  bind(call: Call, { relay }: RegisteredRelay, overrides: Partial<Binding> = {}): Binding {
+  bind(call: Call, relay: RegisteredRelay, overrides: Partial<Binding> = {}): Binding {
     const nowMs = this.clock.wallMs();
     return this.#put({
       call,
-      set: relay.set,
-      relayId: relay.id,
-      instance: relay.instance,
+      ...carrierOf(relay),
       generation: 1,
       requestId: '',
+      state: 'setup',
+      beginning: '',
       createdAtMs: nowMs,
       ttlSeconds: 300,
       expiresAtMs: nowMs + 300_000,
-      released: false,
+      moves: [],
       ...overrides,
     });
   }
@@ -138,6 +150,8 @@ export class FakeRouter implements CallRouter {
     }
   }
 }
+
+const carrierOf = ({ relay }: RegisteredRelay) => ({ relayId: relay.id, instance: relay.instance });
 
 export type Told = NgDictionary | 'silent' | 'refused';
 
@@ -232,7 +246,7 @@ export function scene(t: ExecutionContext, relayIds: readonly string[] = ['r1', 
   };
 }
 
-export const theCall = callOf(Buffer.from('call-1'));
+export const theCall = callOf(Buffer.from('call-1'), { set: undefined });
 export const offer = { command: 'offer', 'call-id': 'call-1', 'from-tag': 'f', sdp: 'v=0' };
 export const deletion = { command: 'delete', 'call-id': 'call-1', 'from-tag': 'f' };
 
