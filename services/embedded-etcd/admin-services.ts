@@ -1,49 +1,48 @@
-import type { UntypedServiceImplementation } from '@grpc/grpc-js';
+import type { AuthServer, ClusterServer, MaintenanceServer } from '../../proto/generated/etcd/rpc.js';
 import type { Logger } from '../runtime/log.js';
 import { authNotEnabled } from './errors.js';
 import { unary } from './handlers.js';
 import { type EtcdState, raftTerm } from './state.js';
 
-/** The etcd release whose behavior this server follows, for clients that choose their ways by it. */
+/** The etcd release whose behavior this server follows, for clients that choose features by it. */
 const protocolVersion = '3.4.23';
 
-/** What `etcdctl endpoint status`, `endpoint health` and `alarm list` ask. */
-export function maintenanceService(state: EtcdState, log: Logger): UntypedServiceImplementation {
+/** Serves `etcdctl endpoint status`, `endpoint health` and `alarm list`. */
+export function maintenanceService(state: EtcdState, log: Logger): MaintenanceServer {
   return {
-    Status: unary(log, () => ({
-      header: state.header(),
-      version: protocolVersion,
-      dbSize: state.usedBytes,
-      dbSizeInUse: state.keyspace.liveBytes,
-      leader: state.memberId,
-      raftIndex: state.keyspace.revision,
-      raftTerm,
-      raftAppliedIndex: state.keyspace.revision,
-    })),
-    Alarm: unary(log, () => ({ header: state.header(), alarms: [] })),
-    Defragment: unary(log, () => ({ header: state.header() })),
+    status: unary(log, () => {
+      const revision = BigInt(state.keyspace.revision);
+      return {
+        header: state.header(),
+        version: protocolVersion,
+        dbSize: BigInt(state.usedBytes),
+        dbSizeInUse: BigInt(state.keyspace.liveBytes),
+        leader: state.memberId,
+        raftIndex: revision,
+        raftTerm,
+        raftAppliedIndex: revision,
+      };
+    }),
+    alarm: unary(log, () => ({ header: state.header() })),
+    defragment: unary(log, () => ({ header: state.header() })),
   };
 }
 
-export function clusterService(
-  state: EtcdState,
-  log: Logger,
-  endpoint: () => string,
-): UntypedServiceImplementation {
+export function clusterService(state: EtcdState, log: Logger, endpoint: () => string): ClusterServer {
   return {
-    MemberList: unary(log, () => ({
+    memberList: unary(log, () => ({
       header: state.header(),
-      members: [{ ID: state.memberId, name: 'embedded', peerURLs: [], clientURLs: [`http://${endpoint()}`] }],
+      members: [{ id: state.memberId, name: 'embedded', clientUrls: [`http://${endpoint()}`] }],
     })),
   };
 }
 
-/** There are no users here: the loopback interface is the only guard. */
-export function authService(state: EtcdState, log: Logger): UntypedServiceImplementation {
+/** There are no users here: only the loopback interface protects the data. */
+export function authService(state: EtcdState, log: Logger): AuthServer {
   return {
-    AuthStatus: unary(log, () => ({ header: state.header(), enabled: false, authRevision: 1 })),
-    AuthDisable: unary(log, () => ({ header: state.header() })),
-    Authenticate: unary(log, () => {
+    authStatus: unary(log, () => ({ header: state.header(), enabled: false, authRevision: 1n })),
+    authDisable: unary(log, () => ({ header: state.header() })),
+    authenticate: unary(log, () => {
       throw authNotEnabled();
     }),
   };

@@ -5,6 +5,6 @@
  */
 export type ByteString = string;
 
-export const fromWire = (bytes: Buffer | undefined): ByteString => (bytes ? bytes.toString('latin1') : '');
+export const fromWire = (bytes: Buffer): ByteString => bytes.toString('latin1');
 
 export const toWire = (text: ByteString): Buffer => Buffer.from(text, 'latin1');

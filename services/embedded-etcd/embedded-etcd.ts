@@ -1,5 +1,18 @@
 import { getHeapStatistics } from 'node:v8';
-import { Server, ServerCredentials } from '@grpc/grpc-js';
+import {
+  Server,
+  ServerCredentials,
+  type ServiceDefinition,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
+import {
+  AuthService,
+  ClusterService,
+  KVService,
+  LeaseService,
+  MaintenanceService,
+  WatchService,
+} from '../../proto/generated/etcd/rpc.js';
 import { type Address, formatAddress, listenError } from '../runtime/address.js';
 import { type Clock, systemClock } from '../runtime/clock.js';
 import { type Logger, silentLogger } from '../runtime/log.js';
@@ -8,9 +21,9 @@ import { OpenCalls } from './handlers.js';
 import { kvService } from './kv-service.js';
 import { leaseService } from './lease-service.js';
 import { loopbackAddress } from './loopback.js';
+import { withSizedRequests } from './request-size.js';
 import { EtcdState } from './state.js';
-import { WatchService } from './watch-service.js';
-import { loadServices } from './wire.js';
+import { Watches } from './watches.js';
 
 export interface EmbeddedEtcdOptions {
   /** A loopback address; default 127.0.0.1. */
@@ -41,7 +54,7 @@ export class EmbeddedEtcd {
   readonly #port: number;
   readonly #log: Logger;
   readonly #state: EtcdState;
-  readonly #watches: WatchService;
+  readonly #watches: Watches;
   readonly #calls = new OpenCalls();
   #server: Server | undefined;
   #endpoint: string | undefined;
@@ -58,7 +71,7 @@ export class EmbeddedEtcd {
     };
     const quotaBytes = options.quotaBytes ?? getHeapStatistics().heap_size_limit / 2;
     this.#state = new EtcdState(clock, limits, quotaBytes);
-    this.#watches = new WatchService(this.#state, clock, this.#log, options.progressIntervalMs ?? 600_000);
+    this.#watches = new Watches(this.#state, clock, this.#log, options.progressIntervalMs ?? 600_000);
   }
 
   /** Where clients connect, as host:port; known once started. */
@@ -79,16 +92,17 @@ export class EmbeddedEtcd {
       'grpc.max_send_message_length': -1,
     });
     this.#server = server;
-    const services = loadServices();
-    server.addService(services.KV, kvService(this.#state, this.#log));
-    server.addService(services.Watch, this.#watches.implementation(this.#calls));
-    server.addService(services.Lease, leaseService(this.#state, this.#log, this.#calls));
-    server.addService(
-      services.Cluster,
+    const add = (definition: ServiceDefinition, methods: UntypedServiceImplementation) =>
+      server.addService(withSizedRequests(definition), methods);
+    add(KVService, kvService(this.#state, this.#log));
+    add(WatchService, this.#watches.service(this.#calls));
+    add(LeaseService, leaseService(this.#state, this.#log, this.#calls));
+    add(
+      ClusterService,
       clusterService(this.#state, this.#log, () => this.endpoint),
     );
-    server.addService(services.Maintenance, maintenanceService(this.#state, this.#log));
-    server.addService(services.Auth, authService(this.#state, this.#log));
+    add(MaintenanceService, maintenanceService(this.#state, this.#log));
+    add(AuthService, authService(this.#state, this.#log));
     this.#endpoint = formatAddress({ host: this.#host, port: await this.#bind(server) });
     this.#watches.start();
     this.#log.info(

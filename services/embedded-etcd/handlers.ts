@@ -7,16 +7,17 @@ import {
 } from '@grpc/grpc-js';
 import type { Logger } from '../runtime/log.js';
 import { EtcdError } from './errors.js';
+import type { Sized } from './request-size.js';
 
-/** A handler that answers what `answer` returns; what it throws becomes a status and never reaches the process. */
+/** Handles a method of a service `withSizedRequests`. What `answer` throws becomes a status and never ends the process. */
 export function unary<Request, Response>(
   log: Logger,
-  answer: (request: Request) => Response,
+  answer: (request: Sized<Request>) => Response,
 ): handleUnaryCall<Request, Response> {
   return (call, reply) => {
     let response: Response;
     try {
-      response = answer(call.request);
+      response = answer(call.request as Sized<Request>);
     } catch (error) {
       reply(toStatus(error, log));
       return;

@@ -7,8 +7,8 @@ export interface KeyRange {
 }
 
 /** etcd writes "no end" as the one byte 0, and "only this key" as an empty range_end. */
-export function keyRange(key: Buffer | undefined, rangeEnd: Buffer | undefined): KeyRange {
-  const end = fromWire(rangeEnd);
+export function keyRange(key: Buffer, rangeEnd: Buffer | undefined): KeyRange {
+  const end = rangeEnd ? fromWire(rangeEnd) : '';
   return { from: fromWire(key), to: end === '' ? undefined : end === '\0' ? '' : end };
 }
 

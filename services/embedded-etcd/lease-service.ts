@@ -1,61 +1,58 @@
-import type { UntypedServiceImplementation } from '@grpc/grpc-js';
+import type {
+  LeaseGrantRequest,
+  LeaseKeepAliveRequest,
+  LeaseKeepAliveResponse,
+  LeaseRevokeRequest,
+  LeaseServer,
+  LeaseTimeToLiveRequest,
+} from '../../proto/generated/etcd/rpc.js';
 import type { Logger } from '../runtime/log.js';
 import { toWire } from './byte-string.js';
 import { type Connection, duplex, type OpenCalls, unary } from './handlers.js';
-import type { LeaseGrantRequest, LeaseRequest, LeaseTimeToLiveRequest, ResponseHeader } from './messages.js';
 import type { EtcdState } from './state.js';
-import { fromLeaseId, toLeaseId, toNumber } from './wire.js';
 
-interface KeepAliveResponse extends LeaseRequest {
-  readonly header: ResponseHeader;
-  /** 0: there is no such lease (any more). */
-  readonly TTL: number;
-}
-
-export function leaseService(state: EtcdState, log: Logger, calls: OpenCalls): UntypedServiceImplementation {
+export function leaseService(state: EtcdState, log: Logger, calls: OpenCalls): LeaseServer {
   const { lessor } = state;
   return {
-    LeaseGrant: unary(log, (request: LeaseGrantRequest) => {
+    leaseGrant: unary(log, (request: LeaseGrantRequest) => {
       state.requireSpace(0);
-      const lease = lessor.grant(toLeaseId(request.ID), toNumber(request.TTL));
-      return { header: state.header(), ID: fromLeaseId(lease.id), TTL: lease.ttlSeconds };
+      const { id, ttlSeconds } = lessor.grant(request.id, Number(request.ttl));
+      return { header: state.header(), id, ttl: BigInt(ttlSeconds) };
     }),
 
-    LeaseRevoke: unary(log, (request: LeaseRequest) => {
-      lessor.revoke(toLeaseId(request.ID));
+    leaseRevoke: unary(log, ({ id }: LeaseRevokeRequest) => {
+      lessor.revoke(id);
       return { header: state.header() };
     }),
 
-    LeaseKeepAlive: duplex(log, calls, (connection: Connection<KeepAliveResponse>) => ({
-      handle: (request: LeaseRequest) => {
+    leaseKeepAlive: duplex(log, calls, (connection: Connection<LeaseKeepAliveResponse>) => ({
+      handle: ({ id }: LeaseKeepAliveRequest) => {
         // The header first: its revision must not be later than the renewal.
         const header = state.header();
-        const id = toLeaseId(request.ID);
-        connection.write({ header, ID: fromLeaseId(id), TTL: lessor.renew(id)?.ttlSeconds ?? 0 });
+        connection.write({ header, id, ttl: BigInt(lessor.renew(id)?.ttlSeconds ?? 0) });
       },
       drained: () => {},
       close: () => {},
     })),
 
-    LeaseTimeToLive: unary(log, (request: LeaseTimeToLiveRequest) => {
-      const id = toLeaseId(request.ID);
+    leaseTimeToLive: unary(log, ({ id, keys }: LeaseTimeToLiveRequest) => {
       const lease = lessor.find(id);
       const header = state.header();
       if (!lease) {
-        return { header, ID: fromLeaseId(id), TTL: -1 };
+        return { header, id, ttl: -1n, grantedTtl: 0n, keys: [] };
       }
       return {
         header,
-        ID: fromLeaseId(id),
-        TTL: lessor.remainingSeconds(lease),
-        grantedTTL: lease.ttlSeconds,
-        keys: request.keys ? [...lease.keys].sort().map(toWire) : [],
+        id,
+        ttl: BigInt(lessor.remainingSeconds(lease)),
+        grantedTtl: BigInt(lease.ttlSeconds),
+        keys: keys ? [...lease.keys].sort().map(toWire) : [],
       };
     }),
 
-    LeaseLeases: unary(log, () => ({
+    leaseLeases: unary(log, () => ({
       header: state.header(),
-      leases: lessor.byExpiry().map((lease) => ({ ID: fromLeaseId(lease.id) })),
+      leases: lessor.byExpiry().map(({ id }) => ({ id })),
     })),
   };
 }

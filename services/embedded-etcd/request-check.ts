@@ -1,5 +1,12 @@
+import type {
+  DeleteRangeRequest,
+  PutRequest,
+  RangeRequest,
+  RequestOp,
+  TxnRequest,
+} from '../../proto/generated/etcd/rpc.js';
 import { emptyKey, keyNotFound, leaseProvided, tooManyOps, valueProvided } from './errors.js';
-import type { DeleteRangeRequest, PutRequest, RangeRequest, RequestOp, TxnRequest } from './messages.js';
+import { noLease } from './version.js';
 
 /** The checks that need no data: etcd makes them before a request is proposed. */
 
@@ -12,10 +19,10 @@ export function checkRangeRequest(request: RangeRequest): void {
 
 export function checkPutRequest(request: PutRequest): void {
   requireKey(request.key);
-  if (request.ignore_value && request.value?.length) {
+  if (request.ignoreValue && request.value.length > 0) {
     throw valueProvided();
   }
-  if (request.ignore_lease && request.lease && !request.lease.isZero()) {
+  if (request.ignoreLease && request.lease !== noLease) {
     throw leaseProvided();
   }
 }
@@ -28,8 +35,7 @@ export function checkDeleteRequest(request: DeleteRangeRequest): void {
  * A level may hold as many compares, or operations of one branch, as its parent left over: the longest of the three
  * lists counts. As a level that nests has at least one operation, this bounds the depth as well.
  */
-export function checkTxnRequest(request: TxnRequest, allowed = maxTxnOps): void {
-  const { compare = [], success = [], failure = [] } = request;
+export function checkTxnRequest({ compare, success, failure }: TxnRequest, allowed = maxTxnOps): void {
   const longest = Math.max(compare.length, success.length, failure.length);
   if (longest > allowed) {
     throw tooManyOps();
@@ -45,24 +51,28 @@ export function checkTxnRequest(request: TxnRequest, allowed = maxTxnOps): void 
   }
 }
 
-function checkOp(op: RequestOp, allowed: number): void {
-  if (op.request_range) {
-    checkRangeRequest(op.request_range);
-  } else if (op.request_put) {
-    checkPutRequest(op.request_put);
-  } else if (op.request_delete_range) {
-    checkDeleteRequest(op.request_delete_range);
-  } else if (op.request_txn) {
-    checkTxnRequest(op.request_txn, allowed);
-  }
-  // An empty operation: odd, but this is the answer that etcd gives.
-  else {
-    throw keyNotFound();
+function checkOp({ request }: RequestOp, allowed: number): void {
+  switch (request?.$case) {
+    case 'range':
+      checkRangeRequest(request.value);
+      break;
+    case 'put':
+      checkPutRequest(request.value);
+      break;
+    case 'deleteRange':
+      checkDeleteRequest(request.value);
+      break;
+    case 'txn':
+      checkTxnRequest(request.value, allowed);
+      break;
+    default:
+      // An empty operation: odd, but this is the answer that etcd gives.
+      throw keyNotFound();
   }
 }
 
-function requireKey(key: Buffer | undefined): void {
-  if (!key || key.length === 0) {
+function requireKey(key: Buffer): void {
+  if (key.length === 0) {
     throw emptyKey();
   }
 }

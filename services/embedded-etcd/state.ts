@@ -1,21 +1,20 @@
 import { randomBytes } from 'node:crypto';
-import { Long } from '@grpc/proto-loader';
+import type { ResponseHeader } from '../../proto/generated/etcd/rpc.js';
 import type { Clock } from '../runtime/clock.js';
 import { noSpace } from './errors.js';
 import { type HistoryLimits, Keyspace } from './keyspace.js';
 import { LeaseTable } from './lease-table.js';
 import { Lessor } from './lessor.js';
-import type { ResponseHeader } from './messages.js';
 import { WatchHub } from './watch-hub.js';
 
-/** What is accounted for a lease that holds no keys. */
+/** Accounted for a lease without keys, bytes. */
 const leaseBytes = 400;
 /** A single member is always the leader of the one term there ever is. */
-export const raftTerm = 1;
+export const raftTerm = 1n;
 
-const randomId = (): Long => Long.fromBits(randomBytes(4).readInt32BE(), randomBytes(4).readInt32BE(), true);
+const randomId = (): bigint => randomBytes(8).readBigUInt64BE();
 
-/** All that one server holds; gone with the process. */
+/** Everything that one server holds, in memory only. */
 export class EtcdState {
   readonly clusterId = randomId();
   readonly memberId = randomId();
@@ -37,7 +36,12 @@ export class EtcdState {
   }
 
   header(revision = this.keyspace.revision): ResponseHeader {
-    return { cluster_id: this.clusterId, member_id: this.memberId, revision, raft_term: raftTerm };
+    return {
+      clusterId: this.clusterId,
+      memberId: this.memberId,
+      revision: BigInt(revision),
+      raftTerm,
+    };
   }
 
   /** Before anything that takes memory: refusing a write is better than ending the process. */

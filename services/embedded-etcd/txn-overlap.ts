@@ -1,7 +1,7 @@
+import type { DeleteRangeRequest, RequestOp } from '../../proto/generated/etcd/rpc.js';
 import { type ByteString, fromWire } from './byte-string.js';
 import { duplicateKey } from './errors.js';
 import { KeyRangeSet } from './key-range-set.js';
-import type { DeleteRangeRequest, RequestOp } from './messages.js';
 
 /** What a level hands to the one around it. */
 interface Touched {
@@ -16,18 +16,18 @@ interface Touched {
  */
 export function checkOverlap(ops: readonly RequestOp[]): Touched {
   const deletes = new KeyRangeSet();
-  for (const op of ops) {
-    if (op.request_delete_range) {
-      addDelete(deletes, op.request_delete_range);
+  for (const { request } of ops) {
+    if (request?.$case === 'deleteRange') {
+      addDelete(deletes, request.value);
     }
   }
   const puts = new Set<ByteString>();
-  for (const { request_txn: nested } of ops) {
-    if (!nested) {
+  for (const { request } of ops) {
+    if (request?.$case !== 'txn') {
       continue;
     }
-    const success = checkOverlap(nested.success ?? []);
-    const failure = checkOverlap(nested.failure ?? []);
+    const success = checkOverlap(request.value.success);
+    const failure = checkOverlap(request.value.failure);
     for (const key of success.puts) {
       if (puts.has(key) || deletes.has(key)) {
         throw duplicateKey();
@@ -43,11 +43,11 @@ export function checkOverlap(ops: readonly RequestOp[]): Touched {
     deletes.addAll(success.deletes);
     deletes.addAll(failure.deletes);
   }
-  for (const { request_put: request } of ops) {
-    if (!request) {
+  for (const { request } of ops) {
+    if (request?.$case !== 'put') {
       continue;
     }
-    const key = fromWire(request.key);
+    const key = fromWire(request.value.key);
     if (puts.has(key) || deletes.has(key)) {
       throw duplicateKey();
     }
@@ -62,7 +62,7 @@ export function checkOverlap(ops: readonly RequestOp[]): Touched {
  */
 function addDelete(deletes: KeyRangeSet, request: DeleteRangeRequest): void {
   const from = fromWire(request.key);
-  const end = fromWire(request.range_end);
+  const end = fromWire(request.rangeEnd);
   if (end === '') {
     deletes.add(from, `${from}\0`);
   } else if (end > from) {

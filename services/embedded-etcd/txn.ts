@@ -1,48 +1,60 @@
+import type {
+  RangeRequest,
+  RequestOp,
+  ResponseOp,
+  TxnRequest,
+  TxnResponse,
+} from '../../proto/generated/etcd/rpc.js';
 import { holds } from './compare.js';
 import { deleteRange } from './delete-range.js';
 import { compacted, futureRevision } from './errors.js';
 import type { Keyspace, Writer } from './keyspace.js';
 import type { LeaseTable } from './lease-table.js';
-import type { RangeRequest, RequestOp, ResponseOp, TxnRequest, TxnResponse } from './messages.js';
 import { checkPut, put } from './put.js';
 import { range } from './range.js';
-import { toNumber } from './wire.js';
+import { revisionHeader } from './wire.js';
 
-/** A transaction with its branches chosen: the guards of all levels are asked before anything is written. */
+type Operation = NonNullable<RequestOp['request']>;
+type Result = NonNullable<ResponseOp['response']>;
+
+/** A transaction with its branches chosen: the guards of all levels are evaluated before anything is written. */
 interface Decided {
   readonly succeeded: boolean;
-  readonly steps: readonly { readonly op: RequestOp; readonly nested: Decided | undefined }[];
+  readonly steps: readonly Step[];
 }
 
-/** The request has passed the checks that need no data: its depth is bounded. */
+type Step = Exclude<Operation, { $case: 'txn' }> | { $case: 'txn'; value: Decided };
+
+/** The request has passed the checks that need no data: its depth is bounded, and no operation is empty. */
 export function runTxn(keyspace: Keyspace, leases: LeaseTable, request: TxnRequest): TxnResponse {
   const decided = decide(keyspace, request);
-  // All or nothing: whatever can fail is asked first, puts before ranges, as etcd does.
-  everyOp(decided, ({ request_put }) => request_put && checkPut(keyspace, leases, request_put));
-  everyOp(decided, ({ request_range }) => request_range && checkRevision(keyspace, request_range));
+  // All or nothing: whatever can fail is checked first, puts before ranges, as etcd does.
+  everyStep(decided, (step) => step.$case === 'put' && checkPut(keyspace, leases, step.value));
+  everyStep(decided, (step) => step.$case === 'range' && checkRevision(keyspace, step.value));
   const response = keyspace.write((writer) => apply(keyspace, writer, decided));
-  response.header.revision = keyspace.revision;
-  return response;
+  return { ...response, header: revisionHeader(keyspace.revision) };
 }
 
 function decide(keyspace: Keyspace, request: TxnRequest): Decided {
-  const succeeded = (request.compare ?? []).every((compare) => holds(keyspace, compare));
-  const ops = (succeeded ? request.success : request.failure) ?? [];
-  const steps = ops.map((op) => ({ op, nested: op.request_txn && decide(keyspace, op.request_txn) }));
+  const succeeded = request.compare.every((compare) => holds(keyspace, compare));
+  const operations = (succeeded ? request.success : request.failure).map((op) => op.request as Operation);
+  const steps = operations.map(
+    (op): Step => (op.$case === 'txn' ? { $case: 'txn', value: decide(keyspace, op.value) } : op),
+  );
   return { succeeded, steps };
 }
 
-function everyOp(decided: Decided, check: (op: RequestOp) => void): void {
-  for (const { op, nested } of decided.steps) {
-    check(op);
-    if (nested) {
-      everyOp(nested, check);
+function everyStep(decided: Decided, check: (step: Step) => void): void {
+  for (const step of decided.steps) {
+    check(step);
+    if (step.$case === 'txn') {
+      everyStep(step.value, check);
     }
   }
 }
 
 function checkRevision(keyspace: Keyspace, request: RangeRequest): void {
-  const revision = toNumber(request.revision);
+  const revision = Number(request.revision);
   if (revision === 0) {
     return;
   }
@@ -54,18 +66,22 @@ function checkRevision(keyspace: Keyspace, request: RangeRequest): void {
   }
 }
 
-function apply(keyspace: Keyspace, writer: Writer, decided: Decided): TxnResponse {
-  const responses = decided.steps.map(({ op, nested }): ResponseOp => {
-    if (nested) {
-      return { response_txn: apply(keyspace, writer, nested) };
+function apply(keyspace: Keyspace, writer: Writer, { succeeded, steps }: Decided): TxnResponse {
+  const result = (step: Step): Result => {
+    switch (step.$case) {
+      case 'txn':
+        return { $case: 'txn', value: apply(keyspace, writer, step.value) };
+      case 'put':
+        return { $case: 'put', value: put(keyspace, writer, step.value) };
+      case 'deleteRange':
+        return { $case: 'deleteRange', value: deleteRange(keyspace, writer, step.value) };
+      case 'range':
+        return { $case: 'range', value: range(keyspace, step.value) };
     }
-    if (op.request_put) {
-      return { response_put: put(keyspace, writer, op.request_put) };
-    }
-    if (op.request_delete_range) {
-      return { response_delete_range: deleteRange(keyspace, writer, op.request_delete_range) };
-    }
-    return { response_range: range(keyspace, op.request_range ?? {}) };
-  });
-  return { header: {}, succeeded: decided.succeeded, responses };
+  };
+  return {
+    header: revisionHeader(0),
+    succeeded,
+    responses: steps.map((step) => ({ response: result(step) })),
+  };
 }

@@ -1,11 +1,17 @@
+import {
+  type ResponseHeader,
+  type WatchCreateRequest,
+  WatchCreateRequest_Filter,
+  type WatchRequest,
+  WatchResponse,
+} from '../../proto/generated/etcd/rpc.js';
 import { type KeyRange, keyRange } from './key-range.js';
 import type { Keyspace } from './keyspace.js';
-import type { ResponseHeader, WatchCreateRequest, WatchRequest, WatchResponse } from './messages.js';
 import type { Version } from './version.js';
 import { fragments } from './watch-fragments.js';
 import type { WatchHub } from './watch-hub.js';
 import { type Watcher, wants } from './watcher.js';
-import { toEvent, toNumber } from './wire.js';
+import { toEvent } from './wire.js';
 
 /** The client's end of a watch stream. */
 export interface WatchSink {
@@ -19,9 +25,9 @@ const catchUp = { maxRevisions: 1000, maxBytes: 1 << 20, maxScanned: 20_000 };
 /** etcd's limit for requests and half a MiB of overhead. */
 const fragmentBytes = 2 * 1024 * 1024;
 const maxWatchers = 10_000;
-const noPut = 0;
-const noDelete = 1;
-const broadcastId = -1;
+const emptyResponse = WatchResponse.create();
+/** The id in answers that concern no watcher, or all of them. */
+const noWatcher = -1;
 
 /**
  * The watchers of one stream. Whatever the client is slow to take stays in the shared log, never in a buffer of its
@@ -50,14 +56,18 @@ export class WatchStream {
     this.#header = header;
   }
 
-  handle(request: WatchRequest): void {
-    if (request.create_request) {
-      this.#create(request.create_request);
-    } else if (request.cancel_request) {
-      this.#cancel(toNumber(request.cancel_request.watch_id));
-    } else if (request.progress_request) {
-      this.#progressWanted = true;
-      this.#answerProgress();
+  handle({ request }: WatchRequest): void {
+    switch (request?.$case) {
+      case 'create':
+        this.#create(request.value);
+        break;
+      case 'cancel':
+        this.#cancel(Number(request.value.watchId));
+        break;
+      case 'progress':
+        this.#progressWanted = true;
+        this.#answerProgress();
+        break;
     }
   }
 
@@ -81,7 +91,7 @@ export class WatchStream {
   notifyProgress(): void {
     for (const watcher of this.#watchers.values()) {
       if (watcher.progressNotify && watcher.inStep && !watcher.busy && this.#sink.writable) {
-        this.#reply({ header: this.#header(this.#keyspace.revision), watch_id: watcher.id });
+        this.#reply(watcher.id, {});
       }
       watcher.busy = false;
     }
@@ -99,34 +109,32 @@ export class WatchStream {
   }
 
   #create(request: WatchCreateRequest): void {
-    const header = this.#header(this.#keyspace.revision);
-    // '\0' is the smallest key there can be: etcd reads a missing key as it.
-    const key = request.key?.length ? request.key : Buffer.of(0);
-    const keys = keyRange(key, request.range_end);
-    const wantedId = toNumber(request.watch_id);
+    // etcd reads a missing key as '\0', the smallest key possible.
+    const key = request.key.length > 0 ? request.key : Buffer.of(0);
+    const keys = keyRange(key, request.rangeEnd);
+    const wantedId = Number(request.watchId);
     const refusal = this.#refusal(keys, wantedId);
     if (refusal !== undefined) {
-      this.#reply({ header, watch_id: -1, created: true, canceled: true, cancel_reason: refusal });
+      this.#reply(noWatcher, { created: true, canceled: true, cancelReason: refusal });
       return;
     }
-    const startRevision = toNumber(request.start_revision);
+    const startRevision = Number(request.startRevision);
     const nextRevision = startRevision === 0 ? this.#keyspace.revision + 1 : startRevision;
-    const filters = request.filters ?? [];
     const watcher: Watcher = {
       id: wantedId === 0 ? this.#chooseId() : wantedId,
       keys,
-      withPuts: !filters.includes(noPut),
-      withDeletes: !filters.includes(noDelete),
-      withPrevious: request.prev_kv === true,
-      fragment: request.fragment === true,
-      progressNotify: request.progress_notify === true,
+      withPuts: !request.filters.includes(WatchCreateRequest_Filter.NO_PUT),
+      withDeletes: !request.filters.includes(WatchCreateRequest_Filter.NO_DELETE),
+      withPrevious: request.prevKv,
+      fragment: request.fragment,
+      progressNotify: request.progressNotify,
       nextRevision,
       inStep: nextRevision > this.#keyspace.revision,
       busy: false,
     };
     this.#watchers.set(watcher.id, watcher);
     this.#hub.add(watcher, this);
-    this.#reply({ header, watch_id: watcher.id, created: true });
+    this.#reply(watcher.id, { created: true });
     if (watcher.inStep) {
       return;
     }
@@ -161,7 +169,7 @@ export class WatchStream {
       return;
     }
     this.#forget(watcher);
-    this.#reply({ header: this.#header(this.#keyspace.revision), watch_id: id, canceled: true });
+    this.#reply(id, { canceled: true });
   }
 
   #forget(watcher: Watcher): void {
@@ -176,7 +184,7 @@ export class WatchStream {
       return;
     }
     this.#progressWanted = false;
-    this.#reply({ header: this.#header(this.#keyspace.revision), watch_id: broadcastId });
+    this.#reply(noWatcher, {});
   }
 
   #continue(): void {
@@ -207,9 +215,9 @@ export class WatchStream {
     const { log, revision, compactRevision } = this.#keyspace;
     if (watcher.nextRevision < compactRevision) {
       this.#forget(watcher);
-      // The header's revision is 0 here: etcd has read nothing for it.
+      // The header's revision is 0 here, as etcd has read nothing for it.
       const header = this.#header(0);
-      this.#reply({ header, watch_id: watcher.id, canceled: true, compact_revision: compactRevision });
+      this.#reply(watcher.id, { header, canceled: true, compactRevision: BigInt(compactRevision) });
       return 0;
     }
     const events: Version[] = [];
@@ -253,15 +261,14 @@ export class WatchStream {
   #send(watcher: Watcher, versions: readonly Version[]): void {
     watcher.busy = true;
     const events = versions.map((version) => toEvent(version, watcher.withPrevious));
-    const header = this.#header(this.#keyspace.revision);
-    const response: WatchResponse = { header, watch_id: watcher.id, events };
-    const parts = watcher.fragment ? fragments(response, fragmentBytes) : [response];
+    const parts = watcher.fragment ? fragments(events, fragmentBytes) : [{ events }];
     for (const part of parts) {
-      this.#reply(part);
+      this.#reply(watcher.id, part);
     }
   }
 
-  #reply(response: WatchResponse): void {
-    this.#sink.write(response);
+  #reply(id: number, fields: Partial<WatchResponse>): void {
+    const header = this.#header(this.#keyspace.revision);
+    this.#sink.write({ ...emptyResponse, header, watchId: BigInt(id), ...fields });
   }
 }

@@ -1,13 +1,12 @@
-import type { UntypedServiceImplementation } from '@grpc/grpc-js';
+import type { WatchRequest, WatchResponse, WatchServer } from '../../proto/generated/etcd/rpc.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
 import { type Connection, duplex, type OpenCalls } from './handlers.js';
-import type { WatchRequest, WatchResponse } from './messages.js';
 import type { EtcdState } from './state.js';
 import { WatchStream } from './watch-stream.js';
 
 /** The open watch streams, and the clock that reminds those who asked how far they are. */
-export class WatchService {
+export class Watches {
   readonly #streams = new Set<WatchStream>();
   readonly #state: EtcdState;
   readonly #clock: Clock;
@@ -35,9 +34,9 @@ export class WatchService {
     this.#cancelTimer?.();
   }
 
-  implementation(calls: OpenCalls): UntypedServiceImplementation {
+  service(calls: OpenCalls): WatchServer {
     return {
-      Watch: duplex(this.#log, calls, (connection: Connection<WatchResponse>) => this.#open(connection)),
+      watch: duplex(this.#log, calls, (connection: Connection<WatchResponse>) => this.#open(connection)),
     };
   }
 
