@@ -53,6 +53,8 @@ function relayNode(config: RelayNodeConfig, log: Logger): Component {
     drainDeadlineMs: config.drainDeadlineSeconds * 1000,
   });
   const http = new HttpServer({
+    clock,
+    log,
     listen: config.httpListen,
     metrics: metricsOf(agent, certificates),
     notReady: () => agent.notReady,

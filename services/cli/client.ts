@@ -18,7 +18,7 @@ import {
   SelectRequest,
   type SelectResponse,
 } from '../../proto/generated/holdfast/v1/selection.js';
-import type { TlsMaterial } from '../runtime/tls-files.js';
+import type { TlsMaterial } from '../runtime/tls-material.js';
 import { CommandError, exitCodeOf, exits } from './exit.js';
 import { diagnose } from './trust.js';
 

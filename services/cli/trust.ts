@@ -4,7 +4,7 @@ import { connect } from 'node:tls';
 import { messageOf } from '../domain/error.js';
 import { parseAddress } from '../runtime/address.js';
 import { ConfigError } from '../runtime/config.js';
-import { readTls, type TlsMaterial } from '../runtime/tls-files.js';
+import { readTls, type TlsMaterial } from '../runtime/tls-material.js';
 import { CommandError, exits } from './exit.js';
 
 /** `--ca`, `--cert` and `--key`: how a command knows a replica, and shows who asks. */

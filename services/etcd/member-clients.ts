@@ -2,7 +2,8 @@ import type { EventEmitter } from 'node:events';
 import type { Interceptor } from '@grpc/grpc-js';
 import { noop } from 'cockatiel';
 import { castGrpcError, Etcd3, type IOptions, type IResponseStream, isRecoverableError } from 'etcd3';
-import type { TlsFiles, TlsMaterial } from '../runtime/tls-files.js';
+import type { TlsFiles } from '../runtime/tls-files.js';
+import type { TlsMaterial } from '../runtime/tls-material.js';
 import { trustError } from './errors.js';
 import { txnOnTheWire } from './txn-codec.js';
 

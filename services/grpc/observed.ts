@@ -1,6 +1,7 @@
 import { type handleUnaryCall, type sendUnaryData, status } from '@grpc/grpc-js';
 import type { Freshness, Origin } from '../domain/binding.js';
 import { HoldfastError } from '../domain/error.js';
+import type { Clock } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
 import { type StatusError, toStatus } from './status.js';
 
@@ -12,6 +13,7 @@ export interface RequestMetrics {
 
 export interface Observer {
   readonly metrics: RequestMetrics;
+  readonly clock: Clock;
   readonly log: Logger;
   /** Why requests cannot be answered yet, or undefined: until the relays are known, «no relay» would be a guess. */
   readonly notReady: () => string | undefined;
@@ -25,17 +27,17 @@ export type Outcome<T> = { readonly value: T } | { readonly error: StatusError }
  */
 export function observe<T>(
   method: string,
-  { metrics, log, notReady }: Observer,
+  { metrics, clock, log, notReady }: Observer,
   handle: () => T | Promise<T>,
 ): Outcome<T> | Promise<Outcome<T>> {
-  const startedAtMs = performance.now();
+  const startedAtMs = clock.monotonicMs();
   const answered = (value: T): Outcome<T> => {
-    metrics.observeRequest(method, 'OK', performance.now() - startedAtMs);
+    metrics.observeRequest(method, 'OK', clock.monotonicMs() - startedAtMs);
     return { value };
   };
   const failed = (thrown: unknown): Outcome<T> => {
     const error = toStatus(thrown, log);
-    metrics.observeRequest(method, status[error.code], performance.now() - startedAtMs);
+    metrics.observeRequest(method, status[error.code], clock.monotonicMs() - startedAtMs);
     return { error };
   };
   try {

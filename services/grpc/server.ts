@@ -3,6 +3,7 @@ import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
 import { type RelayServiceServer, RelayServiceService } from '../../proto/generated/holdfast/v1/relay.js';
+import type { Clock } from '../runtime/clock.js';
 import type { Authorization } from './authorization.js';
 import { describedServices } from './descriptors.js';
 import { Listener, type ListenerDeps } from './listener.js';
@@ -31,9 +32,11 @@ export class GrpcServer {
   readonly #listener: Listener;
   readonly #authorization: Authorization | undefined;
   readonly #connections = new Set<Socket>();
+  readonly #clock: Clock;
 
   constructor({ selection, relays, authorization, maxConnectionAgeMs, ...listening }: GrpcServerDeps) {
     this.#listener = new Listener(listening);
+    this.#clock = listening.clock;
     this.#authorization = authorization;
     this.#server = new Server({
       // The largest request is a Call-ID, a few names and labels.
@@ -89,13 +92,13 @@ export class GrpcServer {
     await new Promise<void>((resolve) => {
       // Streams that last (watches, health) end only when they are cut: not by forceShutdown(), which without channelz
       // knows of no connection, and whose CANCELLED would tell clients not to try again.
-      const timer = setTimeout(() => {
+      const cancel = this.#clock.after(graceMs, () => {
         for (const socket of this.#connections) {
           socket.destroy();
         }
-      }, graceMs);
+      });
       this.#server.tryShutdown(() => {
-        clearTimeout(timer);
+        cancel();
         resolve();
       });
     });

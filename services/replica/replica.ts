@@ -18,7 +18,8 @@ import { type Clock, systemClock } from '../runtime/clock.js';
 import { HttpServer } from '../runtime/http-server.js';
 import type { Component } from '../runtime/lifecycle.js';
 import type { Logger } from '../runtime/log.js';
-import { etcdTls, type TlsFiles, tlsFile, tlsFiles } from '../runtime/tls-files.js';
+import { etcdTls, type TlsFiles, tlsFiles } from '../runtime/tls-files.js';
+import { tlsFile } from '../runtime/tls-material.js';
 import { Engine } from '../selection/engine.js';
 import { retryTimeoutMs } from '../selection/retry.js';
 import type { Selector } from '../selection/selector.js';
@@ -100,7 +101,7 @@ export class Replica implements Component {
     reportCertificates(metrics.registry, { grpc: grpcCertificates, etcd: etcdCertificates });
     const notReady = () =>
       this.#ready ? undefined : 'this replica has not read from etcd yet what relays there are';
-    const observer = { metrics, log, notReady };
+    const observer = { metrics, clock, log, notReady };
     this.#grpc = new GrpcServer({
       listen: config.grpcListen,
       tls: grpcCertificates,
@@ -145,6 +146,8 @@ export class Replica implements Component {
       this.#gateway = gateway;
     }
     this.#http = new HttpServer({
+      clock,
+      log,
       listen: config.httpListen,
       metrics: metrics.registry,
       // Without etcd in strict mode another replica may do better; in the other mode this one still serves all calls.

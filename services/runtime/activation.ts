@@ -1,10 +1,10 @@
-/** systemd passes sockets from this descriptor on. */
+/** The first descriptor that systemd passes. */
 const firstDescriptor = 3;
 
 /**
- * Descriptors of sockets that were opened for this process (sd_listen_fds(3)): whoever opened them holds them while this
- * process restarts, so that what arrives meanwhile waits instead of being refused.
- * @param pid of this process: sockets that were passed to another one are none of ours
+ * Descriptors of sockets that a supervisor opened for this process (sd_listen_fds(3)). The supervisor keeps them open
+ * while this process restarts, so that datagrams wait instead of being refused.
+ * @param pid of this process: sockets that were passed to another process do not count
  */
 export function passedSockets({ LISTEN_PID, LISTEN_FDS }: NodeJS.ProcessEnv, pid: number): number[] {
   const count = Number(LISTEN_FDS);

@@ -11,7 +11,7 @@ export function formatAddress({ host, port }: Address): string {
   return isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-/** The inverse; undefined for anything else. */
+/** The inverse of `formatAddress`; undefined for anything else. */
 export function parseAddress(text: string): Address | undefined {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(text);
   const [, bracketed, plain, digits] = match ?? [];
@@ -27,10 +27,13 @@ const advice: Readonly<Record<string, string>> = {
   ENOTFOUND: 'the name does not resolve: use an IP address',
 };
 
-/** Why an address cannot be listened on, for what, and what to change. */
+/**
+ * The error of a failed listen: the address, its purpose, the reason and what to change.
+ * @param error as the system or grpc-js reports it
+ */
 export function listenError(purpose: string, address: Address, error: unknown): Error {
   const text = error instanceof Error ? error.message : String(error);
-  // grpc-js hides the system's code in its text.
+  // grpc-js has the system's code only in its message.
   const { code = /\bE[A-Z]{3,}\b/.exec(text)?.[0] ?? '' } = error as NodeJS.ErrnoException;
   const help = advice[code] ?? text;
   return new Error(`cannot listen on ${formatAddress(address)} for ${purpose}: ${help}`, { cause: error });

@@ -8,8 +8,8 @@ export interface BackoffOptions {
 }
 
 /**
- * The pauses between tries of what keeps failing. Each is twice the last, up to a bound, and up to half shorter or longer at
- * random, so that many processes that failed together do not come back together.
+ * The pauses between retries. Each is twice the last, up to a bound, and up to half shorter or longer at random, so that
+ * many processes that failed together do not retry together.
  */
 export class Backoff {
   readonly #options: BackoffOptions;
@@ -32,7 +32,7 @@ export class Backoff {
     return sleep(this.#clock, Math.min(this.#options.mostMs, meanMs * (0.5 + this.#random())), signal);
   }
 
-  /** It worked: the next pause is the first again. */
+  /** To be called after a success: the next pause is the first again. */
   reset(): void {
     this.#meanMs = this.#options.firstMs;
   }

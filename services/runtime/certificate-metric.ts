@@ -1,7 +1,7 @@
 import { Gauge, type Registry } from 'prom-client';
 import type { TlsFiles } from './tls-files.js';
 
-/** Reports when the certificates of this process end, so that one that nobody renews is noticed in time. */
+/** Reports when the certificates of this process expire, so that a missed renewal is noticed in time. */
 export function reportCertificates(
   registry: Registry,
   files: Readonly<Record<string, TlsFiles | undefined>>,
@@ -12,7 +12,7 @@ export function reportCertificates(
   }
   new Gauge({
     name: 'holdfast_certificate_expiry_timestamp_seconds',
-    help: 'When the certificate that is shown to others ends, in Unix time',
+    help: 'When the certificate that this process presents expires, in Unix time',
     labelNames: ['purpose'],
     registers: [registry],
     collect() {

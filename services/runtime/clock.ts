@@ -1,7 +1,7 @@
 /**
- * Where every part takes its time from, so that tests can turn the hands.
- * Deadlines and ages use `monotonicMs`, which no clock adjustment can move; only what is shown to people
- * or shared with other machines uses `wallMs`.
+ * The source of time for all components, which tests replace by one that they advance.
+ * Deadlines and ages use `monotonicMs`, which no clock adjustment can move; only times that are shown to people
+ * or shared with other machines use `wallMs`.
  */
 export interface Clock {
   /** Milliseconds since an arbitrary point; never goes back. */

@@ -2,25 +2,25 @@ import { z } from 'zod';
 import { type Address, parseAddress } from './address.js';
 import { logLevels } from './log.js';
 
-/** One thing that can be configured: in the environment, or by the flag that stands for it. */
+/** One setting, given by an environment variable or by a command-line flag, which wins. */
 export interface Setting<T> {
   /** Environment variable, always beginning with HOLDFAST_. */
   readonly name: string;
-  /** Command-line flag, as commander takes it; a secret has none. */
+  /** Command-line flag in commander's notation; a secret has none. */
   readonly flag?: string;
   readonly description: string;
   /** What is allowed, in words. */
   readonly allowed: string;
-  /** As text, as if it stood in the environment; undefined makes the setting optional. */
+  /** The default, as text as in the environment; undefined makes the setting optional. */
   readonly fallback?: string | undefined;
-  /** True if there is no sensible fallback and nothing works without it. */
+  /** True if the process needs the setting and no default makes sense. */
   readonly required?: true | undefined;
   readonly schema: z.ZodType<T, string>;
 }
 
 export type Settings = Readonly<Record<string, Setting<unknown>>>;
 
-/** What a table of settings reads as. */
+/** The values that a table of settings is read as. */
 export type ConfigOf<S extends Settings> = {
   readonly [K in keyof S]: S[K] extends Setting<infer T>
     ? S[K] extends { fallback: string } | { required: true }
@@ -29,7 +29,7 @@ export type ConfigOf<S extends Settings> = {
     : never;
 };
 
-/** The start has to stop: every problem is told at once, each with variable, value and what is allowed. */
+/** A wrong configuration, which prevents the start: all problems, each with variable, value and what is allowed. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
 
@@ -66,13 +66,13 @@ export function readConfig<S extends Settings>(settings: S, environment: NodeJS.
   return config as ConfigOf<S>;
 }
 
-/** HOLDFAST_ variables that are set and mean nothing: most likely misspelt. */
+/** HOLDFAST_ variables that are set but are no setting, most likely misspelled. */
 export function unknownVariables(settings: Settings, environment: NodeJS.ProcessEnv): string[] {
   const known = new Set(Object.values(settings).map(({ name }) => name));
   return Object.keys(environment).filter((name) => name.startsWith('HOLDFAST_') && !known.has(name));
 }
 
-/** Whoever gave the flag does not know the variable. */
+/** A user who gave the flag may not know the variable. */
 function flagOf({ flag }: Setting<unknown>): string {
   return flag === undefined ? '' : ` (flag ${flag.split(' ')[0]})`;
 }
@@ -81,7 +81,7 @@ function shown(setting: Setting<unknown>, text: string): string {
   if (setting.flag === undefined) {
     return '(hidden)';
   }
-  // Somebody may have tried user and password in a URL.
+  // A URL could contain user and password.
   return JSON.stringify(text.replaceAll(/[^/,]*@/g, '(hidden)@').slice(0, 200));
 }
 
@@ -116,7 +116,7 @@ export function wholeNumber(least: number, most: number): z.ZodType<number, stri
     .refine((value) => value >= least && value <= most);
 }
 
-/** How a PEM file is named. It is read when the process starts, and again when it changes. */
+/** For PEM files, which are read when the process starts and again when they change. */
 export const pemRule = 'path of a PEM file';
 export const pathSchema = z.string().max(4096);
 
@@ -125,7 +125,7 @@ function parseEndpoint(text: string): string | undefined {
   return address && address.port > 0 && !/[/@]/.test(address.host) ? text : undefined;
 }
 
-/** What every Holdfast process needs: where etcd is, and how to be watched. Each has an HTTP port of its own. */
+/** The settings of every Holdfast process. `httpListen` has no default here, because each process has its own. */
 export const commonSettings = {
   etcd: {
     name: 'HOLDFAST_ETCD',
@@ -138,7 +138,7 @@ export const commonSettings = {
   etcdUsername: {
     name: 'HOLDFAST_ETCD_USERNAME',
     flag: '--etcd-username <name>',
-    description: 'etcd user, where etcd asks for one',
+    description: 'etcd user, if etcd requires one',
     allowed: 'any text',
     schema: z.string(),
   },
@@ -151,14 +151,14 @@ export const commonSettings = {
   etcdCa: {
     name: 'HOLDFAST_ETCD_CA',
     flag: '--etcd-ca <file>',
-    description: "certificates of the authority that signed etcd's; without it the well-known ones count",
+    description: "certificates of the authority that signed etcd's; without it Node's built-in authorities",
     allowed: pemRule,
     schema: pathSchema,
   },
   etcdCert: {
     name: 'HOLDFAST_ETCD_CERT',
     flag: '--etcd-cert <file>',
-    description: 'certificate that is shown to etcd, where it asks for one',
+    description: 'client certificate for etcd, if etcd requires one',
     allowed: `${pemRule}, with HOLDFAST_ETCD_KEY`,
     schema: pathSchema,
   },
@@ -172,7 +172,7 @@ export const commonSettings = {
   etcdTimeoutMs: {
     name: 'HOLDFAST_ETCD_TIMEOUT_MS',
     flag: '--etcd-timeout-ms <ms>',
-    description: 'most that one call to etcd may take, ms',
+    description: 'deadline of one call to etcd, ms',
     allowed: '50-60000',
     fallback: '1000',
     schema: wholeNumber(50, 60_000),
@@ -180,7 +180,7 @@ export const commonSettings = {
   etcdPrefix: {
     name: 'HOLDFAST_ETCD_PREFIX',
     flag: '--etcd-prefix <prefix>',
-    description: 'etcd keys stand below this',
+    description: 'prefix of all etcd keys',
     allowed: "'/' and 1-200 of a-z A-Z 0-9 . _ - and '/', not ending in '/'",
     fallback: '/holdfast/v1',
     schema: z.string().regex(/^\/[\w./-]{0,199}[\w.-]$/),
@@ -188,7 +188,7 @@ export const commonSettings = {
   httpListen: {
     name: 'HOLDFAST_HTTP_LISTEN',
     flag: '--http <host:port>',
-    description: 'where /metrics, /livez and /readyz are served; port 0 takes a free one',
+    description: 'address of /metrics, /livez and /readyz; port 0 takes a free one',
     allowed: 'HOST:PORT',
     schema: addressSchema,
   },
@@ -207,7 +207,7 @@ type CommonConfig = Pick<
   'etcd' | 'etcdUsername' | 'etcdPassword' | 'etcdCa' | 'etcdCert' | 'etcdKey'
 >;
 
-/** What is wrong with settings of etcd each of which is right by itself. */
+/** What is wrong with the combination of etcd settings that are each valid on their own. */
 export function etcdProblems(config: CommonConfig): string[] {
   const { etcd, etcdCa, etcdCert, etcdKey, etcdUsername, etcdPassword } = commonSettings;
   const problems = pairProblems([etcdCert, config.etcdCert], [etcdKey, config.etcdKey]);
@@ -226,7 +226,7 @@ export function etcdProblems(config: CommonConfig): string[] {
   return problems;
 }
 
-/** Two settings that mean nothing without each other. */
+/** A problem if only one of two settings is given that need each other. */
 export function pairProblems(...pair: [one: PathOf, other: PathOf]): string[] {
   const given = pair.find(([, path]) => path !== undefined);
   const missing = pair.find(([, path]) => path === undefined);

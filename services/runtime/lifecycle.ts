@@ -1,68 +1,84 @@
+import { type Clock, systemClock } from './clock.js';
 import type { Logger } from './log.js';
 
-/** Something that runs between two points in time. `start` resolves when ready; `stop` may be called twice. */
+/** A part of a process that is started once and stopped once. */
 export interface Component {
+  /** Resolves when the component is ready. Rejects if it cannot start; what had started until then is stopped by `stop`. */
   start(): Promise<unknown>;
+  /** Idempotent; also allowed before the start and during it. Resolves when everything has stopped. */
   stop(): Promise<unknown>;
 }
 
-/** Exit codes of the processes, so that a supervisor can tell what helps. */
+/** Exit codes of the processes, by which a supervisor decides whether to restart. */
 export const exitCodes = {
   ok: 0,
-  /** It failed while running: start it again. */
+  /** The process failed while running: restart it. */
   failed: 1,
-  /** The configuration is wrong: starting again will not help. EX_CONFIG of sysexits.h. */
+  /** The configuration is wrong: restarting does not help. EX_CONFIG of sysexits.h. */
   config: 78,
 } as const;
 
 export interface RunOptions {
   readonly log: Logger;
-  /** Most that an orderly stop may take, ms; then the process ends anyway. */
+  /** Shutdown deadline, ms; after it the process ends whatever is left. */
   readonly stopDeadlineMs: number;
+  readonly clock?: Clock;
 }
 
 /**
- * Runs a process until SIGTERM or SIGINT: the first signal stops it in order, a second one ends it at once, a
- * deadline bounds both. Resolves with the exit code.
- * @throws what the start threw, once everything that had started is stopped
+ * Runs a component until SIGTERM or SIGINT. The first signal stops it in order; a second one, or the deadline, ends the
+ * process at once. Resolves with the exit code.
+ * @throws the error of the start, once everything that had started is stopped
  */
-export async function runUntilSignal(part: Component, { log, stopDeadlineMs }: RunOptions): Promise<number> {
+export async function runUntilSignal(component: Component, options: RunOptions): Promise<number> {
+  const { log, stopDeadlineMs: deadlineMs } = options;
   const signaled = new Promise<string>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
       process.on(signal, () => resolve(signal));
     }
-    // Whoever started this process over an IPC channel and died without a word is not there to signal.
+    // A parent that started this process over an IPC channel and was killed can send no signal.
     process.once('disconnect', () => resolve('the parent process is gone'));
   });
-  const started = part.start().then(() => undefined);
+  const started = component.start().then(() => undefined);
   let signal: string;
   try {
-    // Stopping while starting is an orderly stop.
+    // A signal during the start is an orderly stop.
     signal = (await Promise.race([signaled, started])) ?? (await signaled);
   } catch (error) {
-    // What had started before the failure would keep the process alive for nothing.
-    await stopInTime(part, { log, stopDeadlineMs });
+    // Components that had started before the failure would keep the process alive.
+    await stopInTime(component, options);
     throw error;
   }
-  log.info({ signal, deadlineMs: stopDeadlineMs }, 'stopping');
-  const code = await stopInTime(part, { log, stopDeadlineMs });
+  log.info({ signal, deadlineMs }, 'stopping');
+  started.catch((error) => log.warn({ err: error }, 'the start had not ended yet, and failed'));
+  const code = await stopInTime(component, options);
   log.info({ code }, 'stopped');
   return code;
 }
 
-/** Stops the part in order, unless a signal or the deadline comes first. Resolves with the exit code. */
-async function stopInTime(part: Component, { log, stopDeadlineMs }: RunOptions): Promise<number> {
-  return Promise.race([
-    part.stop().then(() => exitCodes.ok),
-    new Promise<number>((resolve) => {
-      const force = (reason: string) => {
-        log.warn({ reason }, 'stopping at once');
-        resolve(exitCodes.failed);
-      };
-      for (const again of ['SIGTERM', 'SIGINT'] as const) {
-        process.on(again, () => force(`second signal: ${again}`));
-      }
-      setTimeout(() => force('the deadline for an orderly stop has passed'), stopDeadlineMs).unref();
-    }),
-  ]);
+/** Stops the component in order, unless a signal or the deadline comes first. Resolves with the exit code. */
+async function stopInTime(
+  component: Component,
+  { log, stopDeadlineMs, clock = systemClock }: RunOptions,
+): Promise<number> {
+  const stopped = async () => {
+    try {
+      await component.stop();
+      return exitCodes.ok;
+    } catch (error) {
+      log.error({ err: error }, 'stopping failed');
+      return exitCodes.failed;
+    }
+  };
+  const forced = new Promise<number>((resolve) => {
+    const force = (reason: string) => {
+      log.warn({ reason }, 'stopping at once');
+      resolve(exitCodes.failed);
+    };
+    for (const again of ['SIGTERM', 'SIGINT'] as const) {
+      process.on(again, () => force(`second signal: ${again}`));
+    }
+    clock.after(stopDeadlineMs, () => force('the shutdown deadline has passed'));
+  });
+  return Promise.race([stopped(), forced]);
 }

@@ -1,26 +1,26 @@
 import { once } from 'node:events';
-import { setTimeout } from 'node:timers/promises';
 import { type Logger, pino } from 'pino';
+import { sleep, systemClock } from './clock.js';
 
 export type { Logger };
 
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof logLevels)[number];
 
-/** What may wait for a reader of the log who is slow, characters; what comes beyond is lost. */
+/** Characters that wait for a slow reader of the log; lines beyond are lost and counted. */
 const maxWaiting = 8 * 1024 * 1024;
-/** How long a process that ends waits for such a reader. */
-const patienceMs = 1000;
+/** How long a process that ends waits for its last lines to be written. */
+const closeTimeoutMs = 1000;
 
 export interface ProcessLog {
   readonly log: Logger;
-  /** Resolves when the last line is written, or nobody reads. */
+  /** Resolves when the last line is written, or cannot be. */
   close(): Promise<void>;
 }
 
 /**
- * JSON lines on standard output: one object per line, `time` in ISO 8601, errors under `err`. Whoever reads them holds
- * up nobody, by reading slowly or by having gone.
+ * JSON lines on standard output: one object per line, `time` in ISO 8601, errors under `err`. A reader that is slow, or
+ * gone, or a full disk does not hold the process up.
  */
 export function openLog(name: string, level: LogLevel): ProcessLog {
   const destination = pino.destination({ sync: false, maxLength: maxWaiting });
@@ -29,32 +29,37 @@ export function openLog(name: string, level: LogLevel): ProcessLog {
     destination,
   );
   let lost = 0;
+  let failure: string | undefined;
   destination.on('drop', () => lost++);
+  destination.on('error', ({ code, message }: NodeJS.ErrnoException) => {
+    failure = code ?? message;
+  });
   destination.on('drain', () => {
-    if (lost === 0) {
-      return;
+    if (failure !== undefined) {
+      const reason = failure;
+      failure = undefined;
+      log.warn({ reason }, 'this log could not be written for a while');
     }
-    const lines = lost;
-    lost = 0;
-    log.warn({ lines }, 'lines of this log were lost: its reader was too slow');
+    if (lost > 0) {
+      const lines = lost;
+      lost = 0;
+      log.warn({ lines }, 'lines of this log were lost: its reader was too slow');
+    }
   });
-  let hasReader = true;
-  destination.on('error', () => {
-    hasReader = false;
-  });
-  const ended = once(destination, 'close').catch(() => undefined);
   return {
     log,
     async close() {
-      if (hasReader) {
+      // pino ignores everything after EPIPE, and would never report that it has closed.
+      if (failure !== 'EPIPE') {
+        const ended = once(destination, 'close').catch(() => undefined);
         destination.end();
-        await Promise.race([ended, setTimeout(patienceMs, undefined, { ref: false })]);
+        await Promise.race([ended, sleep(systemClock, closeTimeoutMs)]);
       }
-      // What is left would be written as the process exits, and would wait for its reader for ever.
+      // What is left would be written as the process exits, and would wait for its reader forever.
       destination.destroy();
     },
   };
 }
 
-/** For code that must have a logger where nobody listens. */
+/** For code that needs a logger where no log is wanted. */
 export const silentLogger: Logger = pino({ level: 'silent' });

@@ -1,7 +1,7 @@
 import type { Clock } from './clock.js';
 import type { Logger } from './log.js';
 
-/** A warning that strangers can cause as often as they like: written once per period, with how many were left out. */
+/** A warning that clients can cause as often as they like: logged once per period, with the number of those left out. */
 export class RateLimitedWarning {
   #sinceMs = Number.NEGATIVE_INFINITY;
   #leftOut = 0;

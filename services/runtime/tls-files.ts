@@ -1,38 +1,16 @@
-import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { messageOf } from '../domain/error.js';
 import type { Clock } from './clock.js';
-import { ConfigError, type ConfigOf, commonSettings, type Setting } from './config.js';
+import { type ConfigOf, commonSettings } from './config.js';
 import type { Logger } from './log.js';
-
-/** A PEM file, and the setting that names it. */
-export interface TlsFile {
-  readonly variable: string;
-  readonly path: string;
-}
-
-export interface TlsPaths {
-  readonly cert?: TlsFile | undefined;
-  readonly key?: TlsFile | undefined;
-  readonly ca?: TlsFile | undefined;
-}
-
-/** What stands in the files: a certificate with its key, certificates of authorities, or both. */
-export interface TlsMaterial {
-  readonly cert?: Buffer;
-  readonly key?: Buffer;
-  readonly ca?: Buffer;
-  /** When the certificate ends, by the wall clock. */
-  readonly validUntilMs?: number;
-}
+import { isSameMaterial, readTls, type TlsMaterial, type TlsPaths, tlsFile } from './tls-material.js';
 
 /**
- * The files are read, not watched: a mounted Kubernetes Secret changes by a swap of symbolic links, of which a watch of
- * the file hears nothing.
+ * The files are read, not watched: a mounted Kubernetes Secret changes by a swap of symbolic links, which a watch of the
+ * file does not notice.
  */
-const lookPeriodMs = 5000;
-/** Said again after so many looks that failed alike: every 5 minutes. */
-const looksBetweenErrors = 60;
+const readPeriodMs = 5000;
+/** An unchanged failure is logged again after this many reads: every 5 minutes. */
+const readsBetweenErrors = 60;
 const warnBeforeMs = 7 * 86_400_000;
 const warnPeriodMs = 86_400_000;
 
@@ -43,38 +21,37 @@ export interface TlsFilesDeps {
   readonly log: Logger;
 }
 
-/** A file that a setting names, if it does. */
-export function tlsFile({ name }: Setting<string>, path: string | undefined): TlsFile | undefined {
-  return path === undefined ? undefined : { variable: name, path };
-}
+/** Applies what `current` is from now on. Throws if it cannot be used. */
+export type TlsListener = () => void;
 
 /**
- * Certificates and keys in files, read again when they change. What does not fit together is not taken: what was read
- * before stays, the log says why, and the files are looked at again.
+ * Certificates and keys in files, read again when they change. New ones are used by all listeners or by none: files that
+ * do not fit together, or that a listener cannot use, are logged, and the previous ones stay in use everywhere. The files
+ * are read again until they are right.
  */
 export class TlsFiles {
   readonly #paths: TlsPaths;
   readonly #deps: TlsFilesDeps;
-  readonly #listeners = new Set<(material: TlsMaterial) => void>();
+  readonly #listeners = new Set<TlsListener>();
   #current: TlsMaterial = {};
   #failure = '';
   #failures = 0;
   #warnedAtMs = Number.NEGATIVE_INFINITY;
   #stopped = false;
-  #cancelLook = () => {};
+  #cancelRead = () => {};
 
   constructor(paths: TlsPaths, deps: TlsFilesDeps) {
     this.#paths = paths;
     this.#deps = deps;
   }
 
-  /** What was read last; empty before the start. */
+  /** The material in use; empty before the start. */
   get current(): TlsMaterial {
     return this.#current;
   }
 
-  /** The listener hears of each change; the returned function ends that. */
-  subscribe(listener: (material: TlsMaterial) => void): () => void {
+  /** The listener is called after each change; the returned function unsubscribes it. */
+  subscribe(listener: TlsListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
@@ -82,54 +59,79 @@ export class TlsFiles {
   /** @throws ConfigError naming the file and what is wrong with it */
   async start(): Promise<void> {
     this.#current = await readTls(this.#paths);
-    this.#warnOfEnd();
-    this.#lookLater();
+    this.#warnOfExpiry();
+    this.#readLater();
   }
 
   stop(): void {
     this.#stopped = true;
-    this.#cancelLook();
+    this.#cancelRead();
   }
 
-  #lookLater(): void {
+  #readLater(): void {
     if (this.#stopped) {
       return;
     }
-    this.#cancelLook = this.#deps.clock.after(lookPeriodMs, async () => {
-      await this.#look();
-      this.#lookLater();
+    this.#cancelRead = this.#deps.clock.after(readPeriodMs, async () => {
+      await this.#readAgain();
+      this.#readLater();
     });
   }
 
-  async #look(): Promise<void> {
+  async #readAgain(): Promise<void> {
     const { log, purpose } = this.#deps;
     try {
       const material = await readTls(this.#paths);
-      this.#failures = 0;
-      this.#failure = '';
-      if (!isSame(material, this.#current)) {
-        this.#current = material;
+      if (!this.#stopped && !isSameMaterial(material, this.#current)) {
+        this.#replace(material);
         this.#warnedAtMs = Number.NEGATIVE_INFINITY;
         log.info(
           { purpose, validUntil: dateOf(material) },
           'certificates have changed; new connections use them',
         );
-        for (const listener of this.#listeners) {
-          listener(material);
-        }
       }
+      this.#failures = 0;
+      this.#failure = '';
     } catch (error) {
       const reason = messageOf(error);
       this.#failures = reason === this.#failure ? this.#failures + 1 : 0;
       this.#failure = reason;
-      if (this.#failures % looksBetweenErrors === 0) {
-        log.error({ purpose, reason }, 'certificates have changed and are no good; those of before stay');
+      if (this.#failures % readsBetweenErrors === 0) {
+        log.error({ purpose, reason }, 'new certificates are invalid; keeping the previous ones');
       }
     }
-    this.#warnOfEnd();
+    this.#warnOfExpiry();
   }
 
-  #warnOfEnd(): void {
+  /** @throws what a listener threw, once those before it have the previous material again */
+  #replace(material: TlsMaterial): void {
+    const previous = this.#current;
+    const applied: TlsListener[] = [];
+    this.#current = material;
+    try {
+      for (const listener of this.#listeners) {
+        applied.push(listener);
+        listener();
+      }
+    } catch (error) {
+      this.#current = previous;
+      for (const listener of applied) {
+        this.#restore(listener);
+      }
+      throw error;
+    }
+  }
+
+  #restore(listener: TlsListener): void {
+    try {
+      listener();
+    } catch (error) {
+      const { log, purpose } = this.#deps;
+      log.error({ purpose, reason: messageOf(error) }, 'the previous certificates could not be restored');
+    }
+  }
+
+  #warnOfExpiry(): void {
     const { clock, log, purpose } = this.#deps;
     const { validUntilMs } = this.#current;
     if (validUntilMs === undefined || validUntilMs - clock.wallMs() > warnBeforeMs) {
@@ -139,23 +141,21 @@ export class TlsFiles {
       return;
     }
     this.#warnedAtMs = clock.monotonicMs();
-    const over = validUntilMs <= clock.wallMs();
-    const message = over ? 'the certificate has expired' : 'the certificate expires in less than 7 days';
     const details = { purpose, file: this.#paths.cert?.path, validUntil: dateOf(this.#current) };
-    if (over) {
-      log.error(details, message);
+    if (validUntilMs <= clock.wallMs()) {
+      log.error(details, 'the certificate has expired');
     } else {
-      log.warn(details, message);
+      log.warn(details, 'the certificate expires in less than 7 days');
     }
   }
 }
 
-/** The files for these paths, or undefined if none is given. */
+/** The files at these paths, or undefined if none is given. */
 export function tlsFiles(paths: TlsPaths, deps: TlsFilesDeps): TlsFiles | undefined {
   return Object.values(paths).some((file) => file !== undefined) ? new TlsFiles(paths, deps) : undefined;
 }
 
-/** What etcd is spoken to with over TLS, if it is. */
+/** The files for connections to etcd, or undefined if they are not encrypted with files of our own. */
 export function etcdTls(config: EtcdTlsConfig, deps: Omit<TlsFilesDeps, 'purpose'>): TlsFiles | undefined {
   const { etcdCa, etcdCert, etcdKey } = commonSettings;
   const paths = {
@@ -167,63 +167,6 @@ export function etcdTls(config: EtcdTlsConfig, deps: Omit<TlsFilesDeps, 'purpose
 }
 
 type EtcdTlsConfig = Pick<ConfigOf<typeof commonSettings>, 'etcdCa' | 'etcdCert' | 'etcdKey'>;
-
-/** @throws ConfigError */
-export async function readTls({ cert, key, ca }: TlsPaths): Promise<TlsMaterial> {
-  return {
-    ...(cert && key ? await readPair(cert, key) : {}),
-    ...(ca ? { ca: (await readCertificates(ca)).pem } : {}),
-  };
-}
-
-async function readPair(certFile: TlsFile, keyFile: TlsFile) {
-  const { pem: cert, first } = await readCertificates(certFile);
-  const key = await readPem(keyFile);
-  const privateKey = attempt(keyFile, 'holds no private key in PEM without a passphrase', () =>
-    createPrivateKey(key),
-  );
-  if (!first.checkPrivateKey(privateKey)) {
-    throw bad(keyFile, `is not the key of the certificate in ${certFile.path} (${certFile.variable})`);
-  }
-  return { cert, key, validUntilMs: Date.parse(first.validTo) };
-}
-
-const block = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
-
-async function readCertificates(file: TlsFile): Promise<{ pem: Buffer; first: X509Certificate }> {
-  const pem = await readPem(file);
-  const [first] = attempt(file, 'holds a broken certificate', () =>
-    (pem.toString('latin1').match(block) ?? []).map((text) => new X509Certificate(text)),
-  );
-  if (!first) {
-    throw bad(file, 'holds no certificate in PEM');
-  }
-  return { pem, first };
-}
-
-function readPem(file: TlsFile): Promise<Buffer> {
-  return readFile(file.path).catch((error) => {
-    throw bad(file, `cannot be read (${(error as NodeJS.ErrnoException).code ?? messageOf(error)})`);
-  });
-}
-
-function attempt<T>(file: TlsFile, problem: string, parse: () => T): T {
-  try {
-    return parse();
-  } catch {
-    throw bad(file, problem);
-  }
-}
-
-function bad({ variable, path }: TlsFile, problem: string): ConfigError {
-  return new ConfigError([`${variable}=${JSON.stringify(path)}: the file ${problem}`]);
-}
-
-function isSame(a: TlsMaterial, b: TlsMaterial): boolean {
-  const text = ({ cert, key, ca }: TlsMaterial) =>
-    [cert, key, ca].map((each) => each?.toString('latin1')).join('\0');
-  return text(a) === text(b);
-}
 
 function dateOf({ validUntilMs }: TlsMaterial): string | undefined {
   return validUntilMs === undefined ? undefined : new Date(validUntilMs).toISOString();

@@ -22,6 +22,8 @@ export interface CertificateWish {
   readonly addresses?: readonly string[];
   /** How long it is valid from now; a negative number makes one that has expired. */
   readonly days?: number;
+  /** Arguments of openssl's `-newkey`; P-256 if not given. */
+  readonly keyType?: readonly string[];
 }
 
 /** An authority of a test, whose certificates are made with openssl: register such tests with testWith(['openssl'], …). */
@@ -48,6 +50,7 @@ export class Authority {
     names = [],
     addresses = [],
     days = 30,
+    keyType = p256,
     ...rest
   }: CertificateWish): Promise<CertificateFiles> {
     const cwd = this.directory;
@@ -59,7 +62,7 @@ export class Authority {
       extensions.push(`subjectAltName=${alternatives.join(',')}`);
     }
     await writeFile(join(cwd, `${file}.ext`), extensions.join('\n'));
-    await openssl([...newKey(`${file}.key`, commonName), '-out', `${file}.csr`], { cwd });
+    await openssl([...newKey(`${file}.key`, commonName, keyType), '-out', `${file}.csr`], { cwd });
     const signer = ['-CA', 'ca.crt', '-CAkey', 'ca.key', '-CAcreateserial', '-days', String(days)];
     const paths = ['-in', `${file}.csr`, '-extfile', `${file}.ext`, '-out', `${file}.crt`];
     await openssl(['x509', '-req', ...signer, ...paths], { cwd });
@@ -72,9 +75,10 @@ export class Authority {
   }
 }
 
-function newKey(file: string, commonName: string): string[] {
-  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', file];
-  return ['req', ...key, '-subj', `/CN=${commonName}`];
+const p256 = ['ec', '-pkeyopt', 'ec_paramgen_curve:P-256'];
+
+function newKey(file: string, commonName: string, keyType: readonly string[] = p256): string[] {
+  return ['req', '-newkey', ...keyType, '-nodes', '-keyout', file, '-subj', `/CN=${commonName}`];
 }
 
 /** A directory that changes as a mounted Kubernetes Secret does: all files at once, by the swap of one symbolic link. */

@@ -218,7 +218,7 @@ testWith(['openssl'], 'new certificates that do not fit together are not taken, 
   const before = await shownBy(port, authority.ca);
   const [one, other] = [await authority.local(), await authority.local()];
   await secret.put({ ...one, key: other.key });
-  const line = await lineOf(replica, 'certificates have changed and are no good');
+  const line = await lineOf(replica, 'new certificates are invalid');
   t.is(line['level'], 50);
   t.regex(
     String(line['reason']),

@@ -19,10 +19,10 @@ const program = (burst: number) => `
   process.exit(3);
 `;
 
-async function output(t: ExecutionContext, reader: string, burst: number): Promise<string> {
+async function output(t: ExecutionContext, reader: string, burst: number, redirection = ''): Promise<string> {
   const child = await startProcess(t, '/bin/sh', [
     '-c',
-    `{ "$0" --input-type=module -e "$1"; echo "exit $?" >&2; } | ${reader}`,
+    `{ "$0" --input-type=module -e "$1" ${redirection}; echo "exit $?" >&2; } | ${reader}`,
     process.execPath,
     program(burst),
   ]);
@@ -46,6 +46,10 @@ test('a reader that stands still does not keep a process from ending', async (t)
   for (const burst of [100, 20_000]) {
     t.regex(await output(t, '{ head -n 1; exec sleep 60; }', burst), /^exit 3$/m);
   }
+});
+
+test('a full disk does not keep a process from running and ending', async (t) => {
+  t.regex(await output(t, 'cat', 100, '> /dev/full'), /^exit 3$/m);
 });
 
 test('a reader that reads gets the log to its last line', async (t) => {

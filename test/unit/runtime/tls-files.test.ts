@@ -1,8 +1,10 @@
-import { copyFile, writeFile } from 'node:fs/promises';
+import { copyFile, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { ExecutionContext } from 'ava';
 import { systemClock } from '../../../services/runtime/clock.js';
 import { ConfigError } from '../../../services/runtime/config.js';
-import { TlsFiles, type TlsPaths } from '../../../services/runtime/tls-files.js';
+import { TlsFiles } from '../../../services/runtime/tls-files.js';
+import type { TlsPaths } from '../../../services/runtime/tls-material.js';
 import { Authority, type CertificateFiles } from '../../support/certificates.js';
 import { ManualClock } from '../../support/clock.js';
 import { eventually } from '../../support/registry.js';
@@ -25,12 +27,15 @@ testWith(programs, 'what cannot be used is refused, naming setting, file and fau
   await writeFile(empty, '');
   const broken = join(authority.directory, 'broken.pem');
   await writeFile(broken, '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n');
+  // Both can be read, and belong together, but OpenSSL does not serve with so short a key.
+  const weak = await authority.local({ keyType: ['rsa:512'] });
   const cases: readonly (readonly [Partial<CertificateFiles>, RegExp])[] = [
     [{ ca: '/nowhere' }, /^CA="\/nowhere": the file cannot be read \(ENOENT\)$/],
     [{ cert: authority.directory }, /^CERT=".*": the file cannot be read \(EISDIR\)$/],
     [{ ca: empty }, /^CA=".*": the file holds no certificate in PEM$/],
-    [{ cert: broken }, /^CERT=".*": the file holds a broken certificate$/],
-    [{ key: one.cert }, /^KEY=".*": the file holds no private key in PEM without a passphrase$/],
+    [{ cert: broken }, /^CERT=".*": the file holds a broken certificate \(.+\)$/],
+    [{ key: one.cert }, /^KEY=".*": the file holds no private key in PEM without a passphrase \(.+\)$/],
+    [weak, /^CERT=".*": the file is not accepted by OpenSSL \(.*key too small\)$/],
     [{ key: other.key }, /^KEY=".*": the file is not the key of the certificate in .* \(CERT\)$/],
   ];
   for (const [wrong, problem] of cases) {
@@ -45,45 +50,107 @@ testWith(programs, 'what cannot be used is refused, naming setting, file and fau
   }
 });
 
+/** Files that are watched, and a clock that makes them be read again. */
+async function watched(t: ExecutionContext, one: CertificateFiles) {
+  const { log, lines } = openLog();
+  const clock = new ManualClock();
+  const files = new TlsFiles(paths(one), { purpose: 'test', clock, log });
+  t.teardown(() => files.stop());
+  await files.start();
+  // Reading takes real time; the next read is due when the last has ended, so each step of the clock causes one at most.
+  const readUntil = (isTrue: () => boolean, what: string) =>
+    eventually(() => {
+      clock.advance(5000);
+      return isTrue();
+    }, what);
+  return { files, lines, readUntil };
+}
+
+const messagesOf = (lines: readonly Record<string, unknown>[]) => lines.map(({ msg }) => msg);
+const invalid = 'new certificates are invalid; keeping the previous ones';
+const changed = 'certificates have changed; new connections use them';
+
 testWith(
   programs,
-  'files that stay as they are are told to nobody; broken ones are logged once, not at each look',
+  'unchanged files notify nobody; invalid ones are logged once, not at each read; valid ones are used',
   async (t) => {
     const authority = await Authority.create(t);
     const [one, other, third] = [await authority.local(), await authority.local(), await authority.local()];
-    const { log, lines } = openLog();
-    const clock = new ManualClock();
-    const files = new TlsFiles(paths(one), { purpose: 'test', clock, log });
-    t.teardown(() => files.stop());
+    const { files, lines, readUntil } = await watched(t, one);
     const heard: unknown[] = [];
-    files.subscribe((material) => heard.push(material.key?.toString()));
-    await files.start();
+    files.subscribe(() => {
+      heard.push(files.current.key?.toString());
+    });
     const before = files.current;
-    // Each look reads files, which takes real time; the next look is due when the one before has ended.
-    const looks = async (count: number) => {
-      for (let i = 0; i < count; i++) {
-        clock.advance(5000);
-        await new Promise((resolve) => setTimeout(resolve, 20));
-      }
-    };
-    await looks(3);
     await copyFile(other.key, one.key);
-    await eventually(async () => {
-      await looks(1);
-      return lines.length > 0;
-    }, 'complaint');
-    await looks(5);
-    t.is(lines.length, 1);
+    await readUntil(() => lines.length > 0, 'error');
+    t.deepEqual(messagesOf(lines), [invalid]);
     t.is(files.current, before);
     t.deepEqual(heard, []);
     await copyFile(third.cert, one.cert);
     await copyFile(third.key, one.key);
-    await eventually(async () => {
-      await looks(1);
-      return heard.length > 0;
-    }, 'news');
-    t.deepEqual(heard, [files.current.key?.toString()]);
-    t.not(files.current, before);
+    await readUntil(() => heard.length > 0, 'notification');
+    t.deepEqual(heard, [(await readFile(third.key)).toString()]);
+    t.deepEqual(messagesOf(lines), [invalid, changed]);
+  },
+);
+
+testWith(programs, 'certificates that one listener cannot use are used by none', async (t) => {
+  const authority = await Authority.create(t);
+  const [one, other] = [await authority.local(), await authority.local()];
+  const { files, lines, readUntil } = await watched(t, one);
+  const previous = files.current;
+  const applied: unknown[] = [];
+  let broken = true;
+  files.subscribe(() => {
+    applied.push(files.current);
+  });
+  files.subscribe(() => {
+    if (broken && files.current !== previous) {
+      throw new Error('the socket refuses them');
+    }
+  });
+  files.subscribe(() => {
+    applied.push('later listener');
+  });
+  await copyFile(other.cert, one.cert);
+  await copyFile(other.key, one.key);
+  await readUntil(() => lines.length > 0, 'error');
+  t.like(lines[0], { level: 50, msg: invalid, purpose: 'test', reason: 'the socket refuses them' });
+  t.is(files.current, previous);
+  t.is(applied.length, 2);
+  t.not(applied[0], previous);
+  t.is(applied[1], previous);
+  // The files have not changed since, and yet they are tried again.
+  broken = false;
+  await readUntil(() => files.current !== previous, 'use of the new certificates');
+  t.is(applied.at(-1), 'later listener');
+  t.is(lines.at(-1)?.['msg'], changed);
+});
+
+testWith(
+  programs,
+  'a listener that cannot go back is logged, and keeps no other from going back',
+  async (t) => {
+    const authority = await Authority.create(t);
+    const [one, other] = [await authority.local(), await authority.local()];
+    const { files, lines, readUntil } = await watched(t, one);
+    const previous = files.current;
+    const applied: unknown[] = [];
+    files.subscribe(() => {
+      throw new Error('broken for good');
+    });
+    const stop = files.subscribe(() => t.fail('called after a failure'));
+    stop();
+    files.subscribe(() => {
+      applied.push(files.current);
+    });
+    await copyFile(other.cert, one.cert);
+    await copyFile(other.key, one.key);
+    await readUntil(() => lines.length > 1, 'errors');
+    t.deepEqual(messagesOf(lines), ['the previous certificates could not be restored', invalid]);
+    t.is(files.current, previous);
+    t.deepEqual(applied, []);
   },
 );
 
