@@ -7,9 +7,7 @@ import {
   type WatchRelaysRequest,
   type WatchRelaysResponse,
 } from '../../proto/generated/holdfast/v1/relay.js';
-import type { BindingStore } from '../registry/binding-store.js';
-import type { IntentStore } from '../registry/intent-store.js';
-import type { RelayChange, RelayDirectory } from '../registry/relay-directory.js';
+import type { Bindings, Intents, Membership, RelayChange } from '../domain/membership.js';
 import type { Clock } from '../runtime/clock.js';
 import { type Observer, observe, unary } from './observed.js';
 import { listedBinding, relayMessage } from './replies.js';
@@ -17,9 +15,9 @@ import { parseIntent, parseRelayName, parseSetFilter } from './requests.js';
 import { StreamWriter } from './stream-writer.js';
 
 export interface RelayServiceDeps {
-  readonly directory: RelayDirectory;
-  readonly intents: IntentStore;
-  readonly store: BindingStore;
+  readonly directory: Membership;
+  readonly intents: Intents;
+  readonly store: Bindings;
   readonly clock: Clock;
   readonly observer: Observer;
 }

@@ -1,3 +1,4 @@
+import type { Membership, RelayChange } from '../domain/membership.js';
 import type { Intent, Load, RegisteredRelay, Relay } from '../domain/relay.js';
 import { relayKey } from '../domain/relay.js';
 import type { EtcdConnection } from '../etcd/connection.js';
@@ -10,14 +11,6 @@ import type { Keyspace } from './keyspace.js';
 import { registrationTtlSeconds } from './relay-registration.js';
 import { SelfPreservation } from './self-preservation.js';
 import { ViewHealth } from './view-health.js';
-
-export type RelayChange =
-  | { readonly type: 'joined'; readonly relay: RegisteredRelay }
-  | { readonly type: 'changed'; readonly relay: RegisteredRelay; readonly before: RegisteredRelay }
-  /** It is not registered at the moment, which may be a mistake: it takes no new call, and keeps those that it has. */
-  | { readonly type: 'suspect'; readonly relay: RegisteredRelay }
-  /** With the last that was known of it. */
-  | { readonly type: 'left'; readonly relay: RegisteredRelay };
 
 export interface DirectoryDeps {
   readonly connection: EtcdConnection;
@@ -35,7 +28,7 @@ export interface RelayDirectoryDeps extends DirectoryDeps {
 const secondLookMs = 3000;
 
 /** All registered relays with their intents and loads, as etcd tells them. */
-export class RelayDirectory {
+export class RelayDirectory implements Membership {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #viewHealth: ViewHealth;

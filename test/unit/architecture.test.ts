@@ -12,11 +12,16 @@ interface Source {
   /** Paths from the root for files of this repository, else the name of the package. */
   readonly imports: readonly string[];
   readonly readsEnvironment: boolean;
+  readonly readsSystemTime: boolean;
   readonly errorClasses: readonly { readonly name: string; readonly body: string }[];
 }
 
 const statement =
   /^\s*(?:import|export)\b[^'";]*?from\s*'([^']+)'|^\s*import\s*'([^']+)'|\bimport\('([^']+)'\)/gm;
+
+/** A gRPC deadline is counted by the system's clock, whatever clock the caller has. */
+const systemTime =
+  /(?<!\bdeadline: )\bDate\.now\b|\bnew Date\(\)|\bperformance\.now\b|\bset(?:Timeout|Interval)\b|\bhrtime\b|\btimers\/promises\b/;
 
 function read(path: string): Source {
   const text = readFileSync(join(root, path), 'utf8');
@@ -31,6 +36,7 @@ function read(path: string): Source {
     errorClasses: [...text.matchAll(/class (\w+) extends \w*Error \{([^}]*)/g)].map(
       ([, name = '', body = '']) => ({ name, body }),
     ),
+    readsSystemTime: systemTime.test(text),
     readsEnvironment: /\bprocess\.env\b|\benv\b.*from 'node:process'/.test(text),
   };
 }
@@ -89,12 +95,28 @@ test('the registry serves selection and knows neither it nor placement', (t) => 
   t.deepEqual(breaches(inRoom('services/registry'), allowed), []);
 });
 
-test('the gateway knows the selector, and nothing of etcd or of other fronts', (t) => {
-  const rooms = ['domain', 'control', 'gateway', 'runtime', 'selection'].map((room) =>
-    inRoom(`services/${room}`),
-  );
+for (const [front, language] of [
+  ['services/gateway', 'services/control'],
+  ['services/grpc', 'proto/generated/holdfast'],
+] as const) {
+  test(`${front} knows the selector, and nothing of the registry, etcd or other fronts`, (t) => {
+    const rooms = ['domain', 'placement', 'runtime', 'selection'].map((room) => `services/${room}`);
+    const allowed = (name: string) =>
+      !isOwn(name) || [...rooms, front, language].some((room) => inRoom(room)(name));
+    t.deepEqual(breaches(inRoom(front), allowed), []);
+  });
+}
+
+test('the embedded etcd knows nothing of Holdfast but the runtime', (t) => {
+  const rooms = ['services/embedded-etcd', 'services/runtime', 'proto/generated/etcd'].map(inRoom);
   const allowed = (name: string) => !isOwn(name) || rooms.some((room) => room(name));
-  t.deepEqual(breaches(inRoom('services/gateway'), allowed), []);
+  t.deepEqual(breaches(inRoom('services/embedded-etcd'), allowed), []);
+});
+
+test('the runtime knows the domain and nothing else', (t) => {
+  const rooms = ['services/runtime', 'services/domain'].map(inRoom);
+  const allowed = (name: string) => !isOwn(name) || rooms.some((room) => room(name));
+  t.deepEqual(breaches(inRoom('services/runtime'), allowed), []);
 });
 
 test('selection knows no front', (t) => {
@@ -114,7 +136,8 @@ test('etcd3 stays in its room', (t) => {
 });
 
 test('generated types stop at the gRPC edges', (t) => {
-  const inside = (path: string) => !inRoom('services/grpc')(path) && !inRoom('services/cli')(path);
+  const edges = ['services/grpc', 'services/cli', 'services/client', 'services/embedded-etcd'].map(inRoom);
+  const inside = (path: string) => !edges.some((edge) => edge(path));
   t.deepEqual(
     breaches(inside, (name) => !name.startsWith('proto/')),
     [],
@@ -147,6 +170,22 @@ test('the environment is read in the command line alone', (t) => {
   const readers = sources.filter(({ readsEnvironment }) => readsEnvironment).map(({ path }) => path);
   t.deepEqual(
     readers.filter((path) => !inRoom('services/cli')(path)),
+    [],
+  );
+});
+
+/** Where time is the system's own, and why. */
+const realTime = {
+  'services/runtime/clock.ts': 'it is what the clock is made of',
+  'services/cli/': 'commands wait for processes and people, in real time',
+  'services/client/': "it runs in its user's process, against real deadlines",
+};
+
+test('time comes from an injected clock', (t) => {
+  const readers = sources.filter(({ readsSystemTime }) => readsSystemTime).map(({ path }) => path);
+  t.true(readers.includes('services/runtime/clock.ts'));
+  t.deepEqual(
+    readers.filter((path) => !Object.keys(realTime).some((exempt) => path.startsWith(exempt))),
     [],
   );
 });

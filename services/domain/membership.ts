@@ -1,0 +1,34 @@
+import type { Binding } from './binding.js';
+import type { Intent, RegisteredRelay } from './relay.js';
+
+export interface RelayChange {
+  /**
+   * `suspect`: the relay is not registered at the moment, which may be an error of this view. It takes no new calls and
+   * keeps those that it has. `left` carries the last known state.
+   */
+  readonly type: 'joined' | 'changed' | 'suspect' | 'left';
+  readonly relay: RegisteredRelay;
+}
+
+/** The registered relays, as fronts see them. */
+export interface Membership {
+  /** True while joins and leaves arrive as they happen. */
+  readonly live: boolean;
+  get(set: string, id: string): RegisteredRelay | undefined;
+  /** Ordered by set, then id; of all sets if none is given. */
+  list(set?: string): RegisteredRelay[];
+  /** The listener receives every change from now on, in etcd's order; the returned function unsubscribes it. */
+  subscribe(listener: (change: RelayChange) => void): () => void;
+}
+
+/** What operators want of relays. */
+export interface Intents {
+  /** An undefined intent removes it. The last writer wins. @throws HoldfastError `unavailable` */
+  set(set: string, id: string, intent: Intent | undefined): Promise<void>;
+}
+
+/** All bindings, for listings. */
+export interface Bindings {
+  /** In the order of etcd's keys, read in pages at one revision. @throws HoldfastError `unavailable` */
+  list(): AsyncIterable<{ readonly binding: Binding }>;
+}
