@@ -1,14 +1,13 @@
 import type { Binding } from './binding.js';
 import type { Intent, RegisteredRelay } from './relay.js';
 
-export interface RelayChange {
-  /**
-   * `suspect`: the relay is not registered at the moment, which may be an error of this view. It takes no new calls and
-   * keeps those that it has. `left` carries the last known state.
-   */
-  readonly type: 'joined' | 'changed' | 'suspect' | 'left';
-  readonly relay: RegisteredRelay;
-}
+export type RelayChange =
+  | { readonly type: 'joined'; readonly relay: RegisteredRelay }
+  | { readonly type: 'changed'; readonly relay: RegisteredRelay; readonly before: RegisteredRelay }
+  /** Not registered at the moment, which may be an error of this view: it takes no new calls and keeps those that it has. */
+  | { readonly type: 'suspect'; readonly relay: RegisteredRelay }
+  /** With the last known state. */
+  | { readonly type: 'left'; readonly relay: RegisteredRelay };
 
 /** The registered relays, as fronts see them. */
 export interface Membership {

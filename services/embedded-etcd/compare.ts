@@ -4,7 +4,7 @@ import { keyRange } from './key-range.js';
 import type { Keyspace } from './keyspace.js';
 import { noLease, type Version } from './version.js';
 
-/** Whether the guard holds for every key in its range. A missing key counts as all zeros, except for its value. */
+/** Whether the comparison holds for every key in its range. A missing key counts as all zeros, except for its value. */
 export function holds(keyspace: Keyspace, compare: Compare): boolean {
   const found = keyspace.read(keyRange(compare.key, compare.rangeEnd));
   if (found.length > 0) {

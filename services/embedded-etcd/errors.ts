@@ -1,6 +1,6 @@
 import { status } from '@grpc/grpc-js';
 
-/** An answer that etcd gives as a gRPC status; clients recognize it by this very code and text. */
+/** An error that etcd returns as a gRPC status; clients recognize it by exactly this code and text. */
 export class EtcdError extends Error {
   override readonly name = 'EtcdError';
 

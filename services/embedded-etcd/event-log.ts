@@ -1,8 +1,8 @@
 import type { Version } from './version.js';
 
-/** The versions of the past in the order they were written: what watchers catch up from. */
+/** Past versions in the order they were written, from which watchers catch up. */
 export class EventLog {
-  /** Entries before #start are dropped already; they are cut off in bulk. */
+  /** Entries before #start have been dropped; they are removed in bulk. */
   #entries: (Version | undefined)[] = [];
   #start = 0;
 

@@ -1,7 +1,7 @@
 import type { Lease } from './lease-table.js';
 
 /**
- * Leases by expiry: a binary heap in which each lease knows its place, so that a revoked lease leaves at once and a
+ * Leases by expiry: a binary heap in which each lease knows its index, so that a revoked lease is removed at once and a
  * renewed one only moves.
  */
 export class ExpiryQueue {

@@ -26,20 +26,20 @@ export function unary<Request, Response>(
   };
 }
 
-/** What a duplex handler may do with its call. */
+/** What a duplex handler can do with its call. */
 export interface Connection<Response> {
   readonly writable: boolean;
   write(response: Response): void;
 }
 
-/** One open duplex call, as its handler sees it. */
+/** The handler of one open duplex call. */
 export interface Conversation<Request> {
   handle(request: Request): void;
   drained(): void;
   close(): void;
 }
 
-/** The duplex calls of one server: they last until somebody ends them, so stopping must. */
+/** The open duplex calls of one server, which stopping must end because clients keep them open. */
 export class OpenCalls {
   readonly #ends = new Set<() => void>();
 
@@ -58,8 +58,8 @@ export class OpenCalls {
 const serverStopped = new EtcdError(status.UNAVAILABLE, 'etcdserver: server stopped');
 
 /**
- * A duplex call with back-pressure both ways: requests are not read while the client does not take the answers, so
- * that neither side of the stream can pile up.
+ * A duplex call with back-pressure both ways: requests are not read while the client does not read the answers, so that
+ * neither queue grows without bound.
  */
 export function duplex<Request, Response>(
   log: Logger,
@@ -135,6 +135,6 @@ function toStatus(error: unknown, log: Logger): Partial<ServiceError> {
   if (error instanceof EtcdError) {
     return { code: error.code, details: error.details, message: error.details };
   }
-  log.error({ err: error }, 'embedded etcd: a request failed for a reason of our own');
+  log.error({ err: error }, 'embedded etcd: a request failed because of a defect');
   return { code: status.INTERNAL, details: 'internal error', message: 'internal error' };
 }

@@ -1,12 +1,12 @@
 import type { ByteString } from './byte-string.js';
 
 /**
- * A union of key ranges as sorted, disjoint spans, so that asking costs a binary search: one hostile transaction can
- * name tens of thousands of ranges.
+ * A union of key ranges as sorted, disjoint spans, so that a lookup is a binary search: one hostile transaction can name
+ * tens of thousands of ranges.
  */
 export class KeyRangeSet {
   readonly #froms: ByteString[] = [];
-  /** The ends, not included; '' is no end. */
+  /** The ends, exclusive; '' is no end. */
   readonly #tos: ByteString[] = [];
 
   add(from: ByteString, to: ByteString): void {

@@ -2,7 +2,7 @@ import { type ByteString, fromWire } from './byte-string.js';
 
 export interface KeyRange {
   readonly from: ByteString;
-  /** The end, not included; '' means no end; undefined means the single key `from`. */
+  /** The end, exclusive; '' means no end; undefined means the single key `from`. */
   readonly to: ByteString | undefined;
 }
 

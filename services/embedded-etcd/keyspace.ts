@@ -13,7 +13,7 @@ export interface HistoryLimits {
   readonly maxBytes: number;
 }
 
-/** What may change within one revision. */
+/** Makes the changes of one revision. */
 export interface Writer {
   put(key: ByteString, value: ByteString, lease: LeaseId): void;
   /** Deletes what exists in the range and returns it. */
@@ -42,7 +42,7 @@ export class Keyspace {
     return this.#revision;
   }
 
-  /** The oldest revision that can still be read; -1 as long as nothing was compacted. */
+  /** The oldest revision that can still be read; -1 until the first compaction. */
   get compactRevision(): number {
     return this.#compactRevision;
   }
@@ -108,7 +108,7 @@ export class Keyspace {
     try {
       return task(this.#writer);
     } finally {
-      // A task that threw half-way (a defect: all is checked before) still leaves log and keys in step.
+      // A task that threw halfway (a defect, since everything is checked before) still leaves log and keys consistent.
       const events = this.#changes;
       if (events.length > 0) {
         this.#changes = [];
@@ -194,7 +194,7 @@ export class Keyspace {
     this.#changes.push(next);
   }
 
-  /** Nothing older than this version can be read any more; a tombstone that is still the newest goes altogether. */
+  /** Drops everything older than this version, and the version itself if it is a tombstone and still the newest. */
   #forgetHistory(version: Version): void {
     for (let older = version.older; older; older = older.older) {
       this.#totalBytes -= sizeOf(older);
@@ -218,7 +218,7 @@ export class Keyspace {
     }
   }
 
-  /** Compacts so that the event at `index` and what came with it is the oldest kept; false when that is so already. */
+  /** Compacts up to the revision of the event at `index`, which is kept; false if that is done already. */
   #compactThrough(index: number): boolean {
     const revision = this.#log.at(index)?.modRevision ?? this.#revision;
     if (revision <= this.#compactRevision) {

@@ -6,11 +6,11 @@ export interface Lease {
   readonly ttlSeconds: number;
   readonly keys: Set<ByteString>;
   expiresAtMs: number;
-  /** Its place in the expiry queue; -1 when it is not queued. */
+  /** Its index in the expiry queue; -1 when it is not queued. */
   queueIndex: number;
 }
 
-/** Which leases exist and which keys hang on them. */
+/** The leases that exist, and the keys attached to them. */
 export class LeaseTable {
   readonly #leases = new Map<LeaseId, Lease>();
 

@@ -9,9 +9,9 @@ import { type LeaseId, noLease } from './version.js';
 /** etcd raises shorter TTLs to one and a half of its default election timeout of 1 s, in whole seconds. */
 const minTtlSeconds = 2;
 const maxTtlSeconds = 9_000_000_000;
-/** Timers beyond 2^31 ms fire at once; an hour is far below and costs nothing. */
+/** Node fires timers beyond 2^31 ms at once; an hour is far below. */
 const maxTimerMs = 3_600_000;
-/** Expiries of one turn of the event loop, so that a hundred thousand at once do not stall everything else. */
+/** Bounds of one turn of the event loop, so that a hundred thousand expiries at once do not stall everything else. */
 const maxKeysPerTurn = 1000;
 const maxLeasesPerTurn = 500;
 
@@ -56,7 +56,7 @@ export class Lessor {
     this.#end(lease);
   }
 
-  /** The renewed lease, or undefined when there is none or its time is over. */
+  /** The renewed lease, or undefined if it does not exist or has expired. */
   renew(id: LeaseId): Lease | undefined {
     const lease = this.#table.get(id);
     if (!lease || lease.expiresAtMs <= this.#clock.monotonicMs()) {

@@ -1,6 +1,9 @@
 import { isIPv4, isIPv6 } from 'node:net';
 
-/** `host` as an address of this machine only; anything else is refused, for there is no authentication. */
+/**
+ * `host` as a loopback address: there is no authentication.
+ * @throws Error for any other address
+ */
 export function loopbackAddress(host: string): string {
   if (host === 'localhost') {
     return '127.0.0.1';

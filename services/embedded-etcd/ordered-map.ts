@@ -8,11 +8,11 @@ interface Chunk<V> {
 /**
  * A map ordered by key: a sorted list of sorted chunks. A million keys are about 4,000 chunks, so a lookup is two
  * binary searches and an insertion moves at most one chunk's worth of pointers. It beats a hash table beside a tree
- * because there is no growth pause and nothing to keep in step.
+ * because there is no growth pause and no second structure to keep consistent.
  */
 export class OrderedMap<V> {
   static readonly #chunkLimit = 512;
-  /** The first key of each chunk, apart so that the outer search stays within one array. */
+  /** The first key of each chunk, so that the outer search stays within one array. */
   readonly #firsts: ByteString[] = [];
   readonly #chunks: Chunk<V>[] = [];
   #size = 0;
@@ -96,7 +96,7 @@ export class OrderedMap<V> {
     }
   }
 
-  /** The chunk that would hold the key: the last whose first key is not above it; -1 when it is below all. */
+  /** Index of the chunk for the key: the last whose first key is not above it; -1 if the key is below all. */
   #chunkIndex(key: ByteString): number {
     const at = lowerBound(this.#firsts, key);
     return this.#firsts[at] === key ? at : at - 1;

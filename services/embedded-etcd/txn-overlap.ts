@@ -3,16 +3,16 @@ import { type ByteString, fromWire } from './byte-string.js';
 import { duplicateKey } from './errors.js';
 import { KeyRangeSet } from './key-range-set.js';
 
-/** What a level hands to the one around it. */
+/** The keys that one level of a transaction writes. */
 interface Touched {
   readonly puts: Set<ByteString>;
   readonly deletes: KeyRangeSet;
 }
 
 /**
- * No key may be put twice, or put and deleted, by one transaction; the two branches of a nested transaction exclude
- * each other and may share keys. Puts of nested transactions are held against the deletes of this level and of the
- * siblings before them only: that a later sibling may delete what an earlier one put is etcd's own gap.
+ * One transaction must not put a key twice, or put and delete it. The two branches of a nested transaction exclude each
+ * other and can share keys. Puts of nested transactions are checked against the deletes of this level and of earlier
+ * siblings only: etcd lets a later sibling delete what an earlier one put.
  */
 export function checkOverlap(ops: readonly RequestOp[]): Touched {
   const deletes = new KeyRangeSet();
@@ -57,8 +57,8 @@ export function checkOverlap(ops: readonly RequestOp[]): Touched {
 }
 
 /**
- * This one check of etcd's does not know that the end '\0' means "no end": like any end that is not above the key, it
- * makes an empty range, and such a deletion collides with nothing.
+ * In this check alone, etcd does not treat the end '\0' as "no end": like any end that is not above the key, it makes an
+ * empty range, and such a deletion collides with nothing.
  */
 function addDelete(deletes: KeyRangeSet, request: DeleteRangeRequest): void {
   const from = fromWire(request.key);

@@ -12,16 +12,16 @@ export interface Version {
   readonly modRevision: number;
   readonly version: number;
   readonly lease: LeaseId;
-  /** What this one replaced, until compaction cuts it off. */
+  /** The version that this one replaced, until compaction drops it. */
   older: Version | undefined;
 }
 
 export const isTombstone = (version: Version): boolean => version.version === 0;
 
-/** The bytes a version is accounted with; the constant stands for the objects around the two strings. */
+/** The bytes accounted for a version; the constant covers the objects around the two strings. */
 export const sizeOf = (version: Version): number => version.key.length + version.value.length + 160;
 
-/** The key as it was at a revision: undefined when it did not exist then. */
+/** The key as it was at a revision; undefined if it did not exist then. */
 export function asOf(newest: Version | undefined, revision: number): Version | undefined {
   let version = newest;
   while (version && version.modRevision > revision) {

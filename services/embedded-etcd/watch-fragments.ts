@@ -6,7 +6,7 @@ const sizeOfEvent = ({ kv, prevKv }: Event): number => sizeOf(kv) + sizeOf(prevK
 const sizeOf = (kv: KeyValue | undefined): number => (kv ? kv.key.length + kv.value.length : 0);
 
 /**
- * A watcher that asked for fragments gets events above the size limit in parts, all but the last marked as fragments.
+ * A watcher that requested fragments receives events above the size limit in parts, all but the last marked as fragments.
  * A single event is never cut.
  */
 export function* fragments(

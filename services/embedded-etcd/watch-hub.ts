@@ -3,7 +3,7 @@ import type { Keyspace } from './keyspace.js';
 import type { Version } from './version.js';
 import { type Watcher, wants } from './watcher.js';
 
-/** Who is told when a watcher has something to send. */
+/** Sends the events of a watcher. */
 export interface WatchOwner {
   deliver(watcher: Watcher, events: readonly Version[]): void;
 }
@@ -14,15 +14,14 @@ interface Entry {
 }
 
 /**
- * Finds, for each commit, the watchers that are in step and want it. Watchers of a single key are found by that key:
- * they may be many, the ones of ranges are few.
+ * Delivers each commit to the watchers in step that want it. Watchers of a single key, which can be many, are found by
+ * that key; watchers of ranges are few.
  */
 export class WatchHub {
   readonly #byKey = new Map<ByteString, Set<Entry>>();
   readonly #ranges = new Set<Entry>();
   readonly #entries = new Map<Watcher, Entry>();
 
-  /** The hub listens for as long as the key space lives. */
   constructor(keyspace: Keyspace) {
     keyspace.onCommit((events) => this.#notify(events));
   }

@@ -13,16 +13,16 @@ import type { WatchHub } from './watch-hub.js';
 import { type Watcher, wants } from './watcher.js';
 import { toEvent } from './wire.js';
 
-/** The client's end of a watch stream. */
+/** The client of a watch stream. */
 export interface WatchSink {
-  /** Whether the client takes more now; if not, `drained` will be called. */
+  /** Whether the client takes more now; if not, `drained` is called later. */
   readonly writable: boolean;
   write(response: WatchResponse): void;
 }
 
-/** How much a lagging watcher is given per response, and how much of the log is read for it before others get a turn. */
+/** Bounds of one response to a lagging watcher, and of the log entries read for it before others get a turn. */
 const catchUp = { maxRevisions: 1000, maxBytes: 1 << 20, maxScanned: 20_000 };
-/** etcd's limit for requests and half a MiB of overhead. */
+/** etcd's limit for requests plus half a MiB of overhead, bytes. */
 const fragmentBytes = 2 * 1024 * 1024;
 const maxWatchers = 10_000;
 const emptyResponse = WatchResponse.create();
@@ -30,8 +30,8 @@ const emptyResponse = WatchResponse.create();
 const noWatcher = -1;
 
 /**
- * The watchers of one stream. Whatever the client is slow to take stays in the shared log, never in a buffer of its
- * own: its watchers fall out of step, read on when it drains, and are cancelled when compaction overtakes them.
+ * The watchers of one stream. What the client is slow to read stays in the shared log, never in a buffer of its own: its
+ * watchers fall out of step, continue when it drains, and are canceled when compaction overtakes them.
  */
 export class WatchStream {
   readonly #keyspace: Keyspace;
@@ -71,7 +71,7 @@ export class WatchStream {
     }
   }
 
-  /** The hub's call: a commit that this in-step watcher wants. */
+  /** Called by the hub with the events of a commit that this in-step watcher wants. */
   deliver(watcher: Watcher, events: readonly Version[]): void {
     if (this.#sink.writable) {
       this.#send(watcher, events);
@@ -82,12 +82,12 @@ export class WatchStream {
     this.#lagging.add(watcher);
   }
 
-  /** The client takes more again. */
+  /** To be called when the client takes more again. */
   drained(): void {
     this.#continue();
   }
 
-  /** Tells the watchers that asked for it, and had nothing to receive since the last time, how far they are. */
+  /** Sends a progress notice to the watchers that requested them and received nothing since the last one. */
   notifyProgress(): void {
     for (const watcher of this.#watchers.values()) {
       if (watcher.progressNotify && watcher.inStep && !watcher.busy && this.#sink.writable) {
@@ -178,7 +178,7 @@ export class WatchStream {
     this.#hub.remove(watcher);
   }
 
-  /** Progress promises that all up to the header's revision was sent, so it waits for those that lag. */
+  /** Progress promises that everything up to the header's revision was sent, so it waits for lagging watchers. */
   #answerProgress(): void {
     if (!this.#progressWanted || this.#lagging.size > 0) {
       return;
@@ -208,8 +208,8 @@ export class WatchStream {
   }
 
   /**
-   * Sends a lagging watcher the next part of the past; puts it in step when it has reached the present. Returns how
-   * many log entries it looked at.
+   * Sends a lagging watcher the next part of the log; puts it in step when it has reached the end. Returns how many log
+   * entries it read.
    */
   #readOn(watcher: Watcher): number {
     const { log, revision, compactRevision } = this.#keyspace;
@@ -230,7 +230,7 @@ export class WatchStream {
     for (; index < log.length; index++) {
       const event = log.at(index) as Version;
       if (event.modRevision !== lastRevision) {
-        // Only between revisions: what was written together is sent together.
+        // Only between revisions: events of one transaction are sent together.
         const full = revisions >= catchUp.maxRevisions || bytes >= catchUp.maxBytes;
         if (full || index - first >= catchUp.maxScanned) {
           next = event.modRevision;
@@ -246,7 +246,7 @@ export class WatchStream {
       bytes += event.key.length + event.value.length;
     }
     watcher.nextRevision = next;
-    // To the end of the queue, so that one far behind does not keep the others waiting.
+    // To the end of the queue, so that a watcher far behind does not keep the others waiting.
     this.#lagging.delete(watcher);
     watcher.inStep = next > revision;
     if (!watcher.inStep) {

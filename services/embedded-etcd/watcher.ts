@@ -15,7 +15,7 @@ export interface Watcher extends WatchOptions {
   readonly id: number;
   /** Events before this revision are not wanted, or have been sent. */
   nextRevision: number;
-  /** A watcher in step is told of each commit; one that lags reads on from the log when its stream can take it. */
+  /** A watcher in step receives each commit directly; a lagging one reads the log when its stream can take more. */
   inStep: boolean;
   /** Whether anything was sent since the last progress notice was due. */
   busy: boolean;

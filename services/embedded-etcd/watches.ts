@@ -5,7 +5,7 @@ import { type Connection, duplex, type OpenCalls } from './handlers.js';
 import type { EtcdState } from './state.js';
 import { WatchStream } from './watch-stream.js';
 
-/** The open watch streams, and the clock that reminds those who asked how far they are. */
+/** The open watch streams, and the timer of their progress notices. */
 export class Watches {
   readonly #streams = new Set<WatchStream>();
   readonly #state: EtcdState;

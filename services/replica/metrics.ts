@@ -11,9 +11,8 @@ import type { RequestMetrics } from '../grpc/observed.js';
 import type { Selector } from '../selection/selector.js';
 import { RequestDurations } from './request-durations.js';
 
-/** Numbers that are kept elsewhere and read when they are asked for. */
+/** Numbers that components keep, read at each scrape. */
 export interface MetricSources {
-  /** Asked anew each time. */
   readonly selector: () => Selector['counters'];
   readonly commits: Readonly<Record<'commits' | 'operations' | 'failedCommits', number>>;
   readonly quorum: Readonly<Record<'losses', number>>;
@@ -35,15 +34,18 @@ const selectorTotals: Record<keyof Selector['counters'], [name: string, help: st
   adopted: ['bindings_adopted', 'Calls found on a relay and bound to it'],
   reasserted: ['bindings_reasserted', 'Bindings written again because etcd had lost them'],
   guardFailures: ['guard_failures', 'Writes refused because this replica was behind'],
-  claimed: ['provisional_claimed', 'Calls bound where they were promised without etcd'],
-  conflicts: ['provisional_conflicts', 'Calls promised one relay without etcd and bound to another'],
-  relaysGone: ['provisional_relays_gone', 'Calls whose promised relay was gone when etcd was back'],
-  dropped: ['provisional_dropped', 'Promises forgotten because there were too many'],
+  claimed: ['provisional_claimed', 'Calls bound to the relay that they were given without etcd'],
+  conflicts: ['provisional_conflicts', 'Calls given one relay without etcd and bound to another'],
+  relaysGone: [
+    'provisional_relays_gone',
+    'Calls given a relay without etcd that was gone when etcd was back',
+  ],
+  dropped: ['provisional_dropped', 'Provisional bindings dropped because there were too many'],
 };
 
 type LabeledCount = [labels: Readonly<Record<string, string>>, count: number];
 
-/** What a replica tells Prometheus. */
+/** The Prometheus metrics of a replica. */
 export class Metrics implements RequestMetrics {
   readonly registry = new Registry();
   readonly #durations = new RequestDurations(this.registry);
@@ -61,12 +63,12 @@ export class Metrics implements RequestMetrics {
     this.#answers[origin][freshness]++;
   }
 
-  /** Begins to report numbers that others keep. */
+  /** Adds the metrics of these sources. */
   watch(sources: MetricSources): void {
     collectDefaultMetrics({ register: this.registry });
     this.#totals(
       'select_answers_total',
-      'Select answers, by how the binding came to be and how much to trust it',
+      'Select answers, by origin and freshness of the binding',
       ['origin', 'freshness'],
       () => this.#answered(),
     );
@@ -77,11 +79,11 @@ export class Metrics implements RequestMetrics {
     this.#total('etcd_losses_total', 'Times that etcd went out of reach', () => quorum.losses);
     this.#total(
       'mass_losses_total',
-      'Times that so many relays vanished at once that they were listed again first',
+      'Times that so many relays vanished at once that they were listed again before that was believed',
       () => directory.massLosses,
     );
     this.#total('etcd_commits_total', 'etcd transactions', () => commits.commits);
-    this.#total('etcd_operations_total', 'Operations carried by them', () => commits.operations);
+    this.#total('etcd_operations_total', 'Operations in etcd transactions', () => commits.operations);
     this.#total(
       'etcd_failed_commits_total',
       'etcd transactions without an answer',
@@ -95,24 +97,24 @@ export class Metrics implements RequestMetrics {
     );
     this.#gauge(
       'provisional_bindings',
-      'Calls given a relay without etcd, and not bound yet',
+      'Calls given a relay without etcd, and not yet bound in etcd',
       sources.provisionalBindings,
     );
     this.#gauge('cached_bindings', 'Bindings remembered by this replica', sources.cachedBindings);
     this.#gauge('relays', 'Registered relays', sources.relays);
-    this.#gauge('registry_live', '1 while changes in etcd are heard as they happen', () =>
+    this.#gauge('registry_live', '1 while changes in etcd arrive as they happen', () =>
       sources.live() ? 1 : 0,
     );
   }
 
-  /** Begins to report what the ng gateway counts. */
+  /** Adds the counters of the ng gateway. */
   watchGateway(read: () => Readonly<Record<string, number>>): void {
     this.#totals('ng_events_total', 'What happened to the datagrams of SIP proxies', ['event'], () =>
       Object.entries(read()).map(([event, count]) => [{ event: snakeCase(event) }, count]),
     );
   }
 
-  /** Those that have been given: what never happened is not told. */
+  /** Only combinations that have occurred. */
   #answered(): LabeledCount[] {
     return Object.entries(this.#answers).flatMap(([origin, counts]) =>
       Object.entries(counts)

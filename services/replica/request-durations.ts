@@ -1,6 +1,6 @@
 import type { Metric, Registry } from 'prom-client';
 
-/** Of the buckets, s; a last one takes the rest. */
+/** Of the buckets, s; one more bucket takes longer durations. */
 const upperBounds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
 
 interface Series {
@@ -10,8 +10,9 @@ interface Series {
 }
 
 /**
- * How long requests took, as a Prometheus histogram. The library's own checks and joins its labels with each observation,
- * which costs a good part of an answer from memory; this one looks up two names, and is read by the library's registry.
+ * How long requests took, as a Prometheus histogram. The library's own histogram checks and joins its labels at each
+ * observation, which is a good part of the cost of an answer from memory. This one only looks up two names; the library's
+ * registry reads it.
  */
 export class RequestDurations {
   readonly name = 'holdfast_request_duration_seconds';
@@ -32,7 +33,7 @@ export class RequestDurations {
     series.sumSeconds += seconds;
   }
 
-  /** What the registry asks for. */
+  /** Called by the registry at each scrape. */
   async get() {
     return {
       name: this.name,
@@ -60,18 +61,18 @@ export class RequestDurations {
   }
 }
 
-/** Each bucket counts what is in those before it too. */
+/** Buckets are cumulative: each includes those before it. */
 const valuesOf =
   (name: string) =>
   ({ labels, counts, sumSeconds }: Series) => {
     let count = 0;
-    const leases = [...counts].map((inBucket, index) => {
+    const buckets = [...counts].map((inBucket, index) => {
       count += inBucket;
       const le = index < upperBounds.length ? upperBounds[index] : '+Inf';
       return { metricName: `${name}_bucket`, labels: { le, ...labels }, value: count };
     });
     return [
-      ...leases,
+      ...buckets,
       { metricName: `${name}_sum`, labels, value: sumSeconds },
       { metricName: `${name}_count`, labels, value: count },
     ];

@@ -1,5 +1,6 @@
 import type { HoldfastError } from '../domain/error.js';
 import type { Events } from '../domain/events.js';
+import type { RelayChange } from '../domain/membership.js';
 import { effectiveState } from '../domain/relay.js';
 import type { EtcdConnection } from '../etcd/connection.js';
 import { GroupCommit } from '../etcd/group-commit.js';
@@ -9,7 +10,7 @@ import { Placement, type PolicyName } from '../placement/placement.js';
 import { BindingStore } from '../registry/binding-store.js';
 import type { Keyspace } from '../registry/keyspace.js';
 import { MoveFeed } from '../registry/move-feed.js';
-import type { RelayChange, RelayDirectory } from '../registry/relay-directory.js';
+import type { RelayDirectory } from '../registry/relay-directory.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
 import { Subscribers } from '../runtime/subscribers.js';

@@ -49,7 +49,7 @@ behavior('a lease without keys is revoked without a revision', async (t, { kv, l
   t.is((await leaseClient.leaseRevoke({ ID })).header.revision, header.revision);
 });
 
-behavior('a key hangs on the lease of its last put only', async (t, { kv, leaseClient }) => {
+behavior('a key is attached to the lease of its last put only', async (t, { kv, leaseClient }) => {
   const first = await leaseClient.leaseGrant({ TTL: 60 });
   const second = await leaseClient.leaseGrant({ TTL: 60 });
   const key = bytes('moved');

@@ -142,7 +142,7 @@ behavior('the guards of all levels look at the state before the transaction', as
   t.is(responses[1]?.response_txn.responses[0]?.response_range.count, '1');
 });
 
-behavior('a key may be written only once', async (t, { kv }) => {
+behavior('a key must not be written twice', async (t, { kv }) => {
   const refused = async (success: IRequestOp[]) => t.throwsAsync(kv.txn({ success }), { message: duplicate });
   await refused([put('dup/a'), put('dup/a')]);
   await refused([put('dup/b'), remove('dup/b')]);

@@ -34,7 +34,7 @@ const brief = ({ events }: IWatchResponse): string =>
     })
     .join(' ');
 
-behavior('a watcher is told that it was created, then of each revision', async (t, client) => {
+behavior('a watcher receives a confirmation, then each revision', async (t, client) => {
   const watch = await open(t, client);
   const { header } = await client.kv.put({ key: bytes('w/0') });
   const created = await watch.create(prefix('w'));
@@ -78,7 +78,7 @@ behavior('a single key is watched alone', async (t, client) => {
   t.is(brief(await watch.next()), '+single=1');
 });
 
-behavior('a watcher may start in the past and goes on into the present', async (t, client) => {
+behavior('a watcher can start in the past and goes on into the present', async (t, client) => {
   const key = bytes('past/1');
   const { header } = await client.kv.put({ key, value: bytes('1') });
   await client.kv.put({ key, value: bytes('2') });
@@ -91,7 +91,7 @@ behavior('a watcher may start in the past and goes on into the present', async (
   t.is(brief(await watch.next()), '+past/1=3');
 });
 
-behavior('a watcher may start in the future', async (t, client) => {
+behavior('a watcher can start in the future', async (t, client) => {
   const { header } = await client.kv.put({ key: bytes('future/0') });
   const watch = await open(t, client);
   await watch.create({ ...prefix('future'), start_revision: Number(header.revision) + 2 });
@@ -111,7 +111,7 @@ behavior('filters leave out puts or deletions', async (t, client) => {
   t.deepEqual([second.watch_id, brief(second)], ['0', '-filter/1']);
 });
 
-behavior('watchers of one stream are numbered and cancelled one by one', async (t, client) => {
+behavior('watchers of one stream are numbered and canceled one by one', async (t, client) => {
   const watch = await open(t, client);
   t.is((await watch.create({ key: bytes('ids') })).watch_id, '0');
   t.is((await watch.create({ key: bytes('ids'), watch_id: 7 })).watch_id, '7');
@@ -143,7 +143,7 @@ behavior('an empty range cannot be watched; no key means the smallest one', asyn
   t.is(brief(await watch.next()), '+anything=');
 });
 
-behavior('progress is told on request, after all that came before', async (t, client) => {
+behavior('progress is reported on request, after all that came before', async (t, client) => {
   const watch = await open(t, client);
   await watch.create(prefix('progress'));
   const { header } = await client.kv.put({ key: bytes('progress/1') });
@@ -152,7 +152,7 @@ behavior('progress is told on request, after all that came before', async (t, cl
   t.like(await watch.next(), { watch_id: '-1', events: [], header: { revision: header.revision } });
 });
 
-behavior('a watcher that starts before the compaction is cancelled with its revision', async (t, client) => {
+behavior('a watcher that starts before the compaction is canceled with its revision', async (t, client) => {
   const key = bytes('comp/1');
   const first = await client.kv.put({ key, value: bytes('1') });
   await client.kv.put({ key, value: bytes('2') });
@@ -194,7 +194,7 @@ behavior('a long past comes complete and in order', async (t, client) => {
   t.deepEqual(revisions, expected);
 });
 
-behavior('a large revision is cut only for those who ask for fragments', async (t, client) => {
+behavior('a large revision is cut only for watchers that request fragments', async (t, client) => {
   const value = Buffer.alloc(600_000, 'x');
   for (const name of ['1', '2', '3', '4']) {
     await client.kv.put({ key: bytes(`frag/${name}`), value });

@@ -56,7 +56,7 @@ behavior('an open-ended deletion takes all keys from there on', async (t, { kv }
   t.is((await kv.deleteRange({ key: bytes('\xfe1') })).deleted, '1');
 });
 
-behavior('a put returns the previous pair when asked', async (t, { kv }) => {
+behavior('a put returns the previous pair on request', async (t, { kv }) => {
   const key = bytes('prev');
   t.is((await kv.put({ key, value: bytes('1'), prev_kv: true })).prev_kv, null as never);
   const { prev_kv } = await kv.put({ key, value: bytes('2'), prev_kv: true });

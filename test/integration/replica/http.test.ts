@@ -72,7 +72,7 @@ test("a replica's metrics are Prometheus text, and count what it does", async (t
   t.true((after.value('process_cpu_seconds_total') ?? 0) > 0);
 });
 
-test('a relay node answers probes, and its metrics tell its calls', async (t) => {
+test('a relay node answers probes, and its metrics count its calls', async (t) => {
   const { endpoint } = await startEmbeddedEtcd(t);
   const { http } = await startRelayNode(t, { id: 'r1', etcd: endpoint });
   await eventually(async () => (await ask(http, '/readyz')).status === 200, 'ready');

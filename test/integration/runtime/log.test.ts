@@ -3,8 +3,8 @@ import test, { type ExecutionContext } from 'ava';
 import { startProcess } from '../../support/process.js';
 
 /**
- * Who reads the log of a process must not be able to hold it up. The process writes a line, a burst of `burst` KiB, and
- * lines at leisure after that; then it ends with code 3, which the shell tells.
+ * The reader of a log must not be able to hold its process up. The process writes a line, a burst of `burst` KiB, and
+ * lines at leisure after that; then it ends with code 3, which the shell prints.
  */
 const program = (burst: number) => `
   import { setTimeout } from 'node:timers/promises';
@@ -26,7 +26,7 @@ async function output(t: ExecutionContext, reader: string, burst: number, redire
     process.execPath,
     program(burst),
   ]);
-  // A reader that stands still is still there when the process is gone.
+  // A reader that reads nothing is still there when the process is gone.
   if (reader.includes('sleep')) {
     await child.waitForLine(/^exit \d+$/, 60_000);
   } else {
@@ -35,13 +35,13 @@ async function output(t: ExecutionContext, reader: string, burst: number, redire
   return child.output;
 }
 
-test('a reader that has gone does not keep a process from ending', async (t) => {
+test('a reader that is gone does not keep a process from ending', async (t) => {
   const text = await output(t, 'head -n 1', 100);
   t.regex(text, /"msg":"first"/);
   t.regex(text, /^exit 3$/m);
 });
 
-test('a reader that stands still does not keep a process from ending', async (t) => {
+test('a reader that reads nothing does not keep a process from ending', async (t) => {
   // A pipe takes 64 KiB, what waits for it here 8 MiB.
   for (const burst of [100, 20_000]) {
     t.regex(await output(t, '{ head -n 1; exec sleep 60; }', burst), /^exit 3$/m);
@@ -58,7 +58,7 @@ test('a reader that reads gets the log to its last line', async (t) => {
   t.regex(text, /^exit 3$/m);
 });
 
-test('lines that there was no room for are counted', async (t) => {
+test('lines beyond the buffer are counted', async (t) => {
   const text = await output(t, 'grep --line-buffered -v filling', 20_000);
   t.regex(text, /"lines":\d{4,},"msg":"lines of this log were lost: its reader was too slow"/);
   t.regex(text, /"msg":"last"/);

@@ -37,7 +37,7 @@ test('only loopback addresses are served', async (t) => {
   await server.stop();
 });
 
-test('stop frees the port, ends open streams and may be repeated', async (t) => {
+test('stop frees the port, ends open streams and is idempotent', async (t) => {
   const { endpoint, stop } = await startEmbeddedEtcd(t);
   const client = connect(t, endpoint);
   const stream = await client.watchClient.watch();
@@ -101,7 +101,7 @@ test('a slow watcher gets everything later, from the history', async (t) => {
   t.deepEqual(seen, revisions);
 });
 
-test('a watcher slower than the history is long is cancelled, without a gap before', async (t) => {
+test('a watcher slower than the history is long is canceled, without a gap before', async (t) => {
   const { inbox, revisions, resume } = await stalledWatcher(t, 50, 600);
   resume();
   const seen: number[] = [];
@@ -121,7 +121,7 @@ test('a client that reads nothing does not hold up the end', async (t) => {
   t.true(performance.now() - startedMs < 5000);
 });
 
-test('idle watchers that asked for it hear of progress', async (t) => {
+test('idle watchers that requested it receive progress notices', async (t) => {
   const { endpoint } = await startEmbeddedEtcd(t, { progressIntervalMs: 50 });
   const client = connect(t, endpoint);
   const stream = await client.watchClient.watch();

@@ -8,7 +8,7 @@ test('an address is read as it is written', (t) => {
   t.deepEqual(parseAddress('[2001:db8::1]:65535'), { host: '2001:db8::1', port: 65_535 });
 });
 
-test('anything else is no address', (t) => {
+test('anything else is not an address', (t) => {
   for (const bad of [
     '',
     ':',
@@ -45,7 +45,7 @@ test('an address survives being written and read', (t) => {
   );
 });
 
-test('why a port cannot be had is told with what to change', (t) => {
+test('a listen error says why, and what to change', (t) => {
   const address = { host: '127.0.0.1', port: 80 };
   const inUse = Object.assign(new Error('listen'), { code: 'EADDRINUSE' });
   t.is(

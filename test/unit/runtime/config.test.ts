@@ -179,7 +179,7 @@ for (const [process, settings] of Object.entries(processes)) {
   });
 }
 
-test('all problems are told at once', (t) => {
+test('all problems are reported at once', (t) => {
   const found = problems(relayNodeSettings, { HOLDFAST_RELAY_WEIGHT: 'x', HOLDFAST_ETCD: 'y' });
   t.is(found.length, 3);
   t.regex(found.join('\n'), /HOLDFAST_RELAY_ID is not set; allowed: 1-63 of/);
@@ -188,7 +188,7 @@ test('all problems are told at once', (t) => {
   t.regex(new ConfigError(found).message, /^configuration is wrong:\n {2}HOLDFAST_/);
 });
 
-test('values arrive as what they mean', (t) => {
+test('values are parsed', (t) => {
   const config = readConfig(relayNodeSettings, {
     HOLDFAST_RELAY_ID: 'r1',
     HOLDFAST_ETCD: ' a:1 , https://b:2',
@@ -221,7 +221,7 @@ test('a secret is never shown', (t) => {
   }
 });
 
-test('a misspelt variable is noticed', (t) => {
+test('a misspelled variable is noticed', (t) => {
   const environment = { HOLDFAST_ETCDS: 'a:1', HOLDFAST_ETCD: 'a:1', PATH: '/bin' };
   t.deepEqual(unknownVariables(selectionSettings, environment), ['HOLDFAST_ETCDS']);
 });
@@ -252,7 +252,7 @@ const together: readonly (readonly [Record<string, string>, string])[] = [
   ],
 ];
 
-test('settings that mean nothing together are refused', (t) => {
+test('settings that contradict each other are refused', (t) => {
   for (const [environment, problem] of together) {
     const error = t.throws<ConfigError>(() => readSelectionConfig(environment), { instanceOf: ConfigError });
     t.deepEqual(error?.problems, [problem]);
