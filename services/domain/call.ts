@@ -19,7 +19,7 @@ export interface Call {
   readonly set: string;
   /** Empty for the whole call. */
   readonly branch: string;
-  /** Unique text of the three, at most 839 characters of visible ASCII: the tail of an etcd key, readable there. */
+  /** Unique text of the three, at most 1,345 characters of visible ASCII: the tail of an etcd key, readable there. */
   readonly key: string;
   /** True where the request named no set: the call may be in another one, which is then meant. */
   readonly anySet: boolean;
@@ -34,6 +34,10 @@ export function parseCall(callId: string | Buffer, branch = '', set?: string): C
   const text = typeof callId === 'string' ? callId : textOf(callId);
   if (text === '') {
     throw invalidArgument('call_id', 'is empty', callIdRule);
+  }
+  const length = byteLengthOf(callId);
+  if (length > maxCallIdBytes) {
+    throw invalidArgument('call_id', `${quote(text)} has ${length} bytes`, callIdRule);
   }
   const id = keyIdOf(text, callId);
   if (branch !== '' && !isVisibleAscii(branch, maxBranchBytes)) {
@@ -73,11 +77,11 @@ export function callFromKey(key: string, callId?: string | Buffer): Call | undef
   }
   const bytes = id.includes(hashMark) ? callId : unescaped(id);
   const via = branch === undefined ? '' : (unescaped(branch)?.toString('latin1') ?? ' ');
-  if (bytes === undefined || bytes.length === 0 || (via !== '' && !isVisibleAscii(via, maxBranchBytes))) {
+  if (bytes === undefined || bytes.length === 0 || byteLengthOf(bytes) > maxCallIdBytes) {
     return undefined;
   }
   const text = typeof bytes === 'string' ? bytes : textOf(bytes);
-  if (Buffer.byteLength(text) > 2 * maxCallIdBytes || keyIdOf(text, bytes) !== id) {
+  if (keyIdOf(text, bytes) !== id || (via !== '' && !isVisibleAscii(via, maxBranchBytes))) {
     return undefined;
   }
   const call = callIn(set, text, id, via, false);
@@ -109,18 +113,15 @@ function callIn(set: string, callId: string, id: string, branch: string, anySet:
 
 const idOf = ({ key }: Call) => key.slice(0, key.indexOf('/'));
 
-/** @throws HoldfastError `invalid-argument` */
 function keyIdOf(text: string, callId: string | Buffer): string {
   // What operators read in etcd is the Call-ID itself, as nearly all are made.
   if (text.length <= maxKeyIdLength && plain.test(text)) {
     return text;
   }
   const bytes = typeof callId === 'string' ? Buffer.from(callId) : callId;
-  if (bytes.length > maxCallIdBytes) {
-    throw invalidArgument('call_id', `${quote(text)} has ${bytes.length} bytes`, callIdRule);
-  }
-  const id = escaped(bytes);
-  if (id.length <= maxKeyIdLength) {
+  // An escape makes nothing shorter: what is too long before it need not be escaped as a whole.
+  const id = bytes.length <= maxKeyIdLength ? escaped(bytes) : undefined;
+  if (id !== undefined && id.length <= maxKeyIdLength) {
     return id;
   }
   return `${escaped(bytes.subarray(0, readableLength)).slice(0, readableLength)}${hashMark}${sha256(bytes)}`;
@@ -148,6 +149,10 @@ function unescaped(text: string): Buffer | undefined {
 /** UTF-8 where it is that, else a character for each byte: so no two byte strings of a kind look alike. */
 function textOf(bytes: Buffer): string {
   return isUtf8(bytes) ? bytes.toString() : bytes.toString('latin1');
+}
+
+function byteLengthOf(callId: string | Buffer): number {
+  return typeof callId === 'string' ? Buffer.byteLength(callId) : callId.length;
 }
 
 function sha256(bytes: Buffer): string {

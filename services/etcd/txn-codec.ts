@@ -189,7 +189,7 @@ function readOperationResult(reader: Reader): OperationResult {
   return result;
 }
 
-/** A header's revision. */
+/** What a header says of where the answer comes from. */
 function readHeader(reader: Reader): { clusterId: string; revision: number } {
   const header = { clusterId: '', revision: 0 };
   readFields(reader, endOfSized(reader), (field) => {
@@ -212,7 +212,7 @@ function readPutResult(reader: Reader): number {
     if (field !== 1) {
       return false;
     }
-    revision = readHeader(reader).revision;
+    ({ revision } = readHeader(reader));
     return true;
   });
   return revision;
