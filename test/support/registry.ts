@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Etcd3 } from 'etcd3';
+import type { Binding } from '../../services/domain/binding.js';
 import { type Call, parseCall } from '../../services/domain/call.js';
 import { HoldfastError } from '../../services/domain/error.js';
 import { Events } from '../../services/domain/events.js';
@@ -43,6 +44,25 @@ export function aRelay(overrides: Partial<Relay> = {}): Relay {
     features: [],
     version: 'test',
     startedAtMs: 1_700_000_000_000,
+    ...overrides,
+  };
+}
+
+/** A binding of the call of this id to relay `r1`, in setup, as a selector would write it at time 0. */
+export function aBinding(callId: string | Call, overrides: Partial<Binding> = {}): Binding {
+  const call = typeof callId === 'string' ? parseCall(callId, '', 'default') : callId;
+  return {
+    call,
+    relayId: 'r1',
+    instance: 'life-of-r1',
+    generation: 1,
+    requestId: 'request',
+    state: 'setup',
+    beginning: 'request',
+    createdAtMs: 0,
+    ttlSeconds: 300,
+    expiresAtMs: 450_000,
+    moves: [],
     ...overrides,
   };
 }

@@ -1,19 +1,19 @@
 import test from 'ava';
-import { type Binding, leaseSeconds, originOf, remainingSeconds } from '../../../services/domain/binding.js';
-import { parseCall } from '../../../services/domain/call.js';
+import {
+  type Binding,
+  isVersionOf,
+  leaseSeconds,
+  originOf,
+  remainingSeconds,
+} from '../../../services/domain/binding.js';
+import { aBinding } from '../../support/registry.js';
 
-const binding: Binding = {
-  call: parseCall('c'),
-  set: 'default',
-  relayId: 'r1',
-  instance: 'i',
-  generation: 1,
+const binding: Binding = aBinding('c', {
   requestId: 'mine',
-  createdAtMs: 0,
+  beginning: 'mine',
   ttlSeconds: 10,
   expiresAtMs: 15_000,
-  released: false,
-};
+});
 
 test('only the request that bound a call hears that it is new', (t) => {
   t.is(originOf(binding, 'mine'), 'new');
@@ -24,6 +24,13 @@ test('a moved call is moved for all who ask, for the mover too', (t) => {
   for (const requestId of ['mine', 'another']) {
     t.is(originOf({ ...binding, generation: 2 }, requestId), 'moved');
   }
+});
+
+test('another generation or another beginning is another binding; another state or use is not', (t) => {
+  t.true(isVersionOf(binding, { generation: 1, beginning: 'mine' }));
+  t.true(isVersionOf({ ...binding, state: 'released', expiresAtMs: 1, requestId: 'x' }, binding));
+  t.false(isVersionOf({ ...binding, generation: 2 }, binding));
+  t.false(isVersionOf({ ...binding, beginning: 'again' }, binding));
 });
 
 test('a lease outlives the TTL, so that a use can find a whole TTL left and write nothing', (t) => {

@@ -33,12 +33,16 @@ const { txn } = fc.letrec<{ txn: Txn; operation: Operation }>((tie) => ({
   txn: fc.record(
     {
       compare: fc.array(
-        fc.record({
-          result: fc.constant('Equal' as const),
-          target: fc.constant('Mod' as const),
-          key,
-          mod_revision: revision,
-        }),
+        fc.record(
+          {
+            result: fc.constant('Equal' as const),
+            target: fc.constant('Mod' as const),
+            key,
+            mod_revision: revision,
+            range_end: key,
+          },
+          { requiredKeys: ['result', 'target', 'key', 'mod_revision'] },
+        ),
         { maxLength: 3 },
       ),
       success: fc.array(tie('operation'), { maxLength: 4 }),
@@ -69,9 +73,11 @@ test('etcd reads what is written as what the client library would have written',
   );
 });
 
+const clusterId = fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }).map(String);
 const { result } = fc.letrec<{ result: TxnResult; outcome: OperationResult }>((tie) => ({
   result: fc.record({
     revision,
+    clusterId,
     succeeded: fc.boolean(),
     responses: fc.array(tie('outcome') as fc.Arbitrary<OperationResult>, { maxLength: 4 }),
   }),
@@ -87,10 +93,15 @@ const { result } = fc.letrec<{ result: TxnResult; outcome: OperationResult }>((t
 }));
 
 /** The same as etcd says it, with all that nobody asks for. */
-const header = (of: number) => ({ cluster_id: 1, member_id: 2, revision: of, raft_term: 3 });
+const header = (of: number, cluster = '1') => ({
+  cluster_id: cluster,
+  member_id: 2,
+  revision: of,
+  raft_term: 3,
+});
 
-function toldByEtcd({ revision: of, succeeded, responses }: TxnResult): object {
-  return { header: header(of), succeeded, responses: responses.map(outcomeToldByEtcd) };
+function toldByEtcd({ revision: of, clusterId: cluster, succeeded, responses }: TxnResult): object {
+  return { header: header(of, cluster), succeeded, responses: responses.map(outcomeToldByEtcd) };
 }
 
 function outcomeToldByEtcd({ response_range, response_put, response_txn }: OperationResult): object {
@@ -119,7 +130,12 @@ test('what etcd answers is read, and the rest skipped', async (t) => {
 
 test('an answer that is cut off is an error, and no answer', (t) => {
   const whole = responseSerialize(
-    toldByEtcd({ revision: 300, succeeded: true, responses: [{ response_put: { revision: 300 } }] }),
+    toldByEtcd({
+      revision: 300,
+      clusterId: '1',
+      succeeded: true,
+      responses: [{ response_put: { revision: 300 } }],
+    }),
   );
   t.throws(() => decodeTxnResult(whole.subarray(0, -1)), { instanceOf: RangeError });
 });

@@ -5,13 +5,13 @@ import {
   SelectResponse,
   SelectStreamResponse,
 } from '../../../proto/generated/holdfast/v1/selection.js';
-import type { Binding } from '../../../services/domain/binding.js';
-import { parseCall } from '../../../services/domain/call.js';
+import { bindingStates, maxMoves } from '../../../services/domain/binding.js';
+import { maxCallIdBytes, parseCall } from '../../../services/domain/call.js';
 import type { RegisteredRelay } from '../../../services/domain/relay.js';
 import { AnswerBytes } from '../../../services/grpc/answer-bytes.js';
 import { bindingMessage, freshnesses, origins } from '../../../services/grpc/replies.js';
 import type { Answer } from '../../../services/selection/requests.js';
-import { aRelay } from '../../support/registry.js';
+import { aBinding, aRelay } from '../../support/registry.js';
 
 const visible = (maxLength: number) =>
   fc.string({
@@ -20,6 +20,20 @@ const visible = (maxLength: number) =>
     maxLength,
   });
 const timeMs = fc.oneof(fc.integer({ min: 0, max: 4e12 }), fc.double({ min: 0, max: 4e12, noNaN: true }));
+
+const callId = fc.oneof(
+  { weight: 3, arbitrary: visible(1024) },
+  fc.string({ unit: 'binary', minLength: 1 }),
+  fc.string({ unit: 'grapheme', minLength: 1 }),
+  fc.uint8Array({ minLength: 1, maxLength: 64 }).map((array) => Buffer.from(array)),
+  fc.integer({ min: 500, max: maxCallIdBytes }).map((length) => 'x'.repeat(length)),
+);
+const move = fc.record({
+  atMs: fc.integer({ min: 0, max: 4e12 }),
+  from: visible(63),
+  reason: fc.string({ unit: 'grapheme', maxLength: 64 }),
+  by: fc.string({ unit: 'grapheme', maxLength: 64 }),
+});
 
 const registered: fc.Arbitrary<RegisteredRelay> = fc
   .record({
@@ -39,26 +53,20 @@ const registered: fc.Arbitrary<RegisteredRelay> = fc
 
 const answers: fc.Arbitrary<Answer> = fc
   .record({
-    callId: visible(1024),
+    callId,
     branch: fc.oneof(fc.constant(''), visible(256)),
     relay: fc.option(registered, { nil: undefined }),
     generation: fc.oneof(fc.nat({ max: 300 }), fc.maxSafeNat()),
     createdAtMs: timeMs,
     expiresAtMs: timeMs,
-    released: fc.boolean(),
+    state: fc.constantFrom(...bindingStates),
+    moves: fc.oneof({ weight: 3, arbitrary: fc.constant([]) }, fc.array(move, { maxLength: maxMoves })),
     origin: fc.constantFrom('new', 'existing', 'moved'),
     freshness: fc.constantFrom('fresh', 'stale', 'provisional'),
   })
   .map(({ callId, branch, relay, origin, freshness, ...rest }) => {
-    const binding: Binding = {
-      ...rest,
-      call: parseCall(callId, branch),
-      set: 'default',
-      relayId: 'r1',
-      instance: relay?.relay.instance ?? 'gone',
-      requestId: 'request',
-      ttlSeconds: 300,
-    };
+    const instance = relay?.relay.instance ?? 'gone';
+    const binding = aBinding(parseCall(callId, branch), { ...rest, instance });
     return {
       binding,
       relay,

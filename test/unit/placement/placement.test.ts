@@ -36,9 +36,9 @@ function placement(relays: readonly Given[], policy: PolicyName = 'least-loaded'
 function chosen(made: Placement, constraints: RelayConstraints = {}, set = 'default', calls = 200): string {
   const ids = new Set<string>();
   for (let i = 0; i < calls; i++) {
-    const candidate = made.choose(set, `call-${i}`, constraints, 0);
-    candidate.unpick();
-    ids.add(candidate.id);
+    const reservation = made.choose(set, `call-${i}`, constraints, 0);
+    reservation.cancel();
+    ids.add(reservation.id);
   }
   return [...ids].sort().join(' ');
 }
@@ -95,6 +95,77 @@ test('no relay takes more calls than its capacity, counting those placed since i
   t.regex(refusal(made), /^relays-full/);
 });
 
+test('a call that was placed in vain counts no more, even if it is taken back twice', (t) => {
+  const made = placement([{ id: 'a', capacity: 2 }]);
+  const [one, two] = [made.choose('default', 'x', {}, 0), made.choose('default', 'y', {}, 0)];
+  t.regex(refusal(made), /^relays-full/);
+  one.cancel();
+  one.cancel();
+  t.is(made.choose('default', 'z', {}, 0).id, 'a');
+  t.regex(refusal(made), /^relays-full/, 'one was given back, not two');
+  two.cancel();
+  t.is(made.choose('default', 'w', {}, 0).id, 'a');
+});
+
+test('a call that was placed in vain is taken back from a relay that changed meanwhile', (t) => {
+  const made = placement([{ id: 'a', capacity: 1 }]);
+  const placed = made.choose('default', 'x', {}, 0);
+  for (const reason of ['looked at', 'looked at again']) {
+    made.put(registered({ id: 'a', capacity: 1, intent: intent({ reason }) }));
+    t.regex(refusal(made), /^relays-full/);
+  }
+  placed.cancel();
+  t.is(made.choose('default', 'y', {}, 0).id, 'a');
+});
+
+test('nothing is taken back from a report that never counted it', (t) => {
+  const made = placement([{ id: 'a', capacity: 2, load: load(0), loadHeardAtMs: 0 }]);
+  const placed = made.choose('default', 'x', {}, 0);
+  made.put(registered({ id: 'a', capacity: 2, load: load(1), loadHeardAtMs: 1 }));
+  placed.cancel();
+  made.choose('default', 'y', {}, 0);
+  t.regex(refusal(made), /^relays-full/, 'the relay has said one, and one was placed since');
+});
+
+test('a relay is taken for a call that was promised to it, if it is that instance', (t) => {
+  const made = placement([{ id: 'a', capacity: 1, state: 'draining' }]);
+  t.is(made.take('default', 'a', 'another-life'), undefined);
+  t.is(made.take('default', 'b', 'life-of-b'), undefined);
+  t.is(made.take('elsewhere', 'a', 'life-of-a'), undefined);
+  const taken = made.take('default', 'a', 'life-of-a');
+  t.is(taken?.id, 'a', 'though it takes no new calls');
+  made.put(registered({ id: 'a', capacity: 1 }));
+  t.regex(refusal(made), /^relays-full/, 'it counts');
+  taken?.cancel();
+  t.is(made.choose('default', 'x', {}, 0).id, 'a');
+});
+
+test('it follows the relays that a directory tells of', (t) => {
+  const listeners = new Set<Parameters<Parameters<Placement['follow']>[0]['subscribe']>[0]>();
+  const made = new Placement('rendezvous');
+  made.follow({
+    subscribe: (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+  });
+  const tell = (type: 'joined' | 'changed' | 'suspect' | 'left', given: Given) => {
+    for (const listener of listeners) {
+      listener({ type, relay: registered(given) });
+    }
+  };
+  tell('joined', { id: 'a' });
+  tell('joined', { id: 'b' });
+  t.is(chosen(made), 'a b');
+  tell('changed', { id: 'b', state: 'draining' });
+  t.is(chosen(made), 'a');
+  tell('suspect', { id: 'a' });
+  t.regex(refusal(made), /^no-relay/);
+  tell('joined', { id: 'a' });
+  tell('left', { id: 'b' });
+  t.is(chosen(made), 'a');
+});
+
 test('what was placed is remembered when only the intent changes', (t) => {
   const made = placement([{ id: 'a', capacity: 1 }]);
   made.choose('default', 'x', {}, 0);
@@ -133,6 +204,52 @@ test('all wanted labels must match', (t) => {
   for (const labels of [{ tier: 'Gold' }, { constructor: 'gold' }, { tier: '' }]) {
     t.regex(refusal(made, { labels }), /^no-relay/);
   }
+});
+
+test('all wanted features must be published', (t) => {
+  const made = placement([
+    { id: 'a', features: ['srtp', 'ice'], capacity: 1 },
+    { id: 'b', features: ['srtp'] },
+    { id: 'c' },
+  ]);
+  t.is(chosen(made, { features: ['srtp'] }), 'a b');
+  t.is(chosen(made, { features: ['ice', 'srtp'] }), 'a');
+  t.is(chosen(made, { features: [] }), 'a b c');
+  t.is(chosen(made, { features: ['srtp'], excluded: ['a'] }), 'b');
+  t.regex(refusal(made, { features: ['record'] }), /^no-relay: .*exclusions, labels and features/);
+  t.regex(refusal(made, { features: ['srtp'], target: 'c' }), /^no-relay/);
+  made.choose('default', 'x', { features: ['ice'] }, 0);
+  t.regex(refusal(made, { features: ['ice'] }), /^relays-full: .*all 1 eligible/);
+  made.put(registered({ id: 'c', features: ['ice'] }));
+  t.is(chosen(made, { features: ['ice'] }), 'c', 'what a relay can do may change while it lives');
+});
+
+test('replicas predict alike where a call needs features', (t) => {
+  const relays = ['a', 'b', 'c', 'd'].map((id) => ({ id, features: id === 'a' ? [] : ['srtp'] }));
+  const [one, other] = [placement(relays), placement([...relays].reverse())];
+  const ids = Array.from({ length: 100 }, (_, i) => `c${i}`);
+  const predicted = ids.map((id) => one.predict('default', id, { features: ['srtp'] }).id);
+  t.deepEqual(
+    ids.map((id) => other.predict('default', id, { features: ['srtp'] }).id),
+    predicted,
+  );
+  t.is([...new Set(predicted)].sort().join(' '), 'b c d');
+});
+
+test('the relay of another call is preferred while it is eligible, before any zone', (t) => {
+  const made = placement([
+    { id: 'a', capacity: 1, zone: 'eu' },
+    { id: 'b', zone: 'us' },
+    { id: 'c', state: 'draining' },
+  ]);
+  t.is(chosen(made, { preferred: 'a' }), 'a');
+  t.is(chosen(made, { preferred: 'b', zone: 'eu' }), 'b');
+  t.is(chosen(made, { preferred: 'b', excluded: ['b'] }), 'a');
+  t.is(chosen(made, { preferred: 'c' }), 'a b', 'it takes no calls');
+  t.is(chosen(made, { preferred: 'gone' }), 'a b');
+  t.is(chosen(made, { preferred: 'gone', zone: 'eu' }), 'a');
+  made.choose('default', 'x', { preferred: 'a' }, 0);
+  t.is(chosen(made, { preferred: 'a' }), 'b', 'it is full');
 });
 
 test('a zone is preferred while a relay in it can take the call', (t) => {

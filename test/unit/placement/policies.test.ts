@@ -34,7 +34,7 @@ function spread(list: readonly Candidate[], calls: number, choose: (key: string)
   const counts = new Map<Candidate, number>(list.map((each) => [each, 0]));
   for (let i = 0; i < calls; i++) {
     const chosen = choose(`${i.toString(36)}@host`);
-    chosen.pick();
+    chosen.reserve();
     counts.set(chosen, (counts.get(chosen) ?? 0) + 1);
   }
   return Math.max(...counts.values()) / (calls / list.length);
@@ -63,7 +63,7 @@ test('least-loaded: several replicas that see the same reports do not run togeth
     const list = fifty({ heardAtMs: 0 });
     for (let i = 0; i < 2000; i++) {
       const chosen = policy.choose(list, `${replica}-${i}`, 0);
-      chosen.pick();
+      chosen.reserve();
       const at = list.indexOf(chosen);
       counts[at] = (counts[at] ?? 0) + 1;
     }
@@ -121,19 +121,24 @@ test('least-loaded: a list of other candidates is weighed anew', (t) => {
   t.true(ratio < 1.02, `max/avg ${ratio}`);
 });
 
-test('own picks count until the next report, which knows them', (t) => {
+test('own calls count until the next report, which knows them', (t) => {
   const relay = aRelay({ capacity: 2 });
   const busy = new Candidate({ relay, revision: 1, load: load(1), loadHeardAtMs: 0 });
-  busy.pick();
+  const placed = busy.reserve();
   t.is(busy.calls, 2);
   t.true(busy.isFull);
-  busy.unpick();
-  t.false(busy.isFull, 'a pick that came to nothing does not count');
-  busy.unpick();
-  t.is(busy.calls, 1, 'no more can be taken back than was picked');
-  busy.pick();
+  placed.cancel();
+  t.false(busy.isFull, 'a call that was placed in vain does not count');
+  placed.cancel();
+  t.is(busy.calls, 1, 'no more can be taken back than was placed');
+  const known = busy.reserve();
   busy.report({ relay, revision: 1, load: load(1), loadHeardAtMs: 5 });
   t.is(busy.calls, 1);
+  known.cancel();
+  t.is(busy.calls, 1, 'the report has forgotten it already');
+  busy.reserve();
+  busy.report({ relay, revision: 1, load: load(1), loadHeardAtMs: 5 });
+  t.is(busy.calls, 2, 'the same report again knows no more');
 });
 
 test('round-robin: turns are spread as the weights say, and smoothly', (t) => {

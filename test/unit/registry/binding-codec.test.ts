@@ -1,78 +1,136 @@
 import test from 'ava';
 import fc from 'fast-check';
-import type { Binding } from '../../../services/domain/binding.js';
-import { parseCall } from '../../../services/domain/call.js';
-import { decodeBinding, encodeBinding } from '../../../services/registry/binding-value.js';
+import { type Binding, bindingStates, maxMoves } from '../../../services/domain/binding.js';
+import { type Call, isHashed, maxCallIdBytes, parseCall } from '../../../services/domain/call.js';
+import { decodeBinding, encodeBinding } from '../../../services/registry/binding-codec.js';
 
-const call = parseCall('call@host', 'branch');
 const dnsLabel = fc.stringMatching(/^[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?$/);
 const time = fc.integer({ min: 0, max: Date.UTC(9999, 0) });
-const binding: fc.Arbitrary<Binding> = fc.record({
-  call: fc.constant(call),
-  set: dnsLabel,
-  relayId: dnsLabel,
-  instance: fc.string({ unit: 'grapheme' }),
-  generation: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
-  requestId: fc.string({ unit: 'grapheme' }),
-  createdAtMs: time,
-  ttlSeconds: fc.integer({ min: 1, max: 86_400 }),
-  expiresAtMs: time,
-  released: fc.boolean(),
-});
+const text = fc.string({ unit: 'grapheme' });
+const callId = fc.oneof(
+  text.filter((id) => id !== '').map((id) => Buffer.from(id)),
+  fc.uint8Array({ minLength: 1, maxLength: 600 }).map((array) => Buffer.from(array)),
+  fc
+    .tuple(fc.constantFrom(0x41, 0x7e, 0xff), fc.integer({ min: 500, max: maxCallIdBytes }))
+    .map(([byte, length]) => Buffer.alloc(length, byte)),
+);
+const call = fc
+  .tuple(callId, fc.constantFrom('', 'z9hG4bK/~%1'), dnsLabel)
+  .map(([id, branch, set]) => parseCall(id, branch, set));
+const move = fc.record({ atMs: time, from: text, reason: text, by: text });
+const binding: fc.Arbitrary<Binding> = fc
+  .record({
+    call,
+    relayId: dnsLabel,
+    instance: text,
+    generation: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
+    requestId: text,
+    state: fc.constantFrom(...bindingStates),
+    beginning: fc.option(text, { nil: undefined }),
+    createdAtMs: time,
+    ttlSeconds: fc.integer({ min: 1, max: 86_400 }),
+    expiresAtMs: time,
+    moves: fc.array(move, { maxLength: maxMoves }),
+  })
+  .map(({ beginning, ...value }) => ({ ...value, beginning: beginning ?? value.requestId }));
 
 test('a binding is read as it was written', (t) => {
-  fc.assert(fc.property(binding, (value) => t.deepEqual(decodeBinding(call, encodeBinding(value)), value)));
+  fc.assert(
+    fc.property(binding, (value) => t.deepEqual(decodeBinding(value.call.key, encodeBinding(value)), value)),
+  );
 });
 
+const { key } = parseCall('call@host', 'branch', 'edge');
 const good = {
   relay: 'r1',
-  set: 'default',
   instance: 'i',
-  generation: 1,
+  state: 'answered',
+  generation: 3,
   request: 'q',
+  begun: 'b',
   createdAt: '2026-01-01T00:00:00.000Z',
   ttlSeconds: 300,
   expiresAt: '2026-01-01T00:07:30.000Z',
+  moves: [{ at: '2026-01-01T00:01:00.000Z', from: 'r2', why: 'its relay is gone', by: 'selection' }],
 };
 const json = (value: unknown) => Buffer.from(JSON.stringify(value));
+const encoded = (value: Binding) => JSON.parse(encodeBinding(value).toString());
 
 test('an operator can read it', (t) => {
-  const value = decodeBinding(call, json(good)) as Binding;
-  t.deepEqual(JSON.parse(encodeBinding(value).toString()), good);
-  t.deepEqual(JSON.parse(encodeBinding({ ...value, released: true }).toString()), {
-    ...good,
-    released: true,
-  });
+  const value = decodeBinding(key, json(good)) as Binding;
+  t.like(value.call, { callId: 'call@host', branch: 'branch', set: 'edge', anySet: false });
+  t.deepEqual(encoded(value), good);
+});
+
+test('what goes without saying is not said: beginning, moves, Call-ID', (t) => {
+  const { begun, moves, ...short } = good;
+  const value = decodeBinding(key, json(short)) as Binding;
+  t.is(value.beginning, 'q');
+  t.deepEqual(value.moves, []);
+  t.deepEqual(encoded(value), short);
+});
+
+test('a call that is known by its hash has its Call-ID in the value, and is none without it', (t) => {
+  for (const id of ['x'.repeat(2000), 'é'.repeat(400), Buffer.alloc(maxCallIdBytes, 0xff)]) {
+    const hashed: Call = parseCall(id, '', 'default');
+    t.true(isHashed(hashed));
+    const value = { ...(decodeBinding(key, json(good)) as Binding), call: hashed };
+    t.deepEqual(decodeBinding(hashed.key, encodeBinding(value)), value);
+    t.is(encoded(value).callId, hashed.callId);
+    for (const wrong of [undefined, 7, '', 'another', 'x'.repeat(100_000)]) {
+      t.is(decodeBinding(hashed.key, json({ ...good, callId: wrong })), undefined);
+    }
+  }
+});
+
+test('no more moves than the last eight are read, and none that is junk', (t) => {
+  const [one] = good.moves;
+  const moves = Array.from({ length: 20 }, (_, i) => ({ ...one, from: `r${i}` }));
+  const read = decodeBinding(key, json({ ...good, moves }));
+  t.deepEqual(
+    read?.moves.map(({ from }) => from),
+    moves.slice(-maxMoves).map(({ from }) => from),
+  );
+  for (const junk of [null, 7, 'a', {}, [], { ...one, at: 'noon' }, { ...one, by: 7 }, { from: 'r2' }]) {
+    t.deepEqual(decodeBinding(key, json({ ...good, moves: [junk, one] }))?.moves.length, 1);
+  }
+  for (const junk of [7, 'a', {}, null]) {
+    t.deepEqual(decodeBinding(key, json({ ...good, moves: junk }))?.moves, []);
+  }
 });
 
 test('what another version adds is ignored', (t) => {
-  t.deepEqual(decodeBinding(call, json({ ...good, future: 1 })), decodeBinding(call, json(good)));
+  t.deepEqual(decodeBinding(key, json({ ...good, future: 1 })), decodeBinding(key, json(good)));
 });
 
 test('junk is no binding, and never throws', (t) => {
-  const wrong: Record<keyof typeof good, readonly unknown[]> = {
-    relay: ['', 'A', 7, null],
-    set: ['', 'a/b', null],
-    instance: [7, null],
-    generation: [0, -1, 1.5, '1', 2 ** 53, null],
-    request: [7, null],
-    createdAt: ['', 'yesterday', 0, null],
-    ttlSeconds: [0, -1, 1.5, 86_401, '300', null],
-    expiresAt: ['', 'tomorrow', 0, null],
+  const wrong: Record<Exclude<keyof typeof good, 'moves'>, readonly unknown[]> = {
+    relay: ['', 'A', 7, null, undefined],
+    instance: [7, null, undefined],
+    state: ['', 'Setup', 'toString', 0, null, undefined],
+    generation: [0, -1, 1.5, '1', 2 ** 53, null, undefined],
+    request: [7, null, undefined],
+    begun: [7, null, {}],
+    createdAt: ['', 'yesterday', 0, null, undefined],
+    ttlSeconds: [0, -1, 1.5, 86_401, '300', null, undefined],
+    expiresAt: ['', 'tomorrow', 0, null, undefined],
   };
   for (const [field, values] of Object.entries(wrong)) {
-    for (const value of [...values, undefined]) {
+    for (const value of values) {
       t.is(
-        decodeBinding(call, json({ ...good, [field]: value })),
+        decodeBinding(key, json({ ...good, [field]: value })),
         undefined,
         `${field}: ${JSON.stringify(value)}`,
       );
     }
   }
-  for (const text of ['', '{', 'null', '0', '"a"', '[]', '{}', '\0']) {
-    t.is(decodeBinding(call, Buffer.from(text)), undefined, text);
+  for (const junk of ['', 'a', 'a/', 'a/Default', 'a%zz/default', 'a/b/c/d']) {
+    t.is(decodeBinding(junk, json(good)), undefined, junk);
+  }
+  for (const value of ['', '{', 'null', '0', '"a"', '[]', '{}', '\0']) {
+    t.is(decodeBinding(key, Buffer.from(value)), undefined, value);
   }
   const bytes = fc.uint8Array({ maxLength: 64 }).map((array) => Buffer.from(array));
-  fc.assert(fc.property(bytes, (value) => t.is(decodeBinding(call, value), undefined)));
-  fc.assert(fc.property(fc.jsonValue(), (value) => t.is(decodeBinding(call, json(value)), undefined)));
+  fc.assert(fc.property(bytes, (value) => t.is(decodeBinding(key, value), undefined)));
+  fc.assert(fc.property(fc.jsonValue(), (value) => t.is(decodeBinding(key, json(value)), undefined)));
 });

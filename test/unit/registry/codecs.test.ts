@@ -40,6 +40,7 @@ const relay: fc.Arbitrary<Relay> = fc.record({
   capacity: fc.integer({ min: 0, max: 1_000_000 }),
   zone: text(63),
   labels: map(16),
+  features: fc.array(fc.stringMatching(/^[a-z0-9]{1,63}$/), { maxLength: 32 }),
   version: text(255),
   startedAtMs: time,
 });
@@ -88,7 +89,7 @@ test('a registration under another relay’s key is junk', (t) => {
 
 test('what another version adds is ignored, and what it leaves out has a default', (t) => {
   const known = JSON.parse(encodeRelay(aRelay()).toString());
-  const { zone, labels, version, ...least } = { ...known, future: [1] };
+  const { zone, labels, features, version, ...least } = { ...known, future: [1] };
   t.deepEqual(decodeRelay('default/r1', Buffer.from(JSON.stringify(least))), aRelay({ version: '' }));
   t.deepEqual(decodeIntent('', Buffer.from('{"state":"draining","at":"2026-01-01T00:00:00Z"}')), {
     state: 'draining',
@@ -124,6 +125,7 @@ const wrong: Record<string, readonly unknown[]> = {
   controlUrl: ['', 'x'.repeat(256), 7, null],
   media: [null, [], 'a', { a: 1 }, { '': 'x' }, { a: 'x'.repeat(256) }],
   labels: [null, { a: null }, Object.fromEntries(Array.from({ length: 17 }, (_, i) => [`l${i}`, '']))],
+  features: [null, 'srtp', {}, [''], [7], ['x'.repeat(64)], Array.from({ length: 33 }, (_, i) => `f${i}`)],
   state: ['gone', '', 1, null],
   weight: [-1, 10_001, 1.5, '1', null],
   capacity: [-1, 1_000_001, 1.5, '1', null],
@@ -138,7 +140,7 @@ const wrong: Record<string, readonly unknown[]> = {
   packetRate: [-1, '1', null],
   generation: ['2', 1.5, null, 2 ** 53],
 };
-const mayLack = ['zone', 'labels', 'version', 'reason', 'by', 'cpu', 'packetRate', 'relay'];
+const mayLack = ['zone', 'labels', 'features', 'version', 'reason', 'by', 'cpu', 'packetRate', 'relay'];
 
 for (const [name, { decode, good }] of Object.entries(decoders)) {
   test(`junk of every kind is no ${name}, and never throws`, (t) => {

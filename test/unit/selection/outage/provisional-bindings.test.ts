@@ -1,25 +1,14 @@
 import test from 'ava';
-import type { Binding } from '../../../../services/domain/binding.js';
 import { parseCall } from '../../../../services/domain/call.js';
 import { ProvisionalBindings } from '../../../../services/selection/outage/provisional-bindings.js';
 import { ManualClock } from '../../../support/clock.js';
+import { aBinding } from '../../../support/registry.js';
 
 function open(capacity: number) {
   const clock = new ManualClock();
   const bindings = new ProvisionalBindings(capacity, clock);
   const put = (id: string, livesMs = 60_000) =>
-    bindings.put({
-      call: parseCall(id),
-      set: 'default',
-      relayId: 'r1',
-      instance: 'life',
-      generation: 0,
-      requestId: id,
-      createdAtMs: clock.wallMs(),
-      ttlSeconds: 300,
-      expiresAtMs: clock.wallMs() + livesMs,
-      released: false,
-    } satisfies Binding);
+    bindings.put(aBinding(id, { generation: 0, expiresAtMs: clock.wallMs() + livesMs }));
   const ids = () => bindings.list().map(({ call }) => call.callId);
   return { clock, bindings, put, ids };
 }
