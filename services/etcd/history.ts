@@ -17,6 +17,7 @@ export class EtcdHistory {
   readonly #changes = new Subscribers<string>();
   #clusterId = '';
   #revision = 0;
+  #epoch = 0;
 
   /** The listener hears why. */
   onChange(listener: (reason: string) => void): void {
@@ -27,22 +28,26 @@ export class EtcdHistory {
   begin(): (header: AnswerHeader) => void {
     // An answer to what was sent now tells at least what the answers before it told.
     const leastRevision = this.#revision;
-    const clusterId = this.#clusterId;
+    const epoch = this.#epoch;
     return (header) => {
-      if (clusterId !== '' && clusterId === this.#clusterId && header.clusterId !== clusterId) {
-        this.#begin(header, `cluster ${header.clusterId} answers instead of ${clusterId}`);
-      } else if (header.clusterId === this.#clusterId && header.revision < leastRevision) {
-        this.#begin(header, `revision ${header.revision} came after ${leastRevision}`);
-      } else if (leastRevision > 0 && header.revision - leastRevision > bumpedBy) {
-        this.#begin(header, `revision ${header.revision} came after ${leastRevision}`);
-      } else if (this.#clusterId === '' || header.clusterId === this.#clusterId) {
-        this.#clusterId = header.clusterId;
-        this.#revision = Math.max(this.#revision, header.revision);
+      // What was asked in a former history says nothing of this one.
+      if (epoch !== this.#epoch) {
+        return;
+      }
+      const { clusterId, revision } = header;
+      if (this.#clusterId !== '' && clusterId !== this.#clusterId) {
+        this.#begin(header, `cluster ${clusterId} answers instead of ${this.#clusterId}`);
+      } else if (revision < leastRevision || (leastRevision > 0 && revision - leastRevision > bumpedBy)) {
+        this.#begin(header, `revision ${revision} came after ${leastRevision}`);
+      } else {
+        this.#clusterId = clusterId;
+        this.#revision = Math.max(this.#revision, revision);
       }
     };
   }
 
   #begin({ clusterId, revision }: AnswerHeader, reason: string): void {
+    this.#epoch++;
     this.#clusterId = clusterId;
     this.#revision = revision;
     this.#changes.tell(reason);
