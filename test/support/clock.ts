@@ -3,6 +3,7 @@ import { type Clock, systemClock } from '../../services/runtime/clock.js';
 /** A clock that stands until a test moves it. */
 export class ManualClock implements Clock {
   #nowMs = 1_000_000;
+  #wallMs = 1_700_000_000_000;
   readonly #tasks = new Set<{ atMs: number; task: () => void }>();
 
   monotonicMs(): number {
@@ -10,7 +11,7 @@ export class ManualClock implements Clock {
   }
 
   wallMs(): number {
-    return 1_700_000_000_000 + this.#nowMs;
+    return this.#wallMs + this.#nowMs;
   }
 
   after(delayMs: number, task: () => void): () => void {
@@ -19,6 +20,11 @@ export class ManualClock implements Clock {
     return () => {
       this.#tasks.delete(entry);
     };
+  }
+
+  /** Somebody sets the wall clock. */
+  stepWall(ms: number): void {
+    this.#wallMs += ms;
   }
 
   /** Runs what falls due on the way, in order. */
@@ -50,13 +56,14 @@ export class ManualClock implements Clock {
 /** The system's clock, which a test can put forward. Its timers run in real time. */
 export class ShiftedClock implements Clock {
   #shiftMs = 0;
+  #wallShiftMs = 0;
 
   monotonicMs(): number {
     return systemClock.monotonicMs() + this.#shiftMs;
   }
 
   wallMs(): number {
-    return systemClock.wallMs() + this.#shiftMs;
+    return systemClock.wallMs() + this.#shiftMs + this.#wallShiftMs;
   }
 
   after(delayMs: number, task: () => void): () => void {
@@ -65,6 +72,11 @@ export class ShiftedClock implements Clock {
 
   putForward(ms: number): void {
     this.#shiftMs += ms;
+  }
+
+  /** Somebody sets the wall clock. */
+  stepWall(ms: number): void {
+    this.#wallShiftMs += ms;
   }
 }
 

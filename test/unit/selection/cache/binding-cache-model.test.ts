@@ -1,184 +1,335 @@
 import test from 'ava';
 import fc from 'fast-check';
-import type { StoredBinding } from '../../../../services/domain/binding.js';
-import { parseCall } from '../../../../services/domain/call.js';
-import { BindingCache } from '../../../../services/selection/cache/binding-cache.js';
+import {
+  type Binding,
+  bindingStates,
+  leaseSeconds,
+  maxMoves,
+  type StoredBinding,
+} from '../../../../services/domain/binding.js';
+import { type Call, parseCall } from '../../../../services/domain/call.js';
+import { BindingCache, type HistoryLoss } from '../../../../services/selection/cache/binding-cache.js';
+import type { HeardMove } from '../../../../services/selection/cache/move-memory.js';
+import { LeaseClock } from '../../../../services/selection/outage/lease-clock.js';
+import { ManualClock } from '../../../support/clock.js';
+import { aBinding } from '../../../support/registry.js';
 
 const trustMs = 100;
 
+interface Entry {
+  readonly stored: StoredBinding;
+  readonly verifiedAtMs: number;
+  readonly deadlineMs: number;
+  readonly epoch: number;
+  readonly history: number;
+}
+
 /** What the cache is to do, in the fewest words: a map of objects, of which the one written longest ago goes first. */
 class Model {
-  readonly entries = new Map<string, { stored: StoredBinding; verifiedAtMs: number; epoch: number }>();
-  readonly #moves = new Map<string, number>();
+  readonly entries = new Map<string, Entry>();
+  readonly #moves = new Map<string, HeardMove & { history: number }>();
   #epoch = 0;
+  #history = 0;
+  #replacedHistory = 0;
+  #lostForMs = 0;
 
-  constructor(private readonly capacity: number) {}
+  constructor(
+    private readonly clock: ManualClock,
+    private readonly leaseClock: LeaseClock,
+    private readonly capacity: number,
+  ) {}
 
   get size(): number {
     return this.entries.size;
   }
 
-  fresh(callKey: string, nowMs: number): StoredBinding | undefined {
-    const entry = this.entries.get(callKey);
-    const isFresh = entry?.epoch === this.#epoch && nowMs - entry.verifiedAtMs < trustMs;
-    return isFresh ? entry.stored : undefined;
+  fresh({ key }: Call): StoredBinding | undefined {
+    const entry = this.entries.get(key);
+    const isFresh = entry?.epoch === this.#epoch && this.clock.monotonicMs() - entry.verifiedAtMs < trustMs;
+    return isFresh ? this.#now(entry) : undefined;
   }
 
-  lastKnown(callKey: string, wallMs: number): StoredBinding | undefined {
-    const stored = this.entries.get(callKey)?.stored;
-    return stored && stored.binding.expiresAtMs > wallMs ? stored : undefined;
+  lastKnown({ key }: Call): StoredBinding | undefined {
+    const entry = this.entries.get(key);
+    return entry && this.#remainingMs(entry) > 0 ? this.#now(entry) : undefined;
+  }
+
+  survivor({ key }: Call): StoredBinding | undefined {
+    const entry = this.entries.get(key);
+    const leftMs = entry ? this.#remainingMs(entry) : 0;
+    if (!entry || leftMs <= 0 || entry.history === this.#history) {
+      return undefined;
+    }
+    // Of what etcd had when it went away, that is there still whose lease cannot have run out.
+    const isGone = entry.history < this.#replacedHistory || leftMs < this.#lostForMs + 10_000;
+    return isGone ? this.#now(entry) : undefined;
+  }
+
+  lostGeneration({ key }: Call): number {
+    const move = this.#moves.get(key);
+    return move && move.history < this.#history ? move.generation : 0;
   }
 
   remember(stored: StoredBinding, verifiedAtMs: number): void {
     const { key } = stored.binding.call;
     const known = this.entries.get(key);
-    if (stored.revision < (this.#moves.get(key) ?? 0)) {
+    if (stored.revision < (this.#moves.get(key)?.revision ?? 0)) {
       return;
     }
     if (known?.epoch === this.#epoch && known.stored.revision > stored.revision) {
       return;
     }
+    const { ttlSeconds, expiresAtMs } = stored.binding;
+    const leftMs = Math.max(0, expiresAtMs - this.clock.wallMs());
+    const saysMs = this.leaseClock.nowMs() + Math.min(leaseSeconds(ttlSeconds) * 1000, leftMs);
+    const isSame = known?.stored.revision === stored.revision;
+    const deadlineMs = isSame ? Math.min(saysMs, known.deadlineMs) : saysMs;
     this.entries.delete(key);
-    this.entries.set(key, { stored, verifiedAtMs, epoch: this.#epoch });
+    this.entries.set(key, { stored, verifiedAtMs, deadlineMs, epoch: this.#epoch, history: this.#history });
     const [oldest] = this.entries.keys();
     if (this.size > this.capacity && oldest !== undefined) {
       this.entries.delete(oldest);
     }
   }
 
-  forget(callKey: string): void {
-    this.entries.delete(callKey);
+  forget({ key }: Call): void {
+    this.entries.delete(key);
   }
 
-  hearMove(callKey: string, revision: number): void {
-    this.#moves.set(callKey, revision);
-    if ((this.entries.get(callKey)?.stored.revision ?? revision) < revision) {
-      this.forget(callKey);
+  hearMove(callKey: string, move: HeardMove): void {
+    this.#moves.set(callKey, { ...move, history: this.#history });
+    if ((this.entries.get(callKey)?.stored.revision ?? move.revision) < move.revision) {
+      this.entries.delete(callKey);
     }
-  }
-
-  forgetMove(callKey: string): void {
-    this.#moves.delete(callKey);
   }
 
   invalidateAll(): void {
     this.#epoch++;
   }
+
+  beginHistory(loss: HistoryLoss): void {
+    this.#epoch++;
+    this.#history++;
+    if (loss.kind === 'outage') {
+      this.#lostForMs += loss.lostForMs;
+      return;
+    }
+    this.#replacedHistory = this.#history;
+    this.#lostForMs = 0;
+    for (const [key, move] of this.#moves) {
+      this.#moves.set(key, { ...move, revision: 0 });
+    }
+  }
+
+  #remainingMs({ deadlineMs }: Entry): number {
+    return deadlineMs - this.leaseClock.nowMs();
+  }
+
+  /** As the binding was written; with its end by the clock of now, where that has become another. */
+  #now(entry: Entry): StoredBinding {
+    const { binding } = entry.stored;
+    const expiresAtMs = Math.round(this.clock.wallMs() + this.#remainingMs(entry));
+    const isAsWritten = Math.abs(expiresAtMs - binding.expiresAtMs) < 1000;
+    return {
+      ...entry.stored,
+      binding: {
+        ...binding,
+        call: { ...binding.call, anySet: false },
+        expiresAtMs: isAsWritten ? binding.expiresAtMs : expiresAtMs,
+      },
+    };
+  }
 }
 
-// Long Call-IDs, so that a few hundred bindings are many buffers; some are escaped in keys.
+// Long Call-IDs, so that a few hundred bindings are many buffers; some are escaped in keys, some hashed, some in two sets.
 const calls = Array.from({ length: 200 }, (_, i) => {
-  const callId = `${i}${i % 3 === 0 ? '%/' : ''}${'x'.repeat((i * 37) % 1000)}`;
-  return parseCall(callId, i % 5 === 0 ? `z9hG4bK/${i}` : '');
+  const callId = `${i - (i % 2)}${i % 3 === 0 ? '%/é' : ''}${'x'.repeat((i * 37) % 1000)}`;
+  return parseCall(callId, i % 5 === 0 ? `z9hG4bK/${i}` : '', i % 2 === 0 ? 'default' : 'edge');
 });
 const aCall = fc.constantFrom(...calls);
-const aMoment = fc.integer({ min: 0, max: 300 });
 const aRevision = fc.oneof(fc.integer({ min: 1, max: 60 }), fc.maxSafeNat());
+const aText = fc.string({ unit: 'binary', maxLength: 20 });
+/** What is left of it by the clock of its writer, ms. */
+const aRest = fc.oneof(fc.integer({ min: -100, max: 300 }), fc.integer({ min: -1e12, max: 1e12 }));
 const aStored = fc
   .record({
     call: aCall,
-    set: fc.constantFrom('default', 'eu'),
     relayId: fc.constantFrom('r1', 'r2', 'r3'),
     instance: fc.string({ maxLength: 3 }),
     generation: fc.oneof(fc.constant(1), fc.maxSafeNat()),
-    requestId: fc.oneof(fc.string({ maxLength: 64 }), fc.string({ unit: 'binary', maxLength: 20 })),
+    requestId: fc.oneof(fc.string({ maxLength: 64 }), aText),
+    state: fc.constantFrom(...bindingStates),
+    beginning: fc.option(aText, { nil: undefined }),
     createdAtMs: fc.integer({ min: -8.64e15, max: 8.64e15 }),
     ttlSeconds: fc.integer({ min: 1, max: 86_400 }),
-    expiresAtMs: fc.oneof(aMoment, fc.integer({ min: -8.64e15, max: 8.64e15 })),
-    released: fc.boolean(),
+    moves: fc.oneof(
+      { weight: 3, arbitrary: fc.constant([]) },
+      fc.array(fc.record({ atMs: fc.maxSafeNat(), from: aText, reason: aText, by: aText }), {
+        maxLength: maxMoves,
+      }),
+    ),
+    restMs: aRest,
+    revision: aRevision,
   })
-  .chain((binding) => aRevision.map((revision): StoredBinding => ({ binding, revision })));
+  .map(
+    ({ restMs, revision, beginning, ...rest }) =>
+      (nowMs: number): StoredBinding => ({
+        revision,
+        binding: { ...rest, beginning: beginning ?? rest.requestId, expiresAtMs: nowMs + restMs },
+      }),
+  );
 
-type Action = (cache: BindingCache | Model) => unknown;
+interface World {
+  readonly clock: ManualClock;
+  readonly leaseClock: LeaseClock;
+  readonly cache: BindingCache;
+  readonly model: Model;
+}
+type Action = (world: World) => void;
+
+const both =
+  (act: (cache: BindingCache | Model) => void): Action =>
+  ({ cache, model }) => {
+    act(cache);
+    act(model);
+  };
+const lose = (loss: HistoryLoss) => both((cache) => cache.beginHistory(loss));
+
 const anAction: fc.Arbitrary<Action> = fc.oneof(
   {
-    weight: 12,
-    arbitrary: fc.tuple(aStored, aMoment).map(
-      ([stored, atMs]): Action =>
-        (cache) =>
-          cache.remember(stored, atMs),
+    weight: 14,
+    arbitrary: fc.tuple(aStored, fc.nat({ max: 150 })).map(
+      ([make, agoMs]): Action =>
+        (world) => {
+          const stored = make(world.clock.wallMs());
+          both((cache) => cache.remember(stored, world.clock.monotonicMs() - agoMs))(world);
+        },
+    ),
+  },
+  { weight: 2, arbitrary: aCall.map((call) => both((cache) => cache.forget(call))) },
+  {
+    weight: 3,
+    arbitrary: fc
+      .tuple(aCall, aRevision, fc.integer({ min: 2, max: 9 }))
+      .map(([{ key }, revision, generation]) =>
+        both((cache) => cache.hearMove(key, { revision, generation })),
+      ),
+  },
+  { weight: 1, arbitrary: fc.constant(both((cache) => cache.invalidateAll())) },
+  { weight: 1, arbitrary: fc.constant(lose({ kind: 'replaced', reason: 'test' })) },
+  { weight: 1, arbitrary: fc.nat({ max: 60_000 }).map((lostForMs) => lose({ kind: 'outage', lostForMs })) },
+  {
+    weight: 2,
+    arbitrary: fc.oneof({ weight: 5, arbitrary: fc.nat({ max: 200 }) }, fc.nat({ max: 100_000 })).map(
+      (ms): Action =>
+        ({ clock }) =>
+          clock.advance(ms),
     ),
   },
   {
-    weight: 2,
-    arbitrary: aCall.map(
-      ({ key }): Action =>
-        (cache) =>
-          cache.forget(key),
+    weight: 1,
+    arbitrary: fc.integer({ min: -10_800_000, max: 10_800_000 }).map(
+      (ms): Action =>
+        ({ clock }) =>
+          clock.stepWall(ms),
     ),
   },
   {
-    weight: 2,
-    arbitrary: fc.tuple(aCall, aRevision).map(
-      ([{ key }, at]): Action =>
-        (cache) =>
-          cache.hearMove(key, at),
+    weight: 1,
+    arbitrary: fc.boolean().map(
+      (isAway): Action =>
+        ({ leaseClock }) => {
+          if (isAway) {
+            leaseClock.pause();
+          } else {
+            leaseClock.resume();
+          }
+        },
     ),
   },
-  {
-    weight: 2,
-    arbitrary: aCall.map(
-      ({ key }): Action =>
-        (cache) =>
-          cache.forgetMove(key),
-    ),
-  },
-  { weight: 1, arbitrary: fc.constant<Action>((cache) => cache.invalidateAll()) },
 );
 
 test('it answers as a map of objects would', (t) => {
-  let evicted = 0;
+  const seen = { evicted: 0, fresh: 0, survivors: 0, ended: 0 };
   fc.assert(
     fc.property(
       fc.constantFrom(0, 1, 20, 150),
       fc.array(anAction, { size: 'max', minLength: 200, maxLength: 1500 }),
-      aMoment,
-      (capacity, actions, nowMs) => {
-        const cache = new BindingCache(capacity, trustMs);
-        const model = new Model(capacity);
+      (capacity, actions) => {
+        const clock = new ManualClock();
+        const leaseClock = new LeaseClock(clock);
+        const cache = new BindingCache({ clock, leaseClock }, { capacity, trustMs });
+        const world = { clock, leaseClock, cache, model: new Model(clock, leaseClock, capacity) };
+        const { model } = world;
         for (const act of actions) {
-          act(cache);
-          act(model);
+          act(world);
           if (cache.size !== model.size) {
             t.fail(`${cache.size} entries, not ${model.size}`);
           }
           if (model.size === capacity) {
-            evicted++;
+            seen.evicted++;
           }
         }
-        for (const { key } of calls) {
-          t.deepEqual(cache.fresh(key, nowMs), model.fresh(key, nowMs));
-          t.deepEqual(cache.lastKnown(key, nowMs), model.lastKnown(key, nowMs));
+        const surviving: Binding[] = [];
+        for (const call of calls) {
+          const survivor = model.survivor(call);
+          t.deepEqual(cache.fresh(call), model.fresh(call));
+          t.deepEqual(cache.lastKnown(call), model.lastKnown(call));
+          t.deepEqual(cache.survivor(call), survivor);
+          t.is(cache.lostGeneration(call), model.lostGeneration(call));
+          surviving.push(...(survivor ? [survivor.binding] : []));
+          seen.fresh += model.fresh(call) ? 1 : 0;
+          seen.ended += model.entries.has(call.key) && !model.lastKnown(call) ? 1 : 0;
         }
+        const listed = [...cache.survivors()].flat().map(({ binding }) => binding);
+        const byKey = (one: Binding, other: Binding) => (one.call.key < other.call.key ? -1 : 1);
+        t.deepEqual(listed.sort(byKey), surviving.sort(byKey));
+        seen.survivors += surviving.length;
       },
     ),
     { numRuns: 60 },
   );
-  t.true(evicted > 0, 'some runs fill the cache');
+  for (const [what, count] of Object.entries(seen)) {
+    t.true(count > 0, `some runs see ${what}`);
+  }
 });
 
 test('a binding too long for it is forgotten, not cut short', (t) => {
-  const cache = new BindingCache(10, trustMs);
-  const stored = (requestId: string, revision: number): StoredBinding => ({
-    revision,
-    binding: {
-      call: parseCall('a'),
-      set: 'default',
-      relayId: 'r1',
-      instance: 'i',
-      generation: 1,
-      requestId,
-      createdAtMs: 0,
-      ttlSeconds: 10,
-      expiresAtMs: 5000,
-      released: false,
-    },
-  });
-  const longest = stored('q'.repeat(1024), 1);
-  cache.remember(longest, 0);
-  t.deepEqual(cache.fresh('a', 0), longest);
-  cache.remember(stored('q'.repeat(1025), 2), 0);
-  t.is(cache.lastKnown('a', 0), undefined);
-  cache.remember(stored('…'.repeat(513), 3), 0);
-  t.is(cache.size, 0);
+  const clock = new ManualClock();
+  const cache = new BindingCache({ clock, leaseClock: new LeaseClock(clock) }, { capacity: 10, trustMs });
+  const remember = (overrides: Partial<Binding>, revision: number) => {
+    const expiresAtMs = clock.wallMs() + 300_000;
+    const stored = { revision, binding: aBinding('a', { expiresAtMs, ...overrides }) };
+    cache.remember(stored, clock.monotonicMs());
+    return stored;
+  };
+  const a = parseCall('a');
+  const move = (reason: string) => ({ atMs: 1, from: 'r2', reason, by: 'selection' });
+  const requestId = 'q'.repeat(1024);
+  const fitting: Partial<Binding>[] = [
+    { requestId, beginning: requestId },
+    { moves: Array.from({ length: maxMoves }, () => move('€'.repeat(1024))) },
+    { call: parseCall('é'.repeat(7000), 'z'.repeat(256), 'default') },
+  ];
+  const tooLong: Partial<Binding>[] = [
+    { requestId: 'q'.repeat(1025) },
+    { requestId: '…'.repeat(513) },
+    { beginning: 'b'.repeat(32_768) },
+    { moves: [move('x'.repeat(32_768))] },
+    { call: parseCall('a'.repeat(512), '%'.repeat(256), 'default') },
+  ];
+  let revision = 0;
+  for (const overrides of fitting) {
+    const stored = remember(overrides, ++revision);
+    t.deepEqual(cache.fresh(stored.binding.call), stored);
+    cache.forget(stored.binding.call);
+  }
+  for (const overrides of tooLong) {
+    remember({}, ++revision);
+    t.truthy(cache.lastKnown(a));
+    const { binding } = remember(overrides, ++revision);
+    t.is(cache.lastKnown(binding.call), undefined);
+    cache.forget(a);
+    t.is(cache.size, 0);
+  }
 });
