@@ -1,4 +1,3 @@
-import { availableParallelism, loadavg } from 'node:os';
 import { messageOf } from '../services/domain/error.js';
 import type { Load, Relay } from '../services/domain/relay.js';
 import type { EtcdConnection } from '../services/etcd/connection.js';
@@ -8,81 +7,103 @@ import { RelayRegistration } from '../services/registry/relay-registration.js';
 import { type Clock, sleep } from '../services/runtime/clock.js';
 import type { Component } from '../services/runtime/lifecycle.js';
 import type { Logger } from '../services/runtime/log.js';
+import { RateLimitedWarning } from '../services/runtime/rate-limited-warning.js';
+import { type AgentEvent, type AgentState, nextState, type Served, servedIn } from './agent-state.js';
+import { HostCpu } from './host-cpu.js';
+import { Latest } from './latest.js';
+import { Prober } from './prober.js';
 import type { RelayDriver, RelayStatus } from './relays/relay.js';
 
 /** What does not change while the node runs. */
 export type RelayIdentity = Omit<
   Relay,
-  'instance' | 'startedAtMs' | 'state' | 'version' | 'controlUrl' | 'kind'
+  'instance' | 'startedAtMs' | 'state' | 'version' | 'controlUrl' | 'kind' | 'features'
 >;
 
 export interface AgentDeps {
-  readonly probe: RelayDriver;
+  readonly relay: RelayDriver;
   readonly identity: RelayIdentity;
+  /** What operators say that the relay can do, in place of what it says. */
+  readonly features?: readonly string[] | undefined;
   readonly connection: EtcdConnection;
   readonly keys: Keyspace;
   readonly clock: Clock;
   readonly log: Logger;
   readonly drainDeadlineMs: number;
+  readonly cpu?: HostCpu;
 }
 
-/** A proxy that asks for a call of a dead relay is kept waiting until the relay is known to be dead, 850 ms at most. */
-const pingPeriodMs = 250;
-/** After a miss the next ping comes sooner: a relay that died is known in a fraction of a second. */
-const pingAfterMissMs = 100;
-const missesToUnhealthy = 3;
-const statusPeriodMs = 1000;
 /** A report that did not change is repeated this often, so that its age tells whether it can be trusted. */
 const reportRepeatMs = 5000;
+const drainPollMs = 1000;
 /** Lives whose starts are told further apart than this are two. rtpengine tells its uptime in whole seconds. */
 const sameStartMs = 1500;
+const warningPeriodMs = 60_000;
 
-/** Watches one relay: registers it while it is well, reports its load, keeps its bindings, drains it. */
+/**
+ * Watches one relay: registers it while it is well, reports its load, drains it. The prober asks the
+ * relay and never waits for etcd; the reporter follows in etcd with what is true by then.
+ */
 export class Agent implements Component {
   readonly #deps: AgentDeps;
   readonly #log: Logger;
-  readonly #stopping = new AbortController();
-  #registration: RelayRegistration | undefined;
+  readonly #prober: Prober;
+  readonly #reporter: Latest;
+  readonly #cpu: HostCpu;
+  readonly #warnings: Record<'reporting', RateLimitedWarning>;
+  #state: AgentState = { name: 'searching' };
+  #started = false;
   #hasRegistered = false;
-  #life: { readonly instance: string; readonly startedAtMs: number } | undefined;
-  #misses = 0;
-  #draining = false;
-  #status: RelayStatus | undefined;
-  #reported: { readonly load: Load; readonly atMs: number } | undefined;
-  /** Failures in a row. */
-  readonly #troubles = { looking: 0 };
-  #running: Promise<void> | undefined;
+  #reported: { readonly load: Load; readonly of: Served; readonly atMs: number } | undefined;
+  /** Resolves when every registration that was given up has been revoked, or cannot be. */
+  #revoked: Promise<unknown> = Promise.resolve();
   #stopped: Promise<void> | undefined;
 
   constructor(deps: AgentDeps) {
     this.#deps = deps;
-    this.#log = deps.log.child({ relay: deps.identity.id, set: deps.identity.set });
+    const { relay, clock } = deps;
+    const log = deps.log.child({ relay: deps.identity.id, set: deps.identity.set });
+    this.#log = log;
+    this.#cpu = deps.cpu ?? new HostCpu();
+    this.#reporter = new Latest(() => this.#report());
+    this.#prober = new Prober({
+      relay,
+      clock,
+      log,
+      onStatus: (status) => this.#seen(status),
+      onSilent: () => this.#on({ name: 'silent' }),
+    });
+    const warning = (message: string) => new RateLimitedWarning(message, clock, log, warningPeriodMs);
+    this.#warnings = {
+      reporting: warning('relay not registered or reported; trying again'),
+    };
   }
 
   /** Why the node is not ready, or undefined if its relay is registered and well. */
   get notReady(): string | undefined {
-    if (this.#draining) {
-      return 'draining';
+    const state = this.#state;
+    if (state.name === 'draining' || state.name === 'stopped') {
+      return state.name;
     }
-    if (!this.#life) {
-      return `the relay at ${this.#deps.probe.controlUrl} does not answer`;
+    if (!this.#prober.status) {
+      return `the relay at ${this.#deps.relay.controlUrl} does not answer`;
     }
-    return this.#registration?.registered ? undefined : 'not registered in etcd';
+    return servedIn(state)?.registration.registered ? undefined : 'not registered in etcd';
   }
 
-  /** Concurrent calls by the last status; undefined before the first. */
+  /** Concurrent calls by the last status; undefined before the first, and while the relay does not answer. */
   get calls(): number | undefined {
-    return this.#status?.calls;
+    return this.#prober.status?.calls;
   }
 
-  /** Begins to watch the relay; returns without waiting for it. */
+  /** Begins to watch the relay; returns without waiting for it. @throws why the relay cannot be used */
   async start(): Promise<void> {
-    await this.#deps.probe.start();
-    this.#log.info(
-      { controlUrl: this.#deps.probe.controlUrl, kind: this.#deps.probe.kind },
-      'watching the relay',
-    );
-    this.#running = this.#run();
+    const { relay } = this.#deps;
+    await relay.start();
+    this.#log.info({ controlUrl: relay.controlUrl, kind: relay.kind }, 'watching the relay');
+    this.#cpu.use();
+    this.#started = true;
+    this.#prober.start();
   }
 
   /** Publishes draining, waits for the relay's calls to end up to the deadline, revokes. */
@@ -91,144 +112,128 @@ export class Agent implements Component {
     return this.#stopped;
   }
 
-  async #run(): Promise<void> {
-    const { clock } = this.#deps;
-    const { signal } = this.#stopping;
-    let statusAtMs = Number.NEGATIVE_INFINITY;
-    while (!signal.aborted) {
-      const well = await this.#ping();
-      if (signal.aborted) {
-        break;
-      }
-      if (well && clock.monotonicMs() - statusAtMs >= statusPeriodMs) {
-        statusAtMs = clock.monotonicMs();
-        await this.#look();
-      }
-      await sleep(clock, well ? pingPeriodMs : pingAfterMissMs, signal);
+  #on(event: AgentEvent): void {
+    const before = servedIn(this.#state);
+    this.#state = nextState(this.#state, event);
+    if (before && servedIn(this.#state) !== before) {
+      this.#revoked = Promise.all([this.#revoked, before.registration.stop().catch(() => undefined)]);
     }
   }
 
-  async #ping(): Promise<boolean> {
+  #seen(status: RelayStatus): void {
+    this.#on({ name: 'answering' });
+    const served = servedIn(this.#state);
+    if (served && Math.abs(served.startedAtMs - status.startedAtMs) > sameStartMs) {
+      this.#log.warn('the relay has restarted: its sessions are lost, and it gets a new instance');
+      this.#on({ name: 'restarted' });
+    }
+    this.#reporter.changed();
+  }
+
+  /** Tells etcd how things are now. */
+  async #report(): Promise<void> {
     try {
-      await this.#deps.probe.ping();
-      if (this.#misses >= missesToUnhealthy) {
-        this.#log.info('the relay answers again');
+      const state = this.#state;
+      if (state.name === 'searching' || (state.name === 'draining' && !state.served)) {
+        await this.#identify();
       }
-      this.#misses = 0;
-      return true;
+      const served = servedIn(this.#state);
+      if (served && this.#prober.status) {
+        await this.#reportLoad(served, this.#prober.status);
+      }
     } catch (error) {
-      this.#misses++;
-      if (this.#misses === missesToUnhealthy) {
-        this.#log.error({ reason: messageOf(error), misses: this.#misses }, 'the relay does not answer');
-        await this.#unregister();
-      }
-      return false;
+      this.#warnings.reporting.warn({ reason: messageOf(error) });
     }
   }
 
-  /** Reads how the relay is doing, and tells etcd what follows from it. */
-  async #look(): Promise<void> {
-    const { probe, clock } = this.#deps;
-    try {
-      const status = await probe.status();
-      this.#status = status;
-      const restarted = this.#life && Math.abs(this.#life.startedAtMs - status.startedAtMs) > sameStartMs;
-      if (restarted) {
-        this.#log.warn('the relay has restarted: its sessions are lost, and it gets a new instance');
-        await this.#unregister();
-      }
-      if (!this.#registration) {
-        await this.#register(status);
-      }
-      await this.#report(status);
-      this.#troubles.looking = 0;
-    } catch (error) {
-      this.#trouble('looking', { reason: messageOf(error) }, 'relay not looked at; trying again');
+  /** Finds out which life the relay is in, and begins to register it, unless the relay went away meanwhile. */
+  async #identify(): Promise<void> {
+    const { relay, identity, connection, keys, clock, log } = this.#deps;
+    const state = this.#state;
+    const { status } = this.#prober;
+    if (!status) {
+      return;
     }
-  }
-
-  async #register(status: RelayStatus): Promise<void> {
-    const { probe, identity, connection, keys, clock, log } = this.#deps;
+    await this.#revoked;
+    const features = this.#deps.features ?? (await relay.features());
     const startedAtMs = clock.wallMs() - (clock.monotonicMs() - status.startedAtMs);
     const instance =
       status.instance ?? (await resolveInstance(connection, keys, identity, startedAtMs)).instance;
-    this.#life = { instance, startedAtMs: status.startedAtMs };
-    const relay: Relay = {
-      ...identity,
-      kind: probe.kind,
-      controlUrl: probe.controlUrl,
-      instance,
-      version: status.version,
-      startedAtMs: Math.round(startedAtMs),
-      state: this.#draining ? 'draining' : 'active',
-    };
-    this.#reported = undefined;
-    this.#registration = new RelayRegistration({ connection, keys, clock, log }, relay);
-    this.#registration.start();
-    this.#hasRegistered = true;
-  }
-
-  async #unregister(): Promise<void> {
-    const registration = this.#registration;
-    this.#registration = undefined;
-    this.#life = undefined;
-    await registration?.stop();
-  }
-
-  async #report({ calls, packetRate }: RelayStatus): Promise<void> {
-    const { clock } = this.#deps;
-    const load: Load = {
-      calls,
-      cpu: Math.round((100 * (loadavg()[0] ?? 0)) / availableParallelism()) / 100,
-      packetRate,
-      atMs: clock.wallMs(),
-    };
-    const last = this.#reported;
-    const unchanged = last && last.load.calls === calls && last.load.packetRate === packetRate;
-    if (unchanged && clock.monotonicMs() - last.atMs < reportRepeatMs) {
+    if (this.#state !== state) {
       return;
     }
-    if (await this.#registration?.report(load)) {
-      this.#reported = { load, atMs: clock.monotonicMs() };
-    }
+    const { kind, controlUrl } = relay;
+    const registration = new RelayRegistration(
+      { connection, keys, clock, log },
+      {
+        ...identity,
+        kind,
+        controlUrl,
+        features,
+        instance,
+        version: status.version,
+        startedAtMs: Math.round(startedAtMs),
+        state: state.name === 'draining' ? 'draining' : 'active',
+      },
+    );
+    registration.start();
+    this.#hasRegistered = true;
+    this.#on({ name: 'identified', served: { instance, startedAtMs: status.startedAtMs, registration } });
   }
 
-  /** One line when a trouble begins and now and then while it lasts, not one per attempt. */
-  #trouble(what: 'looking', details: object, message: string): void {
-    const failures = ++this.#troubles[what];
-    if (failures === 1 || failures % 60 === 0) {
-      this.#log.warn({ ...details, failures }, message);
+  async #reportLoad(served: Served, { calls, packetRate }: RelayStatus): Promise<void> {
+    const { clock } = this.#deps;
+    const last = this.#reported?.of === served ? this.#reported : undefined;
+    const unchanged = last?.load.calls === calls && last.load.packetRate === packetRate;
+    if (last && unchanged && clock.monotonicMs() - last.atMs < reportRepeatMs) {
+      return;
+    }
+    const cpu = Math.round(100 * this.#cpu.use()) / 100;
+    const load: Load = { calls, cpu, packetRate, atMs: clock.wallMs() };
+    if (await served.registration.report(load)) {
+      this.#reported = { load, of: served, atMs: clock.monotonicMs() };
     }
   }
 
   async #drain(): Promise<void> {
-    const { clock, probe, drainDeadlineMs } = this.#deps;
-    this.#draining = true;
+    const { clock, relay, drainDeadlineMs } = this.#deps;
+    this.#on({ name: 'stop' });
     // It never began to watch the relay: whatever calls that has are not its own to wait for.
-    if (!this.#running) {
-      return probe.stop();
+    if (this.#started) {
+      const draining = this.#publishDraining();
+      // Nobody was told of the relay: its calls are not from here.
+      await this.#waitForCalls(clock.monotonicMs() + (this.#hasRegistered ? drainDeadlineMs : 0));
+      await draining;
+      await this.#prober.stop();
     }
-    // Nobody was told of the relay: its calls are not from here.
-    const deadlineMs = clock.monotonicMs() + (this.#hasRegistered ? drainDeadlineMs : 0);
-    await this.#registration?.drain().catch((error) => {
+    this.#on({ name: 'drained' });
+    await Promise.all([this.#reporter.idle(), this.#revoked]);
+    await relay.stop();
+  }
+
+  async #publishDraining(): Promise<void> {
+    try {
+      await servedIn(this.#state)?.registration.drain();
+    } catch (error) {
       this.#log.warn({ reason: messageOf(error) }, 'draining not published');
-    });
-    // A call may be bound already whose offer has not reached the relay: idle counts when it is seen twice.
-    for (let idle = 0; idle < 2 && clock.monotonicMs() < deadlineMs; ) {
-      await sleep(clock, Math.min(statusPeriodMs, Math.max(0, deadlineMs - clock.monotonicMs())));
-      const calls = await probe.status().then(
+    }
+  }
+
+  /** A call may be bound already whose offer has not reached the relay: idle counts when it is seen twice. */
+  async #waitForCalls(deadlineMs: number): Promise<void> {
+    const { clock, relay } = this.#deps;
+    const remainingMs = () => Math.max(0, deadlineMs - clock.monotonicMs());
+    for (let idle = 0; idle < 2 && remainingMs() > 0; ) {
+      await sleep(clock, Math.min(drainPollMs, remainingMs()));
+      const calls = await relay.status().then(
         (status) => status.calls,
-        () => undefined,
+        // A relay that does not answer has nothing left to wait for.
+        () => 0,
       );
-      // A relay that does not answer has nothing left to wait for.
-      idle = calls === 0 || calls === undefined ? idle + 1 : 0;
-      if (calls) {
-        this.#log.info({ calls, remainingMs: Math.round(deadlineMs - clock.monotonicMs()) }, 'draining');
+      idle = calls === 0 ? idle + 1 : 0;
+      if (calls > 0) {
+        this.#log.info({ calls, remainingMs: Math.round(remainingMs()) }, 'draining');
       }
     }
-    this.#stopping.abort();
-    await this.#running;
-    await this.#unregister();
-    await probe.stop();
   }
 }

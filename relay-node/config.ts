@@ -4,6 +4,7 @@ import { defaultSet, isName, nameRule } from '../services/domain/name.js';
 import {
   defaultWeight,
   maxCapacity,
+  maxFeatures,
   maxLabels,
   maxMediaAddresses,
   maxWeight,
@@ -19,7 +20,7 @@ import {
   wholeNumber,
 } from '../services/runtime/config.js';
 
-/** The kinds of relay that a relay node can stand beside. */
+/** The kinds of relay that a relay node can serve. */
 export const servedKinds = ['builtin', 'rtpengine'] as const;
 
 export const relayNodeSettings = {
@@ -51,7 +52,7 @@ export const relayNodeSettings = {
     name: 'HOLDFAST_RELAY_CONTROL',
     flag: '--control <host:port>',
     description:
-      "the relay's ng address: where rtpengine listens, or where the built-in relay shall (port 0: a free one)",
+      "the relay's ng address: where rtpengine listens, or where the built-in relay is to listen (port 0: a free one)",
     allowed: 'HOST:PORT',
     fallback: '127.0.0.1:2223',
     schema: addressSchema,
@@ -92,7 +93,7 @@ export const relayNodeSettings = {
   zone: {
     name: 'HOLDFAST_RELAY_ZONE',
     flag: '--zone <zone>',
-    description: 'where it stands, for requests that prefer a zone',
+    description: 'where it is, for requests that prefer a zone',
     allowed: 'at most 63 characters',
     fallback: '',
     schema: z.string().max(63),
@@ -104,6 +105,18 @@ export const relayNodeSettings = {
     allowed: `at most ${maxLabels} of NAME=VALUE, separated by commas`,
     fallback: '',
     schema: pairs(maxLabels),
+  },
+  features: {
+    name: 'HOLDFAST_RELAY_FEATURES',
+    flag: '--features <name,...>',
+    description: 'what the relay can do beyond plain RTP, if not what it says itself',
+    allowed: `at most ${maxFeatures} names such as srtp, ice, transcode, record, play, ipv4, ipv6, bridge, separated by commas`,
+    fallback: '',
+    schema: z
+      .string()
+      .transform((value) => value.split(',').map((name) => name.trim()))
+      .transform((names) => names.filter((name) => name !== ''))
+      .refine((names) => names.length <= maxFeatures && names.every(isName)) as z.ZodType<string[], string>,
   },
   portMin: {
     name: 'HOLDFAST_RELAY_PORT_MIN',
@@ -132,7 +145,7 @@ export const relayNodeSettings = {
   drainDeadlineSeconds: {
     name: 'HOLDFAST_DRAIN_DEADLINE_SECONDS',
     flag: '--drain-deadline <seconds>',
-    description: 'most that it waits for its calls to end when told to stop, s',
+    description: 'how long it waits for its calls to end when told to stop, s',
     allowed: '0-86400',
     fallback: '300',
     schema: wholeNumber(0, 86_400),
@@ -157,7 +170,7 @@ export function readRelayNodeConfig(environment: NodeJS.ProcessEnv): RelayNodeCo
   return config;
 }
 
-/** An IP address, and not the one that stands for «any». */
+/** An IP address, and not the wildcard. */
 function isReachable(address: string): boolean {
   return isIP(address) !== 0 && !/^[0:.]+$/.test(address);
 }

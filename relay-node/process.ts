@@ -11,8 +11,7 @@ import { type Logger, openLog } from '../services/runtime/log.js';
 import { etcdTls, type TlsFiles } from '../services/runtime/tls-files.js';
 import { Agent } from './agent.js';
 import { type RelayNodeConfig, readRelayNodeConfig, relayNodeSettings } from './config.js';
-import { BuiltinDriver } from './relays/builtin.js';
-import { BuiltinRelay } from './relays/builtin-relay.js';
+import { BuiltinRelay } from './relays/builtin.js';
 import type { RelayDriver } from './relays/relay.js';
 import { RtpengineDriver } from './relays/rtpengine.js';
 
@@ -29,7 +28,7 @@ export async function runRelayNode(environment: NodeJS.ProcessEnv): Promise<numb
   return runUntilSignal(relayNode(config, log), { log, stopDeadlineMs }).finally(close);
 }
 
-/** Builds the parts and joins them. */
+/** Builds the parts and connects them. */
 function relayNode(config: RelayNodeConfig, log: Logger): Component {
   const clock = systemClock;
   const certificates = etcdTls(config, { clock, log });
@@ -44,8 +43,9 @@ function relayNode(config: RelayNodeConfig, log: Logger): Component {
   const { id, set, weight, zone, labels, media } = config;
   const capacity = capacityOf(config);
   const agent = new Agent({
-    probe: probeFor(config, clock, log),
-    identity: { id, set, weight, capacity, zone, labels, mediaAddresses: media, features: [] },
+    relay: driverFor(config, clock, log),
+    identity: { id, set, weight, capacity, zone, labels, mediaAddresses: media },
+    features: config.features.length > 0 ? config.features : undefined,
     connection,
     keys,
     clock,
@@ -53,9 +53,9 @@ function relayNode(config: RelayNodeConfig, log: Logger): Component {
     drainDeadlineMs: config.drainDeadlineSeconds * 1000,
   });
   const http = new HttpServer({
+    listen: config.httpListen,
     clock,
     log,
-    listen: config.httpListen,
     metrics: metricsOf(agent, certificates),
     notReady: () => agent.notReady,
   });
@@ -78,23 +78,24 @@ function relayNode(config: RelayNodeConfig, log: Logger): Component {
   };
 }
 
-function probeFor(config: RelayNodeConfig, clock: Clock, log: Logger): RelayDriver {
-  const { control, advertise } = config;
+function driverFor(config: RelayNodeConfig, clock: Clock, log: Logger): RelayDriver {
+  const { control, advertise, portMin, portMax } = config;
   if (config.kind === 'rtpengine') {
     return new RtpengineDriver({ control, advertise, clock, log });
   }
-  const [mediaAddress = '127.0.0.1'] = Object.values(config.media);
-  const relay = new BuiltinRelay({
+  const [[name, mediaAddress] = ['default', '127.0.0.1']] = Object.entries(config.media);
+  return new BuiltinRelay({
     ngListen: control,
+    advertise,
+    interfaces: [name],
     mediaAddress,
-    portMin: config.portMin,
-    portMax: config.portMax,
+    portMin,
+    portMax,
     maxSessions: capacityOf(config),
     idleTimeoutMs: config.idleTimeoutSeconds * 1000,
     clock,
     log,
   });
-  return new BuiltinDriver(relay, advertise, () => clock.monotonicMs());
 }
 
 /**
@@ -113,7 +114,7 @@ function metricsOf(agent: Agent, certificates: TlsFiles | undefined): Registry {
   collectDefaultMetrics({ register: registry });
   new Gauge({
     name: 'holdfast_relay_calls',
-    help: 'Concurrent calls, as the relay says',
+    help: 'Concurrent calls, as the relay reports them',
     registers: [registry],
     collect() {
       this.set(agent.calls ?? 0);
@@ -121,7 +122,7 @@ function metricsOf(agent: Agent, certificates: TlsFiles | undefined): Registry {
   });
   new Gauge({
     name: 'holdfast_relay_ready',
-    help: '1 while the relay answers and its registration stands',
+    help: '1 while the relay answers and is registered',
     registers: [registry],
     collect() {
       this.set(agent.notReady === undefined ? 1 : 0);

@@ -1,9 +1,10 @@
 import type { Clock } from '../../services/runtime/clock.js';
-import { Dialog, type DialogLimits, RefusedError } from './dialog.js';
+import { Dialog, type DialogLimits } from './dialog.js';
+import { RefusedError } from './errors.js';
 import type { MediaSockets } from './sockets.js';
 import { otherSide, type Side } from './stream.js';
 
-/** The tags and branch of one ng request; the tags are those of the SIP request that it stems from. */
+/** The parties that a request names, by the tags of the SIP request that it stems from. */
 export interface Parties {
   readonly fromTag: string;
   readonly toTag: string | undefined;
@@ -17,12 +18,13 @@ export interface Place {
 }
 
 export interface CallLimits extends DialogLimits {
-  /** Dialogs of one call: each branch that a proxy offers separately is one. */
+  /** Dialogs of one call: each branch that a proxy offers separately is one, and each answer. */
   readonly maxDialogs: number;
 }
 
 /** All media of one Call-ID. */
 export class Call {
+  /** Oldest first. */
   readonly dialogs = new Set<Dialog>();
   /** Ends when the last request about this call has been carried out: they are taken one at a time. */
   queue: Promise<unknown> = Promise.resolve();
@@ -31,6 +33,8 @@ export class Call {
   /** An offer was accepted. */
   established = false;
   readonly createdAtWallMs: number;
+  /** Dialogs so far. */
+  #begun = 0;
 
   constructor(
     readonly id: string,
@@ -41,52 +45,63 @@ export class Call {
     this.createdAtWallMs = clock.wallMs();
   }
 
-  /** Where an offer belongs; a new dialog if it is the first of its branch. */
-  placeOffer({ fromTag, toTag, branch }: Parties): Place {
-    const known =
-      toTag === undefined ? this.#firstOffer(fromTag, branch) : this.#within(fromTag, toTag, branch);
-    if (known) {
-      return known;
-    }
-    if (this.dialogs.size >= this.limits.maxDialogs) {
-      throw new RefusedError(`More than ${this.limits.maxDialogs} branches of one call`);
-    }
-    const dialog = new Dialog(fromTag, branch, this.sockets, this.limits, this.clock);
-    if (toTag !== undefined) {
-      dialog.addTag(1, toTag);
-    }
-    this.dialogs.add(dialog);
-    return { dialog, side: 0 };
+  /** Nothing of it goes on unless somebody takes the deletion back. */
+  get deleted(): boolean {
+    return this.dialogs.size > 0 && [...this.dialogs].every(({ deletion }) => deletion !== undefined);
   }
 
-  /** Where an answer belongs; undefined if nothing was offered. */
-  placeAnswer({ fromTag, toTag, branch }: Parties): Place | undefined {
-    return toTag === undefined ? undefined : this.#within(fromTag, toTag, branch);
+  /** Where an offer belongs; a new dialog if it is the first of its branch. @throws OutOfPortsError, RefusedError */
+  async placeOffer(parties: Parties): Promise<Place> {
+    const { fromTag, toTag, branch } = parties;
+    const before = this.dialogs.size;
+    const known =
+      toTag === undefined ? this.#firstOffer(fromTag, branch) : await this.#within(parties, toTag);
+    const place = known ?? { dialog: this.#newDialog([fromTag, toTag]), side: 0 };
+    if (toTag === undefined || this.dialogs.size > before) {
+      this.#assignBranch(place.dialog, branch);
+    }
+    return place;
+  }
+
+  /** Where an answer belongs; undefined if nothing was offered. @throws OutOfPortsError, RefusedError */
+  async placeAnswer(parties: Parties): Promise<Place | undefined> {
+    return parties.toTag === undefined ? undefined : this.#within(parties, parties.toTag);
   }
 
   /**
-   * Ends what the tags and the branch name, and says whether there was anything. Of several answers of a
-   * forked call that share a dialog, each BYE takes away one, and the last one the dialog.
+   * The dialogs that end when the named party leaves, none if there is no such party. As rtpengine: without a from-tag all;
+   * without a to-tag the party of the branch, if that is known; else the party of the to-tag, or if there is none of the
+   * from-tag; failing that the branch; and a to-tag that nobody has means the party that has not answered, if the call was never
+   * forked.
    */
-  delete(fromTag: string | undefined, toTag: string | undefined, branch: string | undefined): boolean {
-    const ofBranch =
-      branch === undefined ? [] : [...this.dialogs].filter((dialog) => dialog.branch === branch);
-    const candidates = ofBranch.length > 0 ? ofBranch : [...this.dialogs];
-    let found = false;
-    for (const dialog of candidates) {
-      const side = fromTag === undefined ? 0 : sideFor(dialog, fromTag, toTag);
-      if (side === undefined) {
-        continue;
-      }
-      found = true;
-      const others = dialog.tags[otherSide(side)];
-      const othersRemain =
-        fromTag !== undefined && toTag !== undefined && others.delete(toTag) && others.size > 0;
-      if (!othersRemain) {
-        this.end(dialog);
+  partyToDelete({ fromTag, toTag, branch }: Partial<Parties>): Dialog[] {
+    const dialogs = [...this.dialogs];
+    if (fromTag === undefined) {
+      return dialogs;
+    }
+    const ofBranch = dialogs.filter((dialog) => branch !== undefined && dialog.branch === branch);
+    if (toTag === undefined && ofBranch.length > 0) {
+      return ofBranch;
+    }
+    const ofTag = dialogs.filter((dialog) => dialog.sideOf(toTag ?? fromTag) !== undefined);
+    if (ofTag.length > 0) {
+      return ofTag;
+    }
+    if (ofBranch.length > 0) {
+      return ofBranch;
+    }
+    const [only] = dialogs;
+    return this.#begun === 1 && only?.tags[0] === fromTag && only.tags[1] === undefined ? [only] : [];
+  }
+
+  /** Whoever signals again has not left, nor has anybody that it talks to. */
+  keep({ fromTag, toTag }: Parties): void {
+    for (const dialog of this.dialogs) {
+      const named = dialog.sideOf(fromTag) !== undefined || (toTag && dialog.sideOf(toTag) !== undefined);
+      if (named || dialog.deletion?.ofCall) {
+        dialog.deletion = undefined;
       }
     }
-    return found;
   }
 
   end(dialog: Dialog): void {
@@ -103,10 +118,8 @@ export class Call {
   /** An INVITE that is sent again, after a challenge or along another branch, comes without a to-tag. */
   #firstOffer(fromTag: string, branch: string | undefined): Place | undefined {
     for (const dialog of this.dialogs) {
-      if (!dialog.tags[0].has(fromTag)) {
-        continue;
-      }
-      if (branch === undefined || dialog.branch === undefined || dialog.branch === branch) {
+      const sameBranch = branch === undefined || dialog.branch === undefined || dialog.branch === branch;
+      if (dialog.tags[0] === fromTag && sameBranch) {
         return { dialog, side: 0 };
       }
     }
@@ -114,52 +127,68 @@ export class Call {
   }
 
   /**
-   * The dialog of both tags, in either direction; failing that, one that knows one of the tags: the
-   * newest of that branch, which learns the other tag.
+   * The dialog of both tags, in either direction. Failing that, one of the from-tag's (of that branch, if there is one)
+   * whose other party was not known yet and is now, or a fork of one. Failing that, one of the to-tag's.
    */
-  #within(fromTag: string, toTag: string, branch: string | undefined): Place | undefined {
+  async #within({ fromTag, branch }: Parties, toTag: string): Promise<Place | undefined> {
     const newestFirst = [...this.dialogs].reverse();
-    const ordered = [
-      ...newestFirst.filter((dialog) => branch !== undefined && dialog.branch === branch),
-      ...newestFirst.filter((dialog) => branch === undefined || dialog.branch !== branch),
-    ];
-    for (const dialog of ordered) {
-      for (const side of [0, 1] as const) {
-        if (dialog.tags[side].has(fromTag) && dialog.tags[otherSide(side)].has(toTag)) {
-          return { dialog, side };
-        }
-      }
-    }
-    for (const dialog of ordered) {
+    const ofBranch = newestFirst.filter((dialog) => branch !== undefined && dialog.branch === branch);
+    for (const dialog of [...ofBranch, ...newestFirst]) {
       const side = dialog.sideOf(fromTag);
-      if (side === undefined) {
-        continue;
+      if (side !== undefined && dialog.tags[otherSide(side)] === toTag) {
+        return { dialog, side };
       }
-      dialog.addTag(otherSide(side), toTag);
-      return { dialog, side };
     }
-    for (const dialog of ordered) {
-      const toSide = dialog.sideOf(toTag);
-      if (toSide === undefined || dialog.tags[otherSide(toSide)].size > 0) {
-        continue;
+    const candidates = ofBranch.length > 0 ? ofBranch : newestFirst;
+    const waiting = candidates.filter((dialog) => dialog.tags[1] === undefined);
+    for (const [tag, other, side] of [
+      [fromTag, toTag, 0],
+      [toTag, fromTag, 1],
+    ] as const) {
+      const dialog = waiting.find(({ tags }) => tags[0] === tag);
+      if (dialog) {
+        dialog.tags[1] = other;
+        return { dialog, side };
       }
-      dialog.addTag(otherSide(toSide), fromTag);
-      return { dialog, side: otherSide(toSide) };
+      const answered = candidates.find(({ tags }) => tags[0] === tag);
+      if (answered) {
+        return { dialog: await this.#fork(answered, other), side };
+      }
     }
     return undefined;
   }
-}
 
-/** The side of the from-tag, if the to-tag does not name another dialog. */
-function sideFor(dialog: Dialog, fromTag: string, toTag: string | undefined): Side | undefined {
-  for (const side of [0, 1] as const) {
-    if (!dialog.tags[side].has(fromTag)) {
-      continue;
+  async #fork(answered: Dialog, tag: string): Promise<Dialog> {
+    const dialog = this.#newDialog([answered.tags[0], tag]);
+    try {
+      await dialog.forkFrom(answered);
+    } catch (error) {
+      this.end(dialog);
+      throw error;
     }
-    const others = dialog.tags[otherSide(side)];
-    if (toTag === undefined || others.size === 0 || others.has(toTag)) {
-      return side;
-    }
+    return dialog;
   }
-  return undefined;
+
+  /** A branch means the dialog that was last begun along it. */
+  #assignBranch(dialog: Dialog, branch: string | undefined): void {
+    if (branch === undefined || dialog.branch !== undefined) {
+      return;
+    }
+    for (const other of this.dialogs) {
+      if (other.branch === branch) {
+        other.branch = undefined;
+      }
+    }
+    dialog.branch = branch;
+  }
+
+  #newDialog(tags: readonly [string, string | undefined]): Dialog {
+    if (this.dialogs.size >= this.limits.maxDialogs) {
+      throw new RefusedError(`More than ${this.limits.maxDialogs} branches of one call`);
+    }
+    const dialog = new Dialog(tags, this.sockets, this.limits, this.clock);
+    this.dialogs.add(dialog);
+    this.#begun++;
+    return dialog;
+  }
 }

@@ -1,12 +1,12 @@
 import type { Clock } from '../../services/runtime/clock.js';
-import type { MediaDescription, MediaReplacement, SessionDescription } from '../control/ng/sdp.js';
-import type { PacketListener } from './media-port.js';
-import { isRelayable } from './packet.js';
+import type { LocalPorts, MediaEndpoint } from './endpoint.js';
+import { RefusedError } from './errors.js';
+import type { PacketListener } from './leg.js';
 import type { MediaSockets } from './sockets.js';
 import { otherSide, type Side, Stream } from './stream.js';
 
 export interface DialogLimits {
-  /** m= lines of one SDP. */
+  /** Media of one dialog. */
   readonly maxMedia: number;
   /** Without packets, an answered dialog ends after this long. */
   readonly idleTimeoutMs: number;
@@ -16,90 +16,102 @@ export interface DialogLimits {
   readonly answerTimeoutMs: number;
 }
 
-export class RefusedError extends Error {
-  override readonly name = 'RefusedError';
-}
-
 export interface Signal {
   readonly kind: 'offer' | 'answer';
   readonly side: Side;
-  readonly sdp: SessionDescription;
-  readonly replaceOrigin: boolean;
-  /** Where the proxy saw the message come from, if that is to be believed more than the SDP. */
-  readonly source: string | undefined;
+  /** Undefined where a media is rejected, switched off, or not relayed. */
+  readonly media: readonly (MediaEndpoint | undefined)[];
 }
 
-/** Forked calls answer several times; more answers than this push out the oldest. */
-const maxTags = 8;
+/** When a dialog that was deleted ends. */
+export interface Deletion {
+  readonly atMs: number;
+  /** The whole call was deleted without naming a party: whatever comes next of the call takes it back. */
+  readonly ofCall: boolean;
+}
 
-/** The media between two parties. A call has one, or one for each branch that the proxy offers separately. */
+/** The media between two parties. A call has one, or one for each branch and each answer of a forked call. */
 export class Dialog implements PacketListener {
-  readonly tags: readonly [Set<string>, Set<string>];
+  /** The second party has none until it answers. */
+  readonly tags: [string, string | undefined];
+  /** The Via branch along which it was offered first, unless the branch has come to mean another dialog. */
+  branch: string | undefined;
   readonly streams: (Stream | undefined)[] = [];
   readonly createdAtMs: number;
   lastSignalMs: number;
   lastPacketMs: number;
   answered = false;
+  deletion: Deletion | undefined;
   #closed = false;
 
   constructor(
-    fromTag: string,
-    readonly branch: string | undefined,
+    tags: readonly [string, string | undefined],
     private readonly sockets: MediaSockets,
     private readonly limits: DialogLimits,
     private readonly clock: Clock,
   ) {
-    this.tags = [new Set([fromTag]), new Set()];
+    this.tags = [...tags];
     this.createdAtMs = clock.monotonicMs();
     this.lastSignalMs = this.createdAtMs;
     this.lastPacketMs = this.createdAtMs;
   }
 
+  get closed(): boolean {
+    return this.#closed;
+  }
+
   /** The side of the party with this tag, or undefined. */
   sideOf(tag: string): Side | undefined {
-    if (this.tags[0].has(tag)) {
+    if (this.tags[0] === tag) {
       return 0;
     }
-    return this.tags[1].has(tag) ? 1 : undefined;
+    return this.tags[1] === tag ? 1 : undefined;
   }
 
-  addTag(side: Side, tag: string): void {
-    const tags = this.tags[side];
-    tags.delete(tag);
-    tags.add(tag);
-    for (const oldest of tags) {
-      if (tags.size <= maxTags) {
-        break;
+  /** Takes over the media of an offer that another party has answered already. @throws OutOfPortsError, RefusedError */
+  async forkFrom(dialog: Dialog): Promise<void> {
+    const opened: (Stream | undefined)[] = [];
+    try {
+      for (const stream of dialog.streams) {
+        opened.push(await stream?.fork(this));
       }
-      tags.delete(oldest);
+      this.#assertOpen();
+    } catch (error) {
+      for (const stream of opened) {
+        stream?.close();
+      }
+      throw error;
     }
+    this.streams.push(...opened);
   }
 
-  /** The other party, which is to hear this SDP, gets it with the relay's addresses in it. */
-  async signal({ kind, side, sdp, replaceOrigin, source }: Signal): Promise<string> {
-    if (sdp.media.length > this.limits.maxMedia) {
+  /**
+   * What one party signals. The other is to be told these ports instead, one entry per media; undefined where the media
+   * is not relayed. @throws OutOfPortsError, RefusedError; then nothing has changed
+   */
+  async signal({ kind, side, media }: Signal): Promise<(LocalPorts | undefined)[]> {
+    if (media.length > this.limits.maxMedia) {
       throw new RefusedError(`More than ${this.limits.maxMedia} media in the SDP`);
     }
-    await this.#openMissing(sdp.media);
+    await this.#openMissing(media);
     this.lastSignalMs = this.clock.monotonicMs();
     this.lastPacketMs = this.lastSignalMs;
     if (kind === 'answer') {
       this.answered = true;
     }
-    const media = sdp.media.map((description, index): MediaReplacement => {
-      if (!carries(description)) {
+    return media.map((endpoint, index) => {
+      if (!endpoint) {
         // A rejected re-INVITE changes nothing, so only an answer switches a media off for good.
         if (kind === 'answer') {
           this.#closeStream(index);
         }
-        return 'keep';
+        return undefined;
       }
       const stream = this.streams[index] as Stream;
-      stream.signal(side, description, source);
-      const { rtp, rtcp } = stream.pairs[otherSide(side)];
-      return { port: rtp.port, rtcpPort: rtcp.port };
+      stream.signal(side, endpoint);
+      const { rtp, rtcp } = stream.sides[otherSide(side)].pair;
+      return { rtp: rtp.port, rtcp: rtcp.port };
     });
-    return sdp.rewrite({ address: this.sockets.advertised, kind, replaceOrigin, media });
   }
 
   packetRelayed(): void {
@@ -107,7 +119,10 @@ export class Dialog implements PacketListener {
   }
 
   /** Why the dialog is over, if it is. */
-  expiry(nowMs: number): 'unanswered' | 'silent' | undefined {
+  expiry(nowMs: number): 'deleted' | 'unanswered' | 'silent' | undefined {
+    if (this.deletion) {
+      return nowMs >= this.deletion.atMs ? 'deleted' : undefined;
+    }
     if (!this.answered) {
       return nowMs - this.lastSignalMs >= this.limits.answerTimeoutMs ? 'unanswered' : undefined;
     }
@@ -124,20 +139,16 @@ export class Dialog implements PacketListener {
     }
   }
 
-  /** All new media of an SDP get their ports, or none does and nothing has changed. */
-  async #openMissing(media: readonly MediaDescription[]): Promise<void> {
+  /** All new media get their ports, or none does and nothing has changed. */
+  async #openMissing(media: readonly (MediaEndpoint | undefined)[]): Promise<void> {
     const opened: [number, Stream][] = [];
     try {
-      for (const [index, description] of media.entries()) {
-        if (!carries(description) || this.streams[index]) {
-          continue;
+      for (const [index, endpoint] of media.entries()) {
+        if (endpoint && !this.streams[index]) {
+          opened.push([index, await Stream.open(this.sockets, endpoint, this)]);
         }
-        opened.push([index, await Stream.open(this.sockets, description, this)]);
       }
-      // The whole relay may have been stopped meanwhile.
-      if (this.#closed) {
-        throw new RefusedError('The call has ended');
-      }
+      this.#assertOpen();
     } catch (error) {
       for (const [, stream] of opened) {
         stream.close();
@@ -149,12 +160,15 @@ export class Dialog implements PacketListener {
     }
   }
 
+  /** It may have ended, or the whole relay stopped, while sockets were being opened. */
+  #assertOpen(): void {
+    if (this.#closed) {
+      throw new RefusedError('The call has ended');
+    }
+  }
+
   #closeStream(index: number): void {
     this.streams[index]?.close();
     this.streams[index] = undefined;
   }
-}
-
-function carries(media: MediaDescription): boolean {
-  return media.port !== 0 && isRelayable(media.protocol);
 }

@@ -1,6 +1,7 @@
 /**
- * What a datagram on a media port is, by its first bytes (RFC 7983): 0–3 STUN, 20–63 DTLS, 128–191 RTP or
- * RTCP of version 2.
+ * Which datagrams a media consists of, by their first byte (RFC 7983): 0–3 STUN, 20–63 DTLS, 128–191 RTP or RTCP of
+ * version 2. `rtp` is RTP and RTCP, also as SRTP; `dtls-srtp` the same and DTLS; `opaque` anything, such as T.38 over
+ * UDPTL.
  */
 export type Payload = 'rtp' | 'dtls-srtp' | 'opaque';
 
@@ -9,20 +10,7 @@ const rtpHeaderBytes = 12;
 /** RFC 3550 section 6.4.2: an empty receiver report. */
 const rtcpHeaderBytes = 8;
 
-/** Which check the packets of a media need; protocols that are not RTP pass unseen (T.38 over UDPTL). */
-export function payloadOf(protocol: string): Payload {
-  const words = protocol.toUpperCase().split('/');
-  if (!words.some((word) => word === 'AVP' || word === 'SAVP' || word === 'AVPF' || word === 'SAVPF')) {
-    return 'opaque';
-  }
-  return words.includes('TLS') ? 'dtls-srtp' : 'rtp';
-}
-
-/** Only datagrams are relayed; MSRP and other TCP media go from party to party. */
-export function isRelayable(protocol: string): boolean {
-  return !/(^|\/)TCP(\/|$)/i.test(protocol);
-}
-
+/** Whether a datagram is of that kind. Everything else is dropped, and must not change where media is sent. */
 export function isAcceptable(packet: Buffer, payload: Payload): boolean {
   if (packet.length === 0) {
     return false;

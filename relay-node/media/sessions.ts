@@ -1,17 +1,17 @@
 import type { Clock } from '../../services/runtime/clock.js';
 import type { Logger } from '../../services/runtime/log.js';
-import type { SessionDescription } from '../control/ng/sdp.js';
 import { Call, type CallLimits, type Parties } from './call.js';
-import { RefusedError, type Signal } from './dialog.js';
+import type { Dialog, Signal } from './dialog.js';
+import type { LocalPorts, MediaEndpoint } from './endpoint.js';
+import { OutOfPortsError, RefusedError, SessionLimitError } from './errors.js';
 import type { MediaSockets } from './sockets.js';
 import { otherSide } from './stream.js';
 
 export interface SessionLimits extends CallLimits {
+  /** Calls that are not deleted. */
   readonly maxSessions: number;
-}
-
-export class SessionLimitError extends Error {
-  override readonly name = 'SessionLimitError';
+  /** How long a deleted call is kept if its deletion does not say. */
+  readonly deleteDelayMs: number;
 }
 
 export interface Counts {
@@ -24,9 +24,13 @@ export interface Counts {
 
 export interface MediaRequest extends Parties {
   readonly callId: string;
-  readonly sdp: SessionDescription;
-  readonly replaceOrigin: boolean;
-  readonly source: string | undefined;
+  /** One entry per media; undefined where it is rejected, switched off, or not relayed. */
+  readonly media: readonly (MediaEndpoint | undefined)[];
+}
+
+export interface DeleteRequest extends Partial<Parties> {
+  readonly callId: string;
+  readonly delayMs?: number | undefined;
 }
 
 const stopping = 'The relay is stopping';
@@ -35,8 +39,8 @@ const stopping = 'The relay is stopping';
 export class Sessions {
   readonly counts: Counts = { managed: 0, rejected: 0, silentTimeouts: 0, offerTimeouts: 0, terminated: 0 };
   readonly #calls = new Map<string, Call>();
-  readonly #listeners = new Set<(calls: number) => void>();
-  #reported = 0;
+  /** Deleted calls, the one first that was deleted first. */
+  readonly #deleted = new Set<Call>();
   #closed = false;
 
   constructor(
@@ -46,8 +50,14 @@ export class Sessions {
     private readonly log: Logger,
   ) {}
 
+  /** All calls that are known, the deleted ones included. */
   get size(): number {
     return this.#calls.size;
+  }
+
+  /** Calls that nobody has deleted. */
+  get active(): number {
+    return this.#calls.size - this.#deleted.size;
   }
 
   ids(limit = Number.POSITIVE_INFINITY): string[] {
@@ -65,94 +75,70 @@ export class Sessions {
     return this.#calls.get(callId);
   }
 
-  /** Told the number of calls whenever it has changed; the returned function ends that. */
-  onChange(listener: (calls: number) => void): () => void {
-    this.#listeners.add(listener);
-    return () => {
-      this.#listeners.delete(listener);
-    };
-  }
-
-  async offer(request: MediaRequest): Promise<string> {
+  /**
+   * A party offers media: the ports that the other party is to be told, one entry per media.
+   * @throws SessionLimitError, OutOfPortsError, RefusedError; then the call is as it was
+   */
+  async offer(request: MediaRequest): Promise<(LocalPorts | undefined)[]> {
     const call = this.#calls.get(request.callId) ?? this.#newCall(request.callId);
     return this.#inTurn(call, async () => {
-      // Stopped while this request waited for its turn.
-      if (this.#closed) {
-        throw new RefusedError(stopping);
+      const ports = await this.#signal('offer', call, request);
+      if (!call.established) {
+        this.counts.managed++;
       }
-      const before = call.dialogs.size;
-      const { dialog, side } = call.placeOffer(request);
-      const isNew = call.dialogs.size > before;
-      try {
-        const sdp = await dialog.signal(toSignal('offer', side, request));
-        if (!call.established) {
-          this.counts.managed++;
-        }
-        call.established = true;
-        return sdp;
-      } catch (error) {
-        if (isNew) {
-          call.end(dialog);
-        }
-        throw error;
-      }
+      call.established = true;
+      return ports as (LocalPorts | undefined)[];
     });
   }
 
-  /** Undefined: there is no such call, or nobody of that call offered anything. */
-  async answer(request: MediaRequest): Promise<string | undefined> {
+  /**
+   * The party of the to-tag answers what the other one offered; undefined if there is no such call, or nobody of it offered
+   * anything. @throws OutOfPortsError, RefusedError; then the call is as it was
+   */
+  async answer(request: MediaRequest): Promise<(LocalPorts | undefined)[] | undefined> {
+    const call = this.#calls.get(request.callId);
+    return call && this.#inTurn(call, () => this.#signal('answer', call, request));
+  }
+
+  /**
+   * Ends what the named party takes part in: at once, or after a delay, in which media still pass and a new offer or answer
+   * takes the deletion back. Undefined: nothing matched. `describe` sees the call before it goes.
+   */
+  async delete<T>(request: DeleteRequest, describe: (call: Call) => T): Promise<T | undefined> {
     const call = this.#calls.get(request.callId);
     if (!call) {
       return undefined;
     }
     return this.#inTurn(call, async () => {
-      const place = call.placeAnswer(request);
-      // The tags are those of the request that is answered: the SDP is the to-tag party's.
-      return place?.dialog.signal(toSignal('answer', otherSide(place.side), request));
-    });
-  }
-
-  /** Undefined: nothing matched. `describe` sees the call before it goes. */
-  async delete<T>(
-    { callId, fromTag, toTag, branch }: Partial<Parties> & { readonly callId: string },
-    describe: (call: Call) => T,
-  ): Promise<T | undefined> {
-    const call = this.#calls.get(callId);
-    if (!call) {
-      return undefined;
-    }
-    return this.#inTurn(call, async () => {
-      const description = describe(call);
-      if (!call.delete(fromTag, toTag, branch)) {
+      const dialogs = call.partyToDelete(request);
+      if (dialogs.length === 0) {
         return undefined;
       }
-      if (call.dialogs.size === 0) {
-        this.counts.terminated++;
+      const description = describe(call);
+      const delayMs = request.delayMs ?? this.limits.deleteDelayMs;
+      const atMs = this.clock.monotonicMs() + delayMs;
+      for (const dialog of dialogs) {
+        dialog.deletion = { atMs, ofCall: request.fromTag === undefined };
+        if (delayMs === 0) {
+          this.#end(call, dialog, 'deleted');
+        }
       }
       return description;
     });
   }
 
-  /** Ends what has been silent, or unanswered, for too long. */
+  /** Ends what was deleted some time ago, and what has been silent or unanswered for too long. */
   expire(): void {
     const nowMs = this.clock.monotonicMs();
     for (const call of this.#calls.values()) {
       for (const dialog of call.dialogs) {
         const reason = dialog.expiry(nowMs);
-        if (reason === undefined) {
-          continue;
+        if (reason !== undefined) {
+          this.#end(call, dialog, reason);
         }
-        if (reason === 'silent') {
-          this.counts.silentTimeouts++;
-        } else {
-          this.counts.offerTimeouts++;
-        }
-        this.log.info({ callId: call.id, reason }, 'call ended by itself');
-        call.end(dialog);
       }
-      this.#forgetIfEmpty(call);
+      this.#review(call);
     }
-    this.#report();
   }
 
   close(): void {
@@ -161,16 +147,61 @@ export class Sessions {
       call.close();
     }
     this.#calls.clear();
-    this.#report();
+    this.#deleted.clear();
+  }
+
+  async #signal(
+    kind: Signal['kind'],
+    call: Call,
+    request: MediaRequest,
+  ): Promise<(LocalPorts | undefined)[] | undefined> {
+    // Stopped while this request waited for its turn.
+    if (this.#closed) {
+      throw new RefusedError(stopping);
+    }
+    const before = new Set(call.dialogs);
+    try {
+      return await this.#withRoom(call, async () => {
+        const place = await (kind === 'offer' ? call.placeOffer(request) : call.placeAnswer(request));
+        if (!place) {
+          return undefined;
+        }
+        // The tags are those of the SIP request: what answers it comes from the party of the to-tag.
+        const side = kind === 'offer' ? place.side : otherSide(place.side);
+        const ports = await place.dialog.signal({ kind, side, media: request.media });
+        call.keep(request);
+        return ports;
+      });
+    } catch (error) {
+      for (const dialog of call.dialogs) {
+        if (!before.has(dialog)) {
+          call.end(dialog);
+        }
+      }
+      throw error;
+    }
+  }
+
+  /** Calls that are deleted and only linger give their ports to calls that go on. */
+  async #withRoom<T>(call: Call, task: () => Promise<T>): Promise<T> {
+    for (;;) {
+      try {
+        return await task();
+      } catch (error) {
+        if (!(error instanceof OutOfPortsError && this.#endOldestDeleted(call))) {
+          throw error;
+        }
+      }
+    }
   }
 
   #newCall(callId: string): Call {
     if (this.#closed) {
       throw new RefusedError(stopping);
     }
-    if (this.#calls.size >= this.limits.maxSessions) {
+    if (this.active >= this.limits.maxSessions) {
       this.counts.rejected++;
-      throw new SessionLimitError('Parallel session limit reached');
+      throw new SessionLimitError();
     }
     const call = new Call(callId, this.sockets, this.limits, this.clock);
     this.#calls.set(callId, call);
@@ -184,8 +215,7 @@ export class Sessions {
         return await task();
       } finally {
         call.busy--;
-        this.#forgetIfEmpty(call);
-        this.#report();
+        this.#review(call);
       }
     });
     call.busy++;
@@ -193,25 +223,47 @@ export class Sessions {
     return turn;
   }
 
-  #forgetIfEmpty(call: Call): void {
-    if (call.dialogs.size > 0 || call.busy > 0 || this.#calls.get(call.id) !== call) {
-      return;
+  #end(call: Call, dialog: Dialog, reason: 'deleted' | 'silent' | 'unanswered'): void {
+    call.end(dialog);
+    if (reason === 'silent') {
+      this.counts.silentTimeouts++;
+    } else if (reason === 'unanswered') {
+      this.counts.offerTimeouts++;
+    } else if (call.dialogs.size === 0) {
+      this.counts.terminated++;
     }
-    this.#calls.delete(call.id);
-  }
-
-  #report(): void {
-    if (this.#calls.size === this.#reported) {
-      return;
-    }
-    this.#reported = this.#calls.size;
-    for (const listener of this.#listeners) {
-      listener(this.#reported);
+    if (reason !== 'deleted') {
+      this.log.info({ callId: call.id, reason }, 'call timed out');
     }
   }
-}
 
-function toSignal(kind: Signal['kind'], side: Signal['side'], request: MediaRequest): Signal {
-  const { sdp, replaceOrigin, source } = request;
-  return { kind, side, sdp, replaceOrigin, source };
+  /** Books the call where it belongs: among those that go on, among the deleted ones, or nowhere. */
+  #review(call: Call): void {
+    if (call.busy === 0 && call.dialogs.size === 0) {
+      this.#calls.delete(call.id);
+    }
+    if (this.#calls.get(call.id) !== call || !call.deleted) {
+      this.#deleted.delete(call);
+      return;
+    }
+    this.#deleted.add(call);
+    if (this.#deleted.size > this.limits.maxSessions) {
+      this.#endOldestDeleted(call);
+    }
+  }
+
+  /** False if there is none to end. */
+  #endOldestDeleted(except: Call): boolean {
+    for (const call of this.#deleted) {
+      if (call === except || call.busy > 0) {
+        continue;
+      }
+      for (const dialog of call.dialogs) {
+        this.#end(call, dialog, 'deleted');
+      }
+      this.#review(call);
+      return true;
+    }
+    return false;
+  }
 }

@@ -2,14 +2,11 @@ import { createSocket, type Socket } from 'node:dgram';
 import { isIPv6 } from 'node:net';
 import { numericLookup } from '../../services/control/udp/sockets.js';
 import type { Traffic } from './counters.js';
-import { MediaPort, type PacketListener } from './media-port.js';
+import { OutOfPortsError } from './errors.js';
+import { MediaPort } from './media-port.js';
 import type { PortPool } from './port-pool.js';
 
-export class OutOfPortsError extends Error {
-  override readonly name = 'OutOfPortsError';
-}
-
-/** A party's two ports for one media. */
+/** An even port for RTP and the next one for RTCP (RFC 3550 section 11). */
 export interface PortPair {
   readonly rtp: MediaPort;
   readonly rtcp: MediaPort;
@@ -52,64 +49,60 @@ export class MediaSockets {
     return this.#open;
   }
 
-  /** Proves that the address is this machine's, before any call depends on it. */
+  /** Proves that the address is this machine's, before any call depends on it. @throws the system's error */
   async check(): Promise<void> {
     const socket = await this.#bind(0);
     socket.close();
   }
 
-  /** Opens `count` pairs or none. */
-  async open(count: number, listener: PacketListener): Promise<PortPair[]> {
-    const pairs: PortPair[] = [];
-    try {
-      while (pairs.length < count) {
-        pairs.push(await this.#openPair(listener));
+  /** @throws OutOfPortsError */
+  async open(): Promise<PortPair> {
+    for (let tries = Math.min(this.#pool.free, maxBusyPairs); tries > 0; tries--) {
+      const port = this.#pool.take();
+      if (port === undefined) {
+        break;
       }
-    } catch (error) {
-      for (const pair of pairs) {
-        this.close(pair);
+      const pair = await this.#openPair(port);
+      if (pair) {
+        this.#open++;
+        return pair;
       }
-      throw error;
     }
-    return pairs;
+    throw new OutOfPortsError();
   }
 
-  close({ rtp, rtcp }: PortPair): void {
+  /** Closes the pair, unless other parties still use it. */
+  release({ rtp, rtcp }: PortPair): void {
+    if (rtp.inUse || rtcp.inUse) {
+      return;
+    }
     rtp.close();
     rtcp.close();
     this.#open--;
     this.#pool.giveBack(rtp.port);
   }
 
-  async #openPair(listener: PacketListener): Promise<PortPair> {
-    for (let tries = Math.min(this.#pool.free, maxBusyPairs); tries > 0; tries--) {
-      const port = this.#pool.take();
-      if (port === undefined) {
-        break;
+  /** Undefined if another program has one of the ports. */
+  async #openPair(port: number): Promise<PortPair | undefined> {
+    const sockets: Socket[] = [];
+    try {
+      sockets.push(await this.#bind(port));
+      sockets.push(await this.#bind(port + 1));
+    } catch (error) {
+      for (const socket of sockets) {
+        socket.close();
       }
-      const sockets: Socket[] = [];
-      try {
-        sockets.push(await this.#bind(port));
-        sockets.push(await this.#bind(port + 1));
-      } catch (error) {
-        for (const socket of sockets) {
-          socket.close();
-        }
-        this.#pool.giveBack(port);
-        if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') {
-          continue;
-        }
-        throw error;
+      this.#pool.giveBack(port);
+      if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') {
+        return undefined;
       }
-      const [rtp, rtcp] = sockets.map((socket, index) => this.#mediaPort(port + index, socket, listener));
-      this.#open++;
-      return { rtp: rtp as MediaPort, rtcp: rtcp as MediaPort };
+      throw error;
     }
-    throw new OutOfPortsError('Ran out of ports');
-  }
-
-  #mediaPort(port: number, socket: Socket, listener: PacketListener): MediaPort {
-    return new MediaPort(port, socket, isIPv6(this.#address) ? 6 : 4, this.#traffic, listener);
+    const family = isIPv6(this.#address) ? 6 : 4;
+    const [rtp, rtcp] = sockets.map(
+      (socket, index) => new MediaPort(port + index, family, this.#traffic, socket),
+    );
+    return { rtp: rtp as MediaPort, rtcp: rtcp as MediaPort };
   }
 
   #bind(port: number): Promise<Socket> {

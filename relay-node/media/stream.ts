@@ -1,12 +1,6 @@
-import { isIP } from 'node:net';
-import {
-  type Direction,
-  isUnspecified,
-  type MediaDescription,
-  type TransportAddress,
-} from '../control/ng/sdp.js';
-import type { PacketListener } from './media-port.js';
-import { payloadOf } from './packet.js';
+import { type Direction, isUnspecified, type MediaEndpoint, type TransportAddress } from './endpoint.js';
+import { RefusedError } from './errors.js';
+import type { Leg, PacketListener } from './leg.js';
 import type { MediaSockets, PortPair } from './sockets.js';
 
 /** 0 is the party that made the dialog's first offer, 1 the other. */
@@ -16,83 +10,120 @@ export function otherSide(side: Side): Side {
   return side === 0 ? 1 : 0;
 }
 
-/** What one party's last SDP said of a media. */
-interface Said {
-  readonly direction: Direction;
-  readonly onHold: boolean;
+/** A party's two ports for one media, and the party at each of them. */
+export interface StreamSide {
+  readonly pair: PortPair;
+  readonly rtp: Leg;
+  readonly rtcp: Leg;
 }
 
 /**
- * One relayed media (an m= line) of a dialog: a port pair for each party, each forwarding to the other.
- * With rtcp-mux both parties use the RTP ports for both; whether they do is between them.
+ * One relayed media of a dialog: a port pair for each party, each forwarding to the other. With rtcp-mux both parties use
+ * the RTP ports for both; whether they do is between them.
  */
 export class Stream {
-  readonly #said: [Said | undefined, Said | undefined] = [undefined, undefined];
+  readonly sides: readonly [StreamSide, StreamSide];
+  type: string;
+  protocol: string;
+  /** By what each party last signaled. */
+  readonly #quiet: [boolean, boolean] = [false, false];
+  #closed = false;
 
   private constructor(
-    readonly pairs: readonly [PortPair, PortPair],
+    pairs: readonly [PortPair, PortPair],
     private readonly sockets: MediaSockets,
-    public type: string,
-    public protocol: string,
-  ) {}
-
-  static async open(
-    sockets: MediaSockets,
-    media: MediaDescription,
+    media: Pick<MediaEndpoint, 'type' | 'protocol'>,
     listener: PacketListener,
-  ): Promise<Stream> {
-    const [one, other] = (await sockets.open(2, listener)) as [PortPair, PortPair];
-    const stream = new Stream([one, other], sockets, media.type, media.protocol);
-    stream.#connect();
+  ) {
+    const side = (pair: PortPair): StreamSide => ({
+      pair,
+      rtp: pair.rtp.addLeg(listener),
+      rtcp: pair.rtcp.addLeg(listener),
+    });
+    this.sides = [side(pairs[0]), side(pairs[1])];
+    this.type = media.type;
+    this.protocol = media.protocol;
+    const [one, other] = this.sides;
+    for (const kind of ['rtp', 'rtcp'] as const) {
+      one[kind].connect(other[kind]);
+      other[kind].connect(one[kind]);
+    }
+  }
+
+  /** @throws OutOfPortsError; then nothing is left open */
+  static async open(sockets: MediaSockets, media: MediaEndpoint, listener: PacketListener): Promise<Stream> {
+    const first = await sockets.open();
+    try {
+      const stream = new Stream([first, await sockets.open()], sockets, media, listener);
+      stream.#expect(media);
+      return stream;
+    } catch (error) {
+      sockets.release(first);
+      throw error;
+    }
+  }
+
+  /**
+   * The same media with another party that answered the same offer: it was told the same port. The offerer gets a port of
+   * its own for each of them, by which its packets find the right one. @throws OutOfPortsError
+   */
+  async fork(listener: PacketListener): Promise<Stream> {
+    const [offerer, answerer] = this.sides;
+    const pair = await this.sockets.open();
+    if (this.#closed) {
+      this.sockets.release(pair);
+      throw new RefusedError('The call has ended');
+    }
+    const stream = new Stream([pair, answerer.pair], this.sockets, this, listener);
+    stream.sides[0].rtp.signal(offerer.rtp.signaled);
+    stream.sides[0].rtcp.signal(offerer.rtcp.signaled);
+    stream.#quiet[0] = this.#quiet[0];
     return stream;
   }
 
-  /** Takes in what the party's SDP says; `source` replaces the address if the proxy knows better. */
-  signal(side: Side, media: MediaDescription, source: string | undefined): void {
-    if (media.type !== this.type || media.protocol !== this.protocol) {
-      this.type = media.type;
-      this.protocol = media.protocol;
-      this.#connect();
-    }
-    const pair = this.pairs[side];
-    pair.rtp.signal(this.#target(media.address, media.port, source));
-    pair.rtcp.signal(this.#target(media.rtcp.address, media.rtcp.port, source));
-    const onHold = media.address !== undefined && isUnspecified(media.address);
-    this.#said[side] = { direction: media.direction, onHold };
+  /** Takes in what a party signals. */
+  signal(side: Side, media: MediaEndpoint): void {
+    this.type = media.type;
+    this.protocol = media.protocol;
+    this.#expect(media);
+    const { rtp, rtcp } = this.sides[side];
+    rtp.signal(this.#reachable(media.rtp));
+    rtcp.signal(this.#reachable(media.rtcp));
+    this.#quiet[side] = isUnspecified(media.rtp.address) || expectsSilence(media.direction);
   }
 
   /** Silence is to be expected: one of the parties sends nothing, or asked to be sent nothing. */
   get quiet(): boolean {
-    return this.#said.some((said) => said !== undefined && (said.onHold || said.direction !== 'sendrecv'));
+    return this.#quiet[0] || this.#quiet[1];
   }
 
   close(): void {
-    for (const pair of this.pairs) {
-      this.sockets.close(pair);
+    this.#closed = true;
+    for (const { pair, rtp, rtcp } of this.sides) {
+      rtp.disconnect();
+      rtcp.disconnect();
+      pair.rtp.removeLeg(rtp);
+      pair.rtcp.removeLeg(rtcp);
+      this.sockets.release(pair);
     }
   }
 
-  #connect(): void {
-    const [one, other] = this.pairs;
-    const payload = payloadOf(this.protocol);
-    one.rtp.connect(other.rtp, payload);
-    other.rtp.connect(one.rtp, payload);
-    one.rtcp.connect(other.rtcp, payload);
-    other.rtcp.connect(one.rtcp, payload);
+  #expect({ payload }: MediaEndpoint): void {
+    for (const { pair } of this.sides) {
+      pair.rtp.expect(payload);
+      pair.rtcp.expect(payload);
+    }
   }
 
   /** Never the stream's own ports: a packet sent there would come back for ever. */
-  #target(
-    address: string | undefined,
-    port: number,
-    source: string | undefined,
-  ): TransportAddress | undefined {
-    const unspecified = address !== undefined && isUnspecified(address);
-    const host = source !== undefined && isIP(source) !== 0 && !unspecified ? source : address;
-    if (host === undefined) {
-      return undefined;
-    }
-    const own = this.pairs.some((pair) => pair.rtp.port === port || pair.rtcp.port === port);
-    return own && this.sockets.isOwn(host) ? undefined : { address: host, port };
+  #reachable(remote: TransportAddress): TransportAddress | undefined {
+    const own = this.sides.some(
+      ({ pair }) => pair.rtp.port === remote.port || pair.rtcp.port === remote.port,
+    );
+    return own && this.sockets.isOwn(remote.address) ? undefined : remote;
   }
+}
+
+function expectsSilence(direction: Direction): boolean {
+  return direction !== 'sendrecv';
 }

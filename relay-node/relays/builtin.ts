@@ -1,45 +1,83 @@
+import { randomBytes } from 'node:crypto';
 import { createRequire } from 'node:module';
+import { isIPv6 } from 'node:net';
+import type { UdpServerCounters } from '../../services/control/udp/server.js';
 import { type Address, formatAddress } from '../../services/runtime/address.js';
-import type { BuiltinRelay } from './builtin-relay.js';
+import { NgFront } from '../control/ng/server.js';
+import { isUnspecified } from '../media/endpoint.js';
+import { MediaRelay, type MediaRelayOptions } from '../media/media-relay.js';
 import type { RelayDriver, RelayStatus } from './relay.js';
 
 const { version } = createRequire(import.meta.url)('#package') as { version: string };
 
-/** Asks the relay in this process. It answers for as long as the process runs. */
-export class BuiltinDriver implements RelayDriver {
-  readonly kind = 'builtin';
-  readonly #relay: BuiltinRelay;
-  readonly #advertise: Address | undefined;
-  readonly #monotonicMs: () => number;
-  #startedAtMs = 0;
+export interface BuiltinRelayOptions extends MediaRelayOptions {
+  /** Where SIP proxies control it; port 0 lets the system choose. */
+  readonly ngListen: Address;
+  /** What SIP proxies are told, where it differs. */
+  readonly advertise?: Address | undefined;
+  /** Names of the interface of the media address, for `direction`. Default none. */
+  readonly interfaces?: readonly string[];
+}
 
-  constructor(relay: BuiltinRelay, advertise: Address | undefined, monotonicMs: () => number) {
-    this.#relay = relay;
-    this.#advertise = advertise;
-    this.#monotonicMs = monotonicMs;
+/**
+ * A media relay inside this process, for machines without rtpengine and for tests: media sessions, and the ng protocol in
+ * front of them. It forwards in user space, and neither transcodes nor encrypts.
+ */
+export class BuiltinRelay implements RelayDriver {
+  readonly kind = 'builtin';
+  /** Random id of this life: another one has none of its calls. */
+  readonly instance = randomBytes(12).toString('hex');
+  readonly media: MediaRelay;
+  readonly #options: BuiltinRelayOptions;
+  readonly #ng: NgFront;
+  #stopped: Promise<void> | undefined;
+
+  /** @throws TypeError, RangeError */
+  constructor(options: BuiltinRelayOptions) {
+    const { ngListen, interfaces = [], clock, log } = options;
+    this.#options = options;
+    this.media = new MediaRelay(options);
+    this.#ng = new NgFront(ngListen, { media: this.media, interfaces, clock, log });
+  }
+
+  /** @throws Error naming the address, if one cannot be used */
+  async start(): Promise<void> {
+    await this.media.start();
+    await this.#ng.start();
+  }
+
+  /** Ends all calls and closes all sockets. */
+  stop(): Promise<void> {
+    this.media.stop();
+    this.#stopped ??= this.#ng.stop();
+    return this.#stopped;
   }
 
   get controlUrl(): string {
-    return this.#advertise ? `udp:${formatAddress(this.#advertise)}` : this.#relay.controlUrl;
+    const { host, port } = this.#ng.address;
+    const reachable = isUnspecified(host) ? this.media.sockets.advertised : host;
+    return `udp:${formatAddress(this.#options.advertise ?? { host: reachable, port })}`;
   }
 
-  async start(): Promise<void> {
-    await this.#relay.start();
-    this.#startedAtMs = this.#monotonicMs();
+  /** Counters of the control protocol. */
+  get ngCounters(): Readonly<UdpServerCounters> {
+    return this.#ng.counters;
   }
 
-  stop(): Promise<void> {
-    return this.#relay.stop();
-  }
-
+  /** It answers for as long as the process runs. */
   async ping(): Promise<void> {}
 
   async status(): Promise<RelayStatus> {
-    const { calls, packetRate } = this.#relay.load();
-    return { startedAtMs: this.#startedAtMs, instance: this.#relay.instance, version, calls, packetRate };
+    const { startedAtMs } = this.media;
+    const { calls, packetRate } = this.media.load();
+    return { startedAtMs, instance: this.instance, version, calls, packetRate };
   }
 
   async callIds(): Promise<string[]> {
-    return this.#relay.callIds();
+    return this.media.sessions.ids();
+  }
+
+  async features(): Promise<string[]> {
+    return [isIPv6(this.media.sockets.advertised) ? 'ipv6' : 'ipv4'];
   }
 }

@@ -24,6 +24,11 @@ export interface RelayDriver {
   ping(): Promise<void>;
   /** @throws if the relay does not answer */
   status(): Promise<RelayStatus>;
+  /**
+   * What it can do beyond plain RTP: `ipv4`, `ipv6`, `ice`, `srtp`, `transcode`, `record`, `play`, … @throws if the relay
+   * does not answer
+   */
+  features(): Promise<string[]>;
   /** The Call-IDs it carries, as many as it can tell. @throws if the relay does not answer */
   callIds(): Promise<string[]>;
 }

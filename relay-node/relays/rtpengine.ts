@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { NgClient } from '../../services/control/ng/client.js';
 import type { NgDictionary, NgValue } from '../../services/control/ng/message.js';
 import { type Address, formatAddress } from '../../services/runtime/address.js';
@@ -10,6 +11,12 @@ const timeoutMs = 450;
 /** Call-IDs asked for at once: a reply is one datagram, and rtpengine sends nothing when it would not fit. */
 const mostListed = 1000;
 const leastListed = 50;
+/** Features that a command belongs to. */
+const askedFor: readonly (readonly [command: string, features: readonly string[]])[] = [
+  ['play media', ['play', 'transcode']],
+  ['start recording', ['record']],
+  ['subscribe request', ['subscribe']],
+];
 
 export interface RtpengineDeps {
   readonly control: Address;
@@ -68,6 +75,34 @@ export class RtpengineDriver implements RelayDriver {
     };
   }
 
+  /**
+   * SRTP and ICE are in every rtpengine. What depends on how it was built and configured is asked for: media players and
+   * transcoders are built together, interfaces are in the statistics.
+   */
+  async features(): Promise<string[]> {
+    const { statistics } = await this.#ask({ command: 'statistics' });
+    const features = new Set(['ice', 'srtp']);
+    const interfaces = dig(statistics, 'interfaces');
+    const listed = Array.isArray(interfaces) ? interfaces : [];
+    for (const each of listed) {
+      const family = isIP(text(dig(each, 'address')));
+      if (family !== 0) {
+        features.add(`ipv${family}`);
+      }
+    }
+    if (new Set(listed.map((each) => text(dig(each, 'name')))).size > 1) {
+      features.add('bridge');
+    }
+    for (const [command, names] of askedFor) {
+      if (await this.#knows(command)) {
+        for (const name of names) {
+          features.add(name);
+        }
+      }
+    }
+    return [...features].sort();
+  }
+
   async callIds(): Promise<string[]> {
     try {
       const { calls } = await this.#ask({ command: 'list', limit: this.#listLimit });
@@ -84,6 +119,12 @@ export class RtpengineDriver implements RelayDriver {
       this.#listLimit = Math.max(leastListed, Math.floor(this.#listLimit / 2));
       throw error;
     }
+  }
+
+  /** A command that is known looks for its call, which does not exist. */
+  async #knows(command: string): Promise<boolean> {
+    const reply = await this.#client.request({ command, 'call-id': 'holdfast-features', 'from-tag': 'none' });
+    return /^unknown call-id$/i.test(text(reply['error-reason'] ?? ''));
   }
 
   async #ask(request: NgDictionary): Promise<NgDictionary> {

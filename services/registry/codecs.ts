@@ -36,7 +36,7 @@ const relayValue = z.object({
   capacity: z.int().min(0).max(maxCapacity),
   zone: bounded(63).default(''),
   labels: stringMap(maxLabels).default({}),
-  features: z.array(z.string().min(1).max(63)).max(maxFeatures).default([]),
+  features: z.array(name).max(maxFeatures).default([]),
   version: bounded(255).default(''),
   startedAt: time,
 });

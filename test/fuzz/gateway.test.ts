@@ -2,7 +2,7 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import test from 'ava';
 import fc from 'fast-check';
-import { BuiltinRelay } from '../../relay-node/relays/builtin-relay.js';
+import { BuiltinRelay } from '../../relay-node/relays/builtin.js';
 import { encode } from '../../services/control/ng/bencode.js';
 import { NgClient } from '../../services/control/ng/client.js';
 import { systemClock } from '../../services/runtime/clock.js';

@@ -152,6 +152,27 @@ test('services do not know the relay node, but for the command line that starts 
   );
 });
 
+test('media know no control protocol, and a front of the relay knows media alone', (t) => {
+  const shared = (name: string) =>
+    !isOwn(name) || inRoom('services/runtime')(name) || inRoom('services/control/udp')(name);
+  const media = (name: string) => shared(name) || inRoom('relay-node/media')(name);
+  t.deepEqual(breaches(inRoom('relay-node/media'), media), []);
+  const front = (name: string) =>
+    media(name) || inRoom('services/control')(name) || inRoom('relay-node/control')(name);
+  t.deepEqual(breaches(inRoom('relay-node/control'), front), []);
+});
+
+test('the agent knows a relay by its interface; what runs the node chooses the relay', (t) => {
+  const rooms = ['relays', 'media', 'control'].map((room) => inRoom(`relay-node/${room}`));
+  const inside = (path: string) => rooms.some((room) => room(path));
+  const outside = (path: string) =>
+    inRoom('relay-node')(path) && !inside(path) && path !== 'relay-node/process.ts';
+  const allowed = (name: string) => name === 'relay-node/relays/relay.ts' || !inside(name);
+  t.deepEqual(breaches(outside, allowed), []);
+  const relays = (name: string) => !inRoom('relay-node')(name) || inside(name);
+  t.deepEqual(breaches(inRoom('relay-node/relays'), relays), []);
+});
+
 test('nobody imports an entry or a test', (t) => {
   t.deepEqual(
     breaches(

@@ -8,33 +8,44 @@ import {
   viaBranch,
 } from '../../../services/control/ng/fields.js';
 import { errorReply, type NgDictionary, type NgMessage } from '../../../services/control/ng/message.js';
+import { unsupportedOption } from '../../../services/control/ng/unsupported.js';
 import type { Clock } from '../../../services/runtime/clock.js';
 import type { Logger } from '../../../services/runtime/log.js';
-import { RefusedError } from '../../media/dialog.js';
-import { type MediaRequest, SessionLimitError, type Sessions } from '../../media/sessions.js';
-import { type MediaSockets, OutOfPortsError } from '../../media/sockets.js';
+import { OutOfPortsError, RefusedError, SessionLimitError } from '../../media/errors.js';
+import type { MediaRelay } from '../../media/media-relay.js';
+import { endpointsOf } from './endpoints.js';
+import { firstUnsupported, mediaOptions } from './options.js';
 import { callReport } from './report.js';
 import { SdpError, SessionDescription } from './sdp.js';
+import { statisticsReport } from './statistics.js';
 
 /** As many calls as rtpengine's `list` names when the request does not say how many. */
 const defaultListLimit = 32;
-const maxCallIdBytes = 1024;
+const maxCallIdBytes = 4096;
 const maxTagBytes = 512;
+const maxDeleteDelaySeconds = 3600;
+
+export interface CommandsDeps {
+  readonly media: MediaRelay;
+  /** Names of the interface of the media address. */
+  readonly interfaces: readonly string[];
+  readonly clock: Clock;
+  readonly log: Logger;
+}
 
 /**
  * The commands of the ng protocol, answered in rtpengine's words: SIP proxies look at some of the error
  * texts, and operators know them.
  */
 export class Commands {
-  constructor(
-    private readonly sessions: Sessions,
-    private readonly sockets: MediaSockets,
-    private readonly statistics: () => NgDictionary,
-    private readonly clock: Clock,
-    private readonly log: Logger,
-  ) {}
+  readonly #deps: CommandsDeps;
+
+  constructor(deps: CommandsDeps) {
+    this.#deps = deps;
+  }
 
   async handle({ body }: NgMessage): Promise<NgDictionary> {
+    const { log } = this.#deps;
     try {
       return await this.#dispatch(body);
     } catch (error) {
@@ -43,11 +54,11 @@ export class Commands {
         return hasFlag(body, 'supports', 'load limit') ? { result: 'load limit' } : errorReply(error.message);
       }
       if (error instanceof SdpError) {
-        this.log.info({ callId: callId(body), reason: error.message }, 'SDP refused');
+        log.info({ callId: callId(body), reason: error.message }, 'SDP refused');
         return errorReply('Failed to parse SDP');
       }
       if (error instanceof OutOfPortsError || error instanceof RefusedError) {
-        this.log.warn({ callId: callId(body), reason: error.message }, 'request refused');
+        log.warn({ callId: callId(body), reason: error.message }, 'request refused');
         return errorReply(error.message);
       }
       throw error;
@@ -55,21 +66,22 @@ export class Commands {
   }
 
   #dispatch(body: NgDictionary): Promise<NgDictionary> | NgDictionary {
+    const { media } = this.#deps;
     const name = command(body);
     switch (name) {
       case 'ping':
         return { result: 'pong' };
       case 'offer':
       case 'answer':
-        return this.#media(name, body);
+        return this.#signal(name, body);
       case 'delete':
         return this.#delete(body);
       case 'query':
         return this.#query(body);
       case 'list':
-        return { calls: this.sessions.ids(listLimit(body)), result: 'ok' };
+        return { calls: media.sessions.ids(listLimit(body)), result: 'ok' };
       case 'statistics':
-        return { statistics: this.statistics(), result: 'ok' };
+        return { statistics: statisticsReport(media, this.#deps.clock), result: 'ok' };
       case undefined:
         return errorReply('Dictionary contains no key "command"');
       default:
@@ -77,60 +89,70 @@ export class Commands {
     }
   }
 
-  async #media(kind: 'offer' | 'answer', body: NgDictionary): Promise<NgDictionary> {
+  async #signal(kind: 'offer' | 'answer', body: NgDictionary): Promise<NgDictionary> {
+    const { media, interfaces } = this.#deps;
     const sdpText = text(body['sdp']);
     if (sdpText === undefined) {
       return errorReply('No SDP body in message');
     }
-    const id = requiredCallId(body);
-    const tag = tagField('from-tag', fromTag(body));
-    if (tag === undefined) {
+    const parties = {
+      callId: requiredCallId(body),
+      fromTag: tagField('from-tag', fromTag(body)),
+      toTag: tagField('to-tag', toTag(body)),
+      branch: tagField('via-branch', viaBranch(body)),
+    };
+    const { fromTag: from } = parties;
+    if (from === undefined) {
       return errorReply('No from-tag in message');
     }
-    const to = tagField('to-tag', toTag(body));
-    if (kind === 'answer' && to === undefined) {
+    if (kind === 'answer' && parties.toTag === undefined) {
       return errorReply('No to-tag in message');
     }
-    const request: MediaRequest = {
-      callId: id,
-      fromTag: tag,
-      toTag: to,
-      branch: tagField('via-branch', viaBranch(body)),
-      sdp: SessionDescription.parse(sdpText),
-      replaceOrigin: hasFlag(body, 'replace', 'origin'),
-      source: sipSource(body),
+    const sdp = SessionDescription.parse(sdpText);
+    const { advertised: address } = media.sockets;
+    const unsupported = firstUnsupported(body, sdp, { address, interfaces });
+    if (unsupported !== undefined) {
+      throw new RefusedError(unsupportedOption(unsupported));
+    }
+    const { source, ...rewrite } = mediaOptions(body);
+    const request = { ...parties, fromTag: from, media: endpointsOf(sdp, source) };
+    const ports = await (kind === 'offer' ? media.sessions.offer(request) : media.sessions.answer(request));
+    if (!ports) {
+      return errorReply('Unknown call-id');
+    }
+    const rewritten = sdp.rewrite({ ...rewrite, address, kind, media: ports });
+    // What came as bytes leaves as bytes: Latin-1 text has one character for each.
+    return {
+      sdp: Buffer.isBuffer(body['sdp']) ? Buffer.from(rewritten, 'latin1') : rewritten,
+      result: 'ok',
     };
-    const sdp = await (kind === 'offer' ? this.sessions.offer(request) : this.sessions.answer(request));
-    return sdp === undefined ? errorReply('Unknown call-id') : { sdp, result: 'ok' };
   }
 
   async #delete(body: NgDictionary): Promise<NgDictionary> {
-    const ended = await this.sessions.delete(
-      {
-        callId: requiredCallId(body),
-        ...defined('fromTag', fromTag(body)),
-        ...defined('toTag', toTag(body)),
-        ...defined('branch', viaBranch(body)),
-      },
-      (call) => callReport(call, this.sockets, this.#toWallSeconds()),
-    );
+    const request = {
+      callId: requiredCallId(body),
+      ...defined('fromTag', fromTag(body)),
+      ...defined('toTag', toTag(body)),
+      ...defined('branch', viaBranch(body)),
+      delayMs: deleteDelayMs(body),
+    };
+    const { media, clock } = this.#deps;
+    const ended = await media.sessions.delete(request, (call) => callReport(call, media.sockets, clock));
+    if (ended) {
+      return { ...ended, result: 'ok' };
+    }
+    const reason = "Call-ID not found or tags didn't match";
     // Success all the same, as with rtpengine: a BYE that comes twice is nobody's fault.
-    return ended
-      ? { ...ended, result: 'ok' }
-      : { warning: "Call-ID not found or tags didn't match", result: 'ok' };
+    return hasFlag(body, 'flags', 'fatal') ? errorReply(reason) : { warning: reason, result: 'ok' };
   }
 
   #query(body: NgDictionary): NgDictionary {
-    const call = this.sessions.get(requiredCallId(body));
+    const { media, clock } = this.#deps;
+    const call = media.sessions.get(requiredCallId(body));
     if (!call) {
       return errorReply('Unknown call-id');
     }
-    return { ...callReport(call, this.sockets, this.#toWallSeconds()), result: 'ok' };
-  }
-
-  #toWallSeconds(): (monotonicMs: number) => number {
-    const offsetMs = this.clock.wallMs() - this.clock.monotonicMs();
-    return (monotonicMs) => Math.floor((monotonicMs + offsetMs) / 1000);
+    return { ...callReport(call, media.sockets, clock), result: 'ok' };
   }
 }
 
@@ -158,16 +180,22 @@ function defined<K extends string>(key: K, value: string | undefined): { [P in K
 
 /** Proxies write the limit as a number or as text. */
 function listLimit(body: NgDictionary): number {
-  const asked = text(body['limit']) ?? body['limit'];
-  const limit = typeof asked === 'object' ? Number.NaN : Number(asked ?? defaultListLimit);
-  return Number.isSafeInteger(limit) && limit >= 0 ? limit : defaultListLimit;
+  return wholeNumber(body, ['limit']) ?? defaultListLimit;
 }
 
-/** With this flag, the address that the SIP message came from is believed instead of the SDP's. */
-function sipSource(body: NgDictionary): string | undefined {
-  if (!hasFlag(body, 'flags', 'SIP-source-address')) {
-    return undefined;
+/** Undefined if the request does not say how long a deleted call is kept. */
+function deleteDelayMs(body: NgDictionary): number | undefined {
+  const seconds = wholeNumber(body, ['delete-delay', 'delete delay']);
+  return seconds === undefined ? undefined : Math.min(seconds, maxDeleteDelaySeconds) * 1000;
+}
+
+function wholeNumber(body: NgDictionary, keys: readonly string[]): number | undefined {
+  for (const key of keys) {
+    const asked = text(body[key]) ?? body[key];
+    const value = typeof asked === 'object' || asked === undefined ? Number.NaN : Number(asked);
+    if (Number.isSafeInteger(value) && value >= 0) {
+      return value;
+    }
   }
-  const received = body['received-from'] ?? body['received from'];
-  return Array.isArray(received) ? text(received[1]) : undefined;
+  return undefined;
 }

@@ -1,90 +1,111 @@
 import { isIPv6 } from 'node:net';
 import type { NgDictionary, NgValue } from '../../../services/control/ng/message.js';
+import type { Clock } from '../../../services/runtime/clock.js';
 import type { Call } from '../../media/call.js';
 import type { Dialog } from '../../media/dialog.js';
+import type { Leg } from '../../media/leg.js';
 import type { MediaPort } from '../../media/media-port.js';
 import type { MediaSockets } from '../../media/sockets.js';
-import { otherSide, type Side, type Stream } from '../../media/stream.js';
+import type { Side, Stream } from '../../media/stream.js';
+
+/** What all parts of a report are written with. */
+interface Context {
+  /** Of the media sockets. */
+  readonly address: string;
+  /** From the monotonic clock to seconds since 1970. */
+  readonly toWallSeconds: (monotonicMs: number) => number;
+}
 
 /** The reply to `query`, in the words of rtpengine: what `kamctl` and monitoring read. */
-export function callReport(
-  call: Call,
-  sockets: MediaSockets,
-  toWallSeconds: (monotonicMs: number) => number,
-): NgDictionary {
+export function callReport(call: Call, sockets: MediaSockets, clock: Clock): NgDictionary {
+  const offsetMs = clock.wallMs() - clock.monotonicMs();
+  const toWallSeconds = (monotonicMs: number) => Math.floor((monotonicMs + offsetMs) / 1000);
+  const context = { address: sockets.address, toWallSeconds };
   const dialogs = [...call.dialogs];
+  const created = Math.floor(call.createdAtWallMs / 1000);
+  const lastSignalMs = Math.max(...dialogs.map((dialog) => dialog.lastSignalMs));
+  return {
+    created,
+    'last signal': dialogs.length > 0 ? toWallSeconds(lastSignalMs) : created,
+    SSRC: {},
+    tags: parties(dialogs, context),
+    totals: totals(dialogs),
+  };
+}
+
+/** One entry a tag. A party of several dialogs shows the media of the newest, as in rtpengine. */
+function parties(dialogs: readonly Dialog[], context: Context): NgDictionary {
   const tags: NgDictionary = Object.create(null);
   let untagged = 0;
   for (const dialog of dialogs) {
     for (const side of [0, 1] as const) {
-      const names = [...dialog.tags[side]];
-      if (names.length === 0) {
-        tags[`<untagged ${++untagged}>`] = party('', dialog, side, sockets, toWallSeconds);
-      }
-      for (const name of names) {
-        tags[name] = party(name, dialog, side, sockets, toWallSeconds);
+      const name = dialog.tags[side];
+      if (name === undefined) {
+        tags[`<untagged ${++untagged}>`] = party('', dialog, side, [dialog], context);
+      } else {
+        const own = dialogs.filter((other) => other.sideOf(name) !== undefined);
+        tags[name] = party(name, dialog, side, own, context);
       }
     }
   }
-  const lastSignalMs = Math.max(...dialogs.map((dialog) => dialog.lastSignalMs));
-  return {
-    created: Math.floor(call.createdAtWallMs / 1000),
-    'last signal': dialogs.length > 0 ? toWallSeconds(lastSignalMs) : Math.floor(call.createdAtWallMs / 1000),
-    SSRC: {},
-    tags,
-    totals: totals(dialogs),
-  };
+  return tags;
 }
 
 function party(
   tag: string,
   dialog: Dialog,
   side: Side,
-  sockets: MediaSockets,
-  toWallSeconds: (monotonicMs: number) => number,
+  own: readonly Dialog[],
+  context: Context,
 ): NgDictionary {
-  const others = [...dialog.tags[otherSide(side)]].map(
-    (other): NgValue => ({ tag: other, type: 'offer/answer' }),
-  );
-  const lastPacket = toWallSeconds(dialog.lastPacketMs);
+  const { branch } = dialog;
+  const peers = own.map(({ tags }): NgValue => {
+    const peer = tags[0] === tag ? tags[1] : tags[0];
+    return { tag: peer ?? '', type: 'offer/answer' };
+  });
   return {
     tag,
-    created: toWallSeconds(dialog.createdAtMs),
-    subscriptions: others,
-    subscribers: others,
+    created: context.toWallSeconds(dialog.createdAtMs),
+    ...(branch !== undefined && side === 1 ? { 'via-branch': branch } : {}),
+    subscriptions: peers,
+    subscribers: peers,
     medias: dialog.streams.flatMap((stream, index) =>
-      stream ? [media(stream, index, side, sockets, lastPacket)] : [],
+      stream ? [media(stream, index, side, dialog, context)] : [],
     ),
   };
 }
 
-function media(
-  stream: Stream,
-  index: number,
-  side: Side,
-  sockets: MediaSockets,
-  lastPacket: number,
-): NgDictionary {
-  const { rtp, rtcp } = stream.pairs[side];
+function media(stream: Stream, index: number, side: Side, dialog: Dialog, context: Context): NgDictionary {
+  const { pair, rtp, rtcp } = stream.sides[side];
+  const lastPacket = context.toWallSeconds(dialog.lastPacketMs);
   return {
     index: index + 1,
     type: stream.type,
     protocol: stream.protocol,
-    streams: [portReport(rtp, 'RTP', sockets, lastPacket), portReport(rtcp, 'RTCP', sockets, lastPacket)],
+    streams: [
+      portReport(pair.rtp, rtp, 'RTP', lastPacket, context),
+      portReport(pair.rtcp, rtcp, 'RTCP', lastPacket, context),
+    ],
     flags: ['initialized', 'send', 'recv'],
   };
 }
 
-function portReport(port: MediaPort, kind: string, sockets: MediaSockets, lastPacket: number): NgDictionary {
+function portReport(
+  { port, errors }: MediaPort,
+  leg: Leg,
+  kind: string,
+  lastPacket: number,
+  { address }: Context,
+): NgDictionary {
   return {
-    'local port': port.port,
-    'local address': sockets.address,
-    family: family(sockets.address),
-    endpoint: endpoint(port.remoteAddress, port.remotePort),
-    'advertised endpoint': endpoint(port.signaled?.address ?? '', port.signaled?.port ?? 0),
+    'local port': port,
+    'local address': address,
+    family: family(address),
+    endpoint: endpoint(leg.remoteAddress, leg.remotePort),
+    'advertised endpoint': endpoint(leg.signaled?.address ?? '', leg.signaled?.port ?? 0),
     'last packet': lastPacket,
-    flags: [kind, ...(port.learned ? ['confirmed'] : []), ...(port.remotePort > 0 ? ['filled'] : [])],
-    stats: { packets: port.packets, bytes: port.bytes, errors: port.errors },
+    flags: [kind, ...(leg.learned ? ['confirmed'] : []), ...(leg.remotePort > 0 ? ['filled'] : [])],
+    stats: { packets: leg.packets, bytes: leg.bytes, errors },
   };
 }
 
@@ -97,11 +118,14 @@ function family(address: string): string {
 }
 
 function totals(dialogs: readonly Dialog[]): NgDictionary {
-  const pairs = dialogs.flatMap((dialog) => dialog.streams.flatMap((stream) => stream?.pairs ?? []));
-  const sum = (ports: readonly MediaPort[]): NgDictionary => ({
-    packets: ports.reduce((total, port) => total + port.packets, 0),
-    bytes: ports.reduce((total, port) => total + port.bytes, 0),
-    errors: ports.reduce((total, port) => total + port.errors, 0),
-  });
-  return { RTP: sum(pairs.map((pair) => pair.rtp)), RTCP: sum(pairs.map((pair) => pair.rtcp)) };
+  const sides = dialogs.flatMap(({ streams }) => streams.flatMap((stream) => stream?.sides ?? []));
+  const sum = (kind: 'rtp' | 'rtcp'): NgDictionary => {
+    const ports = new Set(sides.map(({ pair }) => pair[kind]));
+    return {
+      packets: sides.reduce((total, side) => total + side[kind].packets, 0),
+      bytes: sides.reduce((total, side) => total + side[kind].bytes, 0),
+      errors: [...ports].reduce((total, port) => total + port.errors, 0),
+    };
+  };
+  return { RTP: sum('rtp'), RTCP: sum('rtcp') };
 }

@@ -1,20 +1,9 @@
-import { isIP, isIPv6 } from 'node:net';
+import { isIPv6 } from 'node:net';
+import { type Direction, isUnspecified, type LocalPorts } from '../../media/endpoint.js';
 
-/**
- * A session description (RFC 8866) as lines. Only the lines that name transport addresses are understood
- * and replaced; all others leave as they came. A reader that builds a tree and writes it back loses what
- * it does not know (second session parameters of a=crypto, the order of attributes, odd codec names).
- */
 export class SdpError extends Error {
   override readonly name = 'SdpError';
 }
-
-export interface TransportAddress {
-  readonly address: string;
-  readonly port: number;
-}
-
-export type Direction = 'sendrecv' | 'sendonly' | 'recvonly' | 'inactive';
 
 export interface MediaDescription {
   /** audio, video, image, … */
@@ -30,18 +19,21 @@ export interface MediaDescription {
   /** RFC 8858: there is no RTCP port to fall back to. */
   readonly rtcpMuxOnly: boolean;
   readonly direction: Direction;
+  /** Keys are in the SDP (a=crypto, RFC 4568) or follow from it (a=fingerprint, RFC 8122), of the media or the session. */
+  readonly keys: 'sdes' | 'dtls' | undefined;
 }
 
-/** The relay's ports that take the place of a media's own; `keep` leaves the media as it is. */
-export type MediaReplacement = { readonly port: number; readonly rtcpPort: number } | 'keep';
+/** What a=rtcp is to be: as the party sent it, left out, or always there and with the address (RFC 3605). */
+export type RtcpAttribute = 'as-sent' | 'none' | 'full';
 
 export interface Rewrite {
   /** The relay's address, as the parties reach it. */
   readonly address: string;
   readonly kind: 'offer' | 'answer';
   readonly replaceOrigin: boolean;
-  /** One for each media, in order. */
-  readonly media: readonly MediaReplacement[];
+  readonly rtcpAttribute: RtcpAttribute;
+  /** The relay's ports, one entry for each media, in order; undefined leaves the media as it is. */
+  readonly media: readonly (LocalPorts | undefined)[];
 }
 
 /** More lines than any phone sends; each one costs a little work. */
@@ -55,12 +47,22 @@ const originLine = /^(o=\S+ \S+ \S+) IN IP[46] \S+/;
 const iceLine =
   /^a=(?:candidate|remote-candidates|end-of-candidates|ice-ufrag|ice-pwd|ice-options|ice-lite|ice-mismatch|ice-pacing)(?=:|\s|$)/;
 
+const sdesLine = /^a=crypto:/;
+const fingerprintLine = /^a=fingerprint:/;
+
 interface Section {
   readonly media: MediaDescription;
   readonly lines: readonly string[];
 }
 
+/**
+ * A session description (RFC 8866) as lines. Only the lines that name transport addresses are understood and replaced; all
+ * others leave as they came. A reader that builds a tree and writes it back loses what it does not know (session
+ * parameters of a=crypto, the order of attributes, odd codec names). Text is one character a byte where it is not UTF-8.
+ */
 export class SessionDescription {
+  /** ICE attributes (RFC 8839) are somewhere in it. */
+  readonly hasIce: boolean;
   readonly media: readonly MediaDescription[];
   readonly #session: readonly string[];
   readonly #sections: readonly Section[];
@@ -69,8 +71,12 @@ export class SessionDescription {
     this.#session = session;
     this.#sections = sections;
     this.media = sections.map((section) => section.media);
+    this.hasIce = [session, ...sections.map(({ lines }) => lines)].some((lines) =>
+      lines.some((line) => iceLine.test(line)),
+    );
   }
 
+  /** @throws SdpError */
   static parse(text: string): SessionDescription {
     const lines = text.split(/\r\n|\n|\r/).filter((line) => line !== '');
     if (lines.length > maxLines) {
@@ -88,7 +94,7 @@ export class SessionDescription {
     return new SessionDescription(session, sections);
   }
 
-  /** Throws if `rewrite.media` has not one entry for each media. */
+  /** @throws SdpError if `rewrite.media` has not one entry for each media */
   rewrite(rewrite: Rewrite): string {
     if (rewrite.media.length !== this.#sections.length) {
       throw new SdpError('one replacement for each media is needed');
@@ -97,12 +103,8 @@ export class SessionDescription {
       .filter((line) => !iceLine.test(line))
       .map((line) => sessionLine(line, rewrite));
     this.#sections.forEach((section, index) => {
-      const replacement = rewrite.media[index] as MediaReplacement;
-      if (replacement === 'keep') {
-        lines.push(...this.#kept(section));
-      } else {
-        lines.push(...replaced(section, replacement, rewrite));
-      }
+      const ports = rewrite.media[index];
+      lines.push(...(ports ? replaced(section, ports, rewrite) : this.#kept(section)));
     });
     return `${lines.join('\r\n')}\r\n`;
   }
@@ -141,33 +143,33 @@ function describe(lines: readonly string[], session: readonly string[]): MediaDe
     rtcp: { address: rtcp?.[2] ?? address, port: rtcpPort > 65_535 ? 0 : rtcpPort },
     rtcpMux: rtcpMuxOnly || has(lines, 'a=rtcp-mux'),
     rtcpMuxOnly,
+    keys: keysOf(lines) ?? keysOf(session),
     direction: ((find(lines, directionLine) ?? find(session, directionLine))?.[1] ?? 'sendrecv') as Direction,
   };
 }
 
-function replaced(
-  { media, lines }: Section,
-  ports: { port: number; rtcpPort: number },
-  rewrite: Rewrite,
-): string[] {
+function replaced({ media, lines }: Section, ports: LocalPorts, rewrite: Rewrite): string[] {
   // RFC 5761 section 5.1.1: beside rtcp-mux, an offer's a=rtcp is the port to fall back to, while an
   // answer that agrees to multiplexing has no other port than that of RTP.
   const muxed = media.rtcpMuxOnly || (media.rtcpMux && rewrite.kind === 'answer');
-  const rtcpPort = muxed ? ports.port : ports.rtcpPort;
-  return lines
-    .filter((line) => !iceLine.test(line))
+  const rtcpPort = muxed ? ports.rtp : ports.rtcp;
+  const full = `a=rtcp:${rtcpPort} ${network(rewrite.address)}`;
+  const without = rewrite.rtcpAttribute !== 'as-sent';
+  const body = lines
+    .filter((line) => !iceLine.test(line) && !(without && rtcpLine.test(line)))
     .map((line, index) => {
       if (index === 0) {
-        return line.replace(mediaLine, `m=$1 ${ports.port} $3`);
+        return line.replace(mediaLine, `m=$1 ${ports.rtp} $3`);
       }
       if (line.startsWith('c=')) {
         return connection(line, rewrite.address);
       }
       if (rtcpLine.test(line)) {
-        return line.includes(' ') ? `a=rtcp:${rtcpPort} ${network(rewrite.address)}` : `a=rtcp:${rtcpPort}`;
+        return line.includes(' ') ? full : `a=rtcp:${rtcpPort}`;
       }
       return line;
     });
+  return rewrite.rtcpAttribute === 'full' ? [...body, full] : body;
 }
 
 function sessionLine(line: string, rewrite: Rewrite): string {
@@ -190,8 +192,11 @@ function network(address: string): string {
   return `IN IP${isIPv6(address) ? 6 : 4} ${address}`;
 }
 
-export function isUnspecified(address: string): boolean {
-  return address === '0.0.0.0' || (isIP(address) === 6 && /^[0:]+$/.test(address));
+function keysOf(lines: readonly string[]): MediaDescription['keys'] {
+  if (lines.some((line) => fingerprintLine.test(line))) {
+    return 'dtls';
+  }
+  return lines.some((line) => sdesLine.test(line)) ? 'sdes' : undefined;
 }
 
 function find(lines: readonly string[], pattern: RegExp): RegExpExecArray | undefined {

@@ -1,45 +1,31 @@
 import type { NgDictionary } from '../../../services/control/ng/message.js';
-import type { Traffic } from '../../media/counters.js';
-import type { Counts } from '../../media/sessions.js';
-
-export interface StatisticsInput {
-  readonly calls: number;
-  readonly packetRate: number;
-  readonly byteRate: number;
-  readonly uptimeMs: number;
-  readonly counts: Counts;
-  readonly traffic: Traffic;
-  readonly address: string;
-  readonly ports: {
-    readonly min: number;
-    readonly max: number;
-    readonly total: number;
-    readonly free: number;
-  };
-}
+import type { Clock } from '../../../services/runtime/clock.js';
+import type { MediaRelay } from '../../media/media-relay.js';
 
 /** The reply to `statistics`: the part of rtpengine's that means something for this relay. */
-export function statisticsReport(input: StatisticsInput): NgDictionary {
-  const { counts, traffic, ports } = input;
+export function statisticsReport(media: MediaRelay, clock: Clock): NgDictionary {
+  const { traffic, portRange } = media;
+  const { counts, size } = media.sessions;
+  const { packetRate, byteRate, portPairs, portPairsFree } = media.load();
   const timeouts = counts.silentTimeouts + counts.offerTimeouts;
   const droppedPackets = traffic.malformedPackets + traffic.foreignPackets + traffic.undeliveredPackets;
   return {
     currentstatistics: {
-      sessionsown: input.calls,
+      sessionsown: size,
       sessionsforeign: 0,
-      sessionstotal: input.calls,
+      sessionstotal: size,
       transcodedmedia: 0,
-      packetrate: input.packetRate,
-      byterate: input.byteRate,
+      packetrate: packetRate,
+      byterate: byteRate,
       errorrate: 0,
-      packetrate_user: input.packetRate,
-      byterate_user: input.byteRate,
+      packetrate_user: packetRate,
+      byterate_user: byteRate,
       packetrate_kernel: 0,
       byterate_kernel: 0,
     },
     totalstatistics: {
-      // Text, unlike the numbers around it: so does rtpengine, and its readers expect that.
-      uptime: String(Math.floor(input.uptimeMs / 1000)),
+      // A string, unlike the numbers around it: as rtpengine writes it, and its readers expect it.
+      uptime: String(Math.floor((clock.monotonicMs() - media.startedAtMs) / 1000)),
       managedsessions: counts.managed,
       rejectedsessions: counts.rejected,
       timeoutsessions: timeouts,
@@ -57,13 +43,13 @@ export function statisticsReport(input: StatisticsInput): NgDictionary {
     interfaces: [
       {
         name: 'default',
-        address: input.address,
+        address: media.sockets.advertised,
         ports: {
-          min: ports.min,
-          max: ports.max,
-          used: 2 * (ports.total - ports.free),
-          free: 2 * ports.free,
-          totals: 2 * ports.total,
+          min: portRange.min,
+          max: portRange.max,
+          used: 2 * (portPairs - portPairsFree),
+          free: 2 * portPairsFree,
+          totals: 2 * portPairs,
         },
       },
     ],

@@ -1,13 +1,13 @@
 import type { ControlRequest, Verdict } from '../protocol.js';
 import { bytes, text } from './fields.js';
 import { type NgDictionary, NgMessageError, parseMessage } from './message.js';
+import { isUnsupported } from './unsupported.js';
 
 /** As rtpengine says it of a delete: SIP proxies take it for done. */
 export const deletedNothing = "Call-ID not found or tags didn't match";
 
 /** `load limit` comes where the sender knows it; the texts, and running out of ports, otherwise. */
 const full = /^(parallel session limit reached|(cpu usage|load|bandwidth) limit exceeded|ran out of ports)$/i;
-const unsupported = /^(unrecognized command$|unsupported\b)/i;
 const unknownCall = /^unknown call-id$/i;
 
 /** What a relay's reply means. Its words were taken from rtpengine itself. */
@@ -21,7 +21,8 @@ export function judgeReply(reply: Buffer, { act, callId }: Pick<ControlRequest, 
     return { kind: 'full', reason: text(body['message']) ?? result };
   }
   if (result === 'error') {
-    return judgeError(text(body['error-reason']) ?? 'error without a reason');
+    const reason = text(body['error-reason']) ?? 'error without a reason';
+    return isUnsupported(body) ? { kind: 'unsupported', reason } : judgeError(reason);
   }
   if (act === 'delete' && text(body['warning']) === deletedNothing) {
     return { kind: 'unchanged' };
@@ -44,9 +45,6 @@ export function readReply(reply: Buffer): NgDictionary | undefined {
 function judgeError(reason: string): Verdict {
   if (full.test(reason)) {
     return { kind: 'full', reason };
-  }
-  if (unsupported.test(reason)) {
-    return { kind: 'unsupported', reason };
   }
   return unknownCall.test(reason) ? { kind: 'unknown-call' } : { kind: 'error', reason };
 }

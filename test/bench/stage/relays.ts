@@ -99,6 +99,7 @@ export function relaysNamed(count: number, controlPort = 22_222): Relay[] {
     capacity: 0,
     zone: '',
     labels: {},
+    features: [],
     version: '12.5.1',
     startedAtMs: Date.now(),
   }));

@@ -1,5 +1,5 @@
 import test, { type ExecutionContext } from 'ava';
-import { BuiltinRelay } from '../../../relay-node/relays/builtin-relay.js';
+import { BuiltinRelay } from '../../../relay-node/relays/builtin.js';
 import type { NgDictionary } from '../../../services/control/ng/message.js';
 import type { Relay } from '../../../services/domain/relay.js';
 import { parseAddress } from '../../../services/runtime/address.js';

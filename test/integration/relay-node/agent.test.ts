@@ -85,7 +85,7 @@ test('calls on the built-in relay show in its load, and hold its drain', async (
   t.deepEqual(await node.process.exited, { code: 0, signal: null });
 });
 
-test('without etcd at the start a relay node says so once, and registers by itself when etcd is there', async (t) => {
+test('without etcd at the start a relay node says so once, and registers when etcd is there', async (t) => {
   const port = await freeTcpPort();
   const node = await startHoldfast(t, ['relay-node', '--id', 'r1', '--control', '127.0.0.1:0'], {
     HOLDFAST_ETCD: `127.0.0.1:${port}`,

@@ -1,5 +1,5 @@
 import test from 'ava';
-import { BuiltinRelay, type BuiltinRelayOptions } from '../../../relay-node/relays/builtin-relay.js';
+import { BuiltinRelay, type BuiltinRelayOptions } from '../../../relay-node/relays/builtin.js';
 import type { NgDictionary } from '../../../services/control/ng/message.js';
 import { silentLogger } from '../../../services/runtime/log.js';
 import { ManualClock } from '../../support/clock.js';
@@ -34,8 +34,8 @@ test("what is missing or wrong in a request is said in rtpengine's words", async
     [{ command: 'answer', 'call-id': id, 'from-tag': 'f', sdp }, 'No to-tag in message'],
     [{ command: 'offer', 'call-id': 'new', 'from-tag': 'f', sdp: 'hello' }, 'Failed to parse SDP'],
     [
-      { command: 'offer', 'call-id': 'x'.repeat(1025), 'from-tag': 'f', sdp },
-      'Call-id longer than 1024 bytes',
+      { command: 'offer', 'call-id': 'x'.repeat(4097), 'from-tag': 'f', sdp },
+      'Call-id longer than 4096 bytes',
     ],
     [{ command: 'offer', 'call-id': id, 'from-tag': 'x'.repeat(513), sdp }, 'from-tag longer than 512 bytes'],
     [{ command: 'start recording', 'call-id': id }, 'Unrecognized command'],
@@ -44,13 +44,13 @@ test("what is missing or wrong in a request is said in rtpengine's words", async
   for (const [request, reason] of cases) {
     t.deepEqual({ ...(await proxy.request(request)) }, { result: 'error', 'error-reason': reason });
   }
-  t.is(relay.calls(), 1);
+  t.is(relay.media.load().calls, 1);
 });
 
 test('list, query and statistics', async (t) => {
   const { proxy, relay, clock, call, caller, callee, forCaller } = await established(t);
   t.deepEqual(await proxy.list(), [call.callId]);
-  t.deepEqual(relay.callIds(), [call.callId]);
+  t.deepEqual(relay.media.sessions.ids(), [call.callId]);
   t.deepEqual(await proxy.list(0), []);
   await caller.sendRtp(forCaller);
   await callee.rtp.nth(1);
@@ -84,23 +84,7 @@ test('list names 32 calls unless told otherwise', async (t) => {
   await Promise.all(Array.from({ length: 35 }, () => proxy.offer(newCall(), sdp)));
   t.is((await proxy.list()).length, 32);
   t.is((await proxy.list(1000)).length, 35);
-  t.is(relay.callIds().length, 35);
-});
-
-test('listeners hear how many calls there are', async (t) => {
-  const { proxy, relay } = await scene(t);
-  const heard: number[] = [];
-  const end = relay.onCallsChanged((calls) => heard.push(calls));
-  const [one, two] = [newCall(), newCall()];
-  const sdp = audioSdp({ address: '127.0.0.1', port: 4000 });
-  await proxy.offer(one, sdp);
-  await proxy.offer(one, sdp);
-  await proxy.offer(two, sdp);
-  await proxy.delete(one);
-  await proxy.delete(one);
-  end();
-  await proxy.delete(two);
-  t.deepEqual(heard, [1, 2, 1]);
+  t.is(relay.media.sessions.ids().length, 35);
 });
 
 test('requests about one call are taken in turn', async (t) => {
@@ -118,7 +102,7 @@ test('requests about one call are taken in turn', async (t) => {
     ['ok', 'ok', 'ok', 'ok'],
   );
   t.deepEqual(relayedTo(replies[0] as NgDictionary), relayedTo(replies[1] as NgDictionary));
-  t.is(relay.calls(), 1);
+  t.is(relay.media.load().calls, 1);
 });
 
 test('stop closes everything, in the middle of an offer too', async (t) => {
@@ -129,7 +113,7 @@ test('stop closes everything, in the middle of an offer too', async (t) => {
   await until(() => relay.ngCounters.received > 0);
   await relay.stop();
   await relay.stop();
-  t.is(relay.calls(), 0);
+  t.is(relay.media.load().calls, 0);
   await proxy.stop();
   await replies;
 });
@@ -165,4 +149,24 @@ test('parties are told the advertised address', async (t) => {
   const reply = await proxy.offer(newCall(), audioSdp({ address: '127.0.0.1', port: 4000 }));
   t.is(relayedTo(reply).address, '203.0.113.9');
   t.regex(String(reply['sdp']), /^o=phone 3890283498 1 IN IP4 203\.0\.113\.9\r$/m);
+});
+
+test('an option that the relay does not have is refused by name, and begins no call', async (t) => {
+  const { proxy, relay } = await scene(t);
+  const call = newCall();
+  const sdp = audioSdp({ address: '127.0.0.1', port: 4000 });
+  const reply = await proxy.offer(call, sdp, { extra: { 'transport-protocol': 'RTP/SAVP' } });
+  t.deepEqual(
+    { ...reply },
+    { result: 'error', 'error-reason': 'Option "transport-protocol" is not supported by this relay' },
+  );
+  t.is(relay.media.sessions.size, 0);
+  t.is((await proxy.offer(call, sdp))['result'], 'ok');
+  const answer = await proxy.answer(call, sdp, { flags: ['asymmetric'] });
+  t.is(answer['error-reason'], 'Option "asymmetric" is not supported by this relay');
+});
+
+test('the relay says which version of IP its media have', async (t) => {
+  t.deepEqual(await (await scene(t)).relay.features(), ['ipv4']);
+  t.deepEqual(await (await scene(t, { mediaAddress: '::1' })).relay.features(), ['ipv6']);
 });

@@ -66,7 +66,7 @@ test('once learned, strangers are not heard and do not redirect the media', asyn
   await callee.rtp.nth(1);
   const stranger = await party(t, '127.0.0.2');
   await stranger.sendRtp(forCaller);
-  await until(() => relay.traffic.foreignPackets === 1);
+  await until(() => relay.media.traffic.foreignPackets === 1);
   await callee.sendRtp(forCallee);
   await caller.rtp.nth(1);
   t.is(callee.rtp.heard.length, 1);
@@ -101,9 +101,9 @@ test('hold: nothing is sent to 0.0.0.0, and the call outlives the silence', asyn
   t.regex(String(held['sdp']), /^c=IN IP4 0\.0\.0\.0\r$/m);
   await proxy.answer(call, sdpOf(callee, 2));
   await callee.sendRtp(forCallee);
-  await until(() => relay.traffic.undeliveredPackets === 1);
+  await until(() => relay.media.traffic.undeliveredPackets === 1);
   clock.advance(120_000);
-  t.is(relay.calls(), 1);
+  t.is(relay.media.load().calls, 1);
 
   await proxy.offer(call, sdpOf(caller, 3), { inDialog: true });
   await proxy.answer(call, sdpOf(callee, 3));
@@ -111,7 +111,7 @@ test('hold: nothing is sent to 0.0.0.0, and the call outlives the silence', asyn
   await caller.rtp.nth(1);
   t.is(caller.rtp.heard.length, 1);
   clock.advance(61_000);
-  t.is(relay.calls(), 0);
+  t.is(relay.media.load().calls, 0);
 });
 
 test('a call of which the relay saw only the middle gets media all the same', async (t) => {
@@ -133,10 +133,10 @@ test('the packet rate is that of the last second', async (t) => {
     await callee.rtp.nth(n);
   }
   clock.advance(1000);
-  t.is(relay.load().packetRate, 50);
-  t.is(relay.load().byteRate, 50 * 172);
+  t.is(relay.media.load().packetRate, 50);
+  t.is(relay.media.load().byteRate, 50 * 172);
   clock.advance(1000);
-  t.is(relay.load().packetRate, 0);
+  t.is(relay.media.load().packetRate, 0);
 });
 
 test('junk on the control port and on media ports harms nothing', async (t) => {
@@ -165,7 +165,7 @@ test('junk on the control port and on media ports harms nothing', async (t) => {
     await junk.send(packet, forCaller.port, forCaller.address);
     await junk.send(packet, forCaller.rtcpPort, forCaller.address);
   }
-  await until(() => relay.traffic.malformedPackets === 2 * media.length);
+  await until(() => relay.media.traffic.malformedPackets === 2 * media.length);
   const sent = await caller.sendRtp(forCaller);
   t.deepEqual((await callee.rtp.nth(1)).data, sent, "junk did not take the caller's place");
   t.is((await proxy.query(call))['result'], 'ok');
@@ -183,8 +183,8 @@ test("media that point at the relay's own ports do not make packets go in circle
     inDialog: true,
   });
   await caller.sendRtp(forCaller);
-  await until(() => relay.traffic.undeliveredPackets === 1);
-  t.is(relay.traffic.relayedPackets, 0);
+  await until(() => relay.media.traffic.undeliveredPackets === 1);
+  t.is(relay.media.traffic.relayedPackets, 0);
 });
 
 test('RTP and RTCP on one port, when the parties agree to that', async (t) => {
@@ -218,7 +218,7 @@ test('DTLS passes where it was negotiated; fax passes unseen', async (t) => {
     await caller.rtp.send(packet, forCaller.port, forCaller.address);
     t.deepEqual((await callee.rtp.nth(before + 1)).data, packet);
   }
-  t.is(relay.traffic.malformedPackets, 0);
+  t.is(relay.media.traffic.malformedPackets, 0);
 });
 
 test('a call that turns into a fax keeps its ports', async (t) => {
@@ -241,4 +241,54 @@ test('the address that the proxy saw is believed if it says so', async (t) => {
   await callee.sendRtp(forCallee);
   await caller.rtp.nth(1);
   t.is(caller.rtp.heard.length, 1, 'before the caller has sent anything');
+});
+
+for (const winner of ['one', 'two'] as const) {
+  test(`two phones answer one offer: each is heard, and ${winner} talks on when the other has left`, async (t) => {
+    const { proxy, relay } = await scene(t);
+    const [caller, one, two] = [await party(t), await party(t), await party(t)];
+    const call = newCall();
+    const offered = relayedTo(await proxy.offer(call, sdpOf(caller)));
+    const answers = {
+      one: relayedTo(await proxy.answer({ ...call, toTag: 'one' }, sdpOf(one))),
+      two: relayedTo(await proxy.answer({ ...call, toTag: 'two' }, sdpOf(two))),
+    };
+    t.not(answers.one.port, answers.two.port, 'by its port, what the caller sends finds the right phone');
+    const phones = { one, two };
+    for (const [name, phone] of Object.entries(phones)) {
+      const heard = caller.rtp.heard.length;
+      await phone.sendRtp(offered);
+      t.is((await caller.rtp.nth(heard + 1)).from.port, answers[name as 'one' | 'two'].port);
+      await caller.sendRtp(answers[name as 'one' | 'two']);
+      await phone.rtp.nth(1);
+    }
+    const loser = winner === 'one' ? 'two' : 'one';
+    await proxy.delete({ ...call, toTag: loser });
+    const before = caller.rtp.heard.length;
+    await phones[winner].sendRtp(offered);
+    t.is((await caller.rtp.nth(before + 1)).from.port, answers[winner].port);
+    await caller.sendRtp(answers[winner]);
+    t.is((await phones[winner].rtp.nth(2)).from.port, offered.port);
+    t.is(phones[loser].rtp.heard.length, 1);
+    t.is(relay.media.load().portPairs - relay.media.load().portPairsFree, 2);
+    await proxy.delete({ ...call, toTag: winner });
+    t.is(relay.media.load().calls, 0);
+  });
+}
+
+test('a phone behind a NAT that answers second is told apart from the first by its host', async (t) => {
+  const { proxy } = await scene(t);
+  const [caller, one, two] = [await party(t), await party(t), await party(t, '127.0.0.2')];
+  const call = newCall();
+  const offered = relayedTo(await proxy.offer(call, sdpOf(caller)));
+  const forOne = relayedTo(await proxy.answer({ ...call, toTag: 'one' }, sdpOf(one)));
+  const wrong = audioSdp({ address: '127.0.0.2', port: 9 });
+  const forTwo = relayedTo(await proxy.answer({ ...call, toTag: 'two' }, wrong));
+  await two.sendRtp(offered);
+  t.is((await caller.rtp.nth(1)).from.port, forTwo.port);
+  await one.sendRtp(offered);
+  t.is((await caller.rtp.nth(2)).from.port, forOne.port);
+  await caller.sendRtp(forTwo);
+  await two.rtp.nth(1);
+  t.is(one.rtp.heard.length, 0);
 });

@@ -109,6 +109,7 @@ suite('errors and warnings, word for word', async (t, proxy) => {
     [{ command: 'answer', 'call-id': id, 'from-tag': 'f', sdp }, 'No to-tag in message'],
     [{ command: 'offer', 'call-id': id, 'from-tag': 'f', sdp: 'hello' }, 'Failed to parse SDP'],
     [{ command: 'bogus', 'call-id': id }, 'Unrecognized command'],
+    [{ command: 'pause recording', 'call-id': id }, 'Unrecognized command'],
     [{ 'call-id': id }, 'Dictionary contains no key "command"'],
   ];
   for (const [request, reason] of refused) {
@@ -153,4 +154,31 @@ suite('all ports in use, and room again after a delete', async (t, proxy) => {
   }
   t.deepEqual(await proxy.list(), []);
   t.is((await proxy.offer(newCall(), sdp))['result'], 'ok');
+});
+
+suite('bytes that are not UTF-8 pass, and Call-IDs of any kind are kept', async (t, proxy) => {
+  const strange = Buffer.from(Array.from({ length: 128 }, (_, index) => 128 + index));
+  const [head = '', tail = ''] = audioSdp({ address: '127.0.0.1', port: 4000 }).split('s=call\r\n');
+  const lines = [
+    Buffer.from(`${head}s=`),
+    strange,
+    Buffer.from('\r\ni='),
+    strange,
+    Buffer.from(`\r\n${tail}`),
+  ];
+  const ids = ['two words', ' leading', 'Grüße-☎-呼', 'a/b%2F*', 'x'.repeat(4096), 'ü'.repeat(2048)];
+  for (const id of ids) {
+    const offer = { command: 'offer', 'call-id': id, 'from-tag': 'f', sdp: Buffer.concat(lines) };
+    const reply = await proxy.request(offer);
+    t.true(Buffer.isBuffer(reply['sdp']), JSON.stringify(reply));
+    const sdp = reply['sdp'] as Buffer;
+    t.true(sdp.includes(Buffer.concat([Buffer.from('s='), strange, Buffer.from('\r\n')])));
+    t.is((await proxy.request({ command: 'query', 'call-id': id }))['result'], 'ok');
+  }
+  t.deepEqual((await proxy.list()).sort(), [...ids].sort());
+  for (const id of ids) {
+    const reply = await proxy.request({ command: 'delete', 'call-id': id, 'from-tag': 'f' });
+    t.is(reply['warning'], undefined);
+  }
+  t.deepEqual(await proxy.list(), []);
 });

@@ -1,5 +1,5 @@
 import type { ExecutionContext } from 'ava';
-import { BuiltinRelay, type BuiltinRelayOptions } from '../../../relay-node/relays/builtin-relay.js';
+import { BuiltinRelay, type BuiltinRelayOptions } from '../../../relay-node/relays/builtin.js';
 import { silentLogger } from '../../../services/runtime/log.js';
 import { ManualClock } from '../../support/clock.js';
 import { audioSdp, type CallTags, newCall, ProxyClient, relayedTo } from '../../support/ng.js';
@@ -27,6 +27,7 @@ export async function scene(
     portMax: portMin + ports - 1,
     maxSessions: 100,
     idleTimeoutMs: 60_000,
+    deleteDelayMs: 0,
     clock,
     log: silentLogger,
     ...options,
@@ -37,7 +38,7 @@ export async function scene(
   t.teardown(async () => {
     await proxy.stop();
     await relay.stop();
-    const { portPairs, portPairsFree } = relay.load();
+    const { portPairs, portPairsFree } = relay.media.load();
     if (portPairs !== portPairsFree) {
       throw new Error(`${portPairs - portPairsFree} port pairs are left open`);
     }

@@ -15,7 +15,10 @@ test('a new call goes to the next relay when one is full, cannot do it, is dead 
       case 'limit':
         return loadLimit;
       case 'old':
-        return { result: 'error', 'error-reason': 'Unsupported: transport-protocol' };
+        return {
+          result: 'error',
+          'error-reason': 'Option "transport-protocol" is not supported by this relay',
+        };
       case 'dead':
         return 'refused';
       default:
@@ -270,7 +273,7 @@ test('a command that no relay knows begins nothing: the last relay’s words go 
 test('an offer that a relay cannot serve does not release a call that was there before', async (t) => {
   const { ask, clients, router } = scene(t);
   await ask(offer);
-  clients.tells = () => ({ result: 'error', 'error-reason': 'Unsupported: ICE' });
+  clients.tells = () => ({ result: 'error', 'error-reason': 'Option "ICE" is not supported by this relay' });
   await ask(offer);
   await turns();
   t.deepEqual(router.released, []);

@@ -88,6 +88,10 @@ const values: Record<string, { good: readonly string[]; bad: readonly string[] }
     good: ['a=1', 'a=1,b=', 'a=x=y'],
     bad: ['a', '=1', 'a=1,a=2', 'a=b c', Array.from({ length: 17 }, (_, i) => `l${i}=1`).join(',')],
   },
+  HOLDFAST_RELAY_FEATURES: {
+    good: ['ice', 'ice, srtp', ''],
+    bad: ['ICE', 'a b', Array.from({ length: 33 }, (_, i) => `f${i}`).join(',')],
+  },
   HOLDFAST_RELAY_PORT_MIN: whole(1024, 65_534),
   HOLDFAST_RELAY_PORT_MAX: whole(1025, 65_535),
   HOLDFAST_RELAY_IDLE_TIMEOUT_SECONDS: whole(5, 86_400),

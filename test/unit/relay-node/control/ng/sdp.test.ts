@@ -1,12 +1,8 @@
 import { createRequire } from 'node:module';
 import test from 'ava';
 import fc from 'fast-check';
-import {
-  isUnspecified,
-  type Rewrite,
-  SdpError,
-  SessionDescription,
-} from '../../../../../relay-node/control/ng/sdp.js';
+import { type Rewrite, SdpError, SessionDescription } from '../../../../../relay-node/control/ng/sdp.js';
+import { isUnspecified } from '../../../../../relay-node/media/endpoint.js';
 
 /** An independent reader of what the relay writes. */
 interface Reader {
@@ -30,7 +26,8 @@ const offer: Rewrite = {
   address: '192.0.2.9',
   kind: 'offer',
   replaceOrigin: false,
-  media: [{ port: 30_000, rtcpPort: 30_001 }],
+  rtcpAttribute: 'as-sent',
+  media: [{ rtp: 30_000, rtcp: 30_001 }],
 };
 const rewritten = (sdp: string, rewrite: Partial<Rewrite> = {}) =>
   SessionDescription.parse(sdp)
@@ -75,8 +72,8 @@ test('connection lines of session and media, in both families', (t) => {
     ],
   );
   const media = [
-    { port: 30_000, rtcpPort: 30_001 },
-    { port: 30_002, rtcpPort: 30_003 },
+    { rtp: 30_000, rtcp: 30_001 },
+    { rtp: 30_002, rtcp: 30_003 },
   ];
   const read = reader.parse(description.rewrite({ ...offer, media }));
   t.is(read.connection?.ip, '192.0.2.9');
@@ -96,7 +93,7 @@ test('rejected media stay rejected; TCP media keep their address', (t) => {
     'i=chat',
     'a=path:msrp://203.0.113.1:2855/x;tcp',
   );
-  const out = rewritten(sdp, { media: [{ port: 30_000, rtcpPort: 30_001 }, 'keep', 'keep'] });
+  const out = rewritten(sdp, { media: [{ rtp: 30_000, rtcp: 30_001 }, undefined, undefined] });
   t.deepEqual(out.slice(5), [
     'm=audio 30000 RTP/AVP 0',
     'm=video 0 RTP/AVP 96',
@@ -122,6 +119,13 @@ test('a=rtcp and rtcp-mux (RFC 3605, 5761, 8858)', (t) => {
     lines(...session, 'm=audio 4000 RTP/AVP 0', 'a=rtcp:5000 IN IP4 203.0.113.2'),
   ).media;
   t.deepEqual(media?.rtcp, { port: 5000, address: '203.0.113.2' });
+});
+
+test('a=rtcp can be left out, or always be there', (t) => {
+  const sdp = lines(...session, 'm=audio 4000 RTP/AVP 0', 'a=rtcp:5000', 'a=sendrecv');
+  const media = (rtcpAttribute: Rewrite['rtcpAttribute']) => rewritten(sdp, { rtcpAttribute }).slice(6);
+  t.deepEqual(media('none'), ['a=sendrecv']);
+  t.deepEqual(media('full'), ['a=sendrecv', 'a=rtcp:30001 IN IP4 192.0.2.9']);
 });
 
 test('ICE is taken out, at every level', (t) => {
@@ -207,7 +211,7 @@ test('no text makes the reader throw anything else, or take long', (t) => {
       const sdp = ['v=0', ...text].join('\r\n');
       try {
         const parsed = SessionDescription.parse(sdp);
-        parsed.rewrite({ ...offer, media: parsed.media.map(() => ({ port: 30_000, rtcpPort: 30_001 })) });
+        parsed.rewrite({ ...offer, media: parsed.media.map(() => ({ rtp: 30_000, rtcp: 30_001 })) });
       } catch (error) {
         if (!(error instanceof SdpError)) {
           throw error;

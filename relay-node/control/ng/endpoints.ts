@@ -1,0 +1,46 @@
+import { isIP } from 'node:net';
+import { isUnspecified, type MediaEndpoint } from '../../media/endpoint.js';
+import type { Payload } from '../../media/packet.js';
+import type { MediaDescription, SessionDescription } from './sdp.js';
+
+/**
+ * What an SDP says to the relay: one endpoint per media, undefined where nothing is relayed. The `source` address is
+ * believed more than the SDP's, if there is one.
+ */
+export function endpointsOf(
+  { media }: SessionDescription,
+  source: string | undefined,
+): (MediaEndpoint | undefined)[] {
+  return media.map((description) => endpoint(description, source));
+}
+
+function endpoint(media: MediaDescription, source: string | undefined): MediaEndpoint | undefined {
+  const { address, port, rtcp, direction, type, protocol } = media;
+  if (port === 0 || address === undefined || !isRelayable(protocol)) {
+    return undefined;
+  }
+  const believed = (signaled: string) =>
+    source !== undefined && isIP(source) !== 0 && !isUnspecified(signaled) ? source : signaled;
+  return {
+    rtp: { address: believed(address), port },
+    rtcp: { address: believed(rtcp.address ?? address), port: rtcp.port },
+    direction,
+    payload: payloadOf(protocol),
+    type,
+    protocol,
+  };
+}
+
+/** What the packets of a media must look like; protocols that are not RTP pass unseen (T.38 over UDPTL). */
+export function payloadOf(protocol: string): Payload {
+  const words = protocol.toUpperCase().split('/');
+  if (!words.some((word) => ['AVP', 'SAVP', 'AVPF', 'SAVPF'].includes(word))) {
+    return 'opaque';
+  }
+  return words.includes('TLS') ? 'dtls-srtp' : 'rtp';
+}
+
+/** Only datagrams are relayed; MSRP and other TCP media go from party to party. */
+export function isRelayable(protocol: string): boolean {
+  return !/(^|\/)TCP(\/|$)/i.test(protocol);
+}

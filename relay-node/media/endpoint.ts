@@ -1,0 +1,35 @@
+import { isIP } from 'node:net';
+import type { Payload } from './packet.js';
+
+/** An IP address (or a name, which is never sent to) and a UDP port. */
+export interface TransportAddress {
+  readonly address: string;
+  /** 0 where there is none. */
+  readonly port: number;
+}
+
+export type Direction = 'sendrecv' | 'sendonly' | 'recvonly' | 'inactive';
+
+/** What a party signals of one media: where it wants to receive, and what. */
+export interface MediaEndpoint {
+  readonly rtp: TransportAddress;
+  readonly rtcp: TransportAddress;
+  readonly direction: Direction;
+  /** Which datagrams are let through. */
+  readonly payload: Payload;
+  /** `audio`, `video`, `image`, …; for reports. */
+  readonly type: string;
+  /** `RTP/AVP`, `udptl`, …; for reports. */
+  readonly protocol: string;
+}
+
+/** The relay's two ports for one media, which take the place of the party's own. */
+export interface LocalPorts {
+  readonly rtp: number;
+  readonly rtcp: number;
+}
+
+/** 0.0.0.0 or ::, with which old phones signal hold (RFC 3264 section 8.4). */
+export function isUnspecified(address: string): boolean {
+  return address === '0.0.0.0' || (isIP(address) === 6 && /^[0:]+$/.test(address));
+}

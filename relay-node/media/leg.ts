@@ -1,0 +1,110 @@
+import type { RemoteInfo } from 'node:dgram';
+import { isIP } from 'node:net';
+import type { Traffic } from './counters.js';
+import { isUnspecified, type TransportAddress } from './endpoint.js';
+
+/** Told about every packet that a party sends; the packet path makes no closure for it. */
+export interface PacketListener {
+  packetRelayed(): void;
+}
+
+/** The port that a party is at. */
+export interface Outlet {
+  /** IP version of its socket. */
+  readonly family: 4 | 6;
+  readonly traffic: Traffic;
+  send(packet: Buffer, port: number, address: string): void;
+}
+
+/**
+ * One party at one port: it sends to the port, and what it is to hear leaves from there (symmetric RTP, RFC 4961).
+ * Behind a NAT the party's signaled address is wrong, so the source of its first packet after each offer or answer is
+ * believed instead, and from then on no other source.
+ */
+export class Leg {
+  packets = 0;
+  bytes = 0;
+  /** Where packets to the party go; empty until it is known. */
+  remoteAddress = '';
+  remotePort = 0;
+  #learned = false;
+  #onHold = false;
+  #signaled: TransportAddress | undefined;
+  /** The other party of the same media. */
+  #peer: Leg | undefined;
+
+  constructor(
+    private readonly outlet: Outlet,
+    private readonly listener: PacketListener,
+  ) {}
+
+  get signaled(): TransportAddress | undefined {
+    return this.#signaled;
+  }
+
+  /** A packet has come from the party since it last signaled. */
+  get learned(): boolean {
+    return this.#learned;
+  }
+
+  connect(peer: Leg): void {
+    this.#peer = peer;
+  }
+
+  disconnect(): void {
+    this.#peer = undefined;
+  }
+
+  /**
+   * Where the party says it receives; undefined if it does not say, or must not be sent to. The same address again does
+   * not unlearn a party behind a NAT: its real address stays in use until the next packet confirms or corrects it.
+   */
+  signal(remote: TransportAddress | undefined): void {
+    const changed = remote?.address !== this.#signaled?.address || remote?.port !== this.#signaled?.port;
+    this.#signaled = remote;
+    this.#learned = false;
+    this.#onHold = remote !== undefined && isUnspecified(remote.address);
+    if (!changed) {
+      return;
+    }
+    const usable =
+      remote !== undefined && remote.port > 0 && !this.#onHold && isIP(remote.address) === this.outlet.family;
+    this.remoteAddress = usable ? remote.address : '';
+    this.remotePort = usable ? remote.port : 0;
+  }
+
+  /** Whether this source is known to be the party. */
+  isFrom(remote: RemoteInfo): boolean {
+    return this.#learned && remote.port === this.remotePort && remote.address === this.remoteAddress;
+  }
+
+  /**
+   * Whether this source is what the party signaled. It is believed even after another one was: a packet that was still
+   * on its way from the party's old address must not lock out the new one.
+   */
+  isSignaled(remote: RemoteInfo): boolean {
+    return remote.port === this.#signaled?.port && remote.address === this.#signaled.address;
+  }
+
+  learn(remote: RemoteInfo): void {
+    this.#learned = true;
+    this.remoteAddress = remote.address;
+    this.remotePort = remote.port;
+  }
+
+  /** A packet of the party: counts it and passes it on to the other one. */
+  relay(packet: Buffer): void {
+    this.packets++;
+    this.bytes += packet.length;
+    this.listener.packetRelayed();
+    this.#peer?.deliver(packet);
+  }
+
+  private deliver(packet: Buffer): void {
+    if (this.remotePort === 0 || this.#onHold) {
+      this.outlet.traffic.undeliveredPackets++;
+      return;
+    }
+    this.outlet.send(packet, this.remotePort, this.remoteAddress);
+  }
+}

@@ -1,0 +1,146 @@
+import { isIP } from 'node:net';
+import { listenError } from '../../services/runtime/address.js';
+import type { Clock } from '../../services/runtime/clock.js';
+import type { Logger } from '../../services/runtime/log.js';
+import { newTraffic, type Traffic } from './counters.js';
+import { isUnspecified } from './endpoint.js';
+import { PortPool } from './port-pool.js';
+import { Sessions } from './sessions.js';
+import { MediaSockets } from './sockets.js';
+
+export interface MediaRelayOptions {
+  /** IP address of the media sockets. */
+  readonly mediaAddress: string;
+  /** The address that parties are told, if it is another one (a NAT in front). */
+  readonly advertisedAddress?: string | undefined;
+  readonly portMin: number;
+  readonly portMax: number;
+  /** Most calls at a time; deleted ones do not count. */
+  readonly maxSessions: number;
+  /** An answered call without packets ends after this long. rtpengine: 60 s. */
+  readonly idleTimeoutMs: number;
+  /** The same for a call on hold. Default 1 h, as rtpengine's silent-timeout. */
+  readonly holdTimeoutMs?: number;
+  /** An offer without answer ends after this long. Default 5 min, longer than SIP's timer C. */
+  readonly answerTimeoutMs?: number;
+  /** A deleted call is known, and its media pass, for this long. Default 30 s, as rtpengine's delete-delay. */
+  readonly deleteDelayMs?: number;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+export interface MediaLoad {
+  /** Calls that nobody has deleted. */
+  readonly calls: number;
+  /** RTP and RTCP packets per second that were relayed. */
+  readonly packetRate: number;
+  readonly byteRate: number;
+  readonly portPairs: number;
+  readonly portPairsFree: number;
+}
+
+const sweepIntervalMs = 1000;
+const maxMedia = 8;
+const maxDialogs = 16;
+
+/** Calls, their sockets, and what passes through: the relay without the protocols that control it. */
+export class MediaRelay {
+  readonly sockets: MediaSockets;
+  readonly sessions: Sessions;
+  readonly #options: MediaRelayOptions;
+  readonly #traffic = newTraffic();
+  readonly #pool: PortPool;
+  #startedAtMs = 0;
+  #cancelSweep: () => void = () => undefined;
+  #measured = { atMs: 0, packets: 0, bytes: 0 };
+  #rates = { packets: 0, bytes: 0 };
+
+  /** @throws TypeError, RangeError */
+  constructor(options: MediaRelayOptions) {
+    const { mediaAddress, clock, log } = options;
+    const advertised = options.advertisedAddress ?? mediaAddress;
+    if (isIP(mediaAddress) === 0) {
+      throw new TypeError(`media address ${mediaAddress} is not an IP address`);
+    }
+    if (isIP(advertised) === 0 || isUnspecified(advertised)) {
+      throw new TypeError(`${advertised} is not an IP address that parties can send media to`);
+    }
+    this.#options = options;
+    this.#pool = new PortPool(options.portMin, options.portMax);
+    this.sockets = new MediaSockets(this.#pool, mediaAddress, advertised, this.#traffic);
+    const limits = {
+      maxMedia,
+      maxDialogs,
+      maxSessions: options.maxSessions,
+      idleTimeoutMs: options.idleTimeoutMs,
+      holdTimeoutMs: options.holdTimeoutMs ?? 3_600_000,
+      answerTimeoutMs: options.answerTimeoutMs ?? 300_000,
+      deleteDelayMs: options.deleteDelayMs ?? 30_000,
+    };
+    this.sessions = new Sessions(this.sockets, limits, clock, log);
+  }
+
+  /** @throws Error naming the address, if it is not this machine's */
+  async start(): Promise<void> {
+    const { mediaAddress, clock } = this.#options;
+    try {
+      await this.sockets.check();
+    } catch (error) {
+      throw listenError('media', { host: mediaAddress, port: 0 }, error);
+    }
+    this.#startedAtMs = clock.monotonicMs();
+    this.#measured = { atMs: this.#startedAtMs, packets: 0, bytes: 0 };
+    this.#scheduleSweep();
+  }
+
+  /** Ends all calls and closes all sockets. */
+  stop(): void {
+    this.#cancelSweep();
+    this.sessions.close();
+  }
+
+  get traffic(): Readonly<Traffic> {
+    return this.#traffic;
+  }
+
+  /** By the monotonic clock, ms. */
+  get startedAtMs(): number {
+    return this.#startedAtMs;
+  }
+
+  get portRange(): { readonly min: number; readonly max: number } {
+    return { min: this.#options.portMin, max: this.#options.portMax };
+  }
+
+  load(): MediaLoad {
+    return {
+      calls: this.sessions.active,
+      packetRate: this.#rates.packets,
+      byteRate: this.#rates.bytes,
+      portPairs: this.#pool.total,
+      portPairsFree: this.#pool.free,
+    };
+  }
+
+  #scheduleSweep(): void {
+    this.#cancelSweep = this.#options.clock.after(sweepIntervalMs, () => {
+      this.sessions.expire();
+      this.#measure();
+      this.#scheduleSweep();
+    });
+  }
+
+  #measure(): void {
+    const atMs = this.#options.clock.monotonicMs();
+    const seconds = (atMs - this.#measured.atMs) / 1000;
+    if (seconds <= 0) {
+      return;
+    }
+    const { relayedPackets: packets, relayedBytes: bytes } = this.#traffic;
+    this.#rates = {
+      packets: Math.round((packets - this.#measured.packets) / seconds),
+      bytes: Math.round((bytes - this.#measured.bytes) / seconds),
+    };
+    this.#measured = { atMs, packets, bytes };
+  }
+}
