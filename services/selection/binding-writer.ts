@@ -239,7 +239,8 @@ export class BindingWriter {
       ttlSeconds: request.ttlSeconds ?? (state === 'setup' ? setupTtlSeconds : callTtlSeconds),
     };
     tried.relay = target.registered;
-    const isAlone = call.anySet && found?.hasOthers !== true;
+    // Junk under its own key is written over.
+    const isAlone = call.anySet && (!found || (found.revision === 0 && !found.hasOthers));
     const outcome = await this.#writeTo(target, binding, found?.revision ?? 0, [], isAlone);
     if (outcome.written) {
       this.counters.bound++;
