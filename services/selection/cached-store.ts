@@ -57,9 +57,12 @@ export class CachedBindingStore {
       return undefined;
     }
     const stored = this.#remembered(call, (each) => cache.fresh(each));
-    // The expiry of a key sends no notification that is heard here, so check it.
-    const lives = stored && remainingSeconds(stored.binding, clock.wallMs()) > clockSkewSeconds;
-    return lives ? stored : undefined;
+    // A call that was released may have begun again at another replica: of that nothing is heard here.
+    if (!stored || stored.binding.state === 'released') {
+      return undefined;
+    }
+    // Nor of the expiry of a key, so check it.
+    return remainingSeconds(stored.binding, clock.wallMs()) > clockSkewSeconds ? stored : undefined;
   }
 
   /** The binding as it was last seen, however long ago, unless its time has run out. */

@@ -20,6 +20,15 @@ export interface SelectRequest {
   readonly maybeCarried?: boolean;
 }
 
+/**
+ * Another replica may have released the call, of which caches do not hear: then it begins again with this request, and etcd has
+ * to know. What is in the dialog, or a retry of what began the call, does not begin it again.
+ */
+export function mayBeginAgain({ state, requestId }: Binding, request: SelectRequest): boolean {
+  const isInDialog = request.inDialog === true || (request.maybeCarried === true && state === 'answered');
+  return !isInDialog && request.requestId !== requestId;
+}
+
 export interface MoveRequest {
   readonly call: Call;
   /** The generation to replace. */

@@ -16,7 +16,7 @@ import { OutageFallback, type Prediction, type WithoutQuorumMode } from './outag
 import { ProvisionalBindings } from './outage/provisional-bindings.js';
 import { ProvisionalReconciler } from './outage/provisional-reconciler.js';
 import { newRequestId } from './request-id.js';
-import { type Answer, answerOf, type MoveRequest, type SelectRequest } from './requests.js';
+import { type Answer, answerOf, type MoveRequest, mayBeginAgain, type SelectRequest } from './requests.js';
 import { Retry } from './retry.js';
 import { type SelectorSettings, TtlPolicy } from './ttl-policy.js';
 import { asksAlike, bound, isOutage } from './write-result.js';
@@ -109,6 +109,9 @@ export class Selector {
   select(request: SelectRequest): Answer | Promise<Answer> {
     const { call, requestId } = request;
     const fresh = this.#cachedStore.fresh(call);
+    if (fresh && mayBeginAgain(fresh.binding, request)) {
+      return this.#selectAsking(request, undefined);
+    }
     const relay = fresh && this.#ttlPolicy.relayOf(fresh.binding);
     return relay && this.#ttlPolicy.suffices(fresh.binding, request)
       ? answerOf(fresh.binding, relay, requestId, 'fresh')
@@ -301,7 +304,9 @@ export class Selector {
   ): Promise<Answer | undefined> {
     this.#fallback.assertNotSuspect(call);
     await this.#reconciler.reconcile(call);
-    const begin = this.#cachedStore.fresh(call);
+    const fresh = this.#cachedStore.fresh(call);
+    // Another version than the one that was meant may be the one before it: of beginnings caches do not hear.
+    const begin = fresh && version && !isVersionOf(fresh.binding, version) ? undefined : fresh;
     const found = await this.#retry.run<Found | StoredBinding>(begin && foundOf(begin), async (seen) => {
       const found = seen ?? (await this.#cachedStore.read(call));
       const stored = bound(found);
