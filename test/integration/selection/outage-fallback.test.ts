@@ -1,5 +1,6 @@
 import type { ExecutionContext } from 'ava';
 import { parseCall } from '../../../services/domain/call.js';
+import type { HoldfastEvent } from '../../../services/domain/events.js';
 import type { Answer } from '../../../services/selection/requests.js';
 import { behaviors, connect } from '../../support/etcd.js';
 import {
@@ -14,7 +15,7 @@ import {
   startSelector,
   where,
 } from '../../support/registry.js';
-import { openLog, putLoad } from '../../support/replica.js';
+import { putLoad } from '../../support/replica.js';
 import { TcpProxy } from '../../support/tcp-proxy.js';
 
 const behavior = behaviors();
@@ -32,9 +33,10 @@ async function scene(t: ExecutionContext, endpoint: string, options: SelectorOpt
   }
   const open = async () => {
     const proxy = await TcpProxy.start(t, endpoint);
-    const { log, lines } = openLog();
-    const replica = await startSelector(t, proxy.endpoint, { keys, timeoutMs: 500, log, ...options });
-    return { ...replica, proxy, lines };
+    const replica = await startSelector(t, proxy.endpoint, { keys, timeoutMs: 500, ...options });
+    const told: HoldfastEvent[] = [];
+    replica.events.subscribe((event) => told.push(event));
+    return { ...replica, proxy, told };
   };
   const [one, two] = [await open(), await open()];
   const lose = async () => {
@@ -106,9 +108,8 @@ behavior(
     const { relay, generation } = JSON.parse(String(bound?.value));
     t.is(generation, 1);
     const loser = relay === 'r3' ? relayOf(second) : 'r3';
-    const [line] =
-      conflicts[0]?.lines.filter(({ msg }) => String(msg).startsWith('a call was promised')) ?? [];
-    t.like(line, { callId: 'torn', promised: loser, bound: relay });
+    const [event] = conflicts[0]?.told.filter(({ type }) => type === 'promiseBroken') ?? [];
+    t.like(event?.details, { callId: 'torn', promised: loser, relay, because: 'bound elsewhere' });
     for (const { selector } of [one, two]) {
       t.is(relayOf(await selector.select(ask('torn'))), relay);
     }
@@ -189,9 +190,9 @@ behavior('what the gateway asks finds a call that another replica promised', asy
   const call = parseCall('offered-here-answered-there');
   const offered = await one.selector.select(ask(call));
   t.is(await errorOf(two.selector.lookup(call)), 'unavailable', 'of itself it knows nothing of the call');
-  t.is((await two.selector.lookup(call, { set: 'default' }))?.freshness, 'provisional');
+  t.is((await two.selector.lookup(call, { predicts: true }))?.freshness, 'provisional');
   t.is(two.selector.provisionalBindings, 0, 'to look is not to promise');
-  const answered = await two.selector.prolong(call, 3600, 'default');
+  const answered = await two.selector.lookup(call, { predicts: true, keepSeconds: 3600 });
   t.is(answered && relayOf(answered), relayOf(offered));
   await comeBack();
   const bound = await two.selector.lookup(call);
@@ -217,7 +218,7 @@ behavior('in strict mode new calls are refused at once, known ones answered', as
   const known = await one.selector.select(ask('known'));
   await lose();
   t.is(await errorOf(one.selector.select(ask('new'))), 'unavailable');
-  t.is(await errorOf(one.selector.lookup(parseCall('new'), { set: 'default' })), 'unavailable');
+  t.is(await errorOf(one.selector.lookup(parseCall('new'), { predicts: true })), 'unavailable');
   const stale = await one.selector.select(ask('known'));
   t.is(stale.freshness, 'stale');
   t.is(where(stale), where(known));
@@ -233,10 +234,7 @@ behavior('an etcd that is frozen is lost as well, and each loss is told once', a
     t.is((await one.selector.select(ask(`new-${round}`))).freshness, 'provisional');
     await comeBack();
   }
-  const told = one.lines.map(({ msg }) => String(msg)).filter((msg) => /^etcd (is lost|answers)/.test(msg));
-  const once = [
-    'etcd is lost: known calls are answered as stale, new ones provisionally',
-    'etcd answers again',
-  ];
-  t.deepEqual(told, [...once, ...once]);
+  const told = one.told.map(({ type }) => type).filter((type) => ['etcdLost', 'etcdBack'].includes(type));
+  t.deepEqual(told, ['etcdLost', 'etcdBack', 'etcdLost', 'etcdBack']);
+  t.like(one.told.find(({ type }) => type === 'etcdLost')?.details, { newCalls: 'provisional' });
 });

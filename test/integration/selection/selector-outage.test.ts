@@ -13,6 +13,7 @@ import {
   where,
 } from '../../support/registry.js';
 import { TcpProxy } from '../../support/tcp-proxy.js';
+import { aMove } from './scene.js';
 
 const behavior = behaviors();
 const calls = (count: number) => Array.from({ length: count }, (_, i) => `call-${i}`);
@@ -47,7 +48,7 @@ behavior('news that does not come moves no call to a relay that is gone', async 
   await behind.selector.select(ask(call, { constraints: { target: 'r1' } }));
   proxy.freeze();
   await deleteRelay(client, keys, aRelay({ id: 'r2' }));
-  const move = { call, generation: 1, reason: 'test', requestId: 'm', constraints: { target: 'r2' } };
+  const move = aMove({ call, constraints: { target: 'r2' } });
   t.is(await errorOf(behind.selector.move(move)), 'no-relay');
   t.is((await behind.selector.lookup(call))?.binding.relayId, 'r1');
 });
@@ -83,13 +84,7 @@ behavior(
       await cut.selector.select(ask(call));
       proxy.cut();
       await eventually(() => !cut.moves.live && !cut.directory.live, 'the cut to be noticed');
-      const moved = await other.selector.move({
-        call,
-        generation: 1,
-        reason: 'test',
-        requestId: 'm',
-        constraints: {},
-      });
+      const moved = await other.selector.move(aMove({ call }));
       if (round === 1) {
         t.is(where(await cut.selector.select(ask(call))), where(moved), 'during the gap');
       }
@@ -116,7 +111,7 @@ behavior('nor is one whose news is past by the end of the gap', async (t, client
   await eventually(() => !cut.moves.live && !cut.directory.live, 'the cut to be noticed');
   t.is((await cut.selector.lookup(during))?.binding.generation, 1);
   for (const call of [before, during]) {
-    await other.selector.move({ call, generation: 1, reason: 'test', requestId: 'm', constraints: {} });
+    await other.selector.move(aMove({ call }));
     await client.kv.deleteRange({ key: keys.move(call) });
   }
   proxy.restore();
@@ -142,13 +137,7 @@ behavior(
     const read = hearer.commits.counters.operations;
     t.is((await hearer.selector.select(request)).freshness, 'fresh');
     t.is(hearer.commits.counters.operations, read, 'it answers from memory');
-    const moved = await mover.selector.move({
-      call,
-      generation: 1,
-      reason: 'test',
-      requestId: 'm',
-      constraints: {},
-    });
+    const moved = await mover.selector.move(aMove({ call }));
     await eventually(
       async () => where(await hearer.selector.select(request)) === where(moved),
       'the moved binding',
@@ -206,7 +195,7 @@ behavior('one request’s wishes do not refuse another’s call', async (t, clie
     errorOf(selector.select(ask('joined', nobody))),
     errorOf(selector.select(ask('joined', nobody))),
     errorOf(selector.select(ask('joined'))),
-    errorOf(selector.select(ask('joined', { set: 'elsewhere' }))),
+    errorOf(selector.select(ask(parseCall('joined', '', 'elsewhere')))),
   ]);
   t.deepEqual(outcomes.slice(0, 2), ['no-relay', 'no-relay']);
   t.is(outcomes[2], 'no error');
@@ -221,14 +210,14 @@ behavior('a re-INVITE that races the BYE does not undo it', async (t, client, { 
   // Each later use raises the TTL, so it writes, as does the release.
   await Promise.all(
     ids.flatMap((id, i) => {
-      const use = () => b.selector.select(ask(id));
+      const use = () => b.selector.select(ask(id, { inDialog: true }));
       const end = () => a.selector.release(parseCall(id));
       return i % 2 ? [use(), end(), use()] : [end(), use(), use()];
     }),
   );
   for (const id of ids) {
     const { kvs } = await client.kv.range({ key: keys.call(parseCall(id)) });
-    t.true(JSON.parse(String(kvs[0]?.value)).released, id);
+    t.is(JSON.parse(String(kvs[0]?.value)).state, 'released', id);
     const { TTL } = await client.leaseClient.leaseTimeToLive({ ID: kvs[0]?.lease ?? '0' });
     t.true(Number(TTL) > 20 && Number(TTL) <= 36, `a linger of 30 s, not ${TTL}`);
   }

@@ -1,10 +1,9 @@
-import test, { type ExecutionContext } from 'ava';
-import type { Etcd3 } from 'etcd3';
+import test from 'ava';
 import { remainingSeconds } from '../../../services/domain/binding.js';
 import { parseCall } from '../../../services/domain/call.js';
 import type { Answer } from '../../../services/selection/requests.js';
 import { ShiftedClock } from '../../support/clock.js';
-import { behaviors, connect, startEmbeddedEtcd, type TestEtcd } from '../../support/etcd.js';
+import { behaviors, connect, startEmbeddedEtcd } from '../../support/etcd.js';
 import {
   aRelay,
   ask,
@@ -14,40 +13,13 @@ import {
   eventually,
   newKeyspace,
   putRelay,
-  type SelectorOptions,
   startSelector,
-  type TestSelector,
   where,
 } from '../../support/registry.js';
 import { TcpProxy } from '../../support/tcp-proxy.js';
+import { aMove, known, scene } from './scene.js';
 
 const behavior = behaviors();
-
-/** Some relays in a keyspace of their own, and as many replicas' selectors as are wanted. */
-async function scene(
-  t: ExecutionContext,
-  client: Etcd3,
-  { endpoint }: TestEtcd,
-  { relays = 3, replicas = 2, ...options }: { relays?: number; replicas?: number } & SelectorOptions = {},
-) {
-  const keys = newKeyspace();
-  const registered = Array.from({ length: relays }, (_, i) => aRelay({ id: `r${i + 1}` }));
-  for (const relay of registered) {
-    await putRelay(client, keys, relay);
-  }
-  const selectors = await Promise.all(
-    Array.from({ length: replicas }, () => startSelector(t, endpoint, { ...options, keys })),
-  );
-  const [a, b = a] = selectors as [TestSelector, TestSelector?];
-  return { keys, registered, selectors, a, b: b as TestSelector };
-}
-
-/** Waits until every replica knows that the relay is registered, or not. */
-const known = (selectors: readonly TestSelector[], id: string, instance: string | undefined) =>
-  eventually(
-    () => selectors.every(({ directory }) => directory.get('default', id)?.relay.instance === instance),
-    `news of ${id}`,
-  );
 
 behavior(
   'concurrent requests for one call, at three replicas, end in one binding',
@@ -210,68 +182,14 @@ behavior('the use that moves a call prolongs it like any other', async (t, clien
   t.true(Number(TTL) >= 3600);
 });
 
-behavior('a released call lingers, and use does not revive it', async (t, client, etcd) => {
-  const { a, b } = await scene(t, client, etcd, { settings: { lingerSeconds: 5 } });
-  const first = await a.selector.select(ask('bye'));
-  await b.selector.select(ask('bye'));
-  const call = parseCall('bye');
-  t.true(await a.selector.release(call));
-  t.true(await a.selector.release(call), 'idempotent');
-  t.false(await a.selector.release(parseCall('never-bound')));
-  const late = await b.selector.select(ask('bye'));
-  t.is(where(late), where(first));
-  await b.selector.prolong(call, 3600);
-  t.true((await a.selector.lookup(call))?.binding.released);
-  // Asked all the time by both, it goes when the linger is over, and neither remembers it.
-  await eventually(async () => (await a.selector.lookup(call)) === undefined, 'the end of the linger');
-  await eventually(
-    async () => (await b.selector.lookup(call)) === undefined,
-    'the end of the linger at the other',
-  );
-  t.is((await b.selector.select(ask('bye'))).origin, 'new');
-});
-
-behavior('a released call that has ended is remembered by nobody', async (t, client, etcd) => {
-  const { a, b, keys } = await scene(t, client, etcd, { settings: { lingerSeconds: 10 } });
-  const first = await a.selector.select(ask('ended'));
-  const call = parseCall('ended');
-  await a.selector.release(call);
-  const dueMs = performance.now() + 10_000;
-  // Both read it again late in its linger.
-  await eventually(() => dueMs - performance.now() < 4000, 'the end of the linger');
-  for (const { selector } of [a, b]) {
-    t.is(where((await selector.lookup(call)) as Answer), where(first));
-  }
-  const gone = async () => (await client.kv.range({ key: keys.call(call) })).kvs.length === 0;
-  await eventually(gone, 'the end of the binding');
-  for (const { selector } of [a, b]) {
-    t.is(await selector.lookup(call), undefined);
-  }
-});
-
-behavior(
-  'a call that begins again lasts, though the replica has not heard that it was released',
-  async (t, client, etcd) => {
-    const { a, b } = await scene(t, client, etcd);
-    const call = parseCall('again-elsewhere');
-    const first = await b.selector.select(ask(call));
-    t.false((await b.selector.select(ask(call))).binding.released, 'it is remembered');
-    await a.selector.release(call);
-    const again = await b.selector.select({ ...ask(call), reopen: true });
-    t.is(where(again), where(first));
-    const standing = await a.store.read(call);
-    t.false(standing.binding?.released, 'it does not linger only');
-    t.is(standing.binding?.expiresAtMs, again.binding.expiresAtMs);
-  },
-);
-
 behavior('a move is fenced by the generation, and its retry moves once', async (t, client, etcd) => {
   const { a, b } = await scene(t, client, etcd);
   const call = parseCall('to-move');
   const first = await a.selector.select(ask(call));
-  const request = { call, generation: 1, reason: 'one-way audio', requestId: 'move-1', constraints: {} };
+  const request = aMove({ call, reason: 'one-way audio' });
   const moved = await b.selector.move(request);
   t.is(moved.binding.generation, 2);
+  t.like(moved.binding.moves, [{ from: first.binding.relayId, reason: 'one-way audio', by: 'a tester' }]);
   t.not(moved.binding.relayId, first.binding.relayId);
   t.is(where(await a.selector.move(request)), where(moved), 'the same request again');
   t.is(await errorOf(a.selector.move({ ...request, requestId: 'move-2' })), 'failed-precondition');
@@ -294,9 +212,7 @@ behavior('two movers of one generation: one wins', async (t, client, etcd) => {
   const call = parseCall('race');
   await a.selector.select(ask(call));
   const outcomes = await Promise.all(
-    [a, b].map(({ selector }, i) =>
-      errorOf(selector.move({ call, generation: 1, reason: 'race', requestId: `m${i}`, constraints: {} })),
-    ),
+    [a, b].map(({ selector }, i) => errorOf(selector.move(aMove({ call, requestId: `m${i}` })))),
   );
   t.deepEqual(outcomes.sort(), ['failed-precondition', 'no error']);
 });
@@ -309,7 +225,7 @@ behavior('no relay, full relays and junk are told apart', async (t, client, etcd
   const first = await a.selector.select(ask('fits'));
   t.is(await errorOf(a.selector.select(ask('does-not'))), 'relays-full');
   t.is(where(await a.selector.select(ask('fits'))), where(first), 'a bound call is served all the same');
-  t.is(await errorOf(a.selector.select({ ...ask('x'), set: 'elsewhere' })), 'no-relay');
+  t.is(await errorOf(a.selector.select(ask(parseCall('x', '', 'elsewhere')))), 'no-relay');
   await client.kv.put({ key: keys.call(parseCall('junk')), value: Buffer.from('{"relay": 1') });
   await putRelay(client, keys, aRelay({ id: 'large' }));
   await known([a], 'large', 'life-of-large');

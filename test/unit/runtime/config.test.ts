@@ -44,6 +44,7 @@ const values: Record<string, { good: readonly string[]; bad: readonly string[] }
   HOLDFAST_CALL_TTL_SECONDS: whole(10, 86_400),
   HOLDFAST_LINGER_SECONDS: whole(5, 600),
   HOLDFAST_CACHE_ENTRIES: whole(0, 10_000_000),
+  HOLDFAST_PROVISIONAL_ENTRIES: whole(0, 10_000_000),
   HOLDFAST_WITHOUT_QUORUM: { good: ['available', 'strict'], bad: ['none', 'Strict'] },
   HOLDFAST_MASS_LOSS_PERCENT: whole(0, 100),
   HOLDFAST_STOP_DEADLINE_SECONDS: whole(2, 3600),
