@@ -1,34 +1,47 @@
-/** Everything that can go wrong for a caller, as a closed list: edges translate it, nothing else is thrown on purpose. */
+/** Every error that a caller is meant to see, as a closed list. Fronts translate it; nothing else is thrown on purpose. */
 export type ErrorCode =
   /** A field is malformed; nothing was done. */
   | 'invalid-argument'
   /** The call has no binding. */
   | 'not-found'
-  /** The call is at another generation than the one named, or a guard of the request does not hold. */
+  /** The call is at another generation than the one named. */
   | 'failed-precondition'
   /** Every eligible relay is at its capacity. */
   | 'relays-full'
   /** No relay of the set is eligible. */
   | 'no-relay'
-  /** etcd cannot be reached; whether the request took effect is unknown: retry it. */
+  /** The relay of the call has lost its registration, but is not believed to be gone yet: retry. */
+  | 'relay-awaited'
+  /** etcd did not confirm the request; whether it took effect is unknown: retry it. */
   | 'unavailable'
-  /** This replica has more waiting than its bound allows; another one may have less. */
-  | 'overloaded';
+  /** This replica has as many requests waiting as its limit allows; another one may have fewer. */
+  | 'overloaded'
+  /** This replica has not read the relays from etcd yet; another one may have. */
+  | 'not-ready';
+
+export interface HoldfastErrorOptions extends ErrorOptions {
+  /** What the error is about, for programs: `set`, `relay`, `limit`, … */
+  readonly metadata?: Readonly<Record<string, string>>;
+}
 
 export class HoldfastError extends Error {
   override readonly name: string = 'HoldfastError';
+  readonly metadata: Readonly<Record<string, string>>;
+
   constructor(
     readonly code: ErrorCode,
     message: string,
-    options?: ErrorOptions,
+    { metadata = {}, ...options }: HoldfastErrorOptions = {},
   ) {
     super(message, options);
+    this.metadata = metadata;
   }
 }
 
-/** A field is malformed: says which, what was wrong with it, and what is allowed. */
+/** A field is malformed: the message says which, what is wrong with it, and what is allowed. */
 export function invalidArgument(field: string, problem: string, allowed: string): HoldfastError {
-  return new HoldfastError('invalid-argument', `${field}: ${problem}; allowed: ${allowed}`);
+  const metadata = { field, allowed };
+  return new HoldfastError('invalid-argument', `${field}: ${problem}; allowed: ${allowed}`, { metadata });
 }
 
 /** The message of anything that was thrown. */

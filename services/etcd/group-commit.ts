@@ -79,7 +79,8 @@ export class GroupCommit {
       if (this.#waiting.length >= maxWaiting) {
         throw new HoldfastError(
           'overloaded',
-          `this replica has ${maxWaiting} operations waiting for etcd, its most; try another replica`,
+          `this replica has ${maxWaiting} operations waiting for etcd, its limit; try another replica`,
+          { metadata: { limit: `${maxWaiting}` } },
         );
       }
       const answer = (result: OperationResult) => resolve(answerOf(result));

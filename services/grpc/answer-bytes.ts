@@ -26,19 +26,19 @@ const tags = {
   timestamp: { seconds: 0x08, nanos: 0x10 },
 } as const;
 
-/** Up to here a text is written character by character: a call into the runtime costs more. */
+/** Texts up to this length are written character by character: a call into the runtime costs more. */
 const shortText = 40;
-/** Of all fields but the texts and the relay, generously; a Timestamp has at most 13. */
+/** Upper bound for all fields but the texts and the relay; a Timestamp has at most 13 bytes. */
 const restBytes = 96;
 
 /**
- * Writes answers as the generated code would, byte for byte, at a third of its cost: the relay, which is most of an answer
+ * Encodes answers byte for byte as the generated code would, at a third of its cost: the relay, which is most of an answer
  * and the same in many of them, is encoded once per registration.
  */
 export class AnswerBytes {
   readonly #relays = new WeakMap<RegisteredRelay, Uint8Array>();
 
-  /** A `SelectResponse`, which `LookupResponse` is alike. */
+  /** A `SelectResponse`, or a `LookupResponse`: the two have the same fields. */
   answer(answer: Answer): Buffer {
     const { binding, relay, origin, freshness } = answer;
     if (!isPlain(binding)) {
@@ -85,7 +85,7 @@ export class AnswerBytes {
   }
 }
 
-/** As nearly all are: a Call-ID of visible ASCII, never moved. */
+/** Like nearly all bindings: a Call-ID of visible ASCII, and no moves. */
 function isPlain({ call, moves }: Binding): boolean {
   return moves.length === 0 && isVisibleAscii(call.callId, call.callId.length);
 }
@@ -120,10 +120,10 @@ function writeAnswer(out: Out, binding: Binding, relay: Uint8Array, origin: numb
   out.tag(tags.answer.freshness).varint(freshness);
 }
 
-/** Protocol Buffers' wire format, as far as answers need it. */
+/** Writes the Protocol Buffers wire format, as far as answers need it. */
 class Out {
   readonly #bytes: Buffer;
-  /** Room that is left for a length until it is known. */
+  /** Space reserved for a length until it is known. */
   readonly #lengthBytes: number;
   #end = 0;
 
@@ -173,7 +173,7 @@ class Out {
   timestamp(ms: number): void {
     const seconds = Math.floor(ms / 1000);
     const nanos = (Math.floor(ms) - seconds * 1000) * 1_000_000;
-    // What is 0 is not written.
+    // Zero values are not written (proto3).
     const secondsBytes = seconds > 0 ? 1 + varintBytes(seconds) : 0;
     const nanosBytes = nanos > 0 ? 1 + varintBytes(nanos) : 0;
     this.varint(secondsBytes + nanosBytes);
@@ -185,7 +185,7 @@ class Out {
     }
   }
 
-  /** What `write` writes, with its length before it. */
+  /** What `write` writes, preceded by its length. */
   nested(write: () => void): void {
     const start = this.#end;
     this.#end += this.#lengthBytes;

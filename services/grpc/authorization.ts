@@ -13,30 +13,28 @@ import type { Logger } from '../runtime/log.js';
 import { RateLimitedWarning } from '../runtime/rate-limited-warning.js';
 import { isNamed, namesOf } from './certificate-names.js';
 import { peerOf } from './listener.js';
-import type { RequestMetrics } from './observed.js';
+import type { RequestMetrics } from './observe.js';
+import { type StatusWithDetails, statusOf } from './status.js';
 
-/** What a client may be allowed: to ask for the relays of calls, as SIP proxies do, or to say what relays shall do. */
+/** A client's right: `select` relays for calls, as SIP proxies do, or `administer` relays. */
 export type Right = 'select' | 'administer';
 
 const either: readonly Right[] = ['select', 'administer'];
 const anyone: readonly Right[] | undefined = undefined;
 
-/**
- * Which right each method asks for: one of these. A method that does not stand here is refused, so that none is open
- * because it was forgotten.
- */
+/** Each method with the rights that permit it: any one of them is enough. A method that is missing here is refused. */
 export const rightsOf: ReadonlyMap<string, readonly Right[] | undefined> = new Map([
   ['/holdfast.v1.SelectionService/Select', ['select']],
   ['/holdfast.v1.SelectionService/SelectStream', ['select']],
   ['/holdfast.v1.SelectionService/Release', ['select']],
   ['/holdfast.v1.SelectionService/Lookup', either],
-  // A proxy moves a call away from a relay that fails it; an operator moves one by hand.
+  // A proxy moves a call off a relay that fails; an operator moves one by hand.
   ['/holdfast.v1.SelectionService/Move', either],
   ['/holdfast.v1.RelayService/ListRelays', either],
   ['/holdfast.v1.RelayService/WatchRelays', either],
   ['/holdfast.v1.RelayService/SetIntent', ['administer']],
   ['/holdfast.v1.RelayService/ListBindings', ['administer']],
-  // Load balancers and tools: nothing of calls or relays is told there.
+  // For load balancers and tools: these reveal nothing about calls or relays.
   ['/grpc.health.v1.Health/Check', anyone],
   ['/grpc.health.v1.Health/List', anyone],
   ['/grpc.health.v1.Health/Watch', anyone],
@@ -50,28 +48,28 @@ const settingOf: Readonly<Record<Right, string>> = {
 };
 
 export interface AuthorizationDeps {
-  /** Patterns of certificate names by right; undefined gives the right to everyone with a certificate. */
+  /** Patterns of certificate names by right; undefined grants the right to every client with a certificate. */
   readonly names: Readonly<Record<Right, readonly string[] | undefined>>;
   readonly metrics: RequestMetrics;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-/** Decides by the names of its certificate what a client may ask: the one place, for all methods. */
+/** Decides, for every method, whether the names in a client's certificate permit it. */
 export class Authorization {
   readonly #names: AuthorizationDeps['names'];
   readonly #refused: RateLimitedWarning;
   readonly #metrics: RequestMetrics;
-  /** By address and port: what reading a certificate costs is paid once per connection, not once per call. */
+  /** Names by address and port: certificates are parsed once per connection, not once per call. */
   readonly #peers = new Map<string, readonly string[]>();
 
   constructor({ names, metrics, clock, log }: AuthorizationDeps) {
     this.#metrics = metrics;
     this.#names = names;
-    this.#refused = new RateLimitedWarning('a client asked for what it may not', clock, log);
+    this.#refused = new RateLimitedWarning('client not permitted', clock, log);
   }
 
-  /** Remembers who is at the other end of a connection, as long as it lasts. */
+  /** Remembers the names of a connection's client, for as long as it is open. */
   know(socket: Socket): void {
     if (!(socket instanceof TLSSocket) || !socket.authorized) {
       return;
@@ -80,7 +78,7 @@ export class Authorization {
     const names = namesOf(socket.getPeerCertificate());
     this.#peers.set(peer, names);
     socket.once('close', () => {
-      // The port may belong to a later connection already.
+      // A later connection may have the port already.
       if (this.#peers.get(peer) === names) {
         this.#peers.delete(peer);
       }
@@ -92,7 +90,7 @@ export class Authorization {
     if (!refusal) {
       return new ServerInterceptingCall(call);
     }
-    // The handler hears nothing of the call.
+    // The call does not reach the handler.
     const listener = new ServerListenerBuilder()
       .withOnReceiveMetadata(() => call.sendStatus(refusal))
       .build();
@@ -102,10 +100,7 @@ export class Authorization {
     );
   };
 
-  #refusal(
-    path: string,
-    call: ServerInterceptingCallInterface,
-  ): { readonly code: status; readonly details: string } | undefined {
+  #refusal(path: string, call: ServerInterceptingCallInterface): StatusWithDetails | undefined {
     const { remoteAddress, remotePort } = call.getConnectionInfo();
     const peer = peerOf({ remoteAddress, remotePort });
     const names = this.#peers.get(peer) ?? [];
@@ -115,21 +110,26 @@ export class Authorization {
     }
     this.#metrics.observeRequest(path.split('/').at(-1) ?? path, 'PERMISSION_DENIED', 0);
     this.#refused.warn({ peer, names, method: path, reason });
-    return { code: status.PERMISSION_DENIED, details: reason };
+    return statusOf({
+      code: status.PERMISSION_DENIED,
+      reason: 'CLIENT_NOT_PERMITTED',
+      message: reason,
+      metadata: { method: path },
+    });
   }
 
-  /** Why a client with these names may not call the method; undefined if it may. */
+  /** Why a client with these names must not call the method; undefined if it is permitted. */
   #reasonAgainst(path: string, names: readonly string[]): string | undefined {
     const shown = names.length > 0 ? names.map((name) => JSON.stringify(name)).join(', ') : 'no name';
     if (!rightsOf.has(path)) {
-      return `${path} is open to nobody (the certificate that was shown names ${shown})`;
+      return `no client is permitted ${path} (the certificate of this one names ${shown})`;
     }
     const rights = rightsOf.get(path);
     if (!rights || rights.some((right) => this.#has(names, right))) {
       return undefined;
     }
     const settings = rights.map((right) => settingOf[right]).join(' and ');
-    return `the certificate that was shown names ${shown}: it may not ${rights.join(' or ')}; ${settings} of the replica ${rights.length > 1 ? 'tell' : 'tells'} who may`;
+    return `the client's certificate names ${shown}, which must not ${rights.join(' or ')}; see ${settings} of the replica`;
   }
 
   #has(names: readonly string[], right: Right): boolean {

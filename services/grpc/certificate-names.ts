@@ -1,16 +1,16 @@
 import type { PeerCertificate } from 'node:tls';
 
-/** The names of certificates, by which clients are told apart: the common name of the subject, and DNS names. */
+/** The names in a certificate that identify a client: the subject's common name, and the DNS names. */
 
 const maxNameLength = 253;
 
-/** A name, or `*.DOMAIN` for all names of one label more than DOMAIN; undefined for anything else. */
+/** A name, or `*.DOMAIN` for all names with one label before DOMAIN; undefined for anything else. */
 export function parseNamePattern(text: string): string | undefined {
   const [, rest = ''] = /^(?:\*\.)?([^*]+)$/.exec(text) ?? [];
   return rest !== '' && text.length <= maxNameLength ? text.toLowerCase() : undefined;
 }
 
-/** Whether one of the names is meant by one of the patterns. Upper and lower case are alike, as in DNS. */
+/** Whether any of the names matches any of the patterns. Case is ignored, as in DNS. */
 export function isNamed(names: readonly string[], patterns: readonly string[]): boolean {
   return names.some((name) => {
     const lower = name.toLowerCase();
@@ -20,14 +20,14 @@ export function isNamed(names: readonly string[], patterns: readonly string[]): 
 
 /** The names of a certificate, the common name first. */
 export function namesOf({ subject, subjectaltname = '' }: Partial<PeerCertificate>): string[] {
-  // A subject may have several common names; Node's types know of one.
+  // A subject can have several common names; Node's types allow only one.
   const commonNames = [subject?.CN ?? []].flat();
   return [...new Set([...commonNames, ...dnsNames(subjectaltname)])];
 }
 
 /**
- * `DNS:a.example, IP Address:192.0.2.1, URI:"x, DNS:evil.example"`: a value that could be taken for more than one entry
- * is quoted, so the entries are read one after the other, and no quoted one is a name.
+ * `DNS:a.example, IP Address:192.0.2.1, URI:"x, DNS:evil.example"`: a value that could be mistaken for several entries is
+ * quoted. So the text is parsed entry by entry, and quoted values are never names.
  */
 function dnsNames(text: string): string[] {
   const names: string[] = [];

@@ -7,9 +7,8 @@ import type { PackageDefinition } from '@grpc/proto-loader';
 const path = 'proto/generated/descriptors.binpb';
 
 /**
- * What server reflection tells: the descriptors that buf wrote at build time, each file with what it imports. Those that
- * proto-loader makes of the .proto files join all files of a package and lose their imports, so that grpcurl cannot
- * resolve them.
+ * What server reflection serves: the descriptors that buf writes at build time, each file with its imports. proto-loader
+ * would merge all files of a package and lose their imports, which grpcurl then cannot resolve.
  */
 export function describedServices(): PackageDefinition {
   const fileDescriptorProtos = filesOf(readFileSync(join(packageRoot(), path)));
@@ -33,7 +32,7 @@ function filesOf(set: Buffer): Buffer[] {
   return files;
 }
 
-/** The folder that ships both the compiled code and the descriptors. */
+/** The directory that holds both the compiled code and the descriptors. */
 function packageRoot(): string {
   for (let at = dirname(fileURLToPath(import.meta.url)); ; at = dirname(at)) {
     if (existsSync(join(at, path))) {

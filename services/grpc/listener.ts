@@ -9,9 +9,9 @@ import type { TlsFiles } from '../runtime/tls-files.js';
 
 export interface ListenerDeps {
   readonly listen: Address;
-  /** Certificates to serve with; without them connections are not encrypted. */
+  /** Certificates of the server; without them connections are not encrypted. */
   readonly tls: TlsFiles | undefined;
-  /** True if each client has to show a certificate that is signed by an authority of `tls`. */
+  /** True if each client must present a certificate signed by an authority of `tls`. */
   readonly asksClients: boolean;
   readonly clock: Clock;
   readonly log: Logger;
@@ -19,9 +19,10 @@ export interface ListenerDeps {
 
 const maxConnections = 10_000;
 const handshakeTimeoutMs = 10_000;
+
 /**
- * Accepts connections for the gRPC server. gRPC's own listener keeps to itself why a TLS handshake failed; this one
- * logs it, and puts new certificates to use while the connections of before go on.
+ * Accepts connections for the gRPC server. Unlike gRPC's own listener, it logs why a TLS handshake failed, and uses new
+ * certificates for new connections while established ones go on.
  */
 export class Listener {
   readonly #deps: ListenerDeps;
@@ -40,29 +41,34 @@ export class Listener {
     this.#server.maxConnections = maxConnections;
   }
 
-  /** The address that is listened on, with the real port. */
+  /** The listening address, with the actual port. */
   get address(): string {
     return formatAddress({ host: this.#deps.listen.host, port: this.#port });
   }
 
   /** Hands each connection over. @throws Error naming the address, if it cannot be listened on */
   async start(accept: (socket: Socket) => void): Promise<void> {
-    const { listen, tls } = this.#deps;
+    const { listen, tls, clock, log } = this.#deps;
     this.#accept = accept;
     if (tls) {
       this.#useCertificates();
       this.#unsubscribe = tls.subscribe(() => this.#useCertificates());
     }
     await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', (error) =>
-        reject(listenError('gRPC (HOLDFAST_GRPC_LISTEN)', listen, error)),
-      );
-      this.#server.listen({ ...listen }, resolve);
+      const fail = (error: Error) => reject(listenError('gRPC (HOLDFAST_GRPC_LISTEN)', listen, error));
+      this.#server.once('error', fail);
+      this.#server.listen({ ...listen }, () => {
+        this.#server.off('error', fail);
+        resolve();
+      });
     });
     this.#port = (this.#server.address() as AddressInfo).port;
+    // Such as running out of file descriptors: the connections that there are go on, and so does this process.
+    const failed = new RateLimitedWarning('cannot accept a connection', clock, log);
+    this.#server.on('error', (error) => failed.warn({ reason: messageOf(error) }));
   }
 
-  /** Accepts no more; connections that were handed over are their owner's. */
+  /** Accepts no more connections; those handed over belong to their new owner. */
   stop(): void {
     this.#unsubscribe();
     this.#accept = (socket) => socket.destroy();
@@ -70,7 +76,7 @@ export class Listener {
   }
 
   #take(socket: Socket): void {
-    // Whoever serves the connection hears of its end; without a listener an error would end the process.
+    // The new owner handles 'close'; without this listener an error would end the process.
     socket.on('error', () => {});
     this.#accept(socket);
   }
@@ -86,12 +92,12 @@ export class Listener {
     const server = createTlsServer({
       noDelay: true,
       requestCert: asksClients,
-      // Node would end such a connection before anybody can read whose certificate it was: that is done here.
+      // Node would close such a connection before its certificate can be logged, so it is closed here.
       rejectUnauthorized: false,
       ALPNProtocols: ['h2'],
       handshakeTimeout: handshakeTimeoutMs,
     });
-    // Once it is closed a socket does not know its peer any more, unless it was asked before.
+    // A closed socket no longer knows its peer, unless it was asked before.
     server.on('connection', peerOf);
     server.on('tlsClientError', (error, socket) =>
       refused.warn({ peer: peerOf(rawSocket(socket)), reason: handshakeReason(error) }),
@@ -103,7 +109,7 @@ export class Listener {
       const certificate = socket.getPeerX509Certificate()?.subject.replaceAll('\n', ', ');
       const reason =
         certificate === undefined
-          ? 'it shows no certificate, and this replica asks for one'
+          ? 'it presents no certificate, and this replica requires one'
           : certificateReason(socket.authorizationError);
       refused.warn({ peer: peerOf(socket), reason, certificate });
       socket.on('error', () => {});
@@ -117,7 +123,7 @@ export function peerOf({ remoteAddress, remotePort }: Pick<Socket, 'remoteAddres
   return formatAddress({ host: remoteAddress ?? '', port: remotePort ?? 0 });
 }
 
-/** What a TLS socket was made from. */
+/** The TCP socket below a TLS socket. */
 function rawSocket(socket: TLSSocket): Socket {
   return (socket as unknown as { readonly _parent?: Socket })._parent ?? socket;
 }
@@ -132,17 +138,18 @@ const certificateReasons: Readonly<Record<string, string>> = {
   CERT_SIGNATURE_FAILURE: stranger,
   CERT_HAS_EXPIRED: 'its certificate has expired',
   CERT_NOT_YET_VALID: 'its certificate is not valid yet',
-  INVALID_PURPOSE: 'its certificate is not made for clients (extended key usage clientAuth)',
+  INVALID_PURPOSE: 'its certificate is not for clients (extended key usage clientAuth)',
 };
 
-/** Node's types say that it is an error; it is the code of one. */
+/** Node's types declare an error; it is an error code. */
 function certificateReason(authorizationError: unknown): string {
   const code = String(authorizationError);
-  return certificateReasons[code] ?? `its certificate is no good (${code})`;
+  return certificateReasons[code] ?? `its certificate is not valid (${code})`;
 }
 
 const handshakeReasons: Readonly<Record<string, string>> = {
-  ECONNRESET: 'it left during the handshake: it may not accept the certificate of this replica',
+  ECONNRESET:
+    'it disconnected during the handshake: perhaps it does not accept the certificate of this replica',
   ERR_SSL_HTTP_REQUEST: 'it does not speak TLS',
   ERR_SSL_WRONG_VERSION_NUMBER: 'it does not speak TLS',
   ERR_SSL_TLSV1_ALERT_UNKNOWN_CA:
@@ -150,7 +157,7 @@ const handshakeReasons: Readonly<Record<string, string>> = {
   ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED: 'it says that the certificate of this replica has expired',
   ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE: 'it does not accept the certificate of this replica',
   ERR_SSL_SSLV3_ALERT_CERTIFICATE_UNKNOWN: 'it does not accept the certificate of this replica',
-  ERR_TLS_HANDSHAKE_TIMEOUT: `it was not done within ${handshakeTimeoutMs / 1000} s`,
+  ERR_TLS_HANDSHAKE_TIMEOUT: `it took longer than ${handshakeTimeoutMs / 1000} s`,
 };
 
 function handshakeReason(error: Error): string {

@@ -6,9 +6,9 @@ import {
 } from '../../proto/generated/holdfast/v1/relay.js';
 import {
   type Binding as WireBinding,
+  CallState as WireCallState,
   Freshness as WireFreshness,
   Origin as WireOrigin,
-  CallState as WireState_,
 } from '../../proto/generated/holdfast/v1/selection.js';
 import type { Binding, BindingState, Freshness, Origin } from '../domain/binding.js';
 import {
@@ -19,7 +19,7 @@ import {
   type RelayState,
 } from '../domain/relay.js';
 
-/** From the domain to messages. */
+/** Converts from the domain to messages. */
 
 const kinds: Record<RelayKind, WireKind> = {
   rtpengine: WireKind.RTPENGINE,
@@ -42,10 +42,10 @@ export const freshnesses: Record<Freshness, WireFreshness> = {
   provisional: WireFreshness.PROVISIONAL,
 };
 
-export const callStates: Record<BindingState, WireState_> = {
-  setup: WireState_.SETUP,
-  answered: WireState_.ANSWERED,
-  released: WireState_.RELEASED,
+export const callStates: Record<BindingState, WireCallState> = {
+  setup: WireCallState.SETUP,
+  answered: WireCallState.ANSWERED,
+  released: WireCallState.RELEASED,
 };
 
 export function bindingMessage(binding: Binding, registered: RegisteredRelay | undefined): WireBinding {
@@ -67,7 +67,7 @@ export function bindingMessage(binding: Binding, registered: RegisteredRelay | u
   };
 }
 
-/** What a SIP proxy needs to reach the relay, without what changes every second. */
+/** What a SIP proxy needs to reach the relay, without the load, which changes every second. */
 export function relayIdentity(registered: RegisteredRelay): WireRelay {
   const { relay, intent } = registered;
   return {

@@ -10,15 +10,15 @@ import { Listener, type ListenerDeps } from './listener.js';
 import type { ServedService } from './selection-service.js';
 
 export interface GrpcServerDeps extends ListenerDeps {
-  /** Who may ask what; without it whoever can connect may ask everything. */
+  /** Which clients may call which methods; without it every client may call all of them. */
   readonly authorization: Authorization | undefined;
-  /** Clients are told to connect anew after about this long; 0 is never. */
+  /** Clients are told to reconnect after about this long; 0 is never. */
   readonly maxConnectionAgeMs: number;
   readonly selection: ServedService;
   readonly relays: RelayServiceServer;
 }
 
-/** A connection that is too old is cut after this, whatever goes on over it: lasting streams would hold it for ever. */
+/** How long a connection that is too old may go on before it is cut: long-lived streams would hold it forever. */
 const connectionGraceMs = 30_000;
 
 const services = ['', 'holdfast.v1.SelectionService', 'holdfast.v1.RelayService'];
@@ -39,12 +39,12 @@ export class GrpcServer {
     this.#clock = listening.clock;
     this.#authorization = authorization;
     this.#server = new Server({
-      // The largest request is a Call-ID, a few names and labels.
+      // The largest request is a Call-ID with some names and labels.
       'grpc.max_receive_message_length': 64 * 1024,
       'grpc.max_concurrent_streams': 10_000,
-      // Its bookkeeping per call costs a tenth of an answer, and nobody reads it.
+      // Its bookkeeping adds a tenth to the cost of an answer, and nothing reads it.
       'grpc.enable_channelz': 0,
-      // A proxy that vanished without a FIN must not hold its streams for ever.
+      // A proxy that vanished without a FIN must not hold its streams forever.
       'grpc.keepalive_time_ms': 30_000,
       'grpc.keepalive_timeout_ms': 10_000,
       ...(maxConnectionAgeMs > 0
@@ -61,14 +61,14 @@ export class GrpcServer {
     new ReflectionService(describedServices()).addToServer(this.#server);
   }
 
-  /** The address that is listened on, with the real port. */
+  /** The listening address, with the actual port. */
   get address(): string {
     return this.#listener.address;
   }
 
   /** @throws Error naming the address, if it cannot be listened on */
   start(): Promise<void> {
-    // What is injected is decrypted already.
+    // Injected connections are already decrypted.
     const injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
     return this.#listener.start((socket) => {
       this.#connections.add(socket);
@@ -78,20 +78,20 @@ export class GrpcServer {
     });
   }
 
-  /** What health checks hear. */
+  /** Sets what health checks report. */
   setServing(serving: boolean): void {
     for (const name of services) {
       this.#health.setStatus(name, serving ? 'SERVING' : 'NOT_SERVING');
     }
   }
 
-  /** Takes no new request, answers those under way for at most `graceMs`, then cuts what is left. */
+  /** Takes no new requests, lets those in progress finish for at most `graceMs`, then cuts what is left. */
   async stop(graceMs: number): Promise<void> {
     this.setServing(false);
     this.#listener.stop();
     await new Promise<void>((resolve) => {
-      // Streams that last (watches, health) end only when they are cut: not by forceShutdown(), which without channelz
-      // knows of no connection, and whose CANCELLED would tell clients not to try again.
+      // Long-lived streams (watches, health) end only when their connections are cut. forceShutdown() cannot do that: it
+      // finds no connections without channelz, and its CANCELLED would tell clients not to retry.
       const cancel = this.#clock.after(graceMs, () => {
         for (const socket of this.#connections) {
           socket.destroy();

@@ -1,4 +1,4 @@
-/** What of a server's stream is needed to write to it: gRPC's own types also name what it reads. */
+/** The part of a server's stream that writing needs: gRPC's own types also carry the type that it reads. */
 export interface Writing<T> {
   readonly destroyed: boolean;
   readonly cancelled: boolean;
@@ -6,7 +6,7 @@ export interface Writing<T> {
   on(event: string, listener: () => void): unknown;
 }
 
-/** The writing side of a stream, for many writers that wait together while the client does not read. */
+/** The writing side of a stream, for several writers that wait together while the client does not read. */
 export class StreamWriter<T> {
   readonly #stream: Writing<T>;
   #waiting: (() => void)[] = [];
@@ -18,12 +18,12 @@ export class StreamWriter<T> {
     }
   }
 
-  /** True once the client has gone: what is written is dropped. */
+  /** True once the client is gone: what is written is dropped. */
   get isOver(): boolean {
     return this.#stream.destroyed || this.#stream.cancelled;
   }
 
-  /** @returns undefined where the stream takes more at once; else what resolves when it does, or is over */
+  /** @returns undefined if the stream accepts more at once; otherwise a promise that resolves when it does, or is over */
   write(message: T): Promise<void> | undefined {
     if (this.isOver || this.#stream.write(message) || this.isOver) {
       return undefined;

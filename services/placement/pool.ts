@@ -76,6 +76,7 @@ export class Pool {
       throw new HoldfastError(
         'relays-full',
         `no relay is free: all ${fitting.length} eligible relays of set ${this.set} are at their capacity`,
+        { metadata: { set: this.set, relays: `${fitting.length}` } },
       );
     }
     return this.policy.choose(prefer(free, constraints), callKey, nowMs).reserve();
@@ -132,12 +133,17 @@ export class Pool {
       : open === 0
         ? `set ${this.set} has ${this.size} registered, none of which takes calls (draining, disabled, or weight 0)`
         : `set ${this.set} has ${open} that take calls, but none fits the request's exclusions, labels and features`;
-    return new HoldfastError('no-relay', `no eligible relay: ${why}`);
+    const relay = constraints.target ? { relay: constraints.target } : {};
+    return new HoldfastError('no-relay', `no eligible relay: ${why}`, {
+      metadata: { set: this.set, ...relay },
+    });
   }
 }
 
 export function noRelayRegistered(set: string): HoldfastError {
-  return new HoldfastError('no-relay', `no eligible relay: none is registered in set ${set}`);
+  return new HoldfastError('no-relay', `no eligible relay: none is registered in set ${set}`, {
+    metadata: { set },
+  });
 }
 
 function prefer(

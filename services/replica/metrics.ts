@@ -7,7 +7,7 @@ import {
   Registry,
 } from 'prom-client';
 import type { Freshness, Origin } from '../domain/binding.js';
-import type { RequestMetrics } from '../grpc/observed.js';
+import type { RequestMetrics } from '../grpc/observe.js';
 import type { Selector } from '../selection/selector.js';
 import { RequestDurations } from './request-durations.js';
 

@@ -203,6 +203,7 @@ export class Selector {
         throw new HoldfastError(
           'failed-precondition',
           `generation: call ${call.callId} is at generation ${binding.generation}, not ${generation}`,
+          { metadata: { generation: `${binding.generation}` } },
         );
       }
       if (request.inSetupOnly && binding.state !== 'setup') {

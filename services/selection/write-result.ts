@@ -23,20 +23,22 @@ export class RelayAwaitedError extends HoldfastError {
   override readonly name = 'RelayAwaitedError';
 
   constructor({ call, relayId }: Pick<Binding, 'call' | 'relayId'>) {
-    super('unavailable', `relay ${relayId} of set ${call.set} is not registered; it is looked for again`);
+    super('relay-awaited', `relay ${relayId} of set ${call.set} is not registered; it is looked for again`, {
+      metadata: { set: call.set, relay: relayId },
+    });
   }
 }
 
 /** Another try may be answered. */
 export function isUnavailable(error: unknown): boolean {
-  return (
-    error instanceof HoldfastError && error.code === 'unavailable' && !(error instanceof RelayAwaitedError)
-  );
+  return error instanceof HoldfastError && error.code === 'unavailable';
 }
 
 /** etcd is out of reach, or too much waits for it: what was known before is better than nothing. */
 export function isOutage(error: unknown): boolean {
-  return error instanceof HoldfastError && (error.code === 'unavailable' || error.code === 'overloaded');
+  return (
+    error instanceof HoldfastError && ['unavailable', 'overloaded', 'relay-awaited'].includes(error.code)
+  );
 }
 
 /** Both requests have the same candidates. */

@@ -82,11 +82,11 @@ testWith(['openssl'], 'every method is open to the names that may call it, and t
       const denied = code === status.PERMISSION_DENIED;
       t.is(denied, !may[who as keyof typeof people], `${name} by ${who}: ${status[code]} ${details}`);
       if (who === 'stranger') {
-        t.regex(details, /names "stranger\.example\.org": it may not/);
+        t.regex(details, /names "stranger\.example\.org", which must not/);
       }
     }
   }
-  const line = await lineOf(replica, 'a client asked for what it may not');
+  const line = await lineOf(replica, 'client not permitted');
   t.deepEqual(line['names'], ['Operator One'], 'the first of them');
   t.is(line['method'], '/holdfast.v1.SelectionService/Select');
   const scrape = await Scrape.of(replica.http);
@@ -110,8 +110,8 @@ testWith(
       t.is(refused.code, 1);
       t.is(
         refused.output,
-        `holdfast: PERMISSION_DENIED: the certificate that was shown names "${name}": it may not select; ` +
-          'HOLDFAST_GRPC_SELECT_NAMES of the replica tells who may\n',
+        `holdfast: PERMISSION_DENIED: the client's certificate names "${name}", which must not select; ` +
+          'see HOLDFAST_GRPC_SELECT_NAMES of the replica\n',
       );
     }
     const shown = await authority.issue({ names: ['stranger.example.org'] });

@@ -82,7 +82,7 @@ const methods: Record<string, { ask: Ask; refused: [object, Refusal][] }> = {
   },
   Lookup: {
     ask: ({ selection }, fields) =>
-      asks(selection, selection.lookup, { callId: 'call', viaBranch: '', ...fields }),
+      asks(selection, selection.lookup, { callId: 'call', viaBranch: '', set: '', ...fields }),
     refused: call,
   },
   Move: {
@@ -92,7 +92,7 @@ const methods: Record<string, { ask: Ask; refused: [object, Refusal][] }> = {
   },
   Release: {
     ask: ({ selection }, fields) =>
-      asks(selection, selection.release, { callId: 'call', viaBranch: '', ...fields }),
+      asks(selection, selection.release, { callId: 'call', viaBranch: '', set: '', ...fields }),
     refused: call,
   },
   ListRelays: {

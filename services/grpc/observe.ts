@@ -3,7 +3,7 @@ import type { Freshness, Origin } from '../domain/binding.js';
 import { HoldfastError } from '../domain/error.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
-import { type StatusError, toStatus } from './status.js';
+import { type Failure, statusOf, toFailure } from './status.js';
 
 /** Where requests and answers are counted. */
 export interface RequestMetrics {
@@ -15,15 +15,15 @@ export interface Observer {
   readonly metrics: RequestMetrics;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Why requests cannot be answered yet, or undefined: until the relays are known, «no relay» would be a guess. */
+  /** Why requests cannot be answered yet, or undefined. Before the relays are known, "no relay" would be a guess. */
   readonly notReady: () => string | undefined;
 }
 
-export type Outcome<T> = { readonly value: T } | { readonly error: StatusError };
+export type Outcome<T> = { readonly value: T } | { readonly failure: Failure };
 
 /**
- * Answers one request: its errors become statuses, and how long it took is counted. What is known at once is answered at
- * once: a turn of the event loop per request would be a good part of its cost.
+ * Runs the handler of one request, turns what it throws into a failure, and records how long it took. A result that is
+ * known at once is returned at once: a turn of the event loop would be a large part of what a request costs.
  */
 export function observe<T>(
   method: string,
@@ -31,46 +31,46 @@ export function observe<T>(
   handle: () => T | Promise<T>,
 ): Outcome<T> | Promise<Outcome<T>> {
   const startedAtMs = clock.monotonicMs();
-  const answered = (value: T): Outcome<T> => {
+  const succeeded = (value: T): Outcome<T> => {
     metrics.observeRequest(method, 'OK', clock.monotonicMs() - startedAtMs);
     return { value };
   };
   const failed = (thrown: unknown): Outcome<T> => {
-    const error = toStatus(thrown, log);
-    metrics.observeRequest(method, status[error.code], clock.monotonicMs() - startedAtMs);
-    return { error };
+    const failure = toFailure(thrown, log);
+    metrics.observeRequest(method, status[failure.code], clock.monotonicMs() - startedAtMs);
+    return { failure };
   };
   try {
     const reason = notReady();
     if (reason !== undefined) {
-      throw new HoldfastError('unavailable', reason);
+      throw new HoldfastError('not-ready', reason);
     }
     const value = handle();
-    return value instanceof Promise ? value.then(answered, failed) : answered(value);
+    return value instanceof Promise ? value.then(succeeded, failed) : succeeded(value);
   } catch (thrown) {
     return failed(thrown);
   }
 }
 
-/** A unary method whose work is a plain function of the request. */
+/** A unary method whose work is a function from request to response. */
 export function unary<Request, Response>(
   method: string,
   observer: Observer,
   handle: (request: Request) => Response | Promise<Response>,
 ): handleUnaryCall<Request, Response> {
   return (call, callback: sendUnaryData<Response>) => {
-    const answer = (outcome: Outcome<Response>) => {
-      if ('error' in outcome) {
-        callback(outcome.error, null);
+    const reply = (outcome: Outcome<Response>) => {
+      if ('failure' in outcome) {
+        callback(statusOf(outcome.failure), null);
       } else {
         callback(null, outcome.value);
       }
     };
     const outcome = observe(method, observer, () => handle(call.request));
     if (outcome instanceof Promise) {
-      void outcome.then(answer);
+      void outcome.then(reply);
     } else {
-      answer(outcome);
+      reply(outcome);
     }
   };
 }

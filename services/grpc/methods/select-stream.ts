@@ -1,0 +1,80 @@
+import type { handleBidiStreamingCall } from '@grpc/grpc-js';
+import {
+  type SelectStreamRequest,
+  SelectStreamResponse,
+} from '../../../proto/generated/holdfast/v1/selection.js';
+import { invalidArgument } from '../../domain/error.js';
+import type { Answer } from '../../selection/requests.js';
+import type { SelectionServiceDeps } from '../deps.js';
+import { type Outcome, observe } from '../observe.js';
+import { type Failure, streamedError } from '../status.js';
+import { StreamWriter } from '../stream-writer.js';
+import { select } from './select.js';
+
+/** Requests of one stream in progress at once. At the limit the stream is not read, so that the client waits. */
+const maxInProgress = 1024;
+
+/** `SelectStream`: replies to each request when its answer is ready; an error is the reply to its own request only. */
+export function selectStream(
+  deps: SelectionServiceDeps,
+): handleBidiStreamingCall<SelectStreamRequest, Buffer> {
+  const { observer, bytes } = deps;
+  const answerOf = select(deps);
+  return (stream) => {
+    const writer = new StreamWriter<Buffer>(stream);
+    let inProgress = 0;
+    let ended = false;
+    const endIfIdle = () => {
+      if (ended && inProgress === 0) {
+        stream.end();
+      }
+    };
+    const finish = () => {
+      if (--inProgress < maxInProgress && stream.isPaused()) {
+        stream.resume();
+      }
+      endIfIdle();
+    };
+    const reply = (requestId: string, outcome: Outcome<Answer>) => {
+      const message =
+        'failure' in outcome
+          ? errorBytes(requestId, outcome.failure)
+          : bytes.streamed(requestId, outcome.value);
+      const written = writer.write(message);
+      if (written) {
+        void written.then(finish);
+      } else {
+        finish();
+      }
+    };
+    stream.on('data', ({ request }: SelectStreamRequest) => {
+      if (++inProgress >= maxInProgress) {
+        stream.pause();
+      }
+      const requestId = request?.requestId ?? '';
+      const outcome = observe('SelectStream', observer, () => {
+        if (!request || requestId === '') {
+          const allowed = '1-64 bytes of visible ASCII: the reply is matched by it';
+          throw invalidArgument('request.request_id', 'is empty', allowed);
+        }
+        return answerOf(request);
+      });
+      if (outcome instanceof Promise) {
+        void outcome.then((later) => reply(requestId, later));
+      } else {
+        reply(requestId, outcome);
+      }
+    });
+    stream.on('end', () => {
+      ended = true;
+      endIfIdle();
+    });
+    // A client may leave at any time; its requests in progress finish without it.
+    stream.on('error', (error) => observer.log.debug({ err: error }, 'select stream broken'));
+  };
+}
+
+function errorBytes(requestId: string, failure: Failure): Buffer {
+  const result = { $case: 'error', value: streamedError(failure) } as const;
+  return Buffer.from(SelectStreamResponse.encode({ requestId, result }).finish());
+}
