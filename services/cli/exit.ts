@@ -1,6 +1,6 @@
 import { status } from '@grpc/grpc-js';
 
-/** What scripts can tell apart by the exit code. `--help` lists them. */
+/** Exit codes, for scripts. `--help` lists them. */
 export const exits = {
   ok: 0,
   failed: 1,
@@ -14,10 +14,10 @@ export const exits = {
 export const exitHelp = `
 Exit codes:
   0  done
-  1  failed, or not allowed
-  2  wrong usage, or a value the service refuses
+  1  failed, or not permitted
+  2  wrong usage, or a value that the service refuses
   3  the call has no binding
-  4  the service, etcd or a relay is not available: try again, or another replica
+  4  the service, etcd or a relay is unavailable: try again, or try another replica
   5  the call is at another generation than the one named
   6  every relay is at its capacity
  78  (selection, relay-node, up) the configuration is wrong: the message says where
@@ -41,7 +41,7 @@ export function exitCodeOf(code: status | undefined): number {
   }
 }
 
-/** Ends the command with a message on standard error and an exit code. */
+/** Ends the command, with a message on standard error and an exit code. */
 export class CommandError extends Error {
   override readonly name = 'CommandError';
 

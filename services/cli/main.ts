@@ -1,17 +1,24 @@
 #!/usr/bin/env -S node --max-semi-space-size=64
-// A replica makes short-lived objects at a high rate: with V8's 16 MB for them, collections would cost it a tenth more.
+// A replica allocates short-lived objects at a high rate: V8's default of 16 MB for them makes collections a tenth dearer.
 import { createRequire } from 'node:module';
 import { logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
 import { Command, CommanderError } from 'commander';
 import { messageOf } from '../domain/error.js';
 import { ConfigError } from '../runtime/config.js';
 import { exitCodes } from '../runtime/lifecycle.js';
-import { addCallCommands } from './call-commands.js';
+import { addBindingsCommand } from './commands/bindings.js';
+import { addDrainCommand } from './commands/drain.js';
+import { addLookupCommand } from './commands/lookup.js';
+import { addMoveCommand } from './commands/move.js';
+import { addRelayNodeCommand } from './commands/relay-node.js';
+import { addRelaysCommand } from './commands/relays.js';
+import { addReleaseCommand } from './commands/release.js';
+import { addResumeCommand } from './commands/resume.js';
+import { addSelectCommand } from './commands/select.js';
+import { addSelectionCommand } from './commands/selection.js';
+import { addUpCommand } from './commands/up.js';
 import { CommandError, exitHelp, exits } from './exit.js';
-import { endWhenUnread } from './output.js';
-import { addProcessCommands } from './process-commands.js';
-import { addRelayCommands } from './relay-commands.js';
-import { addUpCommand } from './up/command.js';
+import { exitOnClosedPipe } from './output.js';
 
 const { version } = createRequire(import.meta.url)('#package') as { version: string };
 
@@ -27,22 +34,30 @@ Examples:
 const program = new Command('holdfast')
   .description('A session registry for SIP media relays: a call stays on its relay.')
   .version(version)
-  .showHelpAfterError('(--help tells more)')
+  .showHelpAfterError('(see --help)')
   .exitOverride()
   .addHelpText('after', examples + exitHelp);
 
+// In the order of --help.
 addUpCommand(program);
-addProcessCommands(program);
-addRelayCommands(program);
-addCallCommands(program);
+addSelectionCommand(program);
+addRelayNodeCommand(program);
+addRelaysCommand(program);
+addDrainCommand(program);
+addResumeCommand(program);
+addBindingsCommand(program);
+addSelectCommand(program);
+addLookupCommand(program);
+addMoveCommand(program);
+addReleaseCommand(program);
 for (const command of program.commands) {
-  command.exitOverride().showHelpAfterError('(--help tells more)');
+  command.exitOverride().showHelpAfterError('(see --help)');
 }
 
-endWhenUnread();
-// What gRPC has to say of itself arrives as errors; its own log would stand between the lines of ours.
+exitOnClosedPipe();
+// gRPC reports its problems as errors, too; its own log lines would only mix with ours.
 setLogVerbosity(logVerbosity.NONE);
-// gRPC names an IP address in a TLS handshake, and Node says so on standard error: nobody who reads that can change it.
+// gRPC passes an IP address as TLS server name, and Node prints a deprecation warning that no user can act on.
 process.noDeprecation = true;
 
 try {
@@ -51,9 +66,9 @@ try {
   process.exitCode = report(error);
 }
 
-/** Says what went wrong. @returns the exit code */
+/** Prints what went wrong. @returns the exit code */
 function report(error: unknown): number {
-  // Commander has said it.
+  // Commander has already printed it.
   if (error instanceof CommanderError) {
     return error.exitCode === 0 ? exits.ok : exits.usage;
   }

@@ -1,43 +1,55 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { credentials, HoldfastClient } from '../client/index.js';
 import { defaultSet } from '../domain/name.js';
 import { parseAddress } from '../runtime/address.js';
-import { HoldfastClient } from './client.js';
+import { explain, timeoutMs } from './explain.js';
 import { readTrust, type TrustOptions } from './trust.js';
 
-export const defaultServer = '127.0.0.1:7400';
+const defaultServer = '127.0.0.1:7400';
+const maxServers = 9;
 
-/** What every command that asks a replica has. */
+/** Options of every command that asks a replica. */
 export interface RemoteOptions {
   readonly json?: true;
-  /** Runs the question with a client that is closed afterwards. */
-  readonly ask: <T>(question: (client: HoldfastClient) => Promise<T>) => Promise<T>;
+  /** Runs a task with a client, which is closed afterwards. @throws CommandError */
+  readonly withClient: <T>(task: (client: HoldfastClient) => Promise<T>) => Promise<T>;
 }
 
-/** Gives a command `--server` and `--json`, and its action a way to ask. */
+/** Gives a command the options that name a replica, and its action a client. */
 export function remote(command: Command): Command {
   return command
     .addOption(
-      new Option('--server <host:port>', 'replica to ask')
+      new Option(
+        '--server <host:port>',
+        'replica to ask; of several, separated by commas, the first that answers',
+      )
         .env('HOLDFAST_SERVER')
-        .default(defaultServer, defaultServer)
-        .argParser(serverOption),
+        .default([defaultServer], defaultServer)
+        .argParser(serversOption),
     )
     .addOption(
-      new Option('--ca <file>', "authority that signed the replica's certificate: asks over TLS").env(
+      new Option('--ca <file>', "authority that signed the replica's certificate; turns TLS on").env(
         'HOLDFAST_CA',
       ),
     )
     .addOption(
-      new Option('--cert <file>', 'certificate to show, where the replica asks for one').env('HOLDFAST_CERT'),
+      new Option('--cert <file>', 'certificate to present, if the replica requires one').env('HOLDFAST_CERT'),
     )
     .addOption(new Option('--key <file>', 'key of that certificate').env('HOLDFAST_KEY'))
     .option('--json', 'print JSON, for programs')
     .hook('preAction', (_, action) => {
-      action.setOptionValue('ask', async <T>(question: (client: HoldfastClient) => Promise<T>) => {
-        const { server, ...paths } = action.opts<{ server: string } & TrustOptions>();
-        const client = new HoldfastClient(server, await readTrust(paths));
+      action.setOptionValue('withClient', async <T>(task: (client: HoldfastClient) => Promise<T>) => {
+        const { server, ...paths } = action.opts<{ server: string[] } & TrustOptions>();
+        const trust = await readTrust(paths);
+        const client = new HoldfastClient(server, {
+          ...(trust && { credentials: credentials.createSsl(trust.ca, trust.key, trust.cert) }),
+          attemptTimeoutMs: timeoutMs,
+          attempts: server.length,
+        });
         try {
-          return await question(client);
+          return await task(client);
+        } catch (error) {
+          throw await explain(error, trust);
         } finally {
           client.close();
         }
@@ -45,22 +57,27 @@ export function remote(command: Command): Command {
     });
 }
 
+/** Options of commands that let a relay be chosen. */
+export interface ConstraintOptions {
+  readonly exclude?: string[];
+  readonly zone?: string;
+  readonly label?: Record<string, string>;
+}
+
+export function withConstraints(command: Command): Command {
+  return command
+    .option('--exclude <relay>', 'a relay not to choose (repeatable)', collect)
+    .option('--zone <zone>', 'prefer relays in this zone')
+    .option('--label <name=value>', 'choose only relays with this label (repeatable)', pairOption);
+}
+
+export function constraintsOf({ exclude, zone, label }: ConstraintOptions) {
+  return { excludedRelayIds: exclude, zone, labels: label };
+}
+
 /** `--set`, for commands that concern one relay set. */
 export function setOption(description: string): Option {
   return new Option('--set <name>', description).default(defaultSet, defaultSet);
-}
-
-/** For repeatable options. */
-export function collect(value: string, previous: string[] = []): string[] {
-  return [...previous, value];
-}
-
-export function pairOption(value: string, previous: Record<string, string> = {}): Record<string, string> {
-  const at = value.indexOf('=');
-  if (at < 1) {
-    throw new InvalidArgumentError('allowed: NAME=VALUE');
-  }
-  return { ...previous, [value.slice(0, at)]: value.slice(at + 1) };
 }
 
 /** An option that takes a whole number. */
@@ -74,10 +91,23 @@ export function wholeOption(least: number, most: number): (value: string) => num
   };
 }
 
-function serverOption(value: string): string {
-  const address = parseAddress(value);
-  if (address && address.port > 0) {
-    return value;
+function collect(value: string, previous: string[] = []): string[] {
+  return [...previous, value];
+}
+
+function pairOption(value: string, previous: Record<string, string> = {}): Record<string, string> {
+  const at = value.indexOf('=');
+  if (at < 1) {
+    throw new InvalidArgumentError('allowed: NAME=VALUE');
   }
-  throw new InvalidArgumentError('allowed: HOST:PORT');
+  return { ...previous, [value.slice(0, at)]: value.slice(at + 1) };
+}
+
+function serversOption(value: string): string[] {
+  const servers = value.split(',');
+  const isServer = (server: string) => (parseAddress(server)?.port ?? 0) > 0;
+  if (servers.length <= maxServers && servers.every(isServer)) {
+    return servers;
+  }
+  throw new InvalidArgumentError(`allowed: 1-${maxServers} of HOST:PORT, separated by commas`);
 }

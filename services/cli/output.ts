@@ -1,6 +1,6 @@
 /**
- * A table for people: columns as wide as they need to be, two spaces between. Control characters, which others may
- * have put into a name or a reason, do not reach the terminal.
+ * A table for people: columns as wide as needed, two spaces apart. Control characters, which anybody could put into a reason,
+ * do not reach the terminal.
  */
 export function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
   const lines = [header, ...rows].map((line) => line.map((cell) => cell.replace(/\p{Cc}/gu, '?')));
@@ -24,8 +24,8 @@ export function print(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
-/** Ends the command in silence once nobody reads its output, as in `holdfast bindings … | head`. */
-export function endWhenUnread(): void {
+/** Ends the command silently when its output is closed, as in `holdfast bindings … | head`. */
+export function exitOnClosedPipe(): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') {
       process.exit();
@@ -34,12 +34,12 @@ export function endWhenUnread(): void {
   });
 }
 
-/** `1 call`, `2 calls`, `? calls` where the number is not known. */
+/** `1 call`, `2 calls`, or `? calls` if the number is unknown. */
 export function counted(count: number | undefined, noun: string): string {
   return `${count ?? '?'} ${noun}${count === 1 ? '' : 's'}`;
 }
 
-/** `in 4m 10s`, `2m 3s ago`, `now`: a time relative to now, to two units. */
+/** A time relative to now, in at most two units: `in 4m 10s`, `2m 3s ago`, `now`. */
 export function relativeTime(at: Date | undefined, nowMs = Date.now()): string {
   if (!at) {
     return '-';

@@ -1,8 +1,7 @@
-import { type Relay, RelayKind, RelayState } from '../../proto/generated/holdfast/v1/relay.js';
-import { type Binding, Freshness, Origin } from '../../proto/generated/holdfast/v1/selection.js';
-import { relativeTime } from './output.js';
+import { type Binding, Freshness, Origin, type Relay, RelayKind, RelayState } from '../client/index.js';
+import { json, print, relativeTime } from './output.js';
 
-/** How answers are shown: one shape for programs, from which the one for people is made. */
+/** How answers are shown: a shape for programs (`--json`), and a text for people that is made from it. */
 
 export function relayShape(relay: Relay) {
   return {
@@ -47,13 +46,13 @@ export function relayRow(relay: Relay): string[] {
   return [set, id, kind, shownState, String(weight), load, zone || '-', controlUrl, instance, since];
 }
 
-export interface Answered {
+interface Answer {
   readonly binding: Binding | undefined;
   readonly origin?: Origin;
   readonly freshness?: Freshness;
 }
 
-export function bindingShape({ binding, origin, freshness }: Answered) {
+function bindingShape({ binding, origin, freshness }: Answer) {
   const relay = binding?.relay;
   return {
     callId: binding?.callId,
@@ -68,8 +67,18 @@ export function bindingShape({ binding, origin, freshness }: Answered) {
   };
 }
 
-/** Two columns: what, and how it is. */
-export function bindingRows(answer: Answered): string[][] {
+export function printAnswer(answer: Answer, { json: asJson }: { readonly json?: true }): void {
+  print(
+    asJson
+      ? json(bindingShape(answer))
+      : bindingRows(answer)
+          .map(([name = '', value]) => `${name.padEnd(12)}${value}`)
+          .join('\n'),
+  );
+}
+
+/** Pairs of a name and a value. */
+function bindingRows(answer: Answer): string[][] {
   const { callId = '', viaBranch, relay, generation, origin, freshness, released } = bindingShape(answer);
   const gone = relay?.controlUrl === '' ? ' (not registered)' : '';
   const rows = [

@@ -7,21 +7,21 @@ import { ConfigError } from '../runtime/config.js';
 import { readTls, type TlsMaterial } from '../runtime/tls-material.js';
 import { CommandError, exits } from './exit.js';
 
-/** `--ca`, `--cert` and `--key`: how a command knows a replica, and shows who asks. */
+/** `--ca`, `--cert` and `--key`: how a command verifies a replica, and identifies itself. */
 export interface TrustOptions {
   readonly ca?: string;
   readonly cert?: string;
   readonly key?: string;
 }
 
-/** What to ask over TLS with; undefined to ask without it. @throws CommandError */
+/** The TLS files; undefined to connect without TLS. @throws CommandError */
 export async function readTrust({ ca, cert, key }: TrustOptions): Promise<TlsMaterial | undefined> {
   if ((cert === undefined) !== (key === undefined)) {
-    throw usage('HOLDFAST_CERT and HOLDFAST_KEY (--cert, --key) mean nothing without each other');
+    throw usage('HOLDFAST_CERT and HOLDFAST_KEY (--cert, --key) must be set together');
   }
   if (cert !== undefined && ca === undefined) {
     throw usage(
-      'HOLDFAST_CERT (--cert) needs HOLDFAST_CA (--ca): no certificate is shown to a replica that is not known',
+      'HOLDFAST_CERT (--cert) needs HOLDFAST_CA (--ca): certificates are presented only to replicas that can be verified',
     );
   }
   if (ca === undefined) {
@@ -43,11 +43,11 @@ function usage(message: string): CommandError {
   return new CommandError(message, exits.usage);
 }
 
-const patienceMs = 2000;
+const handshakeTimeoutMs = 2000;
 
 /**
- * Why a replica and this command do not trust each other, if that is why it does not answer. gRPC itself tells of most of
- * this that the connection broke, so the handshake is made once more and looked at.
+ * Why a replica and this command do not trust each other; undefined if that is not why there was no answer. gRPC reports most
+ * such failures as a broken connection, so the handshake is repeated here to see what happens.
  */
 export function diagnose(server: string, trust: TlsMaterial | undefined): Promise<string | undefined> {
   const address = parseAddress(server);
@@ -59,7 +59,7 @@ export function diagnose(server: string, trust: TlsMaterial | undefined): Promis
     const socket = connect({
       ...address,
       ...trust,
-      // An IP address is no server name.
+      // An IP address must not be sent as server name (RFC 6066 section 3).
       ...(isIP(address.host) === 0 ? { servername: address.host } : {}),
       ALPNProtocols: ['h2'],
       rejectUnauthorized: trust !== undefined,
@@ -69,14 +69,14 @@ export function diagnose(server: string, trust: TlsMaterial | undefined): Promis
       socket.destroy();
       resolve(reason);
     };
-    const timer = setTimeout(() => end(undefined), patienceMs);
+    const timer = setTimeout(() => end(undefined), handshakeTimeoutMs);
     socket.once('secureConnect', () => {
       secure = true;
       if (!trust) {
         end('the replica speaks TLS: set HOLDFAST_CA (--ca) to the authority that signed its certificate');
       }
     });
-    // The first words of HTTP/2: it takes this client.
+    // The server's HTTP/2 preface: it accepts this client.
     socket.once('data', () => end(undefined));
     socket.on('error', (error) => end(trust && meaningOf(error, trust)));
     socket.once('close', () => end(secure && trust ? refusal(trust) : undefined));
@@ -94,7 +94,7 @@ function meaningOf(error: NodeJS.ErrnoException, trust: TlsMaterial): string | u
     return "the replica's certificate has expired";
   }
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
-    return `the replica's certificate does not name the host that was asked (${messageOf(error)}); --server or HOLDFAST_SERVER names the host`;
+    return `the replica's certificate does not name this host (${messageOf(error)}); --server or HOLDFAST_SERVER names the host`;
   }
   if (code === 'ERR_SSL_WRONG_VERSION_NUMBER' || code === 'ERR_SSL_PACKET_LENGTH_TOO_LONG') {
     return 'the replica does not speak TLS: unset HOLDFAST_CA (--ca)';
@@ -105,10 +105,10 @@ function meaningOf(error: NodeJS.ErrnoException, trust: TlsMaterial): string | u
   return undefined;
 }
 
-/** It took its leave once it had seen, or missed, the certificate of this command. */
+/** The replica closed the connection after it saw the certificate of this command, or that there is none. */
 function refusal({ cert, validUntilMs = 0 }: TlsMaterial): string {
   if (!cert) {
-    return 'the replica asks for a certificate: set HOLDFAST_CERT and HOLDFAST_KEY (--cert, --key)';
+    return 'the replica requires a certificate: set HOLDFAST_CERT and HOLDFAST_KEY (--cert, --key)';
   }
   const { subject, issuer } = new X509Certificate(cert);
   if (validUntilMs < Date.now()) {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
-import { HoldfastClient } from '../../services/cli/client.js';
+import { HoldfastClient } from '../../services/client/index.js';
 import { Authority } from '../support/certificates.js';
 import { startRealEtcd } from '../support/etcd.js';
 import { audioSdp, newCall, ProxyClient } from '../support/ng.js';

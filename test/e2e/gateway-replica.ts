@@ -1,4 +1,4 @@
-import { HoldfastClient } from '../../services/cli/client.js';
+import { HoldfastClient } from '../../services/client/index.js';
 import { freeTcpPort, freeUdpPort } from '../support/ports.js';
 import type { Scope, TestProcess } from '../support/process.js';
 import { startWithSocket } from '../support/socket-keeper.js';

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { RelayState } from '../../proto/generated/holdfast/v1/relay.js';
-import type { HoldfastClient } from '../../services/cli/client.js';
+import type { HoldfastClient } from '../../services/client/index.js';
 import { type RealEtcd, startRealEtcd } from '../support/etcd.js';
 import { Kamailio, type KamailioOptions, kamailioFiles } from '../support/kamailio.js';
 import { installScript, kemiConfiguration } from '../support/kemi.js';

@@ -1,5 +1,5 @@
 import { Origin, type SelectResponse } from '../../proto/generated/holdfast/v1/selection.js';
-import type { HoldfastClient } from '../../services/cli/client.js';
+import type { HoldfastClient } from '../../services/client/index.js';
 import { startRealEtcd } from '../support/etcd.js';
 import { audioSdp, type CallTags, newCall, ProxyClient, relayedTo } from '../support/ng.js';
 import { type Scope, startProcess, type TestProcess } from '../support/process.js';

@@ -76,7 +76,7 @@ testWith(['etcd'], 'up --once on a real etcd proves the same', async (t) => {
 test('up goes on after the proof until Ctrl-C, then stops everything', async (t) => {
   const [port, etcdPort] = [await freeTcpPort(), await freeTcpPort()];
   const up = await startUp(t, '--port', `${port}`, '--etcd-port', `${etcdPort}`);
-  await up.waitForLine('Everything goes on until Ctrl-C', patienceMs);
+  await up.waitForLine('Everything runs until Ctrl-C', patienceMs);
   t.true(up.output.includes(`npx holdfast select my-call@example.org --server 127.0.0.1:${port}`), up.output);
   const relays = await runHoldfast(t, ['relays', '--server', `127.0.0.1:${port}`]);
   t.is(relays.code, 0);

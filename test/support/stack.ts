@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { HoldfastClient } from '../../services/cli/client.js';
+import { HoldfastClient } from '../../services/client/index.js';
 import { type Exit, type ProcessOptions, type Scope, startProcess, type TestProcess } from './process.js';
 import type { Rtpengine } from './rtpengine.js';
 
@@ -77,7 +77,7 @@ export async function startReplica(
     ...env,
   });
   const { grpc, http } = await logged(child, 'ready');
-  const client = new HoldfastClient(String(grpc));
+  const client = new HoldfastClient(String(grpc), { attempts: 1, attemptTimeoutMs: 5000 });
   scope.teardown(() => client.close());
   return { process: child, client, grpc: String(grpc), http: String(http) };
 }

@@ -6,8 +6,8 @@ import { fileURLToPath } from 'node:url';
 const program = fileURLToPath(new URL('../main.js', import.meta.url));
 
 /**
- * One `holdfast` process of the stack. It is in a process group of its own, so that Ctrl-C reaches the stack alone,
- * which then stops its children in order; and it stops by itself when the stack is gone (the IPC channel closes).
+ * One `holdfast` process of the stack. It has its own process group, so that Ctrl-C reaches only the stack, which then stops
+ * its children in order. When the stack is gone, the IPC channel closes and the process stops.
  */
 export class Child {
   readonly #process: ChildProcess;
@@ -40,24 +40,24 @@ export class Child {
     this.#process.kill(signal);
   }
 
-  /** SIGTERM, then SIGKILL if it has not ended after `patienceMs`. */
-  async stop(patienceMs: number): Promise<void> {
+  /** SIGTERM, then SIGKILL if it is still running after `timeoutMs`. */
+  async stop(timeoutMs: number): Promise<void> {
     if (!this.running) {
       return;
     }
-    const timer = setTimeout(() => this.kill('SIGKILL'), patienceMs);
+    const timer = setTimeout(() => this.kill('SIGKILL'), timeoutMs);
     this.kill('SIGTERM');
     await this.exited;
     clearTimeout(timer);
   }
 
-  /** The last lines it wrote, for a message that says why it ended. */
-  lastWords(lines = 5): string {
+  /** The last lines of its log, for a message that says why it ended. */
+  lastLines(lines = 5): string {
     return readFileSync(this.logFile, 'utf8').trimEnd().split('\n').slice(-lines).join('\n');
   }
 }
 
-/** The environment without what configures processes: the stack's are alike, wherever it is started. How to get into etcd stays. */
+/** The environment without the settings of processes, which the stack chooses, except those for logging in to etcd. */
 function inherited(): NodeJS.ProcessEnv {
   const kept = (name: string) =>
     !name.startsWith('HOLDFAST_') || /_(USERNAME|PASSWORD|ETCD_CA|ETCD_CERT|ETCD_KEY|LOG_LEVEL)$/.test(name);

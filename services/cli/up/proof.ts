@@ -1,6 +1,4 @@
-import { RelayState } from '../../../proto/generated/holdfast/v1/relay.js';
-import { Origin, type SelectResponse } from '../../../proto/generated/holdfast/v1/selection.js';
-import type { HoldfastClient } from '../client.js';
+import { type HoldfastClient, Origin, RelayState, type SelectResponse } from '../../client/index.js';
 import type { Child } from './child.js';
 import type { Report } from './report.js';
 import { hangUp, TestCall } from './test-call.js';
@@ -16,17 +14,17 @@ export interface ProofDeps {
 
 const callCount = 1000;
 const talkingCount = 6;
-/** Requests under way at once, as from a busy proxy. */
+/** Requests in progress at once, as from a busy proxy. */
 const concurrency = 64;
-/** A killed relay is gone when its lease of 5 s is over, and etcd may take a moment more. */
-const leavePatienceMs = 12_000;
+/** A killed relay is gone when its lease of 5 s has expired, which etcd notices a moment later. */
+const leaveTimeoutMs = 12_000;
 
-/** Shows on real calls that a call stays on its relay, and moves once when the relay has died. */
+/** Shows with real calls that a call stays on its relay, and moves once when the relay dies. */
 export async function prove({ a, b, relays, join, report }: ProofDeps): Promise<void> {
   const run = Math.random().toString(36).slice(2, 8);
   const callIds = Array.from({ length: callCount }, (_, i) => `proof-${run}-${i + 1}@holdfast.invalid`);
 
-  report.heading(`${callCount} calls, selected through replica A (${a.server})`);
+  report.heading(`${callCount} calls, selected through replica A (${a.targets})`);
   const startedAtMs = Date.now();
   const first = await selectAll(a, callIds);
   const tookMs = Date.now() - startedAtMs;
@@ -47,7 +45,7 @@ export async function prove({ a, b, relays, join, report }: ProofDeps): Promise<
   );
   report.line(weighed, 'both replicas see relay-1 at weight 300');
 
-  report.heading(`The same ${callCount} calls, asked again through replica B (${b.server})`);
+  report.heading(`The same ${callCount} calls, selected again through replica B (${b.targets})`);
   const second = await selectAll(b, callIds);
   const kept = second.filter((answer, i) => sameTarget(answer, first[i])).length;
   report.line(kept === callCount, `kept ${kept}, moved ${callCount - kept}`);
@@ -58,13 +56,13 @@ export async function prove({ a, b, relays, join, report }: ProofDeps): Promise<
   report.heading(`${victim} is killed with SIGKILL; it carries ${orphans.size} of the calls`);
   relays.get(victim)?.kill('SIGKILL');
   const killedAtMs = Date.now();
-  const left = await eventually([a, b], (list) => list.every(({ id }) => id !== victim), leavePatienceMs);
+  const left = await eventually([a, b], (list) => list.every(({ id }) => id !== victim), leaveTimeoutMs);
   report.line(
     left,
     `both replicas know after ${((Date.now() - killedAtMs) / 1000).toFixed(1)} s (its lease lasts 5 s)`,
   );
 
-  // Alternating, so that each replica has to learn of half of the moves from the other.
+  // Alternating, so that each replica must learn half of the moves from the other.
   const third = await selectAll((i) => (i % 2 === 0 ? a : b), callIds);
   const movedOnce = third.filter(
     (answer, i) => orphans.has(callIds[i] ?? '') && isMoved(answer, victim),
@@ -82,7 +80,10 @@ export async function prove({ a, b, relays, join, report }: ProofDeps): Promise<
   );
   const again = await selectAll((i) => (i % 2 === 0 ? b : a), callIds);
   const agreed = again.filter((answer, i) => sameTarget(answer, third[i])).length;
-  report.line(agreed === callCount, `asked crosswise, both replicas agree on ${agreed} of ${callCount}`);
+  report.line(
+    agreed === callCount,
+    `selected through the other replica each, both agree on ${agreed} of ${callCount}`,
+  );
   await talk(talking, again, report, 're-INVITEd: heard again, the orphans on their new relay');
 
   await closeCalls(talking, again);
@@ -96,7 +97,7 @@ interface Talking {
   relay: string;
 }
 
-/** A few of the calls get real parties: some on each relay, the first call's relay among them. */
+/** Gives a few of the calls real parties: some on each relay. */
 async function openCalls(callIds: readonly string[], answers: readonly SelectResponse[]): Promise<Talking[]> {
   const byRelay = new Map<string, number[]>();
   for (const [index, answer] of answers.entries()) {
@@ -173,13 +174,13 @@ async function selectAll(
 
 type Listed = Awaited<ReturnType<HoldfastClient['listRelays']>>['relays'];
 
-/** True when every replica's list satisfies the condition; false if that does not happen in time. */
+/** Waits until every replica's list satisfies the condition; false if that does not happen in time. */
 async function eventually(
   replicas: readonly HoldfastClient[],
   condition: (relays: Listed) => boolean,
-  patienceMs = 10_000,
+  timeoutMs = 10_000,
 ): Promise<boolean> {
-  const deadline = Date.now() + patienceMs;
+  const deadline = Date.now() + timeoutMs;
   for (;;) {
     const lists = await Promise.all(replicas.map((replica) => replica.listRelays('')));
     if (lists.every(({ relays }) => condition(relays))) {

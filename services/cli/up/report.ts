@@ -1,6 +1,6 @@
 import { print } from '../output.js';
 
-/** Prints the proof as it goes, and remembers whether every line held. */
+/** Prints the lines of the proof, and counts those that hold. */
 export class Report {
   #failed = 0;
   #lines = 0;

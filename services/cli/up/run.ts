@@ -1,5 +1,5 @@
 import { rmSync } from 'node:fs';
-import type { HoldfastClient } from '../client.js';
+import type { HoldfastClient } from '../../client/index.js';
 import { CommandError, exits } from '../exit.js';
 import { print } from '../output.js';
 import type { Child } from './child.js';
@@ -15,10 +15,10 @@ export interface UpOptions {
 }
 
 const relayCount = 3;
-/** Each relay has a thousand media ports of its own, from here. */
+/** Each relay gets its own thousand media ports, from here on. */
 const firstMediaPort = 30_000;
 
-/** @returns whether every line of the proof held */
+/** @returns whether every line of the proof holds */
 export async function up({ once, ...where }: UpOptions): Promise<boolean> {
   const stack = new Stack({ etcd: undefined, ...where });
   let interrupt: (reason: Error) => void = () => {};
@@ -46,7 +46,7 @@ export async function up({ once, ...where }: UpOptions): Promise<boolean> {
     if (!once) {
       whatNext(
         stack,
-        clients.map(({ server }) => server),
+        clients.flatMap(({ targets }) => targets),
       );
       await interrupted;
     }
@@ -87,12 +87,12 @@ async function startAndProve(stack: Stack, clients: HoldfastClient[], report: Re
   await stack.startEtcd();
   report.note(
     stack.isEmbedded
-      ? `etcd       ${stack.etcd}  embedded: for one machine, in memory, nothing is kept when it stops`
+      ? `etcd       ${stack.etcd}  embedded: in memory, on this machine alone; nothing is kept when it stops`
       : `etcd       ${stack.etcd}`,
   );
   for (const { client, child } of await Promise.all([0, 1].map((index) => stack.startReplica(index)))) {
     clients.push(client);
-    report.note(`replica ${'AB'[clients.length - 1]}  ${client.server}  pid ${child.pid}`);
+    report.note(`replica ${'AB'[clients.length - 1]}  ${client.targets}  pid ${child.pid}`);
   }
   const [a, b] = clients as [HoldfastClient, HoldfastClient];
   const relays = new Map<string, Child>();
@@ -122,7 +122,7 @@ async function untilListed(
   for (const deadline = Date.now() + 15_000; ; ) {
     for (const child of relays.values()) {
       if (!child.running) {
-        throw new CommandError(`${child.name} ended; its last words:\n${child.lastWords()}`);
+        throw new CommandError(`${child.name} ended; its last lines:\n${child.lastLines()}`);
       }
     }
     const { relays: listed } = await client.listRelays('default');
@@ -132,7 +132,7 @@ async function untilListed(
     }
     if (Date.now() > deadline) {
       throw new CommandError(
-        `${missing} did not register within 15 s; its last words:\n${relays.get(missing)?.lastWords()}`,
+        `${missing} did not register within 15 s; its last lines:\n${relays.get(missing)?.lastLines()}`,
       );
     }
     await new Promise((resolve) => setTimeout(resolve, 50));
@@ -141,7 +141,7 @@ async function untilListed(
 
 function whatNext({ etcd }: Stack, [a = '', b = '']: string[]): void {
   print(`
-Everything goes on until Ctrl-C. In another terminal:
+Everything runs until Ctrl-C. In another terminal:
 
   npx holdfast relays --watch --server ${b}
   npx holdfast select my-call@example.org --server ${a}

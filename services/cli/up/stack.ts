@@ -2,10 +2,10 @@ import { mkdtempSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { HoldfastClient } from '../../client/index.js';
 import { messageOf } from '../../domain/error.js';
 import { EmbeddedEtcd } from '../../embedded-etcd/embedded-etcd.js';
 import { listenError } from '../../runtime/address.js';
-import { HoldfastClient } from '../client.js';
 import { CommandError, exits } from '../exit.js';
 import { Child } from './child.js';
 
@@ -19,9 +19,9 @@ export interface StackOptions {
 }
 
 const host = '127.0.0.1';
-const patienceMs = 15_000;
+const startTimeoutMs = 15_000;
 
-/** etcd, replicas and relays on this machine, each but the embedded etcd a process of its own. */
+/** etcd, replicas and relays on this machine. Each is its own process, except the embedded etcd. */
 export class Stack {
   readonly logDirectory = mkdtempSync(join(tmpdir(), 'holdfast-'));
   readonly #options: StackOptions;
@@ -34,10 +34,10 @@ export class Stack {
     this.#options = options;
   }
 
-  /** Where etcd answers, as HOST:PORT. */
+  /** etcd's endpoint, as HOST:PORT. */
   etcd = '';
 
-  /** True once there may be something to read in the log directory. */
+  /** True once there can be logs in the log directory. */
   get hasLogs(): boolean {
     return this.#children.length > 0;
   }
@@ -47,8 +47,8 @@ export class Stack {
   }
 
   /**
-   * Takes the ports of the replicas, before anything is started: what answers at a port that somebody else has would
-   * pass for the replica that could not listen there. @throws CommandError
+   * Checks that the replicas' ports are free before anything is started. Otherwise another program that answers at such a
+   * port would be mistaken for the replica that cannot listen there. @throws CommandError
    */
   async choosePorts(): Promise<void> {
     const { port } = this.#options;
@@ -74,7 +74,7 @@ export class Stack {
     this.etcd = this.#embedded.endpoint;
   }
 
-  /** Starts a replica and waits until it is ready. @returns it, and a client of it */
+  /** Starts a replica and waits until it is ready. */
   async startReplica(index: number): Promise<{ client: HoldfastClient; child: Child }> {
     const address = `${host}:${this.#ports[index]}`;
     const child = this.#start(`selection-${index + 1}`, 'selection', { HOLDFAST_GRPC_LISTEN: address });
@@ -83,7 +83,7 @@ export class Stack {
     return { client, child };
   }
 
-  /** Starts a built-in relay in a process of its own; it is there when a replica lists it. */
+  /** Starts a relay node with a built-in relay. It is ready when a replica lists it. */
   startRelay(id: string, portMin: number): Child {
     return this.#start(id, 'relay-node', {
       HOLDFAST_RELAY_ID: id,
@@ -91,18 +91,18 @@ export class Stack {
       HOLDFAST_RELAY_CONTROL: `${host}:0`,
       HOLDFAST_RELAY_PORT_MIN: String(portMin),
       HOLDFAST_RELAY_PORT_MAX: String(portMin + 999),
-      // Its calls are the proof's own: nobody waits for them when the stack stops.
+      // Its only calls are those of the proof: do not wait for them when the stack stops.
       HOLDFAST_DRAIN_DEADLINE_SECONDS: '0',
     });
   }
 
-  /** Stops everything in order: relays first, so that they leave etcd while it is there. */
+  /** Stops everything in order: relays first, so that they can unregister while etcd runs. */
   stop(): Promise<void> {
     this.#stopped ??= this.#stop();
     return this.#stopped;
   }
 
-  /** Leaves no process behind where there is no time to stop in order. */
+  /** Ends all processes when there is no time to stop in order. */
   kill(): void {
     for (const child of this.#children) {
       child.kill('SIGKILL');
@@ -118,7 +118,7 @@ export class Stack {
   }
 
   #start(name: string, command: string, environment: Record<string, string>): Child {
-    // Whoever starts more while the stack stops would leave a process behind.
+    // A process started while the stack is stopping would be left behind.
     if (this.#stopped) {
       throw new CommandError(`${name} not started: everything is being stopped`);
     }
@@ -133,19 +133,19 @@ export class Stack {
     return child;
   }
 
-  /** Waits until the condition holds, as long as the process lives. */
+  /** Waits until the condition holds, while the process is running. */
   async #until(child: Child, condition: () => Promise<boolean>): Promise<void> {
-    const deadline = Date.now() + patienceMs;
+    const deadline = Date.now() + startTimeoutMs;
     for (;;) {
       if (await condition().catch(() => false)) {
         return;
       }
       if (!child.running) {
-        throw new CommandError(`${child.name} ended at once; its last words:\n${child.lastWords()}`);
+        throw new CommandError(`${child.name} ended at once; its last lines:\n${child.lastLines()}`);
       }
       if (Date.now() > deadline) {
         throw new CommandError(
-          `${child.name} is not ready after ${patienceMs / 1000} s; is etcd at ${this.etcd} well? Its last words:\n${child.lastWords()}`,
+          `${child.name} is not ready after ${startTimeoutMs / 1000} s; is etcd at ${this.etcd} healthy? Its last lines:\n${child.lastLines()}`,
           exits.unavailable,
         );
       }
@@ -157,7 +157,7 @@ export class Stack {
 /** The port, or a free one for 0. @throws if another process has it */
 function freePort(port: number): Promise<number> {
   return new Promise((resolve, reject) => {
-    const server = createServer().once('error', reject);
+    const server = createServer().on('error', reject);
     server.listen({ port, host, exclusive: true }, () => {
       const address = server.address() as AddressInfo;
       server.close(() => resolve(address.port));

@@ -5,16 +5,16 @@ import type { NgDictionary } from '../../control/ng/message.js';
 
 const packets = 25;
 const packetPaceMs = 4;
-const patienceMs = 1000;
+const hearTimeoutMs = 1000;
 
-/** What each party heard of the packets that the other sent through the relay. */
+/** How many packets each party received of those that the other sent through the relay. */
 export interface Heard {
   readonly sent: number;
   readonly byCaller: number;
   readonly byCallee: number;
 }
 
-/** A call with two parties on this machine, whose offer and answer go to a relay over ng, as a SIP proxy does it. */
+/** A call between two parties on this machine. Its offer and answer go to a relay over ng, as from a SIP proxy. */
 export class TestCall {
   readonly #caller = createSocket('udp4');
   readonly #callee = createSocket('udp4');
@@ -43,9 +43,9 @@ export class TestCall {
     });
   }
 
-  /** Both parties send RTP to the relay at once; resolves when all was heard, or patience ends. */
+  /** Both parties send RTP to the relay; resolves when all of it has arrived, or after a timeout. */
   async talk(): Promise<Heard> {
-    // One of each first, so that the relay has learned both addresses before it is counted.
+    // One packet each first, so that the relay learns both addresses before packets are counted.
     this.#send(this.#caller, this.#callerPort, 0);
     this.#send(this.#callee, this.#calleePort, 0);
     await pause(20);
@@ -56,7 +56,10 @@ export class TestCall {
       this.#send(this.#callee, this.#calleePort, sequence);
       await pause(packetPaceMs);
     }
-    await Promise.race([Promise.all([caller.reached(packets), callee.reached(packets)]), pause(patienceMs)]);
+    await Promise.race([
+      Promise.all([caller.reached(packets), callee.reached(packets)]),
+      pause(hearTimeoutMs),
+    ]);
     return { sent: packets, byCaller: caller.stop(), byCallee: callee.stop() };
   }
 
@@ -76,7 +79,7 @@ export class TestCall {
   }
 }
 
-/** Tells the relay at the control URL that the call is over. */
+/** Deletes the call at the relay with this control URL. */
 export async function hangUp(controlUrl: string, callId: string): Promise<void> {
   await withRelay(controlUrl, (ask) => ask({ command: 'delete', 'call-id': callId, 'from-tag': 'caller' }));
 }
@@ -124,7 +127,7 @@ function audioPort(reply: NgDictionary): number {
   return Number(port);
 }
 
-/** Counts what a party hears from now on. */
+/** Counts the packets that a party receives from now on. */
 function count(socket: Socket) {
   let heard = 0;
   const onMessage = () => {

@@ -49,7 +49,7 @@ test('relays --watch shows what is there, and joins, changes and leaves as they 
   const people = await startHoldfast(t, ['relays', '--watch', '--set', 'watched'], env);
   const programs = await startHoldfast(t, ['relays', '--watch', '--json', '--set', 'watched'], env);
   await programs.waitForLine('"event":"synced"');
-  await people.waitForLine('(0 relays; changes from now on, until Ctrl-C)');
+  await people.waitForLine('(0 relays; changes follow, until Ctrl-C)');
   const relay = aRelay({ id: 'w1', set: 'watched' });
   await putRelay(client, keys, relay);
   await people.waitForLine(/Z {2}joined +watched\/w1 {2}active {2}weight 100 {2}calls \? {2}udp:/);
@@ -136,7 +136,7 @@ test('select, lookup, move and release: a call by hand', async (t) => {
     callId: 'nobody',
     found: false,
   });
-  t.is(await succeeds(t, 'release', 'nobody'), 'nobody was not bound: nothing to release\n');
+  t.is(await succeeds(t, 'release', 'nobody'), 'nobody is not bound: nothing to release\n');
 });
 
 test('select takes what a proxy may ask: set, branch, TTL, exclusions, zone, labels', async (t) => {
@@ -193,11 +193,11 @@ test('drain, resume and weights', async (t) => {
   await eventually(async () => (await listed()).weight === 100, 'weight of its own');
   t.is(
     await succeeds(t, 'drain', 'nobody'),
-    'default/nobody is not registered now; when it comes it will be draining\n',
+    'default/nobody is not registered; once it is, it will be draining\n',
   );
   t.is(
     await succeeds(t, 'drain', 'nobody', '--wait'),
-    'default/nobody is not registered now; when it comes it will be draining\ndefault/nobody is not registered\n',
+    'default/nobody is not registered; once it is, it will be draining\ndefault/nobody is not registered\n',
   );
 });
 

@@ -10,7 +10,8 @@ import { clients, lineOf, openSelectStream, secured, shownBy, tlsScene } from '.
 
 /** Each refusal is looked at from both ends: what the replica logs, and what the command says. */
 const failed = 'TLS handshake failed';
-const left = 'it left during the handshake: it may not accept the certificate of this replica';
+const left =
+  'it disconnected during the handshake: perhaps it does not accept the certificate of this replica';
 
 testWith(['openssl'], 'TLS: a client that knows the authority is served', async (t) => {
   const { authority, replica } = await tlsScene(t);
@@ -54,7 +55,10 @@ testWith(
     const { authority, replica } = await tlsScene(t, { mutual: true });
     const { selection } = clients(t, replica.grpc, await secured(authority.ca));
     t.is((await failure(select(selection, { callId: 'a' }))).code, status.UNAVAILABLE);
-    t.is((await lineOf(replica, failed))['reason'], 'it shows no certificate, and this replica asks for one');
+    t.is(
+      (await lineOf(replica, failed))['reason'],
+      'it presents no certificate, and this replica requires one',
+    );
     const asked = await runHoldfast(t, ['select', 'a'], {
       HOLDFAST_SERVER: replica.grpc,
       HOLDFAST_CA: authority.ca,
@@ -62,7 +66,7 @@ testWith(
     t.is(asked.code, 1, asked.output);
     t.is(
       asked.output,
-      'holdfast: the replica asks for a certificate: set HOLDFAST_CERT and HOLDFAST_KEY (--cert, --key)\n',
+      'holdfast: the replica requires a certificate: set HOLDFAST_CERT and HOLDFAST_KEY (--cert, --key)\n',
     );
   },
 );
@@ -167,7 +171,7 @@ testWith(
     t.is(asked.code, 1, asked.output);
     t.regex(
       asked.output,
-      /the replica's certificate does not name the host that was asked \(.*127\.0\.0\.1 is not in the cert/,
+      /the replica's certificate does not name this host \(.*127\.0\.0\.1 is not in the cert/,
     );
     t.is((await lineOf(replica, failed))['reason'], left);
   },

@@ -2,20 +2,19 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { commonSettings } from '../../runtime/config.js';
 import { exits } from '../exit.js';
 import { wholeOption } from '../options.js';
-import type { UpOptions } from './run.js';
+import type { UpOptions } from '../up/run.js';
 
 const { etcd } = commonSettings;
 
-/** `up`: all of Holdfast on this machine, with a proof on real calls. */
 export function addUpCommand(program: Command): void {
   program
     .command('up')
-    .summary('run everything on this machine, and prove it on real calls')
+    .summary('run everything on this machine, and prove it with real calls')
     .description(
       'Starts etcd (embedded, unless --etcd names one), two replicas and three built-in relays on loopback, proves ' +
-        'on real calls that they stay on their relays, and goes on until Ctrl-C.',
+        'with real calls that calls stay on their relays, and runs until Ctrl-C.',
     )
-    .option('--once', 'stop after the proof; exit code 0 only if every line held')
+    .option('--once', 'stop after the proof; exit code 0 only if every line holds')
     .option(
       '--port <port>',
       'gRPC port of the first replica, the second has the next; 0 takes free ones',
@@ -34,8 +33,8 @@ export function addUpCommand(program: Command): void {
         .argParser(etcdOption),
     )
     .action(async (options: UpOptions) => {
-      // What it needs, no other command does.
-      const { up } = await import('./run.js');
+      // No other command needs these modules.
+      const { up } = await import('../up/run.js');
       process.exitCode = (await up(options)) ? exits.ok : exits.failed;
     });
 }

@@ -1,0 +1,48 @@
+import { type Command, Option } from 'commander';
+import type { Setting, Settings } from '../runtime/config.js';
+
+/**
+ * Makes a command out of the settings of a process. Each flag sets an environment variable for that process, and overrides
+ * the one that it was started with.
+ */
+export function processCommand(
+  command: Command,
+  settings: Settings,
+  run: (environment: NodeJS.ProcessEnv) => Promise<number>,
+): void {
+  const byAttribute = new Map<string, Setting<unknown>>();
+  for (const setting of Object.values(settings)) {
+    if (!setting.flag) {
+      continue;
+    }
+    const option = new Option(setting.flag, `${setting.description} ${ruleOf(setting)}`);
+    command.addOption(option);
+    byAttribute.set(option.attributeName(), setting);
+  }
+  const secrets = Object.values(settings).filter(({ flag }) => !flag);
+  if (secrets.length > 0) {
+    command.addHelpText('after', secretsHelp(secrets));
+  }
+  command.action(async (options: Record<string, string>) => {
+    const environment = { ...process.env };
+    for (const [attribute, value] of Object.entries(options)) {
+      const setting = byAttribute.get(attribute);
+      if (setting) {
+        environment[setting.name] = value;
+      }
+    }
+    process.exit(await run(environment));
+  });
+}
+
+/** The allowed values, the variable, and the default. */
+function ruleOf({ name, allowed, fallback, required }: Setting<unknown>): string {
+  const otherwise = fallback ? `, default: ${fallback}` : required ? ', required' : '';
+  return `(${allowed}) [${name}${otherwise}]`;
+}
+
+/** Secrets have no flags: every user of the machine can read the arguments of a process. */
+function secretsHelp(secrets: readonly Setting<unknown>[]): string {
+  const lines = secrets.map((each) => `  ${each.name}  ${each.description} (${each.allowed})`);
+  return `\nOnly in the environment, because they are secret:\n${lines.join('\n')}\n`;
+}

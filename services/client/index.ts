@@ -1,0 +1,30 @@
+/** `holdfast/client`: everything that it exports. */
+export { credentials, status } from '@grpc/grpc-js';
+export {
+  type ListBindingsResponse,
+  type ListRelaysResponse,
+  type Relay,
+  RelayKind,
+  type RelayLoad,
+  RelayState,
+  type SetIntentRequest,
+  type SetIntentResponse,
+  type WatchRelaysResponse,
+  WatchRelaysResponse_Type as RelayEvent,
+} from '../../proto/generated/holdfast/v1/relay.js';
+export {
+  type Binding,
+  Freshness,
+  type LookupRequest,
+  type LookupResponse,
+  type MoveRequest,
+  type MoveResponse,
+  Origin,
+  type ReleaseRequest,
+  type ReleaseResponse,
+  type SelectRequest,
+  type SelectResponse,
+} from '../../proto/generated/holdfast/v1/selection.js';
+export { type Fields, HoldfastClient, type HoldfastClientOptions } from './client.js';
+export { HoldfastRpcError } from './rpc-error.js';
+export type { SelectStream } from './select-stream.js';
