@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import {
   type ChannelCredentials,
   type ClientReadableStream,
@@ -16,13 +15,14 @@ import {
 import {
   LookupRequest,
   type LookupResponse,
-  MoveRequest,
+  type MoveRequest,
   type MoveResponse,
   ReleaseRequest,
   type ReleaseResponse,
-  SelectRequest,
+  type SelectRequest,
   type SelectResponse,
 } from '../../proto/generated/holdfast/v1/selection.js';
+import { completeMove, completeSelect, type Fields } from './requests.js';
 import { Retry } from './retry.js';
 import { HoldfastRpcError } from './rpc-error.js';
 import { SelectStream } from './select-stream.js';
@@ -36,9 +36,6 @@ export interface HoldfastClientOptions {
   /** Most attempts of one request; 5 by default. */
   readonly attempts?: number;
 }
-
-/** Fields that are missing or undefined have their defaults, which the .proto files tell. */
-export type Fields<T> = { readonly [K in keyof T]?: T[K] | undefined };
 
 type Callback<T> = (error: ServiceError | null, response: T) => void;
 type Send<T> = (
@@ -83,7 +80,7 @@ export class HoldfastClient {
 
   /** `select` over long-lived streams, for many requests per second. */
   selectStream(): SelectStream {
-    return new SelectStream(this.#retry, this.#attemptTimeoutMs, completeSelect);
+    return new SelectStream(this.#retry, this.#attemptTimeoutMs);
   }
 
   /** The relay of a call, without any change: for a BYE. NOT_FOUND if the call is not bound. */
@@ -94,7 +91,7 @@ export class HoldfastClient {
 
   /** Binds a call to another relay: when its relay did not answer the first offer. */
   move(request: Fields<MoveRequest>): Promise<MoveResponse> {
-    const message = MoveRequest.fromPartial({ ...request, requestId: idOf(request) } as Partial<MoveRequest>);
+    const message = completeMove(request);
     return this.#call(({ selection }, ...rest) => selection.move(message, ...rest));
   }
 
@@ -104,17 +101,18 @@ export class HoldfastClient {
     return this.#call(({ selection }, ...rest) => selection.release(message, ...rest));
   }
 
-  /** @param set empty for all sets */
+  /** The relays that are registered now. @param set empty for all sets */
   listRelays(set = ''): Promise<ListRelaysResponse> {
     return this.#call(({ relays }, ...rest) => relays.listRelays({ set }, ...rest));
   }
 
+  /** Drains, disables or reactivates a relay, or overrides its weight. */
   setIntent(request: Fields<SetIntentRequest>): Promise<SetIntentResponse> {
     const message = SetIntentRequest.fromPartial(request as Partial<SetIntentRequest>);
     return this.#call(({ relays }, ...rest) => relays.setIntent(message, ...rest));
   }
 
-  /** A snapshot, then changes, until the server ends it or the loop is left. */
+  /** A snapshot of the relays, then their changes, until the server ends it or the loop is left. @param set empty for all sets */
   watchRelays(set = ''): AsyncGenerator<WatchRelaysResponse> {
     return this.#stream(({ relays }) => relays.watchRelays({ set }));
   }
@@ -170,12 +168,4 @@ async function* read<T>(stream: ClientReadableStream<T>, target: string): AsyncG
   } finally {
     stream.cancel();
   }
-}
-
-function completeSelect(request: Fields<SelectRequest>): SelectRequest {
-  return SelectRequest.fromPartial({ ...request, requestId: idOf(request) } as Partial<SelectRequest>);
-}
-
-function idOf({ requestId }: { readonly requestId?: string | undefined }): string {
-  return requestId || randomUUID();
 }

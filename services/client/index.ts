@@ -25,6 +25,7 @@ export {
   type SelectRequest,
   type SelectResponse,
 } from '../../proto/generated/holdfast/v1/selection.js';
-export { type Fields, HoldfastClient, type HoldfastClientOptions } from './client.js';
+export { HoldfastClient, type HoldfastClientOptions } from './client.js';
+export type { Fields } from './requests.js';
 export { HoldfastRpcError } from './rpc-error.js';
 export type { SelectStream } from './select-stream.js';

@@ -5,6 +5,7 @@ import {
   SelectStreamRequest,
   type SelectStreamResponse,
 } from '../../proto/generated/holdfast/v1/selection.js';
+import { completeSelect, type Fields } from './requests.js';
 import type { Retry } from './retry.js';
 import { HoldfastRpcError } from './rpc-error.js';
 import type { Server } from './servers.js';
@@ -16,25 +17,21 @@ const maxPending = 10_000;
 export class SelectStream {
   readonly #retry: Retry;
   readonly #timeoutMs: number;
-  readonly #complete: (request: Partial<SelectRequest>) => SelectRequest;
   readonly #streams = new Map<Server, OneStream>();
   #closed = false;
 
   /** Made by `HoldfastClient.selectStream()`. */
-  constructor(retry: Retry, timeoutMs: number, complete: (request: Partial<SelectRequest>) => SelectRequest) {
+  constructor(retry: Retry, timeoutMs: number) {
     this.#retry = retry;
     this.#timeoutMs = timeoutMs;
-    this.#complete = complete;
   }
 
   /**
    * As `HoldfastClient.select`. A stream that breaks is opened again, and its requests are sent again.
    * @throws HoldfastRpcError
    */
-  select(
-    request: { readonly [K in keyof SelectRequest]?: SelectRequest[K] | undefined },
-  ): Promise<SelectResponse> {
-    const message = this.#complete(request as Partial<SelectRequest>);
+  select(request: Fields<SelectRequest>): Promise<SelectResponse> {
+    const message = completeSelect(request);
     return this.#retry.run((server) => this.#on(server).ask(message));
   }
 

@@ -19,7 +19,7 @@ const runs =
   given.length > 0
     ? [given]
     : [
-        ['dist/test/{unit,model,integration,fuzz}/**/*.test.js'],
+        ['dist/test/{unit,model,integration,package,fuzz}/**/*.test.js'],
         ['--concurrency=1', 'dist/test/e2e/**/*.test.js'],
         ['dist/test/chart/**/*.test.js'],
       ];
