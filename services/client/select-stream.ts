@@ -74,13 +74,13 @@ class OneStream {
   readonly #stream: ClientDuplexStream<SelectStreamRequest, SelectStreamResponse>;
   /** By request id. */
   readonly #pending = new Map<string, Pending>();
-  #heardAtMs = performance.now();
+  #receivedAtMs = performance.now();
 
   constructor(server: Server, timeoutMs: number, onEnd: () => void) {
     this.#server = server;
     this.#timeoutMs = timeoutMs;
     this.#stream = server.selection.selectStream();
-    this.#stream.on('data', (reply: SelectStreamResponse) => this.#hear(reply));
+    this.#stream.on('data', (reply: SelectStreamResponse) => this.#receive(reply));
     // The status says it all.
     this.#stream.on('error', () => {});
     this.#stream.on('status', (ended: StatusObject) => {
@@ -114,8 +114,8 @@ class OneStream {
     this.#stream.end();
   }
 
-  #hear({ requestId, result }: SelectStreamResponse): void {
-    this.#heardAtMs = performance.now();
+  #receive({ requestId, result }: SelectStreamResponse): void {
+    this.#receivedAtMs = performance.now();
     const pending = this.#take(requestId);
     if (result?.$case === 'response') {
       pending?.resolve(result.value);
@@ -130,7 +130,7 @@ class OneStream {
       new HoldfastRpcError(message, { code: status.DEADLINE_EXCEEDED, server: this.#server.target }),
     );
     // Not one late reply, but silence: the other requests would time out as well.
-    if (this.#heardAtMs < sentAtMs) {
+    if (this.#receivedAtMs < sentAtMs) {
       this.#stream.cancel();
     }
   }

@@ -55,7 +55,7 @@ export class RelayEventQueue {
 
 const keyOf = ({ relay: { set, id } }: RegisteredRelay) => relayKey(set, id);
 
-/** What a subscriber has to hear that has not received the waiting event; undefined for nothing. */
+/** The event for a subscriber that has not received the waiting one; undefined if it needs none. */
 function merge(waiting: Type | undefined, change: 'joined' | 'changed' | 'left'): Type | undefined {
   switch (waiting) {
     // It does not know the relay yet.

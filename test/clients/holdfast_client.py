@@ -1,14 +1,14 @@
-"""Holdfast for a SIP proxy in Python: Debian's python3-grpcio, and stubs that protoc generates from proto/.
+"""A Holdfast client for SIP proxies in Python. Needs python3-grpcio, and stubs that protoc generates from proto/.
 
-README.md gives the reasons of each setting.
+The settings are those of holdfast/client, whose pages give the reasons.
 """
 
 import json
 import os
 import uuid
 
-# Between calls gRPC reads its connections only this often, by default every 5 s: the answer to a keepalive ping would be
-# read too late. gRPC looks at this once, when it begins.
+# Between calls gRPC reads its connections only this often; the default of 5 s is too long to notice the response to a
+# keepalive ping. gRPC reads this variable once, when it is imported.
 os.environ.setdefault("GRPC_CLIENT_CHANNEL_BACKUP_POLL_INTERVAL_MS", "250")
 
 import grpc  # noqa: E402
@@ -47,7 +47,7 @@ ATTEMPTS = 5
 
 
 class Holdfast:
-    """Makes a channel: in a program that forks, only after the fork."""
+    """Opens a channel. In a program that forks, make it after the fork."""
 
     def __init__(self, target, credentials=None):
         """target: such as dns:///holdfast-headless:7400 or ipv4:192.0.2.5:7400,192.0.2.6:7400"""
@@ -63,7 +63,7 @@ class Holdfast:
         return self._ask(self._service.Select, request).binding
 
     def lookup(self, call_id):
-        """The same, but nothing is bound or moved: for a BYE. None if the call is not bound."""
+        """The relay of the call, without any change: for a BYE. None if the call is not bound."""
         try:
             return self._ask(self._service.Lookup, messages.LookupRequest(call_id=call_id)).binding
         except grpc.RpcError as error:
@@ -83,7 +83,7 @@ class Holdfast:
         self._ask(self._service.Release, messages.ReleaseRequest(call_id=call_id))
 
     def _ask(self, method, request):
-        """gRPC tries UNAVAILABLE again by itself; a replica that keeps silent costs an attempt, and another is asked."""
+        """gRPC itself retries UNAVAILABLE. After a deadline, try again: round_robin picks another replica."""
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return method(request, timeout=ATTEMPT_SECONDS)

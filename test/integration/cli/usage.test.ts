@@ -122,6 +122,19 @@ test('a server that is not there, or not Holdfast: exit code 4, and what to do a
   t.regex(await fails(t, 4, 'relays', '--server', 'host.invalid:7400'), /host\.invalid:7400 has no address/);
 });
 
+test('of several servers the first that answers is asked', async (t) => {
+  const { grpc } = await stack;
+  const nobody = `127.0.0.1:${await freeTcpPort()}`;
+  for (const args of [['relays'], ['bindings', '--relay', 'r1'], ['lookup', 'nobody']]) {
+    const { code, output } = await runHoldfast(t, [...args, '--server', `${nobody},${grpc}`]);
+    t.is(code, args[0] === 'lookup' ? 3 : 0, output);
+  }
+  t.regex(
+    await fails(t, 4, 'relays', '--server', `${nobody},${nobody}`),
+    new RegExp(`no Holdfast replica answers at ${nobody}`),
+  );
+});
+
 test('the flag wins over the environment', async (t) => {
   const { grpc } = await stack;
   const wrongServer = { HOLDFAST_SERVER: '127.0.0.1:1' };
@@ -211,7 +224,7 @@ test('a port in use ends the start: exit code 1, and what to change', async (t) 
   }
 });
 
-test('output that nobody reads to the end ends the command in silence', async (t) => {
+test('closed output ends the command silently', async (t) => {
   const { grpc } = await stack;
   const watch = `"$0" "$1" relays --watch --json --set default; echo "exit $?" >&2`;
   const child = await startProcess(
@@ -223,7 +236,7 @@ test('output that nobody reads to the end ends the command in silence', async (t
     },
   );
   await child.waitForLine('"event":"snapshot"');
-  // It hears that nobody reads when it has something to say.
+  // It notices the closed pipe at its next write.
   const { client, keys } = await stack;
   await eventually(async () => {
     await putLoad(client, keys, 'r2', { calls: 1 });

@@ -45,7 +45,7 @@ type SelectHandler = (
   count: number,
 ) => SelectResponse | Parameters<typeof statusOf>[0];
 
-/** A server whose `Select` does as it is told, and what it was asked. */
+/** A server whose `Select` is `handle`, and the requests that it received. */
 async function fakeServer(scope: Scope, handle: SelectHandler) {
   const asked: SelectRequest[] = [];
   const server = new GrpcServer();

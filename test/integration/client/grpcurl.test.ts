@@ -28,3 +28,20 @@ testWith(['grpcurl'], 'the grpcurl lines of the README do what they are there fo
   t.is(found.binding.relay.id, selected.binding.relay.id);
   t.deepEqual(JSON.parse(outputOf('/Release')), { found: true });
 });
+
+testWith(['grpcurl'], 'grpcurl shows the details of an error, and asks for health by name', async (t) => {
+  const { grpc } = await replicaScene(t);
+  const run = (...args: string[]) =>
+    startProcess(t, findProgram('grpcurl') ?? 'grpcurl', ['-plaintext', ...args]);
+  const health = await run(grpc, 'grpc.health.v1.Health/Check');
+  t.deepEqual(JSON.parse(await health.success()), { status: 'SERVING' });
+
+  const request = JSON.stringify({ call_id: 'call', set: 'empty' });
+  const refused = await run('-d', request, grpc, 'holdfast.v1.SelectionService/Select');
+  t.not((await refused.exited).code, 0);
+  t.regex(refused.output, /Code: Unavailable\n/);
+  t.regex(refused.output, /"reason": "NO_RELAY"/);
+  t.regex(refused.output, /"domain": "holdfast"/);
+  t.regex(refused.output, /"set": "empty"/);
+  t.regex(refused.output, /"retryDelay": "0\.200s"/);
+});

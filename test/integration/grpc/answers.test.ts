@@ -16,7 +16,7 @@ import {
   setIntent,
 } from '../../support/replica.js';
 
-test('a call is bound once, and its binding tells all that a proxy needs', async (t) => {
+test('a call is bound once, and its binding has all that a proxy needs', async (t) => {
   const { selection } = await replicaScene(t, [
     {
       id: 'r1',
@@ -55,10 +55,10 @@ test('a call is bound once, and its binding tells all that a proxy needs', async
   t.is(found.origin, Origin.EXISTING);
 
   const branch = await select(selection, { callId: 'call', viaBranch: 'z9hG4bK1' });
-  t.is(branch.origin, Origin.NEW, 'a branch is bound by itself');
+  t.is(branch.origin, Origin.NEW, 'a branch is bound separately');
 });
 
-test('the same request at the other replica hears what the first one would have', async (t) => {
+test('the same request gets the same answer from another replica', async (t) => {
   const { etcd, keys, selection } = await replicaScene(t);
   const other = await openReplica(t, etcd.endpoint, keys);
   await other.ready;
@@ -70,7 +70,7 @@ test('the same request at the other replica hears what the first one would have'
   t.is((await select(other.selection, { ...request, requestId: 'another' })).origin, Origin.EXISTING);
 });
 
-test('unknown calls, relays and sets are told as such', async (t) => {
+test('unknown calls, relays and sets: each has its error', async (t) => {
   const { selection, relays } = await replicaScene(t);
   const refused = await failure(lookup(selection, 'nobody'));
   t.is(refused.code, status.NOT_FOUND);
@@ -100,7 +100,7 @@ test('unknown calls, relays and sets are told as such', async (t) => {
   t.is((await failure(select(selection, { callId: 'new', excludedRelayIds: all }))).code, status.UNAVAILABLE);
 });
 
-test('full relays, drained relays and relays that are gone are told apart; bound calls are answered', async (t) => {
+test('full, drained and unregistered relays have different errors; bound calls are answered', async (t) => {
   const { client, keys, selection, relays } = await replicaScene(t, [
     { id: 'r1', capacity: 2 },
     { id: 'r2', capacity: 2 },
@@ -145,7 +145,7 @@ test('full relays, drained relays and relays that are gone are told apart; bound
     t.is(none.code, status.UNAVAILABLE);
     t.regex(none.details, /none is registered in set default/);
   }
-  // Lookup tells what stands, even of a relay that is gone.
+  // Lookup returns the binding even if its relay is gone.
   const found = await lookup(selection, 'bound');
   t.like(found.binding?.relay, { id: binding?.relay?.id, controlUrl: '', state: RelayState.UNSPECIFIED });
 
@@ -183,7 +183,7 @@ test('a call whose relay is gone moves once, and all replicas tell the same', as
   t.is((await select(other.selection, { callId: 'call' })).binding?.relay?.id, 'r2');
 });
 
-test('Move names the generation it replaces, moves once, and a retry hears the same', async (t) => {
+test('Move names the generation it replaces, moves once, and a retry gets the same answer', async (t) => {
   const { selection } = await replicaScene(t);
   const { binding } = await select(selection, { callId: 'call' });
   const from = binding?.relay?.id;

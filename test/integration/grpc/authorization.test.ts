@@ -64,7 +64,7 @@ function statusOf(client: Client, { path, requestStream, responseStream }: Metho
   });
 }
 
-testWith(['openssl'], 'every method is open to the names that may call it, and to nobody else', async (t) => {
+testWith(['openssl'], 'every method is permitted to the right names only', async (t) => {
   const { authority, replica } = await tlsScene(t, { mutual: true, env: names });
   const client = async (constraints: { commonName?: string; names?: string[] }) =>
     clients(t, replica.grpc, await secured(authority.ca, await authority.issue(constraints)));
@@ -126,7 +126,7 @@ testWith(
 
 testWith(
   ['openssl'],
-  'names that are not told are no bar: everyone with a certificate has the right',
+  'a right without configured names is granted to every client with a certificate',
   async (t) => {
     const { HOLDFAST_GRPC_ADMIN_NAMES } = names;
     const { authority, replica } = await tlsScene(t, { mutual: true, env: { HOLDFAST_GRPC_ADMIN_NAMES } });

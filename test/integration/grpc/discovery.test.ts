@@ -5,7 +5,7 @@ import { replicaScene } from '../../support/replica.js';
 
 const services = ['holdfast.v1.SelectionService', 'holdfast.v1.RelayService'];
 
-test('health is told by check and by watch, for the server and for each service', async (t) => {
+test('health can be checked and watched, for the server and for each service', async (t) => {
   const { grpc, stop } = await replicaScene(t);
   const health = new HealthClient(t, grpc);
   for (const service of ['', ...services]) {
@@ -15,7 +15,7 @@ test('health is told by check and by watch, for the server and for each service'
 
   const watch = health.watch('');
   await eventually(() => watch.statuses.includes('SERVING'), 'SERVING');
-  // What a load balancer must hear before the replica goes: the stream is cut only after it.
+  // A load balancer must learn it before the replica stops: the stream is cut only afterwards.
   await stop();
   t.deepEqual(watch.statuses, ['SERVING', 'NOT_SERVING']);
 });
@@ -25,8 +25,15 @@ for (const version of ['v1', 'v1alpha'] as const) {
     const { grpc } = await replicaScene(t);
     const listed = await reflect(t, grpc, version, { list_services: '' });
     const names = listed.list_services_response?.service.map(({ name }) => name) ?? [];
-    for (const service of services) {
+    for (const service of [...services, 'grpc.health.v1.Health']) {
       t.true(names.includes(service), names.join());
+    }
+    // Tools need the types of health checks and of error details as well.
+    for (const symbol of ['grpc.health.v1.Health.Check', 'google.rpc.ErrorInfo', 'google.rpc.RetryInfo']) {
+      const { file_descriptor_response } = await reflect(t, grpc, version, {
+        file_containing_symbol: symbol,
+      });
+      t.true((file_descriptor_response?.file_descriptor_proto.length ?? 0) > 0, symbol);
     }
 
     const described = await reflect(t, grpc, version, {

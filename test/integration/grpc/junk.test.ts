@@ -65,7 +65,7 @@ test('junk in etcd is logged and skipped: nothing crashes, and calls go on', asy
     t.true(warned.has(`${prefix}default/j`), `${prefix}: ${lines.length} lines`);
   }
 
-  // A call under whose key junk stands is bound as if nothing stood there.
+  // A call whose key holds junk is bound as if the key were empty.
   await client.kv.put({ key: Buffer.from(`${keys.calls}junk-call`), value: Buffer.from('not json') });
   const refused = await failure(lookup(selection, 'junk-call'));
   t.is(refused.code, status.NOT_FOUND);

@@ -13,7 +13,7 @@ const readyz = async (http: string) => {
   return { status: response.status, text: await response.text() };
 };
 
-test('without etcd at the start a replica says so everywhere, and is ready by itself once etcd is there', async (t) => {
+test('without etcd at the start a replica reports it everywhere, and becomes ready once etcd is there', async (t) => {
   const port = await freeTcpPort();
   const keys = newKeyspace();
   const replica = await openReplica(t, `127.0.0.1:${port}`, keys);
@@ -91,7 +91,7 @@ test('in strict mode new calls are refused meanwhile, and the replica is not rea
   await etcd.stop();
   await eventually(
     async () => (await readyz(http)).status === 503,
-    'the loss to be noticed, though nobody asks',
+    'the loss to be noticed without any request',
   );
   const refused = await failure(select(selection, { callId: 'new' }));
   t.is(refused.code, status.UNAVAILABLE);

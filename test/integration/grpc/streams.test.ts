@@ -116,7 +116,7 @@ test.serial(
   },
 );
 
-test.serial('SelectStream does not read on while nobody reads its answers', async (t) => {
+test.serial('SelectStream stops reading while its replies are not read', async (t) => {
   const warnings = watchWarnings(t);
   const { selection, replica, grpc } = await replicaScene(t);
   const stream = RawStream.open(t, grpc, '/holdfast.v1.SelectionService/SelectStream');
@@ -161,7 +161,7 @@ test.serial('SelectStream survives clients that vanish in the middle', async (t)
   );
 });
 
-test.serial('WatchRelays tells a snapshot, that it is complete, and then each change', async (t) => {
+test.serial('WatchRelays sends a snapshot, SYNCED, and then each change', async (t) => {
   const { client, keys, relays } = await replicaScene(t, [
     { id: 'r1' },
     { id: 'r2' },
@@ -204,7 +204,7 @@ test.serial('WatchRelays tells a snapshot, that it is complete, and then each ch
 });
 
 test.serial(
-  'WatchRelays tells 3,000 relays, and merges their changes for a subscriber that is behind',
+  'WatchRelays sends 3,000 relays, and merges their changes for a subscriber that is behind',
   async (t) => {
     const { client, keys, relays } = await replicaScene(t, []);
     const ids = Array.from({ length: 3000 }, (_, i) => `r${i}`);

@@ -177,7 +177,7 @@ testWith(
   },
 );
 
-testWith(['openssl'], 'who speaks no TLS to a replica that does is told so, at both ends', async (t) => {
+testWith(['openssl'], 'a client without TLS at a replica with TLS: both ends say so', async (t) => {
   const { replica } = await tlsScene(t);
   const asked = await runHoldfast(t, ['select', 'a'], { HOLDFAST_SERVER: replica.grpc });
   t.is(asked.code, 1, asked.output);
@@ -200,7 +200,7 @@ testWith(
       });
     t.is(await expiry(), Date.parse(before.valid_to) / 1000);
 
-    // Another authority too: as when all certificates are made anew.
+    // Another authority too: as when all certificates are replaced.
     const successor = await Authority.create(t);
     await secret.put(await successor.local({ days: 60 }));
     await eventually(
@@ -238,7 +238,7 @@ testWith(['openssl'], 'new certificates that do not fit together are not taken, 
 
 testWith(
   ['openssl'],
-  'a client is told to connect anew when its connection is too old, and loses no request',
+  'a client reconnects when its connection is too old, and loses no request',
   async (t) => {
     const { authority, replica } = await tlsScene(t, {
       env: { HOLDFAST_GRPC_MAX_CONNECTION_AGE_SECONDS: '1' },

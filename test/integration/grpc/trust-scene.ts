@@ -94,6 +94,6 @@ export async function shownBy(port: number, ca: string): Promise<PeerCertificate
 /** The first line of the replica's log, past or future, with this message. */
 export async function lineOf({ lines }: Pick<InProcessReplica, 'lines'>, message: string) {
   const find = () => lines.find(({ msg }) => String(msg).startsWith(message));
-  await eventually(() => find() !== undefined, `line «${message}»`);
+  await eventually(() => find() !== undefined, `line "${message}"`);
   return find() as Record<string, unknown>;
 }

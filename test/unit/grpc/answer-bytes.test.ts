@@ -89,7 +89,11 @@ test('answers are, byte for byte, what the generated code makes of them', (t) =>
       const expected = Buffer.from(SelectResponse.encode(value).finish());
       t.deepEqual(bytes.answer(answer), expected);
       t.deepEqual(bytes.answer(answer), expected, 'with the relay remembered');
-      t.deepEqual(Buffer.from(LookupResponse.encode(value).finish()), expected, 'a Lookup is alike');
+      t.deepEqual(
+        Buffer.from(LookupResponse.encode(value).finish()),
+        expected,
+        'a Lookup has the same bytes',
+      );
       const streamed = { requestId, result: { $case: 'response', value } } as const;
       t.deepEqual(
         bytes.streamed(requestId, answer),
@@ -100,7 +104,7 @@ test('answers are, byte for byte, what the generated code makes of them', (t) =>
   );
 });
 
-test('a relay that registered anew is encoded anew', (t) => {
+test('a relay that registers again is encoded again', (t) => {
   const bytes = new AnswerBytes();
   const [first] = fc.sample(
     answers.filter(({ relay }) => relay !== undefined),

@@ -4,7 +4,7 @@ import { Authorization } from '../../../services/grpc/authorization.js';
 import { ManualClock } from '../../support/clock.js';
 import { openLog } from '../../support/replica.js';
 
-test('a method that nobody has thought of is refused, and floods of refusals do not fill the log', (t) => {
+test('a method that is not listed is refused, and floods of refusals do not fill the log', (t) => {
   const { log, lines } = openLog();
   const clock = new ManualClock();
   const metrics = { observeRequest: () => {}, countAnswer: () => {} };
@@ -18,7 +18,7 @@ test('a method that nobody has thought of is refused, and floods of refusals do 
       sendStatus: (each: object) => {
         sent = each;
       },
-      // What calls hear of their metadata is where a refusal is made.
+      // A refusal is made when the metadata arrive.
       start: (listener: { onReceiveMetadata(metadata: unknown): void }) => listener.onReceiveMetadata({}),
     };
     const next = {
