@@ -34,7 +34,7 @@ export function openLog(name: string, level: LogLevel): ProcessLog {
   destination.on('error', ({ code, message }: NodeJS.ErrnoException) => {
     failure = code ?? message;
   });
-  destination.on('drain', () => {
+  const reportLoss = () => {
     if (failure !== undefined) {
       const reason = failure;
       failure = undefined;
@@ -45,12 +45,14 @@ export function openLog(name: string, level: LogLevel): ProcessLog {
       lost = 0;
       log.warn({ lines }, 'lines of this log were lost: its reader was too slow');
     }
-  });
+  };
+  destination.on('drain', reportLoss);
   return {
     log,
     async close() {
       // pino ignores everything after EPIPE, and would never report that it has closed.
       if (failure !== 'EPIPE') {
+        reportLoss();
         const ended = once(destination, 'close').catch(() => undefined);
         destination.end();
         await Promise.race([ended, sleep(systemClock, closeTimeoutMs)]);
