@@ -1,4 +1,5 @@
 import type { ExecutionContext } from 'ava';
+import type { NgDictionary } from '../../../services/control/ng/message.js';
 import { parseAddress } from '../../../services/runtime/address.js';
 import { audioSdp, newCall, ProxyClient, relayedTo } from '../../support/ng.js';
 import { lookup, replicaScene, select } from '../../support/replica.js';
@@ -30,6 +31,16 @@ async function gateway(t: ExecutionContext, rtpengines: readonly Rtpengine[]) {
   return { ...scene, through, direct };
 }
 
+/** On a busy machine the gateway's 0.9 s may run out before both relays were asked: then a new call is tried. */
+async function inTime(ask: () => Promise<NgDictionary>): Promise<NgDictionary> {
+  for (let tries = 1; ; tries++) {
+    const reply = await ask();
+    if (reply['warning'] !== 'no answer in time' || tries === 20) {
+      return reply;
+    }
+  }
+}
+
 /** Bencode in the order of the keys: our own encoder sorts them. */
 function inOrder(body: Readonly<Record<string, string>>): Buffer {
   const text = Object.entries(body).flatMap((pair) => pair.map((each) => `${each.length}:${each}`));
@@ -47,7 +58,7 @@ testWith.serial(
     const { through, direct } = await gateway(t, engines);
     for (const extra of [{ supports: ['load limit'] }, { supports: [] }]) {
       const own = await direct[0]?.offer(newCall(), sdp, { extra });
-      t.deepEqual(await through.offer(newCall(), sdp, { extra }), own ?? {});
+      t.deepEqual(await inTime(() => through.offer(newCall(), sdp, { extra })), own ?? {});
       t.not(own?.['result'], 'ok');
     }
   },
@@ -153,4 +164,34 @@ testWith.serial(['rtpengine'], 'statistics of two rtpengines look like those of 
   t.deepEqual(shape(merged), shape(await direct[0]?.statistics()));
   const { currentstatistics } = merged['statistics'] as { currentstatistics: Record<string, number> };
   t.is(currentstatistics['sessionstotal'], 6);
+});
+
+testWith.serial(['rtpengine'], 'a call id is any bytes, and each is a call of its own', async (t) => {
+  const { through, direct } = await gateway(t, [await startRtpengine(t), await startRtpengine(t)]);
+  const run = newCall().callId;
+  const ids = [
+    Buffer.from(`${run} with spaces `),
+    Buffer.from(`${run}\u00e9`, 'utf8'),
+    // The same letter in Latin-1, and the two bytes of the UTF-8 letter as two letters.
+    Buffer.from(`${run}\u00e9`, 'latin1'),
+    Buffer.from(`${run}\u00c3\u00a9`, 'utf8'),
+    Buffer.from([...Buffer.from(run), 0, 10, 255]),
+    Buffer.from(`${run}${'x'.repeat(4000)}`),
+    Buffer.from(`${run}%2F/`),
+  ];
+  for (const [i, id] of ids.entries()) {
+    const offer = { command: 'offer', 'call-id': id, 'from-tag': `tag-${i}`, sdp };
+    t.truthy(relayedTo(await through.request(offer)), id.toString('latin1').slice(0, 40));
+  }
+  for (const [i, id] of ids.entries()) {
+    const reply = await through.request({ command: 'query', 'call-id': id });
+    const named = Object.keys(reply['tags'] as object).filter((tag) => tag.startsWith('tag-'));
+    t.deepEqual(named, [`tag-${i}`]);
+  }
+  for (const id of ids) {
+    t.is((await through.request({ command: 'delete', 'call-id': id }))['warning'], undefined);
+  }
+  for (const own of direct) {
+    t.deepEqual(await own.list(100), []);
+  }
 });
