@@ -95,14 +95,14 @@ test('the registry serves selection and knows neither it nor placement', (t) => 
   t.deepEqual(breaches(inRoom('services/registry'), allowed), []);
 });
 
-for (const [front, language] of [
+for (const [front, ...protocol] of [
   ['services/gateway', 'services/control'],
-  ['services/grpc', 'proto/generated/holdfast'],
+  ['services/grpc', 'proto/generated/holdfast', 'proto/generated/google', 'proto/generated/grpc'],
 ] as const) {
   test(`${front} knows the selector, and nothing of the registry, etcd or other fronts`, (t) => {
     const rooms = ['domain', 'placement', 'runtime', 'selection'].map((room) => `services/${room}`);
     const allowed = (name: string) =>
-      !isOwn(name) || [...rooms, front, language].some((room) => inRoom(room)(name));
+      !isOwn(name) || [...rooms, front, ...protocol].some((room) => inRoom(room)(name));
     t.deepEqual(breaches(inRoom(front), allowed), []);
   });
 }

@@ -40,7 +40,7 @@ test("a replica's metrics are Prometheus text, and count what it does", async (t
   await move(selection, { callId: 'a', generation: 1n });
   await select(selection, { callId: 'b' });
   await release(selection, 'b');
-  await failure(select(selection, { callId: 'bad call' }));
+  await failure(select(selection, { callId: '' }));
   await failure(select(selection, { callId: 'c', set: 'empty' }));
   await deleteRelay(client, keys, aRelay({ id: String(binding?.relay?.id) }));
   await eventually(async () => (await listRelays(relays)).relays.length === 2, 'leave');

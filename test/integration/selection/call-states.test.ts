@@ -121,7 +121,6 @@ behavior(
     // One of them has not heard of the end. For what is in the dialog it need not.
     for (const { selector } of [a, b]) {
       t.is(where(await selector.select(ask(call, { inDialog: true }))), where(first));
-      await selector.answered(call, first.binding);
       await selector.renew(first.binding);
       // A use that has to write finds out.
       const used = await selector.select(ask(call, { inDialog: true, ttlSeconds: 40_000 }));
