@@ -181,7 +181,7 @@ export async function startSelector(scope: Scope, endpoint: string, options: Sel
   await engine.start();
   await eventually(() => engine.live, 'live views');
   const { commits, leases, store, cache, moves, quorum, selector } = engine;
-  return { ...parts, commits, leases, store, cache, directory, moves, quorum, selector, stop };
+  return { ...parts, engine, commits, leases, store, cache, directory, moves, quorum, selector, stop };
 }
 
 export type TestSelector = Awaited<ReturnType<typeof startSelector>>;

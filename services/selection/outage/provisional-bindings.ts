@@ -2,9 +2,15 @@ import type { Binding } from '../../domain/binding.js';
 import type { Call } from '../../domain/call.js';
 import type { Clock } from '../../runtime/clock.js';
 
+interface Promised {
+  readonly binding: Binding;
+  /** By the monotonic clock: the wall clock may be set while etcd is away. */
+  readonly deadlineMs: number;
+}
+
 /** Calls that were given a relay without quorum: generation 0, until they are bound in etcd. */
 export class ProvisionalBindings {
-  readonly #bindings = new Map<string, Binding>();
+  readonly #bindings = new Map<string, Promised>();
   /** Goes along with the oldest: a new iterator would walk over all that were deleted before it. */
   #oldest = this.#bindings.keys();
   /** Since the start, for metrics. */
@@ -25,9 +31,9 @@ export class ProvisionalBindings {
     if (this.#bindings.size === 0) {
       return undefined;
     }
-    const binding = this.#bindings.get(key);
-    if (!binding || binding.expiresAtMs > this.clock.wallMs()) {
-      return binding;
+    const promised = this.#bindings.get(key);
+    if (!promised || promised.deadlineMs > this.clock.monotonicMs()) {
+      return promised?.binding;
     }
     this.#bindings.delete(key);
     return undefined;
@@ -35,7 +41,8 @@ export class ProvisionalBindings {
 
   put(binding: Binding): void {
     this.#bindings.delete(binding.call.key);
-    this.#bindings.set(binding.call.key, binding);
+    const deadlineMs = this.clock.monotonicMs() + binding.expiresAtMs - this.clock.wallMs();
+    this.#bindings.set(binding.call.key, { binding, deadlineMs });
     if (this.#bindings.size <= this.capacity) {
       return;
     }
@@ -56,6 +63,6 @@ export class ProvisionalBindings {
 
   /** Oldest first, as they are now. */
   list(): Binding[] {
-    return [...this.#bindings.values()];
+    return Array.from(this.#bindings.values(), ({ binding }) => binding);
   }
 }

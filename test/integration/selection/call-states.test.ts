@@ -137,6 +137,19 @@ behavior(
   },
 );
 
+behavior(
+  'a relay that takes an answer carries the call, though it was said to have ended',
+  async (t, client, etcd) => {
+    const { a, b } = await scene(t, client, etcd);
+    const call = parseCall('not-over');
+    const first = await a.selector.select(ask(call));
+    await b.selector.release(call);
+    const answered = await a.selector.answered(call, first.binding);
+    t.like(answered?.binding, { state: 'answered', beginning: first.binding.beginning });
+    t.is((await b.selector.lookup(call))?.binding.state, 'answered');
+  },
+);
+
 behavior('a released call that has ended is remembered by nobody', async (t, client, etcd) => {
   const { a, b, keys } = await scene(t, client, etcd, { settings: { lingerSeconds: 10 } });
   const first = await a.selector.select(ask('ended'));
