@@ -57,6 +57,14 @@ export function isVersionOf({ generation, beginning }: Binding, version: Binding
   return generation === version.generation && beginning === version.beginning;
 }
 
+/** One is a later state of the same call than the other, as far as that can be told from the two. */
+export function isAhead(one: Binding, other: Binding): boolean {
+  if (one.generation !== other.generation) {
+    return one.generation > other.generation;
+  }
+  return one.beginning === other.beginning && one.state === 'answered' && other.state === 'setup';
+}
+
 /**
  * A lease outlives the TTL by half, and is renewed by the first use that finds less than a TTL left: so a binding
  * lives a whole TTL after its last use, yet most uses write nothing.

@@ -128,11 +128,11 @@ export class BindingWriter {
   }
 
   /** Binds a call to the relay that was found carrying it. */
-  async adopt(call: Call, found: Found, relay: RegisteredRelay, requestId: string): Promise<WriteOutcome> {
+  async adopt(found: Found, relay: RegisteredRelay, requestId: string): Promise<WriteOutcome> {
     const { cachedStore, clock, ttlPolicy, events } = this.#deps;
     const { set, id, instance } = relay.relay;
     const nowMs = clock.wallMs();
-    const before = found.binding;
+    const { call, binding: before } = found;
     const ttlSeconds = ttlPolicy.settings.callTtlSeconds;
     const binding: Binding = {
       ...this.#newBinding(call, relay, requestId),
@@ -149,7 +149,7 @@ export class BindingWriter {
       instance,
     };
     const guard = { set, id, revision: relay.revision };
-    const outcome = await this.#write(binding, found.revision, [guard], call.anySet && !found.hasOthers);
+    const outcome = await this.#write(binding, found.revision, [guard], false);
     if (outcome.written) {
       this.counters.adopted++;
       events.callAdopted(outcome.stored.binding);

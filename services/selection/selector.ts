@@ -1,6 +1,6 @@
 import type { Binding, BindingVersion, StoredBinding } from '../domain/binding.js';
-import { isVersionOf } from '../domain/binding.js';
-import type { Call } from '../domain/call.js';
+import { isAhead, isVersionOf } from '../domain/binding.js';
+import { type Call, inSet } from '../domain/call.js';
 import { HoldfastError } from '../domain/error.js';
 import type { Events } from '../domain/events.js';
 import type { RegisteredRelay } from '../domain/relay.js';
@@ -149,7 +149,8 @@ export class Selector {
       if (promised) {
         return answerOf(promised, this.#ttlPolicy.relayOf(promised), '', 'provisional');
       }
-      return options.adopts && found ? await this.#adopt(call, found) : undefined;
+      const carrier = options.adopts ? await this.#finder.find(call) : undefined;
+      return carrier && (await this.adopt(call, carrier));
     } catch (error) {
       return this.#fallback.find(call, error, options.predicts ? options : undefined);
     }
@@ -241,15 +242,7 @@ export class Selector {
    */
   async adopt(call: Call, relay: RegisteredRelay): Promise<Answer> {
     const requestId = newRequestId();
-    const stored = await this.#retry.run<StoredBinding>(undefined, async (seen) => {
-      const found = seen ?? (await this.#cachedStore.read(call));
-      const known = bound(found);
-      if (known && this.#ttlPolicy.relayOf(known.binding)) {
-        return known;
-      }
-      return this.#writer.adopt(found.call, found, relay, requestId);
-    });
-    return this.#answer(stored.binding, requestId);
+    return this.#answer((await this.#adopt(call, relay, requestId)).binding, requestId);
   }
 
   /**
@@ -270,11 +263,12 @@ export class Selector {
    * @throws HoldfastError `unavailable`, `overloaded`
    */
   async reassert(remembered: StoredBinding): Promise<boolean> {
-    const { call, generation } = remembered.binding;
+    const { call } = remembered.binding;
     const stored = await this.#retry.run<StoredBinding | Missing>(undefined, async (seen) => {
       const found = seen ?? (await this.#cachedStore.read(call));
-      if (found.binding && found.binding.generation >= generation) {
-        return { binding: found.binding, revision: found.revision };
+      const stored = bound(found);
+      if (stored && !isAhead(remembered.binding, stored.binding)) {
+        return stored;
       }
       const relay = this.#ttlPolicy.relayOf(remembered.binding);
       return relay ? this.#writer.reassert(remembered, found, relay) : missing;
@@ -292,9 +286,15 @@ export class Selector {
     this.#cachedStore.beginHistory(loss);
   }
 
-  async #adopt(call: Call, found: Found): Promise<Answer | undefined> {
-    const relay = await this.#finder.find(call);
-    return relay && this.adopt(found.call, relay);
+  /** In the set of its carrier, where the request named none. */
+  #adopt(call: Call, relay: RegisteredRelay, requestId: string): Promise<StoredBinding> {
+    const own = inSet(call, relay.relay.set);
+    return this.#retry.run<StoredBinding>(undefined, async (seen) => {
+      const found = seen ?? (await this.#cachedStore.read(own));
+      const known = bound(found);
+      const isSettled = known && this.#ttlPolicy.relayOf(known.binding);
+      return isSettled ? known : this.#writer.adopt(found, relay, requestId);
+    });
   }
 
   /** What is found of the call, after a write where `writeOf` has one for the binding. */
@@ -350,9 +350,9 @@ export class Selector {
       const stored = await this.#retry.run<StoredBinding>(fresh && foundOf(fresh), async (seen) => {
         const found = seen ?? (await this.#searched(request));
         if (found && !found.binding) {
-          const adopted = await this.#carrierOf(request, found);
-          if (adopted) {
-            return this.#writer.adopt(found.call, found, adopted, request.requestId);
+          const carrier = this.#isSearchedFor(request) ? await this.#finder.find(request.call) : undefined;
+          if (carrier) {
+            return this.#adopt(request.call, carrier, request.requestId);
           }
         }
         return this.#writer.bind(found?.binding ? request : await this.#preferring(request), found, tried);
@@ -374,10 +374,6 @@ export class Selector {
       return false;
     }
     return inDialog === true || maybeCarried === true || this.#cachedStore.isRebuilding;
-  }
-
-  async #carrierOf(request: SelectRequest, found: Found): Promise<RegisteredRelay | undefined> {
-    return this.#isSearchedFor(request) ? this.#finder.find(found.call) : undefined;
   }
 
   /** A call that is to meet another is placed beside it, if its relay takes calls. */

@@ -1,6 +1,7 @@
 import test from 'ava';
 import {
   type Binding,
+  isAhead,
   isVersionOf,
   leaseSeconds,
   originOf,
@@ -31,6 +32,18 @@ test('another generation or another beginning is another binding; another state 
   t.true(isVersionOf({ ...binding, state: 'released', expiresAtMs: 1, requestId: 'x' }, binding));
   t.false(isVersionOf({ ...binding, generation: 2 }, binding));
   t.false(isVersionOf({ ...binding, beginning: 'again' }, binding));
+});
+
+test('a higher generation is ahead; of the same beginning, an answered call of one in setup', (t) => {
+  const answered: Binding = { ...binding, state: 'answered' };
+  const moved: Binding = { ...binding, generation: 2 };
+  t.true(isAhead(moved, answered));
+  t.false(isAhead(answered, moved));
+  t.true(isAhead(answered, binding));
+  t.false(isAhead(binding, answered));
+  t.false(isAhead(binding, binding));
+  t.false(isAhead({ ...answered, beginning: 'again' }, binding), 'nobody knows which of them was first');
+  t.false(isAhead(answered, { ...binding, state: 'released' }), 'what has ended stays ended');
 });
 
 test('a lease outlives the TTL, so that a use can find a whole TTL left and write nothing', (t) => {
