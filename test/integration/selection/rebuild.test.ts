@@ -1,0 +1,277 @@
+import type { Etcd3 } from 'etcd3';
+import { parseCall } from '../../../services/domain/call.js';
+import type { HoldfastEvent } from '../../../services/domain/events.js';
+import { endOfPrefix } from '../../../services/etcd/range.js';
+import type { Keyspace } from '../../../services/registry/keyspace.js';
+import type { Answer } from '../../../services/selection/requests.js';
+import { ShiftedClock } from '../../support/clock.js';
+import { behaviors } from '../../support/etcd.js';
+import { FakeInquiry } from '../../support/fake-inquiry.js';
+import { ask, errorOf, eventually, startSelector, type TestSelector, where } from '../../support/registry.js';
+import { TcpProxy } from '../../support/tcp-proxy.js';
+import { aMove, scene } from './scene.js';
+
+/** What becomes of calls that etcd has lost: wiped, restored from an older state, or away for longer than its leases. */
+
+const behavior = behaviors();
+const threeHoursMs = 3 * 3_600_000;
+const replaced = { kind: 'replaced', reason: 'test' } as const;
+const ids = (what: string, count: number) => Array.from({ length: count }, (_, i) => `${what}-${i}`);
+
+async function wipe(client: Etcd3, { calls, moves }: Keyspace): Promise<void> {
+  for (const prefix of [calls, moves]) {
+    await client.kv.deleteRange({ key: Buffer.from(prefix), range_end: endOfPrefix(prefix) });
+  }
+}
+
+/** As the engine does when it hears that etcd has another history. */
+function beginHistory({ selector, engine }: TestSelector): void {
+  selector.beginHistory(replaced);
+  engine.rebuilder.rebuild();
+}
+
+const bindingOf = async ({ store }: TestSelector, id: string) => (await store.read(parseCall(id))).binding;
+
+behavior(
+  'after etcd was wiped, live calls are back on their relays, and ended ones are not',
+  async (t, client, etcd) => {
+    const inquiry = new FakeInquiry();
+    const { a, b, keys } = await scene(t, client, etcd, { inquiry });
+    const before = new Map<string, Answer>();
+    const told: HoldfastEvent[] = [];
+    for (const { events } of [a, b]) {
+      events.subscribe((event) => told.push(event));
+    }
+    for (const [i, id] of [...ids('setup', 20), ...ids('answered', 40), ...ids('moved', 20)].entries()) {
+      const [one, other] = i % 2 ? [a, b] : [b, a];
+      let answer = await one.selector.select(ask(id));
+      if (id.startsWith('moved')) {
+        answer = await other.selector.move(aMove({ call: parseCall(id) }));
+      }
+      if (!id.startsWith('setup')) {
+        answer = (await one.selector.answered(parseCall(id), answer.binding)) ?? answer;
+        inquiry.carry(answer.binding.relayId, id);
+      }
+      before.set(id, answer);
+    }
+    for (const id of ids('released', 10)) {
+      await a.selector.select(ask(id));
+      await b.selector.select(ask(id));
+      await a.selector.release(parseCall(id));
+    }
+    // Ended on its relay; of that no replica has heard.
+    for (const id of ids('ended', 10)) {
+      const { binding } = await a.selector.select(ask(id));
+      await a.selector.answered(parseCall(id), binding);
+      await b.selector.lookup(parseCall(id));
+    }
+    await wipe(client, keys);
+    for (const replica of [a, b]) {
+      beginHistory(replica);
+    }
+    await eventually(
+      () => told.filter(({ type }) => type === 'bindingsReasserted').length === 2,
+      'two replicas that have asserted what they remember',
+    );
+    for (const [id, answer] of before) {
+      const binding = await bindingOf(a, id);
+      t.is(binding && `${binding.relayId}/${binding.instance}/${binding.generation}`, where(answer), id);
+      t.like(binding, { state: answer.binding.state, beginning: answer.binding.beginning }, id);
+      t.deepEqual(binding?.moves, answer.binding.moves, id);
+    }
+    for (const id of ids('ended', 10)) {
+      t.is(await bindingOf(a, id), undefined, id);
+    }
+    // The one that did not hear of the release remembers a call that is being set up.
+    const revived = await Promise.all(ids('released', 10).map((id) => bindingOf(b, id)));
+    t.true(revived.every((binding) => binding?.state !== 'released'));
+    for (const { selector } of [a, b]) {
+      for (const [id, answer] of before) {
+        const again = await selector.select(ask(id, { inDialog: true }));
+        t.is(where(again), where(answer));
+        t.is(again.freshness, 'fresh');
+      }
+    }
+    const [kv] = (await client.kv.range({ key: keys.call(parseCall('answered-1')) })).kvs;
+    const { TTL } = await client.leaseClient.leaseTimeToLive({ ID: kv?.lease ?? '' });
+    t.true(Number(TTL) >= 3600, `${TTL} s`);
+  },
+);
+
+behavior('a use that comes before all is back finds the call where it was', async (t, client, etcd) => {
+  const { a, b, keys } = await scene(t, client, etcd);
+  const before = new Map<string, Answer>();
+  for (const id of ids('used', 30)) {
+    before.set(id, await a.selector.select(ask(id)));
+  }
+  await wipe(client, keys);
+  for (const { selector } of [a, b]) {
+    selector.beginHistory(replaced);
+  }
+  for (const [id, answer] of before) {
+    const again = await a.selector.select(ask(id, { inDialog: true }));
+    t.is(where(again), where(answer));
+    t.is(again.binding.createdAtMs, answer.binding.createdAtMs);
+    t.is(where(await b.selector.select(ask(id))), where(answer), 'the other knows it from etcd');
+  }
+});
+
+behavior(
+  'a replica that never knew the call asks the relays while calls are on their way back',
+  async (t, client, etcd) => {
+    const inquiry = new FakeInquiry();
+    const { a, b, keys } = await scene(t, client, etcd, { inquiry });
+    const first = await a.selector.select(ask('elsewhere', { constraints: { target: 'r3' } }));
+    inquiry.carry('r3', 'elsewhere');
+    await wipe(client, keys);
+    b.selector.beginHistory(replaced);
+    t.is((await b.selector.select(ask('elsewhere'))).binding.relayId, first.binding.relayId);
+  },
+);
+
+behavior('no generation goes back, of what is remembered or was only heard', async (t, client, etcd) => {
+  const { a, b, keys } = await scene(t, client, etcd);
+  const [kept, heard] = [parseCall('kept'), parseCall('heard')];
+  for (const call of [kept, heard]) {
+    await a.selector.select(ask(call));
+    await b.selector.move(aMove({ call }));
+    await b.selector.move(aMove({ call, generation: 2, requestId: 'move-2' }));
+  }
+  const news = await b.selector.select(ask(kept));
+  await eventually(
+    async () => (await a.selector.lookup(heard))?.binding.generation === 3,
+    'news of the moves',
+  );
+  a.cache.forget(parseCall('heard', '', 'default'));
+  a.cache.forget(parseCall('kept', '', 'default'));
+  await wipe(client, keys);
+  a.selector.beginHistory(replaced);
+  b.selector.beginHistory(replaced);
+  const anew = await a.selector.select(ask(heard));
+  t.is(anew.binding.generation, 4, 'begun again above all that it was');
+  t.is(where(await b.selector.select(ask(kept))), where(news));
+  t.is(where(await a.selector.select(ask(kept))), where(news));
+});
+
+behavior(
+  'an older state that came back gives way to the generation that is remembered',
+  async (t, client, etcd) => {
+    const inquiry = new FakeInquiry();
+    const { a, b, keys } = await scene(t, client, etcd, { inquiry });
+    const call = parseCall('restored');
+    await a.selector.select(ask(call));
+    const [snapshot] = (await client.kv.range({ key: keys.call(call) })).kvs;
+    const moved = await a.selector.move(aMove({ call }));
+    await a.selector.answered(call, moved.binding);
+    inquiry.carry(moved.binding.relayId, 'restored');
+    // Another call of which this is all that anybody knows.
+    const other = parseCall('only-there');
+    await b.selector.select(ask(other));
+    await wipe(client, keys);
+    await client.kv.put({ key: keys.call(call), value: snapshot?.value ?? Buffer.alloc(0) });
+    beginHistory(a);
+    await eventually(
+      async () => (await a.store.read(call)).binding?.generation === 2,
+      'the present generation',
+    );
+    t.is(where(await b.selector.select(ask(call, { inDialog: true, ttlSeconds: 7200 }))), where(moved));
+  },
+);
+
+behavior(
+  'a released call that came back from an older state is released again or forgotten, not in progress',
+  async (t, client, etcd) => {
+    const { a, keys } = await scene(t, client, etcd, { replicas: 1 });
+    const call = parseCall('over');
+    await a.selector.select(ask(call));
+    await a.selector.release(call);
+    await wipe(client, keys);
+    beginHistory(a);
+    const told = new Promise<HoldfastEvent>((resolve) => {
+      a.events.subscribe((event) => event.type === 'bindingsReasserted' && resolve(event));
+    });
+    t.like((await told).details, { reasserted: 0 });
+    t.is(await bindingOf(a, 'over'), undefined);
+  },
+);
+
+behavior(
+  'an outage longer than the leases: known calls are answered, and asserted again',
+  async (t, client, etcd) => {
+    const clock = new ShiftedClock();
+    const inquiry = new FakeInquiry();
+    const { keys } = await scene(t, client, etcd, { replicas: 0 });
+    const proxy = await TcpProxy.start(t, etcd.endpoint);
+    const replica = await startSelector(t, proxy.endpoint, { keys, clock, inquiry, timeoutMs: 500 });
+    const { selector, quorum, engine } = replica;
+    const before = new Map<string, Answer>();
+    for (const id of ids('long', 30)) {
+      const { binding } = await selector.select(ask(id));
+      const answer = await selector.answered(parseCall(id), binding);
+      inquiry.carry(binding.relayId, id);
+      before.set(id, answer as Answer);
+    }
+    proxy.cut();
+    await errorOf(selector.lookup(parseCall('the-first-to-notice')));
+    await eventually(() => quorum.lost !== undefined, 'loss');
+    for (const step of [0, threeHoursMs, -2 * threeHoursMs, 20 * 3_600_000]) {
+      clock.stepWall(step);
+      clock.putForward(8 * 60_000);
+      for (const [id, answer] of before) {
+        const again = await selector.select(ask(id));
+        t.is(again.freshness, 'stale', id);
+        t.is(where(again), where(answer));
+      }
+    }
+    clock.putForward(2 * 3_600_000);
+    // By etcd's clock, all leases have run out.
+    await wipe(client, keys);
+    proxy.restore();
+    await eventually(() => !quorum.lost && engine.live, 'etcd');
+    for (const [id, answer] of before) {
+      await eventually(async () => (await bindingOf(replica, id)) !== undefined, `${id} in etcd`);
+      const again = await selector.select(ask(id, { inDialog: true }));
+      t.is(where(again), where(answer));
+      t.is(again.freshness, 'fresh');
+    }
+  },
+);
+
+behavior('a wall clock that is set by hours changes nothing', async (t, client, etcd) => {
+  const clock = new ShiftedClock();
+  const {
+    a: stepped,
+    b: other,
+    keys,
+  } = await (async () => {
+    const made = await scene(t, client, etcd, { replicas: 1 });
+    const own = await startSelector(t, etcd.endpoint, { keys: made.keys, clock });
+    return { ...made, a: own, b: made.a };
+  })();
+  const before = new Map<string, Answer>();
+  for (const [i, id] of ids('step', 40).entries()) {
+    const { selector } = i % 2 ? stepped : other;
+    before.set(id, await selector.select(ask(id, { inDialog: true })));
+  }
+  const writes = () =>
+    [stepped, other].map(({ selector }) => selector.counters.moved + selector.counters.bound);
+  const made = writes();
+  for (const stepMs of [threeHoursMs, -2 * threeHoursMs, threeHoursMs]) {
+    clock.stepWall(stepMs);
+    for (const { selector } of [stepped, other]) {
+      for (const [id, answer] of before) {
+        const again = await selector.select(ask(id, { inDialog: true }));
+        t.is(where(again), where(answer));
+        t.is(again.freshness, 'fresh');
+        t.is((await selector.lookup(parseCall(id)))?.freshness, 'fresh');
+      }
+    }
+    t.deepEqual(writes(), made);
+    await stepped.engine.keeper.look();
+  }
+  for (const id of before.keys()) {
+    const [kv] = (await client.kv.range({ key: keys.call(parseCall(id)) })).kvs;
+    const { TTL } = await client.leaseClient.leaseTimeToLive({ ID: kv?.lease ?? '' });
+    t.true(Number(TTL) >= 3600, `${id}: ${TTL} s`);
+  }
+});
