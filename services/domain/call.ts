@@ -28,16 +28,17 @@ export interface Call {
 /**
  * @param callId whatever stands in the SIP message: any bytes, for it comes from whoever sends the INVITE
  * @param set undefined if the request names none
+ * @param field where the Call-ID was
  * @throws HoldfastError `invalid-argument` naming the field
  */
-export function parseCall(callId: string | Buffer, branch = '', set?: string): Call {
+export function parseCall(callId: string | Buffer, branch = '', set?: string, field = 'call_id'): Call {
   const text = typeof callId === 'string' ? callId : textOf(callId);
   if (text === '') {
-    throw invalidArgument('call_id', 'is empty', callIdRule);
+    throw invalidArgument(field, 'is empty', callIdRule);
   }
   const length = byteLengthOf(callId);
   if (length > maxCallIdBytes) {
-    throw invalidArgument('call_id', `${quote(text)} has ${length} bytes`, callIdRule);
+    throw invalidArgument(field, `${quote(text)} has ${length} bytes`, callIdRule);
   }
   const id = keyIdOf(text, callId);
   if (branch !== '' && !isVisibleAscii(branch, maxBranchBytes)) {

@@ -76,7 +76,13 @@ export function parseFeatures(features: readonly string[]): readonly string[] {
   if (features.length > maxFeatures) {
     throw invalidArgument('features', `${features.length} features`, `at most ${maxFeatures}`);
   }
-  return features.map((feature) => parseText('features', feature, maxNameLength));
+  for (const feature of features) {
+    if (feature === '') {
+      throw invalidArgument('features', 'one is empty', `names of 1-${maxNameLength} characters`);
+    }
+    parseText('features', feature, maxNameLength);
+  }
+  return features;
 }
 
 export function parseText(field: string, value: string, limit: number): string {

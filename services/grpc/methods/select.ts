@@ -26,7 +26,9 @@ function parse(request: WireSelect): SelectRequest {
     call: parseCallOf(request),
     inDialog: request.inDialog,
     withCall:
-      request.withCallId === '' ? undefined : parseCall(request.withCallId, '', parseSetFilter(request.set)),
+      request.withCallId === ''
+        ? undefined
+        : parseCall(request.withCallId, '', parseSetFilter(request.set), 'with_call_id'),
     requestId: parseRequestId(request.requestId),
     ttlSeconds: parseTtl(request.ttlSeconds),
     constraints: { ...parseConstraints(request), features: parseFeatures(request.features) },
