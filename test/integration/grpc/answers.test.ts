@@ -1,9 +1,15 @@
 import { status } from '@grpc/grpc-js';
 import test from 'ava';
 import { RelayState } from '../../../proto/generated/holdfast/v1/relay.js';
-import { Freshness, Origin, SelectRequest } from '../../../proto/generated/holdfast/v1/selection.js';
+import {
+  CallState,
+  Freshness,
+  Origin,
+  SelectRequest,
+} from '../../../proto/generated/holdfast/v1/selection.js';
 import { aRelay, deleteRelay, eventually, putRelay } from '../../support/registry.js';
 import {
+  asks,
   failure,
   listRelays,
   lookup,
@@ -31,7 +37,8 @@ test('a call is bound once, and its binding has all that a proxy needs', async (
   t.is(first.origin, Origin.NEW);
   t.is(first.freshness, Freshness.FRESH);
   const { binding } = first;
-  t.like(binding, { callId: 'call', viaBranch: '', generation: 1n, released: false });
+  t.like(binding, { callId: 'call', viaBranch: '', generation: 1n, released: false, moves: [] });
+  t.is(binding?.state, CallState.SETUP);
   t.like(binding?.relay, {
     id: 'r1',
     set: 'default',
@@ -201,7 +208,14 @@ test('Move names the generation it replaces, moves once, and a retry gets the sa
   t.is(back.binding?.relay?.id, from);
   t.is(back.binding?.generation, 3n);
   t.deepEqual(back.binding?.createTime, binding?.createTime);
-  t.is((await select(selection, { callId: 'call' })).origin, Origin.MOVED);
+  const told = await select(selection, { callId: 'call' });
+  t.is(told.origin, Origin.MOVED);
+  const left = [from, moved.binding?.relay?.id];
+  t.deepEqual(
+    told.binding?.moves.map(({ fromRelayId, reason }) => [fromRelayId, reason]),
+    left.map((id) => [id, 'a test']),
+  );
+  t.true(told.binding?.moves.every(({ time }) => Math.abs((time?.getTime() ?? 0) - Date.now()) < 60_000));
 });
 
 test('Release is idempotent, and the binding lingers', async (t) => {
@@ -210,11 +224,75 @@ test('Release is idempotent, and the binding lingers', async (t) => {
   const releases = () => release(selection, 'call');
   t.deepEqual(await releases(), { found: true });
   t.deepEqual(await releases(), { found: true });
-  const late = await select(selection, { callId: 'call' });
+  const late = await select(selection, { callId: 'call', inDialog: true });
   t.is(late.binding?.relay?.id, binding?.relay?.id);
   t.true(late.binding?.released);
+  t.is(late.binding?.state, CallState.RELEASED);
   const remainingMs = (late.binding?.expireTime?.getTime() ?? 0) - Date.now();
   t.true(remainingMs > 20_000 && remainingMs <= 30_000, `lingers ${remainingMs} ms`);
+});
+
+test('a Select after Release begins the call again, at any replica; in its dialog it does not', async (t) => {
+  const { etcd, keys, selection } = await replicaScene(t);
+  const other = await openReplica(t, etcd.endpoint, keys);
+  await other.ready;
+  for (let i = 0; i < 30; i++) {
+    const callId = `retried-${i}`;
+    const first = await select(selection, { callId });
+    await select(other.selection, { callId });
+    await release(i % 2 ? selection : other.selection, callId);
+    const asked = i % 3 ? selection : other.selection;
+    const late = await select(asked, { callId, inDialog: true });
+    t.is(late.binding?.relay?.id, first.binding?.relay?.id);
+    const again = await select(asked, { callId, requestId: 'again' });
+    t.is(again.origin, Origin.NEW);
+    t.like(again.binding, { released: false, generation: 1n, createTime: first.binding?.createTime });
+    t.is(again.binding?.state, CallState.SETUP);
+    t.is(again.binding?.relay?.id, first.binding?.relay?.id);
+    t.true((again.binding?.expireTime?.getTime() ?? 0) > Date.now() + 300_000, 'it does not linger only');
+    const answered = await select(other.selection, { callId, inDialog: true });
+    t.is(answered.binding?.state, CallState.ANSWERED);
+    t.is((await lookup(selection, callId)).binding?.relay?.id, first.binding?.relay?.id);
+  }
+});
+
+test('one Call-ID in two sets is two bindings; without a set it is found where it is', async (t) => {
+  const { selection } = await replicaScene(t, [
+    { id: 'r1', set: 'edge' },
+    { id: 'r2', set: 'core' },
+    { id: 'r3' },
+  ]);
+  await select(selection, { callId: 'one', set: 'edge' });
+  const unnamed = await select(selection, { callId: 'one', inDialog: true });
+  t.like(unnamed.binding?.relay, { id: 'r1', set: 'edge' });
+  t.is((await lookup(selection, 'one')).binding?.relay?.set, 'edge');
+  const core = await select(selection, { callId: 'one', set: 'core' });
+  t.is(core.origin, Origin.NEW);
+  t.like(core.binding?.relay, { id: 'r2', set: 'core' });
+  t.is((await failure(lookup(selection, 'one'))).code, status.NOT_FOUND, 'two others have it');
+  t.like((await select(selection, { callId: 'one' })).binding?.relay, { id: 'r3', set: 'default' });
+  const only = { callId: 'one', viaBranch: '', set: 'edge' };
+  t.deepEqual(await asks(selection, selection.release, only), { found: true });
+  const { binding } = await asks(selection, selection.lookup, { ...only, set: 'core' });
+  t.false(binding?.released);
+  t.true((await asks(selection, selection.lookup, only)).binding?.released);
+});
+
+test('a new call goes beside the one that it is to meet, and to a relay that can do what it needs', async (t) => {
+  const relays = Array.from({ length: 8 }, (_, i) => ({
+    id: `r${i + 1}`,
+    features: i < 6 ? ['srtp'] : ['ice'],
+  }));
+  const { selection } = await replicaScene(t, relays);
+  for (let i = 0; i < 10; i++) {
+    const { binding } = await select(selection, { callId: `a-${i}`, features: ['srtp'] });
+    t.true(Number(binding?.relay?.id.slice(1)) <= 6);
+    const beside = await select(selection, { callId: `b-${i}`, withCallId: `a-${i}` });
+    t.is(beside.binding?.relay?.id, binding?.relay?.id);
+  }
+  const none = await failure(select(selection, { callId: 'c', features: ['srtp', 'ice'] }));
+  t.is(none.code, status.UNAVAILABLE);
+  t.regex(none.details, /none fits the request's exclusions, labels and features/);
 });
 
 test('a request above 64 KiB is refused, and the connection goes on', async (t) => {

@@ -19,12 +19,11 @@ const x = (length: number) => 'x'.repeat(length);
 const many = (count: number) => Array.from({ length: count }, (_, i) => `n${i}`);
 const labels = (count: number) => Object.fromEntries(many(count).map((each) => [each, '']));
 
+const callId = '1-16384 bytes';
 const call: [object, Refusal][] = [
-  [{ callId: '' }, { field: 'call_id', problem: 'is empty', allowed: ascii('1-1024') }],
-  [{ callId: 'a b' }, { field: 'call_id', problem: '"a b"', allowed: ascii('1-1024') }],
-  [{ callId: 'é' }, { field: 'call_id', problem: '"é"', allowed: ascii('1-1024') }],
-  [{ callId: 'a\0' }, { field: 'call_id', problem: '"a\\u0000"', allowed: ascii('1-1024') }],
-  [{ callId: x(1025) }, { field: 'call_id', problem: '(1025 characters)', allowed: ascii('1-1024') }],
+  [{ callId: '' }, { field: 'call_id', problem: 'is empty', allowed: callId }],
+  [{ callId: x(16_385) }, { field: 'call_id', problem: 'has 16385 bytes', allowed: callId }],
+  [{ callId: 'é'.repeat(8193) }, { field: 'call_id', problem: 'has 16386 bytes', allowed: callId }],
   [{ viaBranch: ' ' }, { field: 'via_branch', problem: '" "', allowed: ascii('0-256') }],
   [{ viaBranch: x(257) }, { field: 'via_branch', problem: '(257 characters)', allowed: ascii('0-256') }],
 ];
@@ -72,28 +71,35 @@ const intent: [object, Refusal][] = [
   [{ actor: x(65) }, { field: 'actor', problem: x(65), allowed: 'at most 64 characters' }],
 ];
 
+const wishes: [object, Refusal][] = [
+  [{ withCallId: x(16_385) }, { field: 'with_call_id', problem: 'has 16385 bytes', allowed: callId }],
+  [{ features: many(17) }, { field: 'features', problem: '17 features', allowed: 'at most 16' }],
+  [{ features: ['srtp', ''] }, { field: 'features', problem: 'one is empty', allowed: '1-63 characters' }],
+  [{ features: [x(64)] }, { field: 'features', problem: x(64), allowed: 'at most 63 characters' }],
+];
+
 type Ask = (replica: InProcessReplica, fields: object) => Promise<unknown>;
 
 /** What each method is asked that is right but for one field. */
 const methods: Record<string, { ask: Ask; refused: [object, Refusal][] }> = {
   Select: {
     ask: ({ selection }, fields) => select(selection, { callId: 'call', ...fields } as SelectRequest),
-    refused: [...call, ...set('set'), ...request, ...ttl, ...constraints],
+    refused: [...call, ...set('set'), ...request, ...ttl, ...constraints, ...wishes],
   },
   Lookup: {
     ask: ({ selection }, fields) =>
       asks(selection, selection.lookup, { callId: 'call', viaBranch: '', set: '', ...fields }),
-    refused: call,
+    refused: [...call, ...set('set')],
   },
   Move: {
     ask: ({ selection }, fields) =>
       move(selection, { callId: 'call', generation: 1n, ...fields } as MoveRequest),
-    refused: [...call, ...moving, ...request, ...constraints],
+    refused: [...call, ...set('set'), ...moving, ...request, ...constraints],
   },
   Release: {
     ask: ({ selection }, fields) =>
       asks(selection, selection.release, { callId: 'call', viaBranch: '', set: '', ...fields }),
-    refused: call,
+    refused: [...call, ...set('set')],
   },
   ListRelays: {
     ask: ({ relays }, fields) => asks(relays, relays.listRelays, { set: '', ...fields }),
@@ -145,9 +151,13 @@ test.after('nothing that was refused has left a trace', async (t) => {
 });
 
 test('what is just within the limits is taken', async (t) => {
-  const { selection, relays, stop } = await replicaScene(t, [{ id: 'r1', labels: labels(16), zone: x(63) }]);
+  const features = [x(63), ...many(15)];
+  const relay = { id: 'r1', labels: labels(16), zone: x(63), features };
+  const { selection, relays, stop } = await replicaScene(t, [relay]);
   const widest: Partial<SelectRequest> = {
-    callId: '~'.repeat(1024),
+    callId: '~'.repeat(16_384),
+    withCallId: 'é'.repeat(8192),
+    features,
     viaBranch: '!'.repeat(256),
     requestId: x(64),
     ttlSeconds: 86_400,
@@ -159,7 +169,10 @@ test('what is just within the limits is taken', async (t) => {
   t.is(binding?.callId, widest.callId);
   t.is(binding?.viaBranch, widest.viaBranch);
   t.is(binding?.relay?.id, 'r1');
-  await select(selection, { callId: '!', ttlSeconds: 10 });
+  for (const id of ['!', ' ', '\0', 'a\r\n', 'Anruf \u{1f4de}', '\ufffd']) {
+    const { binding: any } = await select(selection, { callId: id, ttlSeconds: 10 });
+    t.is(any?.callId, id);
+  }
   const intent = { relayId: 'r1', state: 1, weight: 10_000, reason: x(256), actor: x(64) };
   await asks(relays, relays.setIntent, SetIntentRequest.fromPartial(intent));
   await stop();

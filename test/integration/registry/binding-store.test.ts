@@ -4,25 +4,9 @@ import { type Call, parseCall } from '../../../services/domain/call.js';
 import type { BindingStore } from '../../../services/registry/binding-store.js';
 import type { Keyspace } from '../../../services/registry/keyspace.js';
 import { behaviors } from '../../support/etcd.js';
-import { aRelay, deleteRelay, openStore, putRelay, registryDeps } from '../../support/registry.js';
+import { aBinding, aRelay, deleteRelay, openStore, putRelay, registryDeps } from '../../support/registry.js';
 
 const behavior = behaviors();
-
-function aBinding(call: Call, overrides: Partial<Binding> = {}): Binding {
-  return {
-    call,
-    set: 'default',
-    relayId: 'r1',
-    instance: 'life-of-r1',
-    generation: 1,
-    requestId: 'request',
-    createdAtMs: Date.now(),
-    ttlSeconds: 300,
-    expiresAtMs: Date.now() + 450_000,
-    released: false,
-    ...overrides,
-  };
-}
 
 const write = (
   store: BindingStore,
@@ -130,7 +114,7 @@ behavior('bindings are listed whole, page by page, junk left out', async (t, cli
   const { store } = openStore(parts);
   const ids = Array.from({ length: 2300 }, (_, i) => `list-${i}`);
   await Promise.all(ids.map((id) => write(store, aBinding(parseCall(id)))));
-  await client.kv.put({ key: Buffer.from(`${parts.keys.calls}list-1/a/b`), value: Buffer.from('{}') });
+  await client.kv.put({ key: Buffer.from(`${parts.keys.calls}list-1/a/b/c`), value: Buffer.from('{}') });
   await client.kv.put({ key: Buffer.from(`${parts.keys.calls}%zz`), value: Buffer.from('junk') });
   const listed: string[] = [];
   for await (const { binding } of store.list()) {
@@ -139,12 +123,85 @@ behavior('bindings are listed whole, page by page, junk left out', async (t, cli
   t.deepEqual(listed.sort(), ids.sort());
 });
 
-behavior('all bindings of a call are its own and those of its branches', async (t, _client, { endpoint }) => {
+const inSets = (id: string, ...sets: string[]) => sets.map((set) => parseCall(id, '', set));
+
+behavior(
+  'a call is read in its own set alone, or in the only one that has it',
+  async (t, _client, { endpoint }) => {
+    const parts = registryDeps(t, endpoint);
+    const { store } = openStore(parts);
+    const [edge, core] = inSets('fork', 'edge', 'core') as [Call, Call];
+    const branch = parseCall('fork', 'z9hG4bK/1', 'core');
+    const others = ['fork-2', 'fork!', 'fork/edge', 'for', 'fork~'].map((id) => parseCall(id, '', 'edge'));
+    const any = parseCall('fork');
+    t.like(await store.read(any), {
+      call: { set: 'default' },
+      revision: 0,
+      binding: undefined,
+      hasOthers: false,
+    });
+    await Promise.all([edge, branch, ...others].map((call) => write(store, aBinding(call))));
+    const found = await store.read(any);
+    t.deepEqual(found.binding?.call, edge);
+    t.is(found.revision, (await store.read(edge)).revision);
+    t.deepEqual((await store.read(parseCall('fork', 'z9hG4bK/1'))).binding?.call, branch);
+    t.like(await store.read(core), { revision: 0, binding: undefined });
+    await write(store, aBinding(core));
+    t.like(await store.read(any), {
+      call: { set: 'default' },
+      revision: 0,
+      binding: undefined,
+      hasOthers: true,
+    });
+    const [own] = inSets('fork', 'default') as [Call];
+    await write(store, aBinding(own));
+    t.deepEqual((await store.read(any)).binding?.call, own);
+    t.deepEqual((await store.read(edge)).binding?.call, edge);
+  },
+);
+
+behavior('a write that wants to be alone finds the call that another set has', async (t, _, { endpoint }) => {
   const parts = registryDeps(t, endpoint);
   const { store } = openStore(parts);
-  const mine = [parseCall('fork'), parseCall('fork', 'z9hG4bK-1'), parseCall('fork', 'z9hG4bK/2')];
-  const others = [parseCall('fork-2'), parseCall('fork!'), parseCall('fork/x'), parseCall('for')];
-  await Promise.all([...mine, ...others].map((call) => write(store, aBinding(call))));
-  const found = await store.readAll('fork');
-  t.deepEqual(found.map(({ binding }) => binding.call.key).sort(), mine.map(({ key }) => key).sort());
+  const [edge, own] = inSets('lonely', 'edge', 'default') as [Call, Call];
+  const alone = (binding: Binding) =>
+    store.write({ binding, expected: 0, guards: [], alone: true, lifetimeSeconds: 450 });
+  await write(store, aBinding(parseCall('lonely!', '', 'edge')));
+  t.true((await alone(aBinding(edge))).written, 'another Call-ID is no company');
+  const refused = await alone(aBinding(own));
+  t.like(refused, { written: false, guardsHeld: true });
+  if (!refused.written) {
+    t.deepEqual(refused.found.binding?.call, edge, 'whoever loses hears who won');
+  }
+  const racing = await Promise.all(
+    Array.from({ length: 20 }, (_, i) =>
+      alone(aBinding(parseCall('race', '', `set-${i % 4}`), { requestId: `${i}` })),
+    ),
+  );
+  t.is(racing.filter(({ written }) => written).length, 1, 'in one commit or in several');
+  t.true((await write(store, aBinding(own))).written);
+});
+
+behavior('any Call-ID is written, read and listed as it came', async (t, client, { endpoint }) => {
+  const parts = registryDeps(t, endpoint);
+  const { store } = openStore(parts);
+  const ids = ['a b', 'é', '%', '~', 'x'.repeat(16_384), Buffer.of(0, 255), Buffer.alloc(16_384, 0xff)];
+  for (const id of ids) {
+    const call = parseCall(id, 'z9hG4bK~1', 'edge');
+    const binding = aBinding(call, { moves: [{ atMs: 0, from: 'r2', reason: 'é', by: 'x' }] });
+    t.true((await write(store, binding)).written);
+    t.deepEqual((await store.read(call)).binding, binding);
+    t.deepEqual((await store.read(parseCall(id, 'z9hG4bK~1'))).binding, binding);
+  }
+  // Junk with a Call-ID beyond all bounds spoils nothing.
+  const [long] = inSets('y'.repeat(16_384), 'edge') as [Call];
+  const junk = JSON.stringify({ callId: 'y'.repeat(100_000) });
+  await client.kv.put({ key: parts.keys.call(long), value: Buffer.from(junk) });
+  t.is((await store.read(long)).binding, undefined);
+  let listed = 0;
+  for await (const { binding } of store.list()) {
+    t.is(binding.call.branch, 'z9hG4bK~1');
+    listed++;
+  }
+  t.is(listed, ids.length);
 });
