@@ -142,6 +142,15 @@ export const relayNodeSettings = {
     fallback: '60',
     schema: wholeNumber(5, 86_400),
   },
+  deleteDelaySeconds: {
+    name: 'HOLDFAST_RELAY_DELETE_DELAY_SECONDS',
+    flag: '--delete-delay <seconds>',
+    description:
+      'how long the built-in relay keeps a deleted call, in case that only a branch of it ended, s',
+    allowed: '0-3600',
+    fallback: '30',
+    schema: wholeNumber(0, 3600),
+  },
   drainDeadlineSeconds: {
     name: 'HOLDFAST_DRAIN_DEADLINE_SECONDS',
     flag: '--drain-deadline <seconds>',

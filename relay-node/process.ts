@@ -93,6 +93,7 @@ function driverFor(config: RelayNodeConfig, clock: Clock, log: Logger): RelayDri
     portMax,
     maxSessions: capacityOf(config),
     idleTimeoutMs: config.idleTimeoutSeconds * 1000,
+    deleteDelayMs: config.deleteDelaySeconds * 1000,
     clock,
     log,
   });

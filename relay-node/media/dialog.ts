@@ -56,10 +56,6 @@ export class Dialog implements PacketListener {
     this.lastPacketMs = this.createdAtMs;
   }
 
-  get closed(): boolean {
-    return this.#closed;
-  }
-
   /** The side of the party with this tag, or undefined. */
   sideOf(tag: string): Side | undefined {
     if (this.tags[0] === tag) {

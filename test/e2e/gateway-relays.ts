@@ -53,6 +53,8 @@ export async function startRelay(
           HOLDFAST_RELAY_CONTROL: `127.0.0.1:${port}`,
           HOLDFAST_RELAY_MEDIA: `default=${address}`,
           HOLDFAST_RELAY_WEIGHT: `${weight}`,
+          // As the rtpengines of the tests: a call that has ended is not listed.
+          HOLDFAST_RELAY_DELETE_DELAY_SECONDS: '0',
         });
   const ng = new ProxyClient('127.0.0.1', port, { timeoutMs: 1000, retransmitMs: 200 });
   await ng.start();

@@ -44,6 +44,7 @@ export class RelayHost {
         HOLDFAST_RELAY_KIND: rtpengine ? 'rtpengine' : 'builtin',
         HOLDFAST_RELAY_CONTROL: `127.0.0.1:${port}`,
         HOLDFAST_RELAY_MEDIA: `default=${address}`,
+        HOLDFAST_RELAY_DELETE_DELAY_SECONDS: '0',
         ...env,
       },
     });

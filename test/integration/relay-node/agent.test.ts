@@ -55,6 +55,7 @@ test('a relay node registers its built-in relay with all that it was told, and r
     labels: { codec: 'opus', tier: 'gold' },
     mediaAddresses: { default: '127.0.0.1', lan: '192.0.2.7' },
     controlUrl: 'udp:relay.example.org:2223',
+    features: ['ipv4'],
     state: 'active',
   });
   t.not(relay?.lease, '0', 'under a lease');
@@ -70,7 +71,12 @@ test('a relay node registers its built-in relay with all that it was told, and r
 test('calls on the built-in relay show in its load, and hold its drain', async (t) => {
   const { endpoint } = await startEmbeddedEtcd(t);
   const etcd = await registry(t, endpoint);
-  const node = await startRelayNode(t, { id: 'r1', etcd: endpoint });
+  const node = await startRelayNode(t, {
+    id: 'r1',
+    etcd: endpoint,
+    env: { HOLDFAST_RELAY_FEATURES: 'record, play' },
+  });
+  t.deepEqual((await etcd.relay('r1'))?.features, ['record', 'play'], 'what operators say comes first');
   const [, port] = /:(\d+)$/.exec((await etcd.relay('r1'))?.controlUrl ?? '') ?? [];
   const proxy = new ProxyClient('127.0.0.1', Number(port));
   await proxy.start();
