@@ -1,8 +1,8 @@
 import type { OwnScope } from '../support/own-scope.js';
 
-/** What an aim is about. */
+/** A limit for a row. */
 export interface Aim {
-  /** `ratio` of the pairs, or the candidate's own value. */
+  /** Whether the limit is for the ratio of candidate and baseline, or for the candidate's value. */
   readonly of: 'ratio' | 'candidate';
   readonly least?: number;
   readonly most?: number;
@@ -15,10 +15,10 @@ export interface Row {
   /** One per round. */
   readonly baseline: readonly number[];
   readonly candidate: readonly number[];
-  /** What the baseline is; empty if there is none. */
+  /** Name of the baseline; empty if there is none. */
   readonly against: string;
   readonly aims: readonly Aim[];
-  /** Figures that explain the line, such as CPU per call. */
+  /** Numbers that explain the row, such as CPU per call. */
   readonly notes?: Readonly<Record<string, number | string>>;
 }
 
@@ -50,17 +50,17 @@ export interface CaseResult {
 
 export interface Context {
   readonly scope: OwnScope;
-  /** The first where figures count, the second with `--quick`, where it only has to be seen to work. */
+  /** The first value normally, the second with `--quick`, which only shows that the case works. */
   pick<T>(full: T, quick: T): T;
   progress(text: string): void;
-  /** Tells a row as soon as it is there, so that it is not lost if a later one fails. @returns the same row */
+  /** Prints a row at once, so that it is not lost if a later one fails. @returns the same row */
   measured(row: Row): Row;
 }
 
 export interface BenchCase {
   readonly name: string;
   readonly title: string;
-  /** @throws MissingProgramError where something that it needs is not installed */
+  /** @throws MissingProgramError if a program that it needs is not installed */
   run(context: Context): Promise<CaseResult>;
 }
 

@@ -4,7 +4,7 @@ import { availableParallelism, cpus, loadavg, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { median } from './statistics.js';
 
-/** Where figures were taken: without it they mean nothing. */
+/** The machine of a measurement, without which its numbers mean nothing. */
 export interface Machine {
   readonly date: string;
   readonly cores: number;
@@ -14,7 +14,7 @@ export interface Machine {
   readonly etcd: string;
   /** One 4 KiB write and fdatasync on the disk that etcd writes to, median, ms. */
   readonly fsyncMs: number;
-  /** Processes that wanted a core when the run began: above the harness's own, the figures are noise. */
+  /** Load average at the start: with other load the numbers are noise. */
   readonly loadBefore: number;
 }
 

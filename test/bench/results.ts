@@ -4,14 +4,14 @@ import type { Plot } from './bench-case.js';
 import type { Machine } from './machine.js';
 import type { Judged } from './verdict.js';
 
-/** What one case came to, and where and when. */
+/** The result of one case, with machine and time. */
 export interface CaseRecord {
   readonly machine: Machine;
   readonly rows: readonly Judged[];
   readonly plots: readonly Plot[];
 }
 
-/** The figures of the last run of each case, in a file. */
+/** The results of the last run of each case, in a file. */
 export class Results {
   readonly #records: Record<string, CaseRecord>;
 
@@ -19,7 +19,7 @@ export class Results {
     this.#records = read(file);
   }
 
-  /** Replaces what was known of the case, and leaves the others as they are. */
+  /** Replaces the result of this case, and keeps the others. */
   put(name: string, record: CaseRecord): void {
     this.#records[name] = record;
     mkdirSync(dirname(this.file), { recursive: true });

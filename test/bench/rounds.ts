@@ -6,8 +6,8 @@ export interface Rounds<B, C> {
 }
 
 /**
- * Baseline and candidate in turn, so that whatever else the machine does falls on both; every second round the other
- * way round, so that neither always follows the other.
+ * Measures baseline and candidate in turn, so that other load on the machine affects both. Every second round is in reverse
+ * order, so that neither always follows the other.
  */
 export async function inTurn<B, C>(
   { progress }: Context,

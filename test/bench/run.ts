@@ -20,7 +20,7 @@ const usage = `usage: npm run bench [-- [--quick] [--prof DIRECTORY] [NAME...]]
   --list            names of the cases
 `;
 
-/** This file runs from dist/; figures and plots that are worth keeping stand beside its source. */
+/** This file runs from dist/; results and plots are kept beside its source. */
 const here = dirname(fileURLToPath(import.meta.url));
 const source = join(here, '../../../test/bench');
 

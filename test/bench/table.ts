@@ -4,7 +4,7 @@ import type { Judged } from './verdict.js';
 
 const headings = ['case', 'baseline', 'median', 'Holdfast', 'ratio', 'aim', ''];
 
-/** The rows as Markdown, which also reads well in a terminal. */
+/** The rows as Markdown that is readable in a terminal too. */
 export function table(rows: readonly Judged[]): string {
   const lines = rows.map((row) => [
     row.name,
@@ -18,7 +18,7 @@ export function table(rows: readonly Judged[]): string {
   return markdownTable(headings, lines);
 }
 
-/** The same in one line. */
+/** One row in one line. */
 export function rowText({ name, unit, against, baselineMedian, candidateMedian }: Judged): string {
   const baseline = baselineMedian === undefined ? '' : `, ${against}: ${amount(baselineMedian, unit)}`;
   return `${name}: ${amount(candidateMedian, unit)}${baseline}`;
@@ -47,7 +47,7 @@ export function amount(value: number, unit: Unit): string {
   return unit === '/s' || unit === '×' ? `${figure(value)}${unit}` : `${figure(value)} ${unit}`;
 }
 
-/** Three digits that count, thousands set apart. */
+/** Three significant digits, with thousands separators. */
 export function figure(value: number): string {
   if (!Number.isFinite(value)) {
     return '?';

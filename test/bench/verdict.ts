@@ -1,14 +1,14 @@
 import type { Aim, Row } from './bench-case.js';
 import { median } from './statistics.js';
 
-/** A row with its medians, and how it stands to its aims. */
+/** A row with its medians, compared with its aims. */
 export interface Judged extends Row {
   readonly baselineMedian: number | undefined;
   readonly candidateMedian: number;
   /** Median of the rounds' ratios, candidate by baseline. */
   readonly ratio: number | undefined;
   readonly verdict: 'met' | 'missed' | 'no aim';
-  /** By how much the worst aim was missed, as a share of it. */
+  /** How far the worst aim was missed, as a share of it. */
   readonly missedBy: number;
 }
 
@@ -34,7 +34,7 @@ function missOf({ least, most }: Aim, value = Number.NaN): number {
   if (least !== undefined && !(value >= least)) {
     return (least - value) / least;
   }
-  // A most of 0 is missed by as many as there are.
+  // A limit of 0 is missed by the value itself.
   if (most !== undefined && !(value <= most)) {
     return most === 0 ? value : (value - most) / most;
   }

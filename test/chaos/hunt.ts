@@ -9,16 +9,16 @@ import { Session, type SessionOptions } from './session.js';
 
 export interface Catch {
   readonly bug: Bug;
-  /** What the checker said first, of the checks that the bug is meant for; undefined if it said nothing. */
+  /** The first violated check of those that are to catch the bug; undefined if there was none. */
   readonly check: CheckName | undefined;
-  /** All checks that said something. */
+  /** All violated checks. */
   readonly checks: readonly CheckName[];
-  /** Operations begun until what was said first. */
+  /** Operations begun before that violation. */
   readonly operations: number;
   readonly seconds: number;
 }
 
-/** Lets replicas make the mistake until the checker says so, or the time is over. */
+/** Runs replicas with the bug until the checker catches it or the time is over. */
 export async function hunt(
   bug: Bug,
   options: Pick<SessionOptions, 'seed' | 'durationMs' | 'perSecond' | 'say'>,

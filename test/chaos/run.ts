@@ -13,13 +13,13 @@ import { summary } from './summary.js';
 
 const usage = `usage: npm run chaos [-- [--minutes M] [--seed S] [--rate R] [--faults LIST] [--directory D] [--bug NAME | --bugs]]
 
-  --minutes M     how long faults go on (3; for each bug 5 at most)
-  --seed S        draws the faults; the same seed draws the same (a new one, printed)
+  --minutes M     how long faults are injected (3; for each bug at most 5)
+  --seed S        seed of the faults; the same seed draws the same faults (random, printed)
   --rate R        operations per second (80)
-  --faults LIST   only these kinds of fault, separated by commas
-  --directory D   where the history and all logs go (a temporary directory, kept after a violation)
-  --bug NAME      replicas make this mistake; the exit code is 0 if the checker catches it
-  --bugs          the same with each of them in turn:
+  --faults LIST   only these kinds of faults, separated by commas
+  --directory D   for the history and all logs (a temporary directory, kept after a violation)
+  --bug NAME      replicas have this bug; the exit code is 0 if the checker catches it
+  --bugs          the same with each bug in turn:
 ${bugs.map(({ name, title }) => `                  ${name.padEnd(24)} ${title}`).join('\n')}
 `;
 
@@ -36,7 +36,7 @@ const { values } = parseArgs({
   },
 });
 const seed = Number(values.seed ?? Math.floor(Math.random() * 2 ** 31));
-/** Some mistakes show only when several things come together. */
+/** Some bugs need a coincidence of several events. */
 const hunts = values.bugs || values.bug !== undefined;
 const durationMs = Number(values.minutes ?? (hunts ? 5 : 3)) * 60_000;
 const perSecond = Number(values.rate);
@@ -44,7 +44,7 @@ const mix: FaultMix = values.faults
   ? Object.fromEntries(values.faults.split(',').map((kind) => [kind, 1]))
   : everyFault;
 const startedAtMs = performance.now();
-/** What is running now, to be ended by a signal. */
+/** Owns what is running, for a signal to end it. */
 let scope = new OwnScope();
 
 process.exit(await main());
@@ -106,7 +106,7 @@ async function huntAll(): Promise<number> {
       scope = own;
     });
     say(
-      `  ${caught.check ? `caught by «${caught.check}»` : 'NOT CAUGHT'} (all: ${caught.checks.join(', ')})\n`,
+      `  ${caught.check ? `caught by "${caught.check}"` : 'NOT CAUGHT'} (all: ${caught.checks.join(', ')})\n`,
     );
     catches.push(caught);
   }

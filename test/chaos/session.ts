@@ -19,13 +19,13 @@ export interface SessionOptions {
   readonly seed: number;
   readonly durationMs: number;
   readonly perSecond: number;
-  /** Where history, watch log and the processes' logs go. */
+  /** For the history, the watch log and the logs of the processes. */
   readonly directory: string;
   readonly mix: FaultMix;
   readonly pauseMs?: Pause;
   /** A module that each replica loads before anything else. */
   readonly replicaModule?: string | undefined;
-  /** Looks now and then at what there is so far, and ends at such a violation. */
+  /** Checks periodically during the run, and ends it at such a violation. */
   readonly endsAt?: (violation: Violation) => boolean;
   readonly say: (text: string) => void;
 }
@@ -37,14 +37,14 @@ export interface SessionResult {
   readonly operations: number;
 }
 
-/** Short enough that calls end by themselves within a run of minutes. */
+/** Short enough that calls expire within a run of minutes. */
 const ttl = { setupTtlSeconds: 15, callTtlSeconds: 30, lingerSeconds: 30 } as const;
 const catchUpMs = 60_000;
 const lookPeriodMs = 8000;
-/** After the last fault, calls go on for so long, to show that everything found together again. */
+/** Calls continue for this long after the last fault, to show that everything has recovered. */
 const calmMs = 5000;
 
-/** One run: an installation, calls, faults, and the check of what was recorded. */
+/** One run: an installation, calls, faults, and a check of what was recorded. */
 export class Session {
   readonly #scope: Scope;
   readonly #options: SessionOptions;
@@ -59,7 +59,7 @@ export class Session {
     this.#log = new Journal(join(options.directory, 'watch.ndjson'));
   }
 
-  /** @throws Error if the installation does not come up, or not together again after the last fault */
+  /** @throws Error if the installation does not start, or does not recover after the last fault */
   async run(): Promise<SessionResult> {
     const { seed, durationMs, perSecond, directory, mix, say, replicaModule, endsAt } = this.#options;
     let watchLog: WatchLog | undefined;
@@ -82,7 +82,7 @@ export class Session {
     const relaysByAddress = Object.fromEntries(stage.relays.map(({ address, id }) => [address, id]));
     this.#history.write({ type: 'run', atMs: nowMs(), seed, ...ttl });
     const recorder = new Recorder(this.#history);
-    // Other numbers than those of the schedule, so that this stays as it is whatever the calls draw.
+    // Separate from the schedule's numbers, so that the schedule does not depend on what the calls draw.
     const random = new Random(seed ^ 0x5e_ed);
     const caller = new Caller(stage.replicas, relaysByAddress, recorder, random);
     await caller.start();
@@ -109,7 +109,7 @@ export class Session {
     return { verdict, faults: injector.counts, counts: recorder.counts, operations: recorder.operations };
   }
 
-  /** Checks what there is so far, again and again, until there is one such violation or the run has ended. */
+  /** Checks the records so far, periodically, until there is such a violation or the run has ended. */
   async #look(watchLog: WatchLog, endsAt: (violation: Violation) => boolean): Promise<void> {
     while (!this.#stopping.signal.aborted) {
       await this.#pause(lookPeriodMs);

@@ -1,6 +1,6 @@
 import type { SessionResult } from './session.js';
 
-/** What a run did and found, line by line. */
+/** The numbers of a run and its violations, one per line. */
 export function summary({ verdict, faults, counts, operations }: SessionResult): string {
   const { violations, moves, conflicts } = verdict;
   const injected = [...faults].sort(([a], [b]) => (a < b ? -1 : 1));

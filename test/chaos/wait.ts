@@ -1,4 +1,4 @@
-/** Resolves after that time, or at once when the signal aborts. */
+/** Resolves after this time, or as soon as the signal aborts. */
 export function wait(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (ms <= 0 || signal.aborted) {

@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import type { Authority } from '../support/certificates.js';
 
-/** A Secret as cert-manager and `kubectl create secret` fill it. */
+/** A TLS Secret with the keys of cert-manager and `kubectl create secret`. */
 export type TlsSecret = Readonly<Record<'ca.crt' | 'tls.crt' | 'tls.key', string>>;
 
-/** A certificate for these names and addresses, as a Secret's content. */
+/** A certificate for these names and addresses, as the content of a Secret. */
 export async function issueSecret(
   authority: Authority,
   names: readonly string[],

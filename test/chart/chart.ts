@@ -13,23 +13,23 @@ import { type Container, containersOf, type Manifest, type PodTemplate, podTempl
 export const chart = join(repository, 'helm/holdfast');
 export const namespace = 'sip';
 
-/** For the oldest Kubernetes that Chart.yaml allows: what is rendered for that, later ones take too. */
+/** The oldest Kubernetes that Chart.yaml allows: newer ones accept what is rendered for it. */
 const common = ['--namespace', namespace, '--kube-version', '1.30.0'];
 
 const valueFile = (name: string) => join(chart, 'ci', `${name}.yaml`);
 
-/** The value files beside the chart, by name. */
+/** The value files in the chart's `ci` directory, by name. */
 export const valueFiles = readdirSync(join(chart, 'ci')).map((file) => file.replace(/\.yaml$/, ''));
 
 export type Values = Readonly<Record<string, unknown>>;
 
-/** What `helm install` would send, checked as the API server and the Pod Security admission would. */
+/** What `helm install` would send, validated like the API server and Pod Security admission. */
 export class Rendered {
   constructor(
     readonly objects: readonly Manifest[],
-    /** What the API server would refuse, by "Kind/name". */
+    /** Reasons for which the API server would reject an object, by "Kind/name". */
     readonly refused: Readonly<Record<string, readonly string[]>>,
-    /** What the "restricted" Pod Security Standard would refuse, by "Kind/name". */
+    /** Violations of the "restricted" Pod Security Standard, by "Kind/name". */
     readonly restricted: Readonly<Record<string, readonly string[]>>,
   ) {}
 
@@ -47,11 +47,11 @@ export class Rendered {
     return found;
   }
 
-  /** @throws Error if the object makes no pods */
+  /** @throws Error if the object has no pod template */
   pod(kind: string, name: string): PodTemplate {
     const template = podTemplate(this.find(kind, name));
     if (!template) {
-      throw new Error(`${kind}/${name} makes no pods`);
+      throw new Error(`${kind}/${name} has no pod template`);
     }
     return template;
   }
@@ -65,7 +65,7 @@ export class Rendered {
   }
 }
 
-/** Renders the chart with one of its value files, and values that go before those. */
+/** Renders the chart with one of its value files, and values that override it. */
 export async function render(file = 'defaults', values: Values = {}): Promise<Rendered> {
   const manifests = await helmTemplate(file, values);
   if (manifests.code !== 0) {
@@ -79,11 +79,11 @@ export async function render(file = 'defaults', values: Values = {}): Promise<Re
   return new Rendered(objects, refused, restricted);
 }
 
-/** Why the chart refuses values; fails if it takes them. */
+/** The chart's error for values; fails if it accepts them. */
 export async function refusal(values: Values): Promise<string> {
   const { code, errors } = await helmTemplate('defaults', values);
   if (code === 0) {
-    throw new Error(`taken: ${JSON.stringify(values)}`);
+    throw new Error(`accepted: ${JSON.stringify(values)}`);
   }
   return errors;
 }
@@ -93,8 +93,7 @@ export function lint(file: string): Promise<Finished> {
 }
 
 /**
- * What `helm install` prints at the end. Without a cluster helm renders no notes, so they stand in a ConfigMap of a copy
- * of the chart.
+ * The notes of `helm install`. Without a cluster helm does not render them, so a copy of the chart has them in a ConfigMap.
  */
 export async function notes(scope: Scope, file: string): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'holdfast-notes-'));

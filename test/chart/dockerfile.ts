@@ -19,6 +19,15 @@ export function dockerfile(): Instruction[] {
     });
 }
 
+/** The major version of Node that the image is built from. */
+export function imageNode(): string {
+  const [, major] = /^node:(\d+)-/.exec(dockerfile().find(({ name }) => name === 'FROM')?.text ?? '') ?? [];
+  if (major === undefined) {
+    throw new Error('the Dockerfile does not start from an image of Node with a major version');
+  }
+  return major;
+}
+
 /** What the image runs, before the arguments. */
 export function entrypoint(): string[] {
   const text = dockerfile().findLast(({ name }) => name === 'ENTRYPOINT')?.text;

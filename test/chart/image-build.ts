@@ -2,14 +2,17 @@ import { cp, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { delimiter, dirname, join } from 'node:path';
 import { type Scope, startProcess } from '../support/process.js';
 import { repository } from '../support/repository.js';
-import { dockerfile } from './dockerfile.js';
+import { dockerfile, imageNode } from './dockerfile.js';
 
-/** What .dockerignore keeps out of the folders that are copied. */
+/** What .dockerignore excludes from the copied directories. */
 const ignored = (path: string) => path === 'proto/generated';
 
+/** The npm that comes with a Node, by major version: another one may judge the lockfile otherwise. */
+const npmOfNode: Readonly<Record<string, number>> = { 20: 10, 22: 10, 24: 11 };
+
 /**
- * Carries out the Dockerfile's instructions in scratch directories, one for each stage, with this machine's Node and
- * without a container engine. Commands run in the working directory and may name only what lies below it.
+ * Runs the Dockerfile's instructions in scratch directories, one for each stage, with the image's version of Node and
+ * without a container engine. Commands run in the working directory and can name only what is below it.
  */
 export class ImageBuild {
   readonly #stages: { readonly name: string; readonly root: string }[] = [];
@@ -27,11 +30,38 @@ export class ImageBuild {
     return this.#stages.at(-1)?.root ?? '';
   }
 
+  /** The search path of its commands, with the image's Node and npm first. */
+  get path(): string {
+    return [join(this.directory, 'commands'), process.env['PATH']].join(delimiter);
+  }
+
   async run(): Promise<void> {
-    this.#env['PATH'] = [await imageNpm(this.directory), process.env['PATH']].join(delimiter);
+    await this.#installNode();
     for (const { name, text } of dockerfile()) {
       await this.#carryOut(name, text);
     }
+  }
+
+  /** From npm, where each platform's Node is a package. */
+  async #installNode(): Promise<void> {
+    const major = imageNode();
+    const npm = npmOfNode[major];
+    if (npm === undefined) {
+      throw new Error(`which npm comes with Node ${major}?`);
+    }
+    const commands = join(this.directory, 'commands');
+    await mkdir(commands);
+    await writeFile(join(commands, 'npm'), `#!/bin/sh\nexec npx --yes npm@${npm} "$@"\n`, { mode: 0o755 });
+    const name = `node-linux-${process.arch}`;
+    const prefix = join(this.directory, 'node');
+    const child = await startProcess(
+      this.scope,
+      'npm',
+      ['install', '--no-save', '--prefer-offline', '--prefix', prefix, `${name}@${major}`],
+      { cwd: this.directory },
+    );
+    await child.success(300_000);
+    await symlink(join(prefix, 'node_modules', name, 'bin/node'), join(commands, 'node'));
   }
 
   async #carryOut(name: string, text: string): Promise<void> {
@@ -61,7 +91,7 @@ export class ImageBuild {
       case 'ENTRYPOINT':
         return;
       default:
-        throw new Error(`the Dockerfile has become too clever for this test: ${name}`);
+        throw new Error(`the test does not know the Dockerfile's instruction ${name}`);
     }
   }
 
@@ -71,8 +101,8 @@ export class ImageBuild {
     const paths = words.slice(from === undefined ? 0 : 1, -1);
     const to = words.at(-1) ?? '';
     for (const path of paths) {
-      // Node is this machine's own.
-      if (path === process.execPath || path === '/usr/local/bin/node') {
+      // Node is in the search path.
+      if (path === '/usr/local/bin/node') {
         continue;
       }
       const target = join(this.root, to.startsWith('/') ? '' : this.#workdir, to);
@@ -94,17 +124,9 @@ export class ImageBuild {
     }
     const child = await startProcess(this.scope, 'nice', ['sh', '-ec', text], {
       cwd: join(this.root, this.#workdir),
-      // The packages of `npm ci` are here already, most likely.
-      env: { npm_config_prefer_offline: 'true', ...this.#env },
+      // npm's cache has the packages from `npm ci`, most likely.
+      env: { npm_config_prefer_offline: 'true', PATH: this.path, ...this.#env },
     });
     await child.success(300_000);
   }
-}
-
-/** A directory with the npm that comes with the image's Node: another one may judge the lockfile otherwise. */
-async function imageNpm(directory: string): Promise<string> {
-  const commands = join(directory, 'commands');
-  await mkdir(commands);
-  await writeFile(join(commands, 'npm'), '#!/bin/sh\nexec npx --yes npm@10 "$@"\n', { mode: 0o755 });
-  return commands;
 }

@@ -7,10 +7,10 @@ import test from 'ava';
 import { startProcess } from '../support/process.js';
 import { repository } from '../support/repository.js';
 import { testWith } from '../support/requirement.js';
-import { dockerfile, entrypoint } from './dockerfile.js';
+import { dockerfile, entrypoint, imageNode } from './dockerfile.js';
 import { ImageBuild } from './image-build.js';
 
-/** Names of the packages in a node_modules folder. */
+/** Names of the packages in a node_modules directory. */
 async function packagesIn(folder: string): Promise<string[]> {
   const names = await readdir(folder);
   const scoped = names.filter((name) => name.startsWith('@'));
@@ -20,7 +20,7 @@ async function packagesIn(folder: string): Promise<string[]> {
   return [...names.filter((name) => !name.startsWith('@')), ...(await Promise.all(within)).flat()];
 }
 
-/** Packages that only the build and the tests need, by the lockfile. */
+/** Packages that only the build and the tests need, according to the lockfile. */
 const developmentOnly: ReadonlySet<string> = (() => {
   const lock = JSON.parse(readFileSync(join(repository, 'package-lock.json'), 'utf8'));
   const entries = Object.entries(lock.packages as Record<string, { dev?: boolean }>);
@@ -29,20 +29,20 @@ const developmentOnly: ReadonlySet<string> = (() => {
 
 const isRoot = process.getuid?.() === 0;
 
-/** Becomes the image's user, which only root can; anybody else is a user without privileges already. */
+/** Runs a command as the image's user. Only root can; any other user is unprivileged already. */
 function asUser(user: string): string[] {
   const [uid, gid] = user.split(':');
   return isRoot ? ['setpriv', `--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', '--no-new-privs'] : [];
 }
 
-/** Signals that process 1 does not handle are lost. Where a process cannot have a namespace it runs without. */
+/** Process 1 does not get the signals that it does not handle. Without the right to a PID namespace it runs as usual. */
 function asProcessOne(): string[] {
   const unshare = ['unshare', '--pid', '--fork', '--kill-child'];
   const { status } = spawnSync(unshare[0] as string, [...unshare.slice(1), 'true']);
   return status === 0 ? unshare : [];
 }
 
-test('the build takes in what it needs, and no tests', (t) => {
+test('the build copies what it needs, and no tests', (t) => {
   const copied = dockerfile()
     .filter(({ name, text }) => name === 'COPY' && !text.startsWith('--from='))
     .flatMap(({ text }) => text.split(/\s+/).slice(0, -1));
@@ -50,14 +50,19 @@ test('the build takes in what it needs, and no tests', (t) => {
   t.false(copied.some((path) => path === '.' || path.startsWith('test') || path.startsWith('helm')));
 });
 
-test('the image has no HEALTHCHECK, and a user that Kubernetes can tell from root', (t) => {
+test('the image has no HEALTHCHECK, and a numeric user that is not root', (t) => {
   const names = dockerfile().map(({ name }) => name);
   t.false(names.includes('HEALTHCHECK'));
   t.regex(dockerfile().findLast(({ name }) => name === 'USER')?.text ?? '', /^[1-9]\d*:[1-9]\d*$/);
   t.is(names.at(-1), 'ENTRYPOINT');
 });
 
-test('the image runs the command as its first line does', (t) => {
+test('the image has the newest Node that CI runs the tests on', (t) => {
+  const [, majors = ''] = /^nodes='([\d ]+)'$/m.exec(readFileSync(join(repository, '.ci/run'), 'utf8')) ?? [];
+  t.is(imageNode(), majors.split(' ').at(-1) ?? '');
+});
+
+test('the image runs the command with the flags of its first line', (t) => {
   const main = readFileSync(join(repository, 'services/cli/main.ts'), 'utf8');
   const [, shebang = ''] = /^#!\/usr\/bin\/env -S (.*)$/m.exec(main) ?? [];
   t.deepEqual(entrypoint(), [...shebang.split(' '), '/app/dist/services/cli/main.js']);
@@ -65,12 +70,12 @@ test('the image runs the command as its first line does', (t) => {
 
 testWith(
   ['npm', ...(isRoot ? ['setpriv'] : [])],
-  'the image’s steps give a tree that runs as somebody else',
+  'the Dockerfile builds an installation that runs as an unprivileged user',
   async (t) => {
     t.timeout(600_000);
     const directory = await mkdtemp(join(tmpdir(), 'holdfast-image-'));
     t.teardown(() => rm(directory, { recursive: true, force: true, maxRetries: 5 }));
-    await chmod(directory, 0o755); // somebody else is to look into it
+    await chmod(directory, 0o755); // for the other user
     const build = new ImageBuild(t, directory);
     await build.run();
     const app = join(build.root, 'app');
@@ -79,6 +84,8 @@ testWith(
     t.deepEqual((await readdir(join(app, 'dist'))).sort(), ['proto', 'relay-node', 'services']);
     t.deepEqual(await readdir(join(app, 'proto/generated')), ['descriptors.binpb']);
     const packages = await packagesIn(join(app, 'node_modules'));
+    const version = await startProcess(t, 'node', ['--version'], { env: { PATH: build.path } });
+    t.is((await version.success()).split('.')[0], `v${imageNode()}`);
     t.true(packages.includes('etcd3'));
     t.deepEqual(
       packages.filter((name) => developmentOnly.has(name)),
@@ -88,11 +95,11 @@ testWith(
     const holdfast = (...args: readonly string[]) =>
       startProcess(t, 'nice', [...asUser(build.user), installed, ...args], {
         cwd: '/',
-        env: { HOME: '/nonexistent' },
+        env: { HOME: '/nonexistent', PATH: build.path },
       });
 
     t.regex(await (await holdfast('--version')).success(), /^\d+\.\d+\.\d+$/m);
-    // Every part of it, on real calls.
+    // All parts of it, with real calls.
     t.regex(
       await (await holdfast('up', '--once', '--port', '0', '--etcd-port', '0')).success(110_000),
       /(\d+) of \1 lines held/,
@@ -100,7 +107,7 @@ testWith(
   },
 );
 
-test('the program as process 1 stops when it is told to, and needs no help with that', async (t) => {
+test('as process 1 the program stops on SIGTERM without an init process', async (t) => {
   const [, ...words] = entrypoint();
   const here = words.map((word) => word.replace(/^\/app(?=\/)/, repository));
   const child = await startProcess(t, 'nice', [...asProcessOne(), process.execPath, ...here, 'selection'], {

@@ -11,15 +11,15 @@ import type { Manifest, PodTemplate } from './manifest.js';
 type Secret = Readonly<Record<string, string>>;
 
 /**
- * Runs rendered pods as processes of this machine. Each pod has a loopback address of its own, so that ports, paths and
- * arguments stay as they are rendered: only addresses and the places of volumes are replaced.
+ * Runs rendered pods as local processes. Each pod has its own loopback address, so that ports, paths and arguments are used
+ * as rendered: only addresses and the paths of volumes are replaced.
  */
 export class LocalCluster {
   /** 127.x.y.0/24 of this cluster. */
   readonly #network = `127.${randomInt(1, 255)}.${randomInt(0, 256)}`;
   readonly #directory: string;
   readonly #hosts = new Map<string, string>();
-  /** The cluster's Secrets, by name; a pod reads them when it starts. */
+  /** The cluster's Secrets, by name. A pod reads them when it starts. */
   readonly secrets = new Map<string, Secret>();
   #addresses = 0;
 
@@ -37,7 +37,7 @@ export class LocalCluster {
     return new LocalCluster(scope, rendered, directory);
   }
 
-  /** All pods of a StatefulSet, Deployment or DaemonSet (of which one node is enough), not started yet. */
+  /** All pods of a StatefulSet, Deployment or DaemonSet (for one node), not started yet. */
   pods(kind: string, name: string): LocalPod[] {
     const workload = this.rendered.find(kind, name);
     const replicas = kind === 'DaemonSet' ? 1 : Number(workload.spec?.['replicas']);
@@ -60,7 +60,7 @@ export class LocalCluster {
     const pod = new LocalPod(this, name, `${this.#network}.${this.#addresses}`, template);
     for (const service of this.#servicesOf(template)) {
       const host = `${service.metadata.name}.${namespace}.svc`;
-      // Of a Service's pods the first is enough: the name stands for any of them.
+      // The name of a Service resolves to the first of its pods, which is enough.
       if (!this.#hosts.has(host)) {
         this.#hosts.set(host, pod.address);
       }
@@ -68,13 +68,13 @@ export class LocalCluster {
     return pod;
   }
 
-  /** Names become addresses, longest first, for one may end with another. */
+  /** Replaces host names by addresses, the longest first, because one can be part of another. */
   resolve(text: string): string {
     const names = [...this.#hosts.keys()].sort((one, other) => other.length - one.length);
     return names.reduce((at, name) => at.replaceAll(name, this.#hosts.get(name) as string), text);
   }
 
-  /** A directory that stands for a volume of a pod, with the Secret's files if it is one. */
+  /** A directory for a volume of a pod, with the files of its Secret, if any. */
   async volume(pod: string, { name, secret }: NonNullable<PodTemplate['spec']['volumes']>[number]) {
     const directory = join(this.#directory, pod, name);
     await mkdir(directory, { recursive: true });

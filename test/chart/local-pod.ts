@@ -8,10 +8,10 @@ import type { LocalCluster } from './local-cluster.js';
 import type { Container, EnvVar, PodTemplate, RelayDriver } from './manifest.js';
 import { etcdTool } from './tools.js';
 
-/** Programs that images bring along under another name than this machine has them. */
+/** Programs that have another name in their image than on this machine. */
 const programs: Readonly<Record<string, string>> = { etcd: etcdTool };
 
-/** A pod as processes of this machine, treated as the kubelet would. */
+/** A pod of local processes, managed like by the kubelet. */
 export class LocalPod {
   readonly #cluster: LocalCluster;
   readonly #template: PodTemplate;
@@ -32,7 +32,7 @@ export class LocalPod {
     return this.#template.spec;
   }
 
-  /** What an image's containers were started with; fails before that. */
+  /** The process of a container. @throws Error if it has not started */
   process(container: string): TestProcess {
     const found = this.#processes.get(container);
     if (!found) {
@@ -50,7 +50,7 @@ export class LocalPod {
     return found;
   }
 
-  /** In the kubelet's order: init containers one by one, sidecars up to their startup, then the containers. */
+  /** Starts it in the kubelet's order: init containers one by one, sidecars until they have started, then containers. */
   async start(): Promise<this> {
     for (const volume of this.#volumesOf()) {
       this.#volumes.set(volume.name, await this.#cluster.volume(this.name, volume));
@@ -81,7 +81,7 @@ export class LocalPod {
     return this;
   }
 
-  /** What a probe finds. */
+  /** The result of a probe. */
   async ask(container: Container, { httpGet, tcpSocket, timeoutSeconds = 1 }: RelayDriver): Promise<boolean> {
     const name = httpGet?.port ?? tcpSocket?.port;
     const port = container.ports?.find((each) => each.name === name)?.containerPort;
@@ -97,7 +97,7 @@ export class LocalPod {
     return status >= 200 && status < 400;
   }
 
-  /** As when a pod is deleted: preStop, SIGTERM to the containers, and when they have ended to the sidecars. */
+  /** Deletes the pod: preStop, SIGTERM to the containers, and when they have ended to the sidecars. */
   async delete(): Promise<Record<string, Exit>> {
     const exits: Record<string, Exit> = {};
     const timer = setTimeout(() => {
@@ -124,7 +124,7 @@ export class LocalPod {
     return exits;
   }
 
-  /** The environment as the container gets it, addresses and paths replaced. */
+  /** The container's environment, with addresses and paths replaced. */
   environment({ env = [] }: Container): Record<string, string> {
     const values: Record<string, string> = {};
     for (const variable of env) {
@@ -184,7 +184,7 @@ export class LocalPod {
     if (path === 'status.podIP') {
       return this.address;
     }
-    throw new Error(`${name}: nothing is known of ${path}`);
+    throw new Error(`${name}: no volume contains ${path}`);
   }
 
   #localise(text: string): string {
@@ -200,12 +200,12 @@ export class LocalPod {
   }
 }
 
-/** $(NAME) of a variable that is known by then; others stay as they are. */
+/** Expands $(NAME) of variables that are already defined. */
 function expand(text: string, values: Readonly<Record<string, string>>): string {
   return text.replaceAll(/\$\((\w+)\)/g, (whole, name: string) => values[name] ?? whole);
 }
 
-/** The image's ENTRYPOINT, with its files where this repository has them. */
+/** The image's ENTRYPOINT, with its paths in this repository. */
 function imageCommand(): string[] {
   return entrypoint().map((word) => word.replace(/^\/app(?=\/)/, repository));
 }

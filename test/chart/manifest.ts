@@ -1,4 +1,4 @@
-/** Of Kubernetes' objects, what the tests read. The checker has seen to it that they are what they claim to be. */
+/** The parts of Kubernetes objects that the tests read. The checker has validated the objects. */
 export interface Manifest {
   readonly apiVersion: string;
   readonly kind: string;
@@ -74,7 +74,7 @@ export interface Volume {
   readonly emptyDir?: object;
 }
 
-/** The pods that an object makes, or is; undefined if it makes none. */
+/** The pod template of an object, or the pod itself; undefined if it has none. */
 export function podTemplate({ kind, metadata, spec }: Manifest): PodTemplate | undefined {
   if (kind === 'Pod') {
     return { metadata, spec: spec as unknown as PodSpec };

@@ -1,10 +1,10 @@
 import { testWith } from '../support/requirement.js';
 import { refusal, type Values } from './chart.js';
 
-/** Values that the chart refuses, and what its message has to say. */
+/** Values that the chart rejects, and its error. */
 const refused: Readonly<Record<string, readonly [Values, RegExp]>> = {
-  'a misspelt value': [{ selection: { replica: 3 } }, /selection.*'replica' not allowed/s],
-  'a misspelt section': [{ selektion: {} }, /'selektion' not allowed/],
+  'a misspelled value': [{ selection: { replica: 3 } }, /selection.*'replica' not allowed/s],
+  'a misspelled section': [{ selektion: {} }, /'selektion' not allowed/],
   'a kind of relay that does not exist': [
     { relay: { kind: 'rtpproxy' } },
     /relay\/kind.*'builtin', 'rtpengine'/s,
@@ -18,7 +18,7 @@ const refused: Readonly<Record<string, readonly [Values, RegExp]>> = {
     { etcd: { bundled: { enabled: false }, endpoints: ['etcd.example.org'] } },
     /etcd\/endpoints\/0/,
   ],
-  'a digest that is none': [{ image: { digest: 'latest' } }, /image\/digest/],
+  'an invalid digest': [{ image: { digest: 'latest' } }, /image\/digest/],
 
   'two etcds': [{ etcd: { endpoints: ['etcd:2379'] } }, /set etcd\.bundled\.enabled=false/],
   'no etcd': [{ etcd: { bundled: { enabled: false } } }, /set etcd\.endpoints/],
@@ -37,7 +37,7 @@ const refused: Readonly<Record<string, readonly [Values, RegExp]>> = {
     /etcd\.tls\.enabled=true/,
   ],
   'a login to the bundled etcd': [{ etcd: { auth: { relaySecret: 's' } } }, /the bundled etcd has no users/],
-  'a login for some of those that etcd asks for one': [
+  'a login for only some clients of etcd': [
     {
       etcd: {
         bundled: { enabled: false },
@@ -56,7 +56,7 @@ const refused: Readonly<Record<string, readonly [Values, RegExp]>> = {
     { etcd: { tls: { enabled: true, clientSecret: 's' } } },
     /needs etcd\.tls\.serverSecret/,
   ],
-  'no client certificate for an etcd that asks for one': [
+  'no client certificate for an etcd that requires one': [
     { etcd: { tls: { enabled: true, clientSecret: 's', serverSecret: 's', clientCertificate: false } } },
     /asks every client for a certificate/,
   ],
@@ -67,7 +67,7 @@ const refused: Readonly<Record<string, readonly [Values, RegExp]>> = {
     { tls: { enabled: true, secret: 's', adminNames: ['operator'] } },
     /set tls\.mutual=true/,
   ],
-  'mutual TLS that helm test cannot speak': [
+  'mutual TLS without a certificate for helm test': [
     { tls: { enabled: true, secret: 's', mutual: true } },
     /set tests\.clientSecret, or tests\.enabled=false/,
   ],
@@ -80,7 +80,7 @@ const refused: Readonly<Record<string, readonly [Values, RegExp]>> = {
     /has nothing to issue/,
   ],
 
-  'an upgrade that cannot begin': [
+  'an upgrade that cannot start': [
     { selection: { rollingUpdate: { maxUnavailable: 0, maxSurge: 0 } } },
     /set maxSurge=1/,
   ],
@@ -88,11 +88,11 @@ const refused: Readonly<Record<string, readonly [Values, RegExp]>> = {
     { selection: { rollingUpdate: { maxUnavailable: 2 } } },
     /rollingUpdate\.maxUnavailable \(2\) would let all 2 replicas go/,
   ],
-  'a budget of all replicas': [
+  'a disruption budget of all replicas': [
     { selection: { podDisruptionBudget: { maxUnavailable: 2 } } },
     /podDisruptionBudget\.maxUnavailable \(2\) would let all 2 replicas go/,
   ],
-  'a budget of the fewest replicas': [
+  'a disruption budget of the minimum of replicas': [
     {
       selection: {
         autoscaling: { enabled: true, minReplicas: 3 },
@@ -101,24 +101,24 @@ const refused: Readonly<Record<string, readonly [Values, RegExp]>> = {
     },
     /would let all 3 replicas go/,
   ],
-  'a budget of all relays': [
+  'a disruption budget of all relays': [
     { relay: { podDisruptionBudget: { maxUnavailable: 2 } } },
     /let all 2 relays go/,
   ],
-  'more replicas at least than at most': [
+  'a minimum of replicas above the maximum': [
     { selection: { autoscaling: { enabled: true, minReplicas: 5, maxReplicas: 4 } } },
     /maxReplicas \(4\) is below minReplicas \(5\)/,
   ],
-  'autoscaling by a share of nothing': [
+  'autoscaling on CPU without a CPU request': [
     { selection: { autoscaling: { enabled: true }, resources: { requests: { cpu: null } } } },
     /needs selection\.resources\.requests\.cpu/,
   ],
 
-  'less time to leave than a replica takes': [
+  'a grace period shorter than the shutdown of a replica': [
     { selection: { terminationGracePeriodSeconds: 19 } },
     /selection\.terminationGracePeriodSeconds \(19\) is too short.* is 20/,
   ],
-  'less time to leave than calls may take': [
+  'a grace period shorter than the drain of a relay': [
     { relay: { drainDeadlineSeconds: 3600, terminationGracePeriodSeconds: 3600 } },
     /would cut calls.* is 3615/,
   ],
@@ -130,19 +130,19 @@ const refused: Readonly<Record<string, readonly [Values, RegExp]>> = {
     { relay: { kind: 'rtpengine', rtpengine: { image: { repository: 'r' } } } },
     /needs a tag or a digest/,
   ],
-  'media ports that end before they begin': [
+  'a media port range that ends before it begins': [
     { relay: { ports: { mediaMin: 40_000 } } },
     /mediaMax \(39999\) has to be above .* \(40000\)/,
   ],
-  'a port among the media ports': [
+  'a port in the media port range': [
     { relay: { ports: { http: 30_001 } } },
     /relay\.ports\.http \(30001\) lies among/,
   ],
-  'one port for two': [{ relay: { ports: { http: 2223 } } }, /are both 2223/],
+  'the same port twice': [{ relay: { ports: { http: 2223 } } }, /are both 2223/],
 };
 
 for (const [what, [values, message]] of Object.entries(refused)) {
-  testWith(['helm'], `the chart refuses ${what}, and says what to change`, async (t) => {
+  testWith(['helm'], `the chart rejects ${what}, and its error says what to change`, async (t) => {
     t.regex(await refusal(values), message);
   });
 }

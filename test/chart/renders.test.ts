@@ -9,24 +9,24 @@ interface Ingress {
   readonly ports: readonly { port: number }[];
 }
 
-/** What the restricted Pod Security Standard may refuse: by value file, what that file asks for. */
+/** Violations of the restricted Pod Security Standard that a value file asks for, by file. */
 const exceptions: Readonly<Record<string, RegExp>> = {
   'host-network-rtpengine': /^host namespaces: hostNetwork=true$/,
   everything: /^host namespaces: hostNetwork=true$|must not include "NET_ADMIN"/,
 };
 
-test('there are value files for what people deploy', (t) => {
+test('there are value files for the usual deployments', (t) => {
   const names = ['autoscaling', 'defaults', 'everything', 'external-etcd', 'host-network-rtpengine', 'tls'];
   t.deepEqual([...valueFiles].sort(), names);
 });
 
 for (const file of valueFiles) {
-  testWith(['helm'], `${file}: helm lint --strict has nothing to say`, async (t) => {
+  testWith(['helm'], `${file}: helm lint --strict passes`, async (t) => {
     const { code, output } = await lint(file);
     t.is(code, 0, output);
   });
 
-  testWith(renderTools, `${file}: the API server takes every object`, async (t) => {
+  testWith(renderTools, `${file}: the API server accepts every object`, async (t) => {
     const { objects, refused } = await render(file);
     t.true(objects.length > 8);
     t.deepEqual(refused, {});
@@ -42,7 +42,7 @@ for (const file of valueFiles) {
     t.is(reasons.length > 0, file in exceptions);
   });
 
-  testWith(renderTools, `${file}: pods keep to what all pods keep to`, async (t) => {
+  testWith(renderTools, `${file}: pods follow the common rules`, async (t) => {
     const { pods, containers } = await render(file);
     for (const { spec } of pods) {
       t.false(spec.automountServiceAccountToken, 'no pod asks the Kubernetes API');
@@ -58,7 +58,7 @@ for (const file of valueFiles) {
     }
   });
 
-  testWith(renderTools, `${file}: every name leads somewhere`, async (t) => {
+  testWith(renderTools, `${file}: every reference has a target`, async (t) => {
     const { objects, pods } = await render(file);
     const selectors = objects.flatMap(({ kind, metadata, spec }) => {
       const selector = kind === 'Service' ? spec?.['selector'] : undefined;
@@ -86,7 +86,7 @@ for (const file of valueFiles) {
 }
 
 for (const file of valueFiles) {
-  testWith(renderTools, `${file}: the notes name what is there`, async (t) => {
+  testWith(renderTools, `${file}: the notes name existing objects`, async (t) => {
     const text = await notes(t, file);
     const { names, objects, pods } = await render(file);
     const known = names.map((name) => name.replace(/^\w+/, (kind) => kind.toLowerCase()));
@@ -100,7 +100,7 @@ for (const file of valueFiles) {
       t.true(services.includes(service), service);
     }
     t.notRegex(text, /<no value>|%!/);
-    // Of the Secrets that pods mount or read, it asks for those that nobody issues.
+    // The notes ask for the Secrets that pods use and cert-manager does not issue.
     const issued = objects
       .filter(({ kind }) => kind === 'Certificate')
       .map(({ spec }) => spec?.['secretName']);
@@ -117,7 +117,7 @@ for (const file of valueFiles) {
 
 testWith(
   renderTools,
-  'no values: three etcd members, two replicas, two relays, and what guards them',
+  'defaults: three etcd members, two replicas, two relays, and their disruption budgets and policies',
   async (t) => {
     const rendered = await render();
     t.deepEqual(rendered.names, [
@@ -150,21 +150,17 @@ testWith(
   },
 );
 
-testWith(
-  renderTools,
-  'probes ask three different questions, and only readiness may depend on etcd',
-  async (t) => {
-    const { containers } = await render('everything');
-    for (const name of ['selection', 'relay-node']) {
-      const probes = containers.find((container) => container.name === name) as Container;
-      t.like(probes.startupProbe, { httpGet: { path: '/livez', port: 'http' }, failureThreshold: 60 });
-      t.like(probes.livenessProbe, { httpGet: { path: '/livez', port: 'http' }, failureThreshold: 3 });
-      t.like(probes.readinessProbe, { httpGet: { path: '/readyz', port: 'http' }, failureThreshold: 1 });
-    }
-  },
-);
+testWith(renderTools, 'the three probes differ, and only readiness depends on etcd', async (t) => {
+  const { containers } = await render('everything');
+  for (const name of ['selection', 'relay-node']) {
+    const probes = containers.find((container) => container.name === name) as Container;
+    t.like(probes.startupProbe, { httpGet: { path: '/livez', port: 'http' }, failureThreshold: 60 });
+    t.like(probes.livenessProbe, { httpGet: { path: '/livez', port: 'http' }, failureThreshold: 3 });
+    t.like(probes.readinessProbe, { httpGet: { path: '/readyz', port: 'http' }, failureThreshold: 1 });
+  }
+});
 
-testWith(renderTools, 'a pod gets as long to leave as it may take', async (t) => {
+testWith(renderTools, 'the grace period of a pod covers its longest shutdown', async (t) => {
   const values = {
     selection: { preStopSeconds: 7, stopDeadlineSeconds: 20 },
     relay: { drainDeadlineSeconds: 7200 },
@@ -177,11 +173,11 @@ testWith(renderTools, 'a pod gets as long to leave as it may take', async (t) =>
   t.is(
     (await render('everything')).pod('StatefulSet', 'calls-relay').spec.terminationGracePeriodSeconds,
     700,
-    'a longer one is taken as it is',
+    'a longer grace period is used unchanged',
   );
 });
 
-testWith(renderTools, 'an upgrade never has fewer replicas than asked for, and one relay less', async (t) => {
+testWith(renderTools, 'an upgrade keeps the number of replicas, and stops one relay at a time', async (t) => {
   const rendered = await render();
   t.like(rendered.find('Deployment', 'holdfast-selection').spec, {
     strategy: { rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } },
@@ -192,7 +188,7 @@ testWith(renderTools, 'an upgrade never has fewer replicas than asked for, and o
   }
 });
 
-testWith(renderTools, 'a new version of the chart alone restarts nothing', async (t) => {
+testWith(renderTools, 'a new chart version alone restarts nothing', async (t) => {
   const { objects } = await render();
   for (const { kind, metadata, spec } of objects.filter(({ spec }) => spec?.['template'])) {
     t.notRegex(JSON.stringify(spec?.['template']), /helm\.sh\/chart/, `${kind}/${metadata.name}`);
@@ -212,7 +208,7 @@ testWith(renderTools, 'rtpengine outlives its relay node', async (t) => {
   t.true(spec.hostNetwork);
 });
 
-testWith(renderTools, 'what cannot guard anything is left out', async (t) => {
+testWith(renderTools, 'disruption budgets that would have no effect are left out', async (t) => {
   const { names } = await render('host-network-rtpengine');
   t.deepEqual(
     names.filter((name) => name.startsWith('PodDisruptionBudget/')),
@@ -221,7 +217,7 @@ testWith(renderTools, 'what cannot guard anything is left out', async (t) => {
   );
 });
 
-testWith(renderTools, 'with autoscaling the number of replicas is nobody else’s', async (t) => {
+testWith(renderTools, 'with autoscaling nothing else sets the number of replicas', async (t) => {
   const rendered = await render('autoscaling');
   t.false('replicas' in (rendered.find('Deployment', 'holdfast-selection').spec ?? {}));
   t.like(rendered.find('HorizontalPodAutoscaler', 'holdfast-selection').spec, {
@@ -236,7 +232,7 @@ testWith(renderTools, 'with autoscaling the number of replicas is nobody else’
   }
 });
 
-testWith(renderTools, 'certificates are issued for the names that they are asked by', async (t) => {
+testWith(renderTools, 'certificates have the names that clients use', async (t) => {
   const rendered = await render('everything');
   const namesOf = (name: string) => rendered.find('Certificate', name).spec?.['dnsNames'] as string[];
   const [lookup] = rendered.pod('Pod', 'calls-test').spec.containers;
@@ -261,11 +257,11 @@ testWith(renderTools, 'certificates are issued for the names that they are asked
   t.deepEqual(
     [...new Set(secrets)].sort(),
     issued.sort(),
-    'every Secret is issued, and every one issued is mounted',
+    'the issued Secrets are exactly those that are mounted',
   );
 });
 
-testWith(renderTools, 'policies let in whom the values name, and nobody else', async (t) => {
+testWith(renderTools, 'network policies admit only the peers in the values', async (t) => {
   const rendered = await render('everything');
   const ingress = (name: string) => rendered.find('NetworkPolicy', name).spec?.['ingress'] as Ingress[];
   for (const name of ['calls-selection', 'calls-relay', 'calls-etcd']) {

@@ -17,20 +17,20 @@ import type { RelayDriver } from './manifest.js';
 import { etcdTool, renderTools } from './tools.js';
 
 /**
- * The chart and the program cannot drift apart: what the manifests name is started, asked by the kubelet's rules, and
- * carries a call. Only addresses and the places of volumes are replaced.
+ * Keeps the chart and the program in step: the containers of the manifests are started, probed like by the kubelet, and
+ * carry a call. Only addresses and the paths of volumes are replaced.
  */
 const together = (pods: readonly LocalPod[]) => Promise.all(pods.map((pod) => pod.start()));
 const ready = (pods: readonly LocalPod[]) => Promise.all(pods.map((pod) => pod.ready()));
 
-/** The pod of `helm test`, run to its end: a Select, then a Lookup. Resolves with what the Lookup printed. */
+/** Runs the pod of `helm test`: a Select, then a Lookup. Resolves with the output of the Lookup. */
 async function helmTest(cluster: LocalCluster): Promise<string> {
   const pod = cluster.pod('test', cluster.rendered.pod('Pod', 'holdfast-test'));
   await pod.start();
   return pod.process('lookup').success();
 }
 
-/** A process says which variables mean nothing to it. Those of the tests themselves are not the chart's. */
+/** A process logs variables that it does not know. Those of the tests are not from the chart. */
 function understood(t: ExecutionContext, pod: LocalPod): void {
   for (const container of pod.spec.containers) {
     const { output } = pod.process(container.name);
@@ -48,19 +48,19 @@ async function metricsOf(pod: LocalPod, port: number): Promise<string> {
 
 testWith(
   [...renderTools, etcdTool],
-  'no values: the pods start, become ready, carry a call and leave',
+  'defaults: the pods start, become ready, carry a call and stop',
   async (t) => {
     const cluster = await LocalCluster.create(t, await render());
     const etcd = cluster.pods('StatefulSet', 'holdfast-etcd');
     const selection = cluster.pods('Deployment', 'holdfast-selection');
     const relays = cluster.pods('StatefulSet', 'holdfast-relay');
 
-    // Kubernetes starts them in no particular order: without etcd they live, and are not ready.
+    // Kubernetes starts pods in any order: without etcd they are alive but not ready.
     await together([...selection, ...relays]);
     for (const pod of [...selection, ...relays]) {
       const [container] = pod.spec.containers;
       const { livenessProbe, readinessProbe } = container;
-      t.true(livenessProbe && (await pod.ask(container, livenessProbe)), `${pod.name} lives`);
+      t.true(livenessProbe && (await pod.ask(container, livenessProbe)), `${pod.name} is alive`);
       t.false(readinessProbe && (await pod.ask(container, readinessProbe)), `${pod.name} is not ready`);
     }
     await together(etcd);
@@ -80,7 +80,7 @@ testWith(
     for (const file of ['alerts.yaml', 'dashboard.json']) {
       const text = readFileSync(join(chart, 'files', file), 'utf8');
       const names = new Set([...text.matchAll(/\b(?:holdfast|etcd)_\w+/g)].map(String));
-      // Other tests look for these: a gateway's, and what there is with certificates.
+      // Other tests cover the metrics of gateways and certificates.
       names.delete('holdfast_ng_events_total');
       names.delete('holdfast_certificate_expiry_timestamp_seconds');
       t.true(names.size > 5);
@@ -109,7 +109,7 @@ testWith(
 
 testWith(
   [...renderTools, etcdTool, 'rtpengine'],
-  'host network with rtpengine: a relay that leaves serves its calls to the end',
+  'host network with rtpengine: a relay that is deleted serves its calls to the end',
   async (t) => {
     const values = { relay: { rtpengine: { extraArgs: ['--delete-delay=0'] } } };
     const cluster = await LocalCluster.create(t, await render('host-network-rtpengine', values));
@@ -149,38 +149,42 @@ testWith(
   },
 );
 
-testWith([...renderTools, etcdTool], 'strict: without etcd a replica lives and is not ready', async (t) => {
-  const rendered = await render('defaults', {
-    selection: { withoutQuorum: 'strict', replicas: 1 },
-    etcd: { bundled: { replicas: 1 } },
-    relay: { enabled: false },
-    tests: { enabled: false },
-  });
-  const cluster = await LocalCluster.create(t, rendered);
-  const [etcd, selection] = [
-    ...cluster.pods('StatefulSet', 'holdfast-etcd'),
-    ...cluster.pods('Deployment', 'holdfast-selection'),
-  ] as [LocalPod, LocalPod];
-  await ready(await together([etcd, selection]));
-  const { livenessProbe, readinessProbe } = selection.spec.containers[0];
-  if (!livenessProbe || !readinessProbe) {
-    return t.fail('it has no probes');
-  }
-  await etcd.delete();
-  const ask = (probe: RelayDriver) => selection.ask(selection.spec.containers[0], probe);
-  const client = new HoldfastClient(`${selection.address}:7400`);
-  t.teardown(() => client.close());
-  await eventually(async () => {
-    // It finds out when it asks etcd.
-    await client.lookup({ callId: 'nobody' }).catch(() => undefined);
-    return !(await ask(readinessProbe));
-  }, 'end of readiness');
-  t.true(await ask(livenessProbe));
-});
+testWith(
+  [...renderTools, etcdTool],
+  'strict mode: without etcd a replica is alive but not ready',
+  async (t) => {
+    const rendered = await render('defaults', {
+      selection: { withoutQuorum: 'strict', replicas: 1 },
+      etcd: { bundled: { replicas: 1 } },
+      relay: { enabled: false },
+      tests: { enabled: false },
+    });
+    const cluster = await LocalCluster.create(t, rendered);
+    const [etcd, selection] = [
+      ...cluster.pods('StatefulSet', 'holdfast-etcd'),
+      ...cluster.pods('Deployment', 'holdfast-selection'),
+    ] as [LocalPod, LocalPod];
+    await ready(await together([etcd, selection]));
+    const { livenessProbe, readinessProbe } = selection.spec.containers[0];
+    if (!livenessProbe || !readinessProbe) {
+      return t.fail('it has no probes');
+    }
+    await etcd.delete();
+    const ask = (probe: RelayDriver) => selection.ask(selection.spec.containers[0], probe);
+    const client = new HoldfastClient(`${selection.address}:7400`);
+    t.teardown(() => client.close());
+    await eventually(async () => {
+      // It notices with a request to etcd.
+      await client.lookup({ callId: 'nobody' }).catch(() => undefined);
+      return !(await ask(readinessProbe));
+    }, 'end of readiness');
+    t.true(await ask(livenessProbe));
+  },
+);
 
 testWith(
   [...renderTools, 'etcd', 'etcdctl'],
-  'an etcd with users: the roles that the chart’s README gives are enough for its pods',
+  'an etcd with users: the roles in the chart’s README are sufficient for its pods',
   async (t) => {
     const etcd = await startRealEtcd(t, ['--bcrypt-cost', '4']);
     const password = 'a-secret-of-tests';
@@ -213,7 +217,7 @@ testWith(
   },
 );
 
-testWith([...renderTools, etcdTool], 'the ng gateway answers on the port of its Service', async (t) => {
+testWith([...renderTools, etcdTool], 'the ng gateway listens on the port of its Service', async (t) => {
   const ng = { enabled: true, allow: ['127.0.0.0/8'] };
   const rendered = await render('defaults', {
     selection: { ng, replicas: 1 },
@@ -242,7 +246,7 @@ testWith([...renderTools, etcdTool], 'the ng gateway answers on the port of its 
 
 testWith(
   [...renderTools, etcdTool, 'openssl'],
-  'mutual TLS from end to end, with certificates from Secrets',
+  'mutual TLS end to end, with certificates from Secrets',
   async (t) => {
     const cluster = await LocalCluster.create(t, await render('tls'));
     const etcd = cluster.pods('StatefulSet', 'holdfast-etcd');
@@ -252,7 +256,7 @@ testWith(
     const addressesOf = (pods: readonly LocalPod[]) => pods.map(({ address }) => address);
     const issue = async (secret: string, names: readonly string[], addresses: readonly string[] = []) =>
       cluster.secrets.set(secret, await issueSecret(authority, names, addresses));
-    // Names became addresses, and loopback connections come from the first of them.
+    // Names are replaced by addresses, and loopback connections come from the first of these.
     await issue('etcd-server', ['etcd'], [...addressesOf(etcd), '127.0.0.1']);
     await issue('etcd-client', ['holdfast']);
     await issue('grpc', ['holdfast'], addressesOf(selection));

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs with Go what the tests of the chart need: helm, a real etcd of the version that the chart deploys, and the
-# checker of rendered objects. Prints the directory, which is where the tests look.
+# Installs the Go programs for the tests of the chart: helm, the version of etcd that the chart deploys, and the checker of
+# rendered objects. Prints the directory, where the tests look for them.
 set -euo pipefail
 
 helm=v3.22.0
@@ -16,13 +16,13 @@ GOBIN=$bin nice go install "helm.sh/helm/v3/cmd/helm@$helm"
 
 (cd "$here/checker" && nice go build -o "$bin/holdfast-chart-checker" .)
 
-# etcd's modules replace each other by path, which `go install` refuses: they are built as somebody's dependency.
+# etcd's modules replace each other by path, which `go install` rejects: build them as a dependency of another module.
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 (
   cd "$scratch"
-  go mod init scratch 2>/dev/null
-  go get "go.etcd.io/etcd/server/v3@$etcd" 2>/dev/null
+  go mod init scratch
+  go get "go.etcd.io/etcd/server/v3@$etcd"
   nice go build -o "$bin/etcd-3.6" go.etcd.io/etcd/server/v3
 )
 echo "$bin"

@@ -2,8 +2,8 @@ import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 
 /**
- * Where tools.sh installs to. Before any test is registered the directory goes to the head of the path, so that a test
- * asks for these programs as for any other.
+ * Where tools.sh installs. The directory becomes the first one in PATH before any test is registered, so that tests find
+ * these programs like any other.
  */
 const directory =
   process.env['HOLDFAST_CHART_TOOLS'] ??
@@ -11,7 +11,7 @@ const directory =
 
 process.env['PATH'] = [directory, process.env['PATH']].join(delimiter);
 
-/** Renders, and checks what was rendered as the API server would. */
+/** Programs that render the chart and validate the result like the API server. */
 export const renderTools = ['helm', 'holdfast-chart-checker'];
 /** The etcd of the version that the chart deploys. */
 export const etcdTool = 'etcd-3.6';

@@ -18,7 +18,7 @@ interface Schema {
 
 const lines = readFileSync(join(chart, 'values.yaml'), 'utf8').split('\n');
 
-/** The paths of values.yaml, from its indentation, with whether a comment stands above. */
+/** The paths of values.yaml, from its indentation, and whether a comment precedes each. */
 function documented(): { readonly path: string; readonly commented: boolean }[] {
   const parents: string[] = [];
   return lines.flatMap((line, index) => {
@@ -32,7 +32,7 @@ function documented(): { readonly path: string; readonly commented: boolean }[] 
   });
 }
 
-/** The paths that the schema allows, down to what it leaves to Kubernetes. */
+/** The paths that the schema allows, except inside values that it passes on to Kubernetes. */
 function allowed({ properties = {} }: Schema, prefix = ''): string[] {
   return Object.entries(properties).flatMap(([name, each]) => {
     const path = `${prefix}${name}`;
@@ -40,7 +40,7 @@ function allowed({ properties = {} }: Schema, prefix = ''): string[] {
   });
 }
 
-/** Every object of the schema that lists its properties and lets others pass. */
+/** Objects of the schema that list their properties but allow others. */
 function lenient(schema: Schema, path = ''): string[] {
   const own = schema.properties && schema.additionalProperties !== false ? [path] : [];
   const children = Object.entries(schema.properties ?? {});
@@ -54,7 +54,7 @@ const schema = JSON.parse(
   readonly $defs: Readonly<Record<string, Schema>>;
 };
 
-test('every value has a comment, its own or that of the group it opens', (t) => {
+test('every value has a comment, or its group has one', (t) => {
   const all = documented();
   t.true(all.length > 100);
   const bare = all.filter(({ path, commented }) => {
@@ -68,13 +68,13 @@ test('every value has a comment, its own or that of the group it opens', (t) => 
   );
 });
 
-test('the schema allows what values.yaml has, and nothing else', (t) => {
+test('the schema allows exactly the values of values.yaml', (t) => {
   const inFile = new Set(documented().map(({ path }) => path));
   const named = allowed(schema).filter((path) => path !== 'global');
   t.deepEqual(
     named.filter((path) => !inFile.has(path)),
     [],
-    'values that nobody can find',
+    'values that are not in values.yaml',
   );
   t.deepEqual(lenient(schema), []);
   for (const [name, each] of Object.entries(schema.$defs)) {
@@ -113,9 +113,9 @@ for (const file of valueFiles) {
   );
 }
 
-/** Settings that pods have no use for. */
+/** Settings that pods do not need. */
 const notInPods = [
-  // Proxies reach a relay where it listens: at the pod's address, or the node's.
+  // Proxies reach a relay where it listens: at the address of the pod or node.
   'HOLDFAST_RELAY_ADVERTISE',
 ];
 
@@ -129,7 +129,7 @@ testWith(renderTools, 'values reach every setting of the programs', async (t) =>
   t.deepEqual([...new Set(unreached)].sort(), notInPods);
 });
 
-testWith(renderTools, 'values that are limits are those of the program', async (t) => {
+testWith(renderTools, 'limits in the values are those of the program', async (t) => {
   const { containers } = await render();
   for (const { args, env = [] } of containers) {
     for (const setting of Object.values(processes[args[0] as string] ?? {})) {
@@ -145,13 +145,13 @@ testWith(renderTools, 'values that are limits are those of the program', async (
   }
 });
 
-test('versions that are written down twice are the same', (t) => {
+test('versions that appear twice are the same', (t) => {
   const read = (path: string) => readFileSync(join(repository, path), 'utf8');
   const version = (text: string, pattern: RegExp) => pattern.exec(text)?.[1] ?? 'not found';
   t.is(
     version(read('helm/holdfast/values.yaml'), /^ +tag: (v3\.\S+)$/m),
     version(read('test/chart/tools.sh'), /^etcd=(\S+)$/m),
-    'the etcd that is deployed is the one that is tested',
+    'the deployed etcd is the tested one',
   );
   const own = JSON.parse(read('package.json')).version;
   t.is(version(read('helm/holdfast/Chart.yaml'), /^appVersion: "(.*)"$/m), own);

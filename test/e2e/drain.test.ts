@@ -5,7 +5,7 @@ import { testWith } from '../support/requirement.js';
 import { runHoldfast, startHoldfast } from '../support/stack.js';
 import { placeOf, programs, Scene } from './scene.js';
 
-/** The relays that 20 new calls are given. */
+/** The relays that 20 new calls get. */
 async function chosenFor(scene: Scene): Promise<Set<string | undefined>> {
   const answers = await Promise.all(
     Array.from({ length: 20 }, (_, i) => (i % 2 ? scene.a : scene.b).select({ callId: newCall().callId })),
@@ -24,7 +24,7 @@ async function inState(scene: Scene, id: string, state: RelayState): Promise<voi
 
 testWith.serial(
   programs,
-  'SIGTERM drains a relay node: it leaves when its last call has ended',
+  'SIGTERM drains a relay node, which leaves when its last call has ended',
   async (t) => {
     const scene = await Scene.start(t, ['r1', 'r2']);
     const { call, answer, proxy, relay: id } = await scene.invite();
@@ -45,42 +45,38 @@ testWith.serial(
 
     await proxy.delete(call);
     t.deepEqual(await node.process.exited, { code: 0, signal: null });
-    // Revoked, not left to expire: both know at once.
+    // The lease is revoked, so both replicas know at once.
     await scene.gone(id, 1500);
   },
 );
 
-testWith.serial(
-  programs,
-  'a second signal ends a draining relay node at once; so does the deadline',
-  async (t) => {
-    const scene = await Scene.start(t, []);
-    const env = { HOLDFAST_DRAIN_DEADLINE_SECONDS: '3' };
-    const [patient, hasty] = [await scene.join('r1'), await scene.join('r2', env)];
-    const carried = new Set<string>();
-    while (carried.size < 2) {
-      carried.add((await scene.invite()).relay);
-    }
+testWith.serial(programs, 'a second signal or the deadline ends a draining relay node', async (t) => {
+  const scene = await Scene.start(t, []);
+  const env = { HOLDFAST_DRAIN_DEADLINE_SECONDS: '3' };
+  const [patient, hasty] = [await scene.join('r1'), await scene.join('r2', env)];
+  const carried = new Set<string>();
+  while (carried.size < 2) {
+    carried.add((await scene.invite()).relay);
+  }
 
-    patient.node.process.signal('SIGTERM');
-    await inState(scene, 'r1', RelayState.DRAINING);
-    const signaledAtMs = performance.now();
-    patient.node.process.signal('SIGTERM');
-    t.is((await patient.node.process.exited).code, 1);
-    t.true(performance.now() - signaledAtMs < 1000);
+  patient.node.process.signal('SIGTERM');
+  await inState(scene, 'r1', RelayState.DRAINING);
+  const signaledAtMs = performance.now();
+  patient.node.process.signal('SIGTERM');
+  t.is((await patient.node.process.exited).code, 1);
+  t.true(performance.now() - signaledAtMs < 1000);
 
-    const drainedAtMs = performance.now();
-    hasty.node.process.signal('SIGTERM');
-    t.deepEqual(await hasty.node.process.exited, { code: 0, signal: null });
-    const tookMs = performance.now() - drainedAtMs;
-    t.true(tookMs > 2500 && tookMs < 6000, `ended after ${tookMs} ms`);
-    await scene.gone('r2', 1500);
-  },
-);
+  const drainedAtMs = performance.now();
+  hasty.node.process.signal('SIGTERM');
+  t.deepEqual(await hasty.node.process.exited, { code: 0, signal: null });
+  const tookMs = performance.now() - drainedAtMs;
+  t.true(tookMs > 2500 && tookMs < 6000, `ended after ${tookMs} ms`);
+  await scene.gone('r2', 1500);
+});
 
 testWith.serial(
   programs,
-  'holdfast drain --wait returns when the last call has ended, resume takes back',
+  'holdfast drain --wait returns when the last call has ended, and resume undoes the drain',
   async (t) => {
     const scene = await Scene.start(t, ['r1', 'r2']);
     const { call, proxy, relay: id } = await scene.invite();

@@ -5,7 +5,7 @@ import type { TestRelay } from './gateway-relays.js';
 const periodMs = 100;
 const mostListed = 1000;
 
-/** Asks every relay again and again which calls it carries: who has ever carried which. */
+/** Polls every relay for its calls, and records which relays have ever carried each call. */
 export class Census {
   readonly #carriers = new Map<string, Set<string>>();
   readonly #running: Promise<void>;
@@ -21,7 +21,7 @@ export class Census {
     });
   }
 
-  /** The relay that each call was seen on, by Call-ID; all of them, joined by plus signs, if there were more. */
+  /** The relay of each call, by Call-ID; several are joined by plus signs. */
   async end(): Promise<Map<string, string>> {
     this.#ended = true;
     await this.#running;
@@ -49,7 +49,7 @@ export class Census {
   }
 }
 
-/** What each relay says that it carries now. One that does not answer carries nothing. */
+/** The calls that each relay carries now. A relay that does not answer carries none. */
 export async function carried(relays: readonly TestRelay[]): Promise<Map<string, string[]>> {
   const lists = relays.map(async ({ id, ng }): Promise<[string, string[]]> => {
     return [id, await ng.list(mostListed).catch(() => [])];

@@ -6,7 +6,7 @@ import { PacketSocket } from '../support/rtp.js';
 import type { TestRelay } from './gateway-relays.js';
 import { stage, stagePrograms } from './gateway-stage.js';
 
-/** Two proxies offer a call each, at the same time and with the same cookie. @returns the relay's ports for each */
+/** Two proxies offer a call each, simultaneously and with the same cookie. @returns the relay's ports for each */
 async function sameCookie(port: number): Promise<number[]> {
   const proxies = [await PacketSocket.open('127.0.0.1'), await PacketSocket.open('127.0.0.1')];
   const ports: number[] = [];
@@ -27,7 +27,7 @@ async function sameCookie(port: number): Promise<number[]> {
 
 testWith(
   stagePrograms,
-  'one cookie of two proxies: mixed up by rtpengine, kept apart by the gateway',
+  'the same cookie from two proxies is confused by rtpengine, but not by the gateway',
   async (t) => {
     const { relays, gateway } = await stage(t, 1);
     const [relay] = relays as [TestRelay];
@@ -48,7 +48,7 @@ testWith(
   },
 );
 
-testWith(stagePrograms, 'a client over IPv6 is served', async (t) => {
+testWith(stagePrograms, 'the gateway serves clients over IPv6', async (t) => {
   const { proxy } = await stage(t, 1, '::1');
   t.is((await proxy.ping())['result'], 'pong');
   const call = newCall();
@@ -59,14 +59,14 @@ testWith(stagePrograms, 'a client over IPv6 is served', async (t) => {
   t.is((await proxy.delete(call))['result'], 'ok');
 });
 
-/** As far as it is used here; the package has no types of its own. */
+/** The parts that this test uses: the package has no types. */
 interface RtpengineClient {
   on(event: 'error', listener: (error: Error) => void): void;
   close(): void;
   [command: string]: (...args: never[]) => unknown;
 }
 
-testWith(stagePrograms, "npm's rtpengine-client is served", async (t) => {
+testWith(stagePrograms, "the gateway serves npm's rtpengine-client", async (t) => {
   const { relays, gateway } = await stage(t, 2);
   const { Client } = (await import('rtpengine-client' as string)).default as {
     Client: new (options: { timeout: number; localAddress: string }) => RtpengineClient;

@@ -3,7 +3,7 @@ import { startHoldfast } from '../support/stack.js';
 import { programs, Scene } from './gateway-scene.js';
 import { allSucceed, relaysTold, tally } from './gateway-sums.js';
 
-testWith.serial(programs, 'a relay is drained under 100 live calls', async (t) => {
+testWith.serial(programs, 'a relay is drained with 100 calls in progress', async (t) => {
   const [calls, newCalls, drained] = [100, 30, 'media-2'];
   const scene = await Scene.start(t);
   const caller = await scene.caller('call', { calls, perSecond: 100 });

@@ -5,7 +5,7 @@ import { carriedInAll } from './gateway-census.js';
 import { programs, Scene } from './gateway-scene.js';
 import { allSucceed, relaysTold, tally } from './gateway-sums.js';
 
-/** A SIP answer that comes later than this has the phone send its request again, and its user wonder. */
+/** After this time without a SIP response the phone retransmits, and its user notices the delay. */
 const promisedMs = 1000;
 const calls = 50;
 
@@ -48,7 +48,7 @@ testWith.serial(programs, 'a built-in relay is killed between INVITE and re-INVI
   killedBetween(t, 'media-3', true),
 );
 
-testWith.serial(programs, 'a relay is frozen: 50 new calls are set up on the others', async (t) => {
+testWith.serial(programs, 'a relay is frozen, and 50 new calls are set up on others', async (t) => {
   const scene = await Scene.start(t);
   const frozen = scene.relay('media-1');
   await frozen.freeze();
@@ -65,7 +65,7 @@ testWith.serial(programs, 'a relay is frozen: 50 new calls are set up on the oth
   );
   t.true(failovers.length > 0);
 
-  // It wakes up to offers of calls that are elsewhere by now.
+  // It resumes with offers of calls that are on other relays by now.
   frozen.thaw();
   await scene.everybodySees(scene.relays.length);
   await caller.go(relays.keys());
@@ -84,7 +84,7 @@ testWith.serial(programs, 'a relay is frozen: 50 new calls are set up on the oth
   t.log('calls left on the relays: 0');
 });
 
-testWith.serial(programs, 'a relay is full: the next one takes the call', async (t) => {
+testWith.serial(programs, 'a relay is full, and the next one takes the call', async (t) => {
   const most = 5;
   const scene = await Scene.start(t, {
     relays: [

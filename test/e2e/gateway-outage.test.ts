@@ -6,7 +6,7 @@ import { allSucceed, relaysTold, tally } from './gateway-sums.js';
 
 testWith.serial(
   programs,
-  'etcd is frozen: old calls go on, new ones are set up, and both proxies agree',
+  'while etcd is frozen calls continue, new ones are set up, and both proxies agree',
   async (t) => {
     const scene = await Scene.start(t);
     const old = await scene.caller('old', { calls: 20, perSecond: 50 });
@@ -14,7 +14,7 @@ testWith.serial(
     const bound = relaysTold(scene, old, 'INVITE');
 
     await scene.etcd.pause();
-    // Each gateway needs somebody to ask before it notices.
+    // A gateway notices with the first request.
     for (const [i, { client }] of scene.replicas.entries()) {
       await client.select({ callId: `the-first-to-notice-${i}` }).catch(() => undefined);
     }

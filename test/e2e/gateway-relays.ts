@@ -5,7 +5,7 @@ import type { Scope, TestProcess } from '../support/process.js';
 import { startRtpengine } from '../support/rtpengine.js';
 import { startHoldfast } from '../support/stack.js';
 
-/** A loopback network of its own for one test's media: no relay of another test has the same ports. */
+/** A loopback network for the media of one test, so that no relay of another test has the same ports. */
 export function mediaNetwork(): string {
   return `127.${randomInt(100, 250)}.${randomInt(1, 250)}`;
 }
@@ -14,26 +14,26 @@ export interface RelaySpec {
   readonly id: string;
   readonly kind: 'rtpengine' | 'builtin';
   readonly weight?: number;
-  /** For rtpengine itself. */
+  /** Further arguments of rtpengine. */
   readonly args?: readonly string[];
 }
 
-/** One media relay with its relay node. The others have other addresses, which tell in an SDP whose it is. */
+/** One media relay with its relay node. Its media address identifies it in an SDP. */
 export interface TestRelay {
   readonly id: string;
   readonly address: string;
-  /** Where it is controlled. */
+  /** Its control address. */
   readonly port: number;
-  /** Asks the relay itself, past any gateway. */
+  /** A client of the relay itself, past any gateway. */
   readonly ng: ProxyClient;
-  /** The process with the media in it: rtpengine, whose node lives on, or the node that is a relay itself. */
+  /** Kills the media process: rtpengine alone, or the relay node with the built-in relay. */
   kill(): Promise<unknown>;
-  /** The relay and its node, as if their machine stood still; resolves when they do. */
+  /** Freezes the relay and its relay node, like a machine that hangs. Resolves when both have stopped. */
   freeze(): Promise<void>;
   thaw(): void;
 }
 
-/** Starts the relay, which its relay node registers; without etcd there is nobody to register it. */
+/** Starts the relay and, with etcd, a relay node that registers it. */
 export async function startRelay(
   scope: Scope,
   { id, kind, weight = 100, args = [] }: RelaySpec,

@@ -4,7 +4,7 @@ import type { Scope, TestProcess } from '../support/process.js';
 import { startWithSocket } from '../support/socket-keeper.js';
 import { holdfast, type LogLine, logged, logOf, startHoldfast } from '../support/stack.js';
 
-/** One `holdfast selection` process with a gateway; it can be started again on the same ports. */
+/** One `holdfast selection` process with a gateway, which can be restarted on the same ports. */
 export class GatewayReplica {
   readonly client: HoldfastClient;
   #process: TestProcess | undefined;
@@ -16,7 +16,7 @@ export class GatewayReplica {
     readonly grpcPort: number,
     private readonly host: string,
     readonly ngPort: number,
-    /** Somebody holds the gateway's socket while it restarts. */
+    /** The gateway's socket stays open while it restarts. */
     private readonly keepsSocket: boolean,
   ) {
     this.client = new HoldfastClient(`127.0.0.1:${grpcPort}`);
@@ -34,12 +34,12 @@ export class GatewayReplica {
     return replica;
   }
 
-  /** Where the gateway listens: host and port as in a URL. */
+  /** The gateway's address: host and port as in a URL. */
   get ng(): string {
     return this.host.includes(':') ? `[${this.host}]:${this.ngPort}` : `${this.host}:${this.ngPort}`;
   }
 
-  /** What it has logged with this message, over all its lives. */
+  /** Its log lines with this message, across restarts. */
   logged(message: string): LogLine[] {
     return [...this.#past, ...this.#log()].filter(({ msg }) => msg === message);
   }
@@ -48,7 +48,7 @@ export class GatewayReplica {
     return [...this.#past, ...this.#log()].filter(({ level }) => level >= 40);
   }
 
-  /** Stops it in good order, and starts it again. */
+  /** Stops it gracefully, and starts it again. */
   async restart(): Promise<void> {
     if (this.keepsSocket && this.#process) {
       const lives = this.logged('ready').length;

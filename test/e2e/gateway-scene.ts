@@ -14,7 +14,7 @@ import { mediaNetwork, type RelaySpec, startRelay, type TestRelay } from './gate
 import { GatewayReplica } from './gateway-replica.js';
 import { ownTurn } from './gateway-turn.js';
 
-/** What a scene needs on the machine. */
+/** The programs that a scene needs. */
 export const programs = ['etcd', 'rtpengine', 'kamailio', 'kamcmd', 'sipp'];
 
 export const threeRelays: readonly RelaySpec[] = [
@@ -26,22 +26,22 @@ export const threeRelays: readonly RelaySpec[] = [
 export interface SceneOptions {
   readonly relays?: readonly RelaySpec[];
   /**
-   * How the proxies find the relays: each by a gateway of its own, with the other's to spare or not; by asking either
-   * replica over gRPC; or by themselves.
+   * How the proxies select relays: each through its own gateway, with or without the other one as a spare; over gRPC from
+   * either replica; or without Holdfast.
    */
   readonly through?: 'own gateway' | 'own gateway, or the other' | 'gRPC' | 'no gateway';
-  /** Somebody holds the gateways' sockets while they restart. */
+  /** The gateways' sockets stay open while they restart. */
   readonly keepsSockets?: boolean;
 }
 
 export interface CallerOptions {
   readonly calls: number;
   readonly perSecond: number;
-  /** How long each of the scenario's pauses is; without it, calls wait until they are told to go on. */
+  /** Duration of the scenario's pauses, ms; by default calls wait until they are told to continue. */
   readonly pauseMs?: number;
 }
 
-/** What a scene is made of, as far as it differs. */
+/** The parts that differ between scenes. */
 interface Parts {
   readonly scope: Scope;
   readonly directory: string;
@@ -50,8 +50,8 @@ interface Parts {
 }
 
 /**
- * A small installation on loopback: a phone that calls → a balancer → two proxies, each with a gateway of its own → a
- * phone that is called; three relays; etcd. The balancer sends what follows an INVITE to the other proxy.
+ * A small installation on loopback: caller → balancer → two proxies, each with its own gateway → callee; three relays;
+ * etcd. The balancer sends all requests after the INVITE to the other proxy.
  */
 export class Scene {
   readonly relays: TestRelay[] = [];
@@ -88,7 +88,7 @@ export class Scene {
     return relay;
   }
 
-  /** Whose media address that is. */
+  /** The relay with this media address. */
   relayAt(address: string): string {
     return this.relays.find((relay) => relay.address === address)?.id ?? `nobody (${address})`;
   }
@@ -107,7 +107,7 @@ export class Scene {
     return this.parts.etcd;
   }
 
-  /** A replica that answers. */
+  /** The first replica. */
   get client(): HoldfastClient {
     const [replica] = this.replicas;
     if (!replica) {
@@ -116,7 +116,7 @@ export class Scene {
     return replica.client;
   }
 
-  /** What gateways and proxies have logged that is not as usual. */
+  /** Unusual log lines of gateways and proxies. */
   warnings(): string[] {
     const ofGateways = this.replicas
       .flatMap((replica) => replica.warnings())
@@ -124,14 +124,14 @@ export class Scene {
     return [...ofGateways, ...this.proxies.flatMap(({ complaints }) => complaints)];
   }
 
-  /** One more relay joins. */
+  /** Starts one more relay. */
   async join(spec: RelaySpec): Promise<void> {
     const count = this.relays.length + 1;
     await this.#addRelay(spec, this.relays.length);
     await this.everybodySees(count);
   }
 
-  /** What an operator wants of a relay, once all replicas know. */
+  /** Sets an operator's intent for a relay; resolves when all replicas know it. */
   async want(relayId: string, state: RelayState, weight?: number): Promise<void> {
     await this.client.setIntent({
       set: 'default',
@@ -148,7 +148,7 @@ export class Scene {
     }
   }
 
-  /** New calls go to this relay alone. */
+  /** Lets new calls go to this relay only. */
   async only(relayId: string): Promise<void> {
     for (const { id } of this.relays) {
       await this.want(id, id === relayId ? RelayState.ACTIVE : RelayState.DRAINING);
@@ -161,7 +161,7 @@ export class Scene {
     }
   }
 
-  /** Resolves when every replica knows that many relays, no more and no less. */
+  /** Resolves when every replica knows exactly this number of relays. */
   async everybodySees(count: number): Promise<void> {
     for (const { client } of this.replicas) {
       await eventually(
@@ -171,7 +171,7 @@ export class Scene {
     }
   }
 
-  /** The phone begins to call; its calls are named after it. */
+  /** Starts a caller. Its name is part of its Call-IDs. */
   caller(name: string, { calls, perSecond, pauseMs }: CallerOptions): Promise<Sipp> {
     return Sipp.start(this.parts.scope, {
       name,
@@ -197,7 +197,7 @@ export class Scene {
     });
   }
 
-  /** The bindings in etcd, those of ended calls included, by Call-ID. */
+  /** The bindings in etcd, including those of ended calls, by Call-ID. */
   async bindings(): Promise<Map<string, { relay: string; generation: number; released: boolean }>> {
     const found = new Map<string, { relay: string; generation: number; released: boolean }>();
     for (const { id } of this.relays) {
@@ -247,7 +247,7 @@ export class Scene {
     return { defines: { NG_SOCK: `"${own ?? direct.join(' ')}"`, WORKERS: '16', ...spared } };
   }
 
-  /** A proxy that asks both replicas in turn. */
+  /** A proxy that uses both replicas in turn. */
   async #asking(index: number): Promise<Pick<KamailioOptions, 'configuration' | 'defines'>> {
     const { scope, directory } = this.parts;
     const script = await installScript(scope, join(directory, `script-${index + 1}`));

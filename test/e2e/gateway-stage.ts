@@ -5,17 +5,17 @@ import { eventually } from '../support/registry.js';
 import { mediaNetwork, startRelay, type TestRelay } from './gateway-relays.js';
 import { GatewayReplica } from './gateway-replica.js';
 
-/** What a stage needs on the machine. */
+/** The programs that a stage needs. */
 export const stagePrograms = ['etcd', 'rtpengine'];
 
 export interface Stage {
   readonly relays: readonly TestRelay[];
   readonly gateway: GatewayReplica;
-  /** What a SIP proxy asks the gateway. */
+  /** The gateway's client, in place of a SIP proxy. */
   readonly proxy: ProxyClient;
 }
 
-/** A scene without SIP: rtpengines, one gateway, and somebody who asks it. */
+/** A scene without SIP: rtpengines, one gateway and a client. */
 export async function stage(scope: Scope, relays: number, host = '127.0.0.1'): Promise<Stage> {
   const [{ endpoint }, network] = [await startRealEtcd(scope), mediaNetwork()];
   const ids = Array.from({ length: relays }, (_, index) => index + 1);

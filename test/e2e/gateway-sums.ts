@@ -3,8 +3,8 @@ import type { Sipp } from '../support/sipp.js';
 import type { Scene } from './gateway-scene.js';
 
 /**
- * The relay whose addresses the two phones were given with that request and with its answer, by Call-ID; both, joined
- * by a plus sign, if they are not one.
+ * The relay of the addresses that both phones got with this request and its response, by Call-ID; if they got different
+ * relays, both, joined by a plus sign.
  */
 export function relaysTold(scene: Scene, caller: Sipp, request: 'INVITE' | 're-INVITE'): Map<string, string> {
   const atCallee = scene.callee.noted(request);
@@ -17,7 +17,7 @@ export function relaysTold(scene: Scene, caller: Sipp, request: 'INVITE' | 're-I
   return new Map(told.sort(([one], [other]) => one.localeCompare(other)));
 }
 
-/** How many of each there are, in words. */
+/** How often each value occurs, as text. */
 export function tally(values: Iterable<string>): string {
   const counts = new Map<string, number>();
   for (const value of values) {
@@ -29,7 +29,7 @@ export function tally(values: Iterable<string>): string {
     .join(', ');
 }
 
-/** Waits for the calls to end, none of which may fail. @returns their slowest answer, ms */
+/** Waits for all calls to end; none must fail. @returns the slowest response, ms */
 export async function allSucceed(
   t: ExecutionContext,
   scene: Scene,

@@ -3,12 +3,12 @@ import { createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Scope } from '../support/process.js';
 
-/** A name that one process can hold, until it ends, however it ends. */
+/** A name that one process holds until it ends, however it ends. */
 const name = '\0holdfast-gateway-scene';
 
 /**
- * Scenes promise answers in time, and each takes most of a small machine: test files that run side by side have theirs one
- * after the other. Resolves when it is this one's turn, which lasts until everything else of the scope has ended.
+ * Scenes check response times, and each takes most of a small machine, so scenes of parallel test files take turns.
+ * Resolves when it is the turn of this one, which lasts until everything else in the scope has ended.
  */
 export async function ownTurn(scope: Scope): Promise<void> {
   for (;;) {

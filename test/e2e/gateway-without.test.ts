@@ -3,10 +3,10 @@ import { Census, carriedInAll } from './gateway-census.js';
 import { programs, Scene } from './gateway-scene.js';
 import { relaysTold, tally } from './gateway-sums.js';
 
-// What the gateway is for: this test holds if things go wrong as they are known to.
+// The problem that the gateway solves: this test passes if calls are lost in the known way.
 testWith.serial(
   programs,
-  'without the gateway, calls on healthy relays are split when another relay is lost',
+  'without the gateway, the loss of a relay splits calls on healthy relays',
   async (t) => {
     const [calls, before] = [60, 15];
     const scene = await Scene.start(t, { through: 'no gateway' });
@@ -18,11 +18,11 @@ testWith.serial(
     const others = scene.relays.filter(({ id }) => id !== frozen.id);
     const census = new Census(t, others);
 
-    // Until the proxies have found out, whoever asks for a call of the lost relay waits for five timeouts.
+    // Until a proxy has noticed the loss, each request for a call of the lost relay waits for five timeouts.
     const callIds = [...first.keys()];
     await caller.go(callIds.slice(0, before));
     await caller.reached(before, 're-INVITE');
-    // From then on they hash over the relays that are left.
+    // From then on the proxies hash over the remaining relays.
     await caller.go(callIds.slice(before), 10);
     await caller.reached(calls, 're-INVITE');
     const later = relaysTold(scene, caller, 're-INVITE');

@@ -9,7 +9,7 @@ import { Census, carriedInAll } from './gateway-census.js';
 import { programs, Scene, type SceneOptions } from './gateway-scene.js';
 import { allSucceed, relaysTold, tally } from './gateway-sums.js';
 
-testWith(['kamailio'], 'the example configuration is valid as it stands, in both roles', async (t) => {
+testWith(['kamailio'], 'the example configuration is valid unchanged, in both roles', async (t) => {
   for (const role of [[], ['-A', 'WITH_BALANCER']]) {
     const check = await startProcess(t, findProgram('kamailio') ?? '', [
       '-c',
@@ -47,7 +47,7 @@ testWith.serial(
     const carriers = await census.end();
     t.log(`calls seen on relays: ${tally(carriers.values())}`);
     t.is(carriers.size, calls);
-    // One relay per call, the one that both phones were told of, each time.
+    // One relay per call: both phones got its address each time.
     t.deepEqual(carriers, relaysTold(scene, caller, 'INVITE'));
     t.deepEqual(carriers, relaysTold(scene, caller, 're-INVITE'));
     await eventually(async () => (await carriedInAll(scene.relays)) === 0, 'end of all calls');
@@ -56,7 +56,7 @@ testWith.serial(
   },
 );
 
-/** A gateway restarts: its proxy has nothing but it, or the other one to spare. */
+/** A gateway restarts: its proxy has no other one, or has a spare. */
 const restarts: readonly (readonly [name: string, SceneOptions])[] = [
   ['its socket is kept', { keepsSockets: true }],
   ['the other is to spare', { through: 'own gateway, or the other' }],

@@ -14,7 +14,7 @@ testWith.serial(programs, 'a binding outlives its TTL while its relay carries th
   await negotiate(proxy, ended);
   await proxy.delete(ended);
 
-  // A lookup prolongs nothing: of the ended call it tells when etcd has let it go.
+  // A lookup does not prolong a binding: it shows when the binding of the ended call has expired.
   const isBound = (callId: string) =>
     scene.b.lookup({ callId }).then(
       () => true,

@@ -22,7 +22,7 @@ export interface NodeWithRtpengine {
   node: RelayNodeProcess;
 }
 
-/** A real etcd, two replicas, and rtpengines with a relay node each: all processes of their own. */
+/** A real etcd, two replicas, and rtpengines with their relay nodes, all separate processes. */
 export class Scene {
   readonly relays = new Map<string, NodeWithRtpengine>();
 
@@ -66,14 +66,14 @@ export class Scene {
     return relay;
   }
 
-  /** Starts a relay node beside the rtpengine that is there. */
+  /** Starts a relay node for the running rtpengine. */
   async restartNode(id: string): Promise<void> {
     const relay = this.relay(id);
     await relay.node.process.kill();
     relay.node = await startRelayNode(this.scope, { id, etcd: this.etcd, rtpengine: relay.rtpengine });
   }
 
-  /** The instance under which both replicas list the relay; undefined if one of them does not. */
+  /** The instance that both replicas list for the relay; undefined if they do not agree. */
   async instanceOf(id: string): Promise<string | undefined> {
     const lists = await Promise.all([this.a, this.b].map((replica) => replica.listRelays('')));
     const [one, other] = lists.map(({ relays }) => relays.find((relay) => relay.id === id)?.instance);
@@ -84,7 +84,7 @@ export class Scene {
     return eventually(async () => (await this.instanceOf(id)) !== undefined, `${id} in both lists`);
   }
 
-  /** Resolves when neither replica lists the relay. */
+  /** Resolves when no replica lists the relay. */
   async gone(id: string, timeoutMs?: number): Promise<void> {
     const isGone = async () => {
       const lists = await Promise.all([this.a, this.b].map((replica) => replica.listRelays('')));
@@ -110,13 +110,13 @@ export class Scene {
     return { call, answer, proxy, ports, relay: String(answer.binding?.relay?.id) };
   }
 
-  /** What `etcdctl watch --prefix` says of a prefix from now on. */
+  /** Starts `etcdctl watch --prefix`. */
   async watch(prefix: string): Promise<EtcdctlWatch> {
     return EtcdctlWatch.start(this.scope, this.etcd, prefix);
   }
 }
 
-/** Offer and answer with the same tags as always. @returns the ports that the relay gave to callee and caller */
+/** An offer and its answer. @returns the relay's ports for callee and caller */
 export async function negotiate(proxy: ProxyClient, call: CallTags, inDialog = false): Promise<number[]> {
   const phone = (port: number) => audioSdp({ address: '127.0.0.1', port });
   const offer = await proxy.offer(call, phone(50_000), { inDialog });
@@ -124,7 +124,7 @@ export async function negotiate(proxy: ProxyClient, call: CallTags, inDialog = f
   return [relayedTo(offer).port, relayedTo(answer).port];
 }
 
-/** What two answers must agree on to name the same place for a call. */
+/** Relay, instance and generation of an answer: equal for answers that agree. */
 export function placeOf({ binding }: SelectResponse) {
   const { id, instance, controlUrl } = binding?.relay ?? {};
   return { id, instance, controlUrl, generation: Number(binding?.generation) };
@@ -132,7 +132,7 @@ export function placeOf({ binding }: SelectResponse) {
 
 export const isMoved = ({ origin }: SelectResponse) => origin === Origin.MOVED;
 
-/** A real `etcdctl watch`: keys that were put and deleted, in order. */
+/** A real `etcdctl watch`: puts and deletions of keys, in order. */
 export class EtcdctlWatch {
   private constructor(
     private readonly process: TestProcess,
@@ -144,7 +144,7 @@ export class EtcdctlWatch {
     const env = { ETCDCTL_API: '3', ETCDCTL_ENDPOINTS: endpoint };
     const child = await startProcess(scope, program, ['watch', '--prefix', prefix], { env });
     const watch = new EtcdctlWatch(child, prefix);
-    // It does not say when it has begun: a key of our own does.
+    // It does not print when it has begun: a marker key shows that.
     const marker = `${prefix}~marker`;
     await child.waitUntil(async () => {
       const put = await startProcess(scope, program, ['put', marker, 'x'], { env });
@@ -154,7 +154,7 @@ export class EtcdctlWatch {
     return watch;
   }
 
-  /** `PUT default/r1`, `DELETE default/r1`, … without the marker. */
+  /** `PUT default/r1`, `DELETE default/r1` and so on, without the marker. */
   get events(): string[] {
     const lines = this.process.stdout.split('\n');
     return lines.flatMap((line, at) => {

@@ -4,7 +4,7 @@ import { eventually } from '../support/registry.js';
 import { testWith } from '../support/requirement.js';
 import { isMoved, negotiate, placeOf, programs, Scene } from './scene.js';
 
-testWith.serial(programs, 'a call stays on its relay whatever joins, is re-weighted or dies', async (t) => {
+testWith.serial(programs, 'a call stays on its relay when others join, are re-weighted or die', async (t) => {
   const scene = await Scene.start(t, ['r1', 'r2', 'r3']);
   const watch = await scene.watch('/holdfast/v1/relays/');
 
@@ -35,7 +35,7 @@ testWith.serial(programs, 'a call stays on its relay whatever joins, is re-weigh
   t.deepEqual(await negotiate(reInvite, call, true), ports, 'the same media ports');
   t.deepEqual(await proxy.list(), [call.callId]);
 
-  // More calls than the one, so that it is seen that those of others stay.
+  // More calls, to see that those of other relays stay.
   const others = await Promise.all(Array.from({ length: 8 }, () => scene.invite()));
   await scene.relay(relay).rtpengine.kill();
   const killedAtMs = performance.now();
@@ -77,7 +77,7 @@ testWith.serial(programs, 'a call stays on its relay whatever joins, is re-weigh
 
 testWith.serial(
   programs,
-  'a relay lives as long as its media process, whatever becomes of its node',
+  'a relay keeps its instance as long as its media process lives, even if its node restarts',
   async (t) => {
     const scene = await Scene.start(t, ['r1', 'r2']);
     const { call, answer, relay: id } = await scene.invite();
@@ -88,12 +88,12 @@ testWith.serial(
       }
     };
 
-    // Quick: the lease of the killed node still stands.
+    // Quick: the lease of the killed node is still in force.
     await scene.restartNode(id);
     await scene.listed(id);
     await stays('node restarted at once');
 
-    // Slow: the lease is over first. Asking in between would move the call, and rightly so.
+    // Slow: the lease expires first. A request in between would move the call, as it should.
     await scene.relay(id).node.process.kill();
     await scene.gone(id);
     await scene.restartNode(id);
@@ -107,7 +107,7 @@ testWith.serial(
     await scene.listed(id);
     await stays('relay stopped and continued');
 
-    // The same ports, at once: fewer misses than make a relay unhealthy, yet its sessions are lost.
+    // Immediate restart on the same ports: too few missed probes to be unhealthy, but its sessions are lost.
     const instance = await scene.instanceOf(id);
     await rtpengine.restart();
     await eventually(

@@ -10,10 +10,10 @@ import { eventually } from '../support/registry.js';
 import { testWith } from '../support/requirement.js';
 import { runHoldfast, startHoldfast } from '../support/stack.js';
 
-const patienceMs = 90_000;
+const proofTimeoutMs = 90_000;
 const freePorts = ['--port', '0', '--etcd-port', '0'];
 
-/** The processes that `up` says it has started. */
+/** The processes that `up` has started, from its output. */
 function pidsOf(up: TestProcess): number[] {
   return [...up.output.matchAll(/pid (\d+)/g)].map(([, pid]) => Number(pid));
 }
@@ -32,9 +32,9 @@ async function nothingIsLeft(t: ExecutionContext, up: TestProcess, atLeast: numb
   await eventually(() => !pids.some(isAlive), `end of all of ${pids}`, 20_000);
 }
 
-/** Starts `up`, whose children are no children of this process: they are ended even when the test fails. */
+/** Starts `up`. Its children are ended even if the test fails. */
 async function startUp(t: ExecutionContext, ...args: string[]): Promise<TestProcess> {
-  // The logs of one that is killed stay behind.
+  // A killed `up` leaves its logs behind.
   const directory = await mkdtemp(join(tmpdir(), 'holdfast-up-'));
   t.teardown(() => rm(directory, { recursive: true, force: true, maxRetries: 5 }));
   const up = await startHoldfast(t, ['up', ...args], { TMPDIR: directory });
@@ -52,7 +52,7 @@ function lines(up: TestProcess, verdict: 'ok' | 'FAIL'): string[] {
 
 async function provesItself(t: ExecutionContext, ...args: string[]): Promise<TestProcess> {
   const up = await startUp(t, '--once', ...args);
-  await up.success(patienceMs);
+  await up.success(proofTimeoutMs);
   t.deepEqual(lines(up, 'FAIL'), []);
   t.is(lines(up, 'ok').length, 11);
   t.regex(up.output, /kept 1000, moved 0/);
@@ -62,8 +62,8 @@ async function provesItself(t: ExecutionContext, ...args: string[]): Promise<Tes
   return up;
 }
 
-// At the same time as the next one: no port, file or key of one is in the way of the other.
-test('up --once on the embedded etcd proves every line, and leaves nothing behind', async (t) => {
+// In parallel with the next test: they share no port, file or key.
+test('up --once on the embedded etcd proves every claim, and leaves nothing behind', async (t) => {
   await provesItself(t, ...freePorts);
 });
 
@@ -73,10 +73,10 @@ testWith(['etcd'], 'up --once on a real etcd proves the same', async (t) => {
   t.true(up.output.includes(`etcd       ${endpoint}\n`), 'and does not call it embedded');
 });
 
-test('up goes on after the proof until Ctrl-C, then stops everything', async (t) => {
+test('up continues after the proof until Ctrl-C, then stops everything', async (t) => {
   const [port, etcdPort] = [await freeTcpPort(), await freeTcpPort()];
   const up = await startUp(t, '--port', `${port}`, '--etcd-port', `${etcdPort}`);
-  await up.waitForLine('Everything runs until Ctrl-C', patienceMs);
+  await up.waitForLine('Everything runs until Ctrl-C', proofTimeoutMs);
   t.true(up.output.includes(`npx holdfast select my-call@example.org --server 127.0.0.1:${port}`), up.output);
   const relays = await runHoldfast(t, ['relays', '--server', `127.0.0.1:${port}`]);
   t.is(relays.code, 0);
@@ -88,16 +88,16 @@ test('up goes on after the proof until Ctrl-C, then stops everything', async (t)
   await nothingIsLeft(t, up, 6);
 });
 
-test('up that is interrupted in its proof stops everything, and --once says that it proved nothing', async (t) => {
+test('up that is interrupted during its proof stops everything, and --once reports that nothing was proved', async (t) => {
   const up = await startUp(t, '--once', ...freePorts);
-  await up.waitForLine('1000 calls, selected through replica A', patienceMs);
+  await up.waitForLine('1000 calls, selected through replica A', proofTimeoutMs);
   up.signal('SIGINT');
   t.deepEqual(await up.exited, { code: 1, signal: null });
   t.deepEqual(lines(up, 'FAIL'), ['  FAIL  interrupted']);
   await nothingIsLeft(t, up, 5);
 });
 
-test('up that is interrupted while it starts leaves nothing behind', async (t) => {
+test('up that is interrupted during its start leaves nothing behind', async (t) => {
   const up = await startUp(t, ...freePorts);
   await up.waitForLine(/etcd {7}127/);
   up.signal('SIGTERM');
@@ -107,13 +107,13 @@ test('up that is interrupted while it starts leaves nothing behind', async (t) =
 
 test('up that is killed leaves nothing behind', async (t) => {
   const up = await startUp(t, ...freePorts);
-  await up.waitForLine('1000 calls, selected through replica A', patienceMs);
+  await up.waitForLine('1000 calls, selected through replica A', proofTimeoutMs);
   t.is(pidsOf(up).length, 5);
   await up.kill();
   await nothingIsLeft(t, up, 5);
 });
 
-test('up says which port is taken, and how to choose another', async (t) => {
+test('up names the port that is in use, and how to choose another', async (t) => {
   const port = await freeTcpPort();
   const taken = createServer();
   await new Promise<void>((resolve) => taken.listen(port, '127.0.0.1', resolve));

@@ -12,12 +12,12 @@ import { corpus } from '../support/ng-corpus.js';
 import { aRelay, eventually, newKeyspace, putRelay } from '../support/registry.js';
 import { openReplica } from '../support/replica.js';
 
-/** Datagrams that are sent; HOLDFAST_FUZZ_RUNS asks for another number. */
+/** Number of datagrams, unless HOLDFAST_FUZZ_RUNS is set. */
 const count = Number(process.env['HOLDFAST_FUZZ_RUNS'] ?? 100_000);
 const seed = Number(process.env['HOLDFAST_FUZZ_SEED'] ?? Date.now() % 2 ** 31);
-/** Datagrams on their way at once: as many as the gateway's socket can hold. */
+/** Datagrams in flight: as many as the gateway's socket buffer holds. */
 const window = 256;
-/** Different ones; each is sent again and again with bytes changed. */
+/** Number of samples: each datagram is a sample with bytes changed. */
 const kinds = 2000;
 
 const word = fc.constantFrom(
@@ -65,7 +65,7 @@ const datagram = fc.oneof(
   { weight: 1, arbitrary: fc.json({ maxDepth: 4 }).map((text) => Buffer.from(`c ${text}`)) },
 );
 
-test(`${count} hostile datagrams leave the gateway as it was`, async (t) => {
+test(`${count} hostile datagrams do not harm the gateway`, async (t) => {
   t.timeout(600_000);
   const etcd = await startEmbeddedEtcd(t);
   const keys = newKeyspace();
@@ -133,7 +133,7 @@ test(`${count} hostile datagrams leave the gateway as it was`, async (t) => {
       heapAfterTenthMb = heapMb();
     }
   }
-  // It answers as if nothing had been, and what it keeps has bounds.
+  // It still answers, and its memory is bounded.
   t.is((await proxy.request({ command: 'ping' })).result, 'pong', `seed ${seed}`);
   const offer = { command: 'offer', 'call-id': 'good', 'from-tag': 'a' };
   t.is(String((await proxy.request({ ...offer, sdp: 'junk' })).result), 'error');

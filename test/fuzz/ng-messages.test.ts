@@ -8,10 +8,10 @@ import { splitDatagram } from '../../services/control/udp/datagram.js';
 import { corpus } from '../support/ng-corpus.js';
 
 /**
- * Any bytes are either a message or refused in words; nothing else may happen. Failures print a seed and a
- * path: run `fc.assert` with them to see the same bytes again.
+ * Any bytes are either a message or rejected with a reason. Failures print a seed and a path: run `fc.assert` with them to
+ * reproduce the bytes.
  */
-/** What becomes of a datagram; anything that throws otherwise fails the test. */
+/** How the parser classifies a datagram. Any other error fails the test. */
 function outcome(datagram: Buffer): 'request' | 'refused' | 'dropped' {
   const parts = splitDatagram(datagram);
   if (!parts) {
@@ -64,7 +64,7 @@ test('arbitrary bytes after a cookie and the start of a body', (t) => {
   t.pass();
 });
 
-test('the corpus with bytes changed, taken out and put in', (t) => {
+test('the corpus with bytes changed, removed and inserted', (t) => {
   const mutation = fc.record({
     sample: fc.constantFrom(...corpus.filter(({ datagram }) => datagram.length < 2000)),
     edits: fc.array(fc.tuple(fc.nat(2000), fc.nat(3), fc.uint8Array({ maxLength: 4 })), {
@@ -90,7 +90,7 @@ test('the corpus with bytes changed, taken out and put in', (t) => {
   t.pass();
 });
 
-test('whatever bencode is accepted comes back equal from its own encoding', (t) => {
+test('accepted bencode is equal after encoding and decoding again', (t) => {
   const alphabet = fc.constantFrom('d', 'l', 'e', 'i1e', '1:a', '1:b', '0:', '2:\xc3\xa4', '1:\xff', 'i-7e');
   fc.assert(
     fc.property(fc.array(alphabet, { maxLength: 20 }), (tokens) => {
@@ -108,7 +108,7 @@ test('whatever bencode is accepted comes back equal from its own encoding', (t) 
   t.pass();
 });
 
-test('the largest hostile datagrams are read quickly', (t) => {
+test('the largest hostile datagrams are parsed quickly', (t) => {
   const bodies = [
     `d1:al${'le'.repeat(30_000)}`,
     `d${'0:0:'.repeat(16_000)}e`,

@@ -12,18 +12,18 @@ import { holds, scoped } from '../support/property.js';
 import { codeOf, newKeyspace } from '../support/registry.js';
 
 /**
- * Several committers write a few keys and read them, in whatever order their commits leave and arrive; some commits
- * are never sent, some are not answered, some are done long after they were given up. Each operation hears what
- * etcd's own history says of it.
+ * Several committers write and read a few keys. Their commits are sent and answered in any order; some are never sent, some
+ * are not answered, some are executed long after they were given up. The result of each operation must agree with etcd's
+ * own history.
  */
 
 interface Write {
   readonly do: 'write';
   readonly at: number;
   readonly key: string;
-  /** Only if the key is as this committer last saw it. */
+  /** Guarded: only if the key is as this committer last saw it. */
   readonly isGuarded: boolean;
-  /** On a lease that etcd does not know. */
+  /** With a lease that does not exist. */
   readonly isLeaseless: boolean;
 }
 interface Read {
@@ -49,7 +49,7 @@ const operation: fc.Arbitrary<Write | Read> = fc.oneof(
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('read' as const), at, key }) },
 );
-/** The operations of one burst come in one turn. With others, on keys of their own, commits are full. */
+/** The operations of one burst start in one turn. Further ones on other keys fill the commits. */
 const burst = fc.record({
   operations: fc.array(operation, { minLength: 1, maxLength: 8 }),
   others: fc.constantFrom(0, 0, 0, 0, 0, 0, 40, 500),
@@ -59,11 +59,11 @@ const fate = fc.oneof(
   { weight: 2, arbitrary: fc.constantFrom<Fate>('unsent', 'unanswered', 'late') },
 );
 
-/** What GroupCommit promises, and what etcd allows. */
+/** Limits that GroupCommit keeps, and etcd's limits. */
 const most = { inFlight: 4, operations: 120 };
 const unknownLease = '1234567';
 
-/** Its transactions leave, and their answers come, when the scheduler says so. */
+/** The scheduler decides when its transactions are sent and answered. */
 class ScheduledConnection extends FaultyConnection {
   readonly late: Promise<void>[] = [];
   failures = 0;
@@ -118,17 +118,17 @@ type Outcome =
   | { readonly is: 'refused' | 'read'; readonly found: Found }
   | { readonly is: 'lease gone' | 'unknown' };
 
-/** One operation, as its caller sees it. */
+/** One operation from its caller's view. */
 class Call {
   outcome: Outcome | undefined;
-  /** Revision of its key that somebody had heard of before it began. */
+  /** Newest revision of its key that any committer had seen before it began. */
   readonly heardBefore: number;
 
   constructor(
     readonly operation: Write | Read,
-    /** The value that it alone writes. */
+    /** A unique value that it writes. */
     readonly value: string,
-    /** Mod revision that it demands. */
+    /** The mod revision of its guard. */
     readonly expected: number | undefined,
     heard: ReadonlyMap<string, number>,
   ) {
@@ -138,7 +138,7 @@ class Call {
 
 class Callers {
   readonly calls: Call[] = [];
-  /** By key, for all; and for each committer, by itself. */
+  /** By key, for all committers, and for each one separately. */
   readonly #heard = new Map<string, number>();
   readonly #seen = Array.from({ length: committers }, () => new Map<string, number>());
 
@@ -193,14 +193,14 @@ class Callers {
   }
 }
 
-/** The key that each write writes too. */
+/** A second key that each write writes. */
 const twin = (key: Buffer) => Buffer.concat([key, Buffer.from('/twin')]);
 
 function found([kv]: readonly KeyValue[] = []): Found {
   return { revision: kv?.mod_revision ?? 0, value: kv?.value.toString() };
 }
 
-/** What each caller heard is what etcd's history says. */
+/** Checks the result of each operation against etcd's history. */
 function check(
   calls: readonly Call[],
   history: EtcdHistory,
@@ -221,7 +221,7 @@ function check(
     const [version] = own;
     assert.ok(outcome, `not answered: ${text}`);
     if (outcome.is === 'unknown') {
-      assert.ok((connections[at]?.failures ?? 0) > 0, `nothing had failed: ${text}`);
+      assert.ok((connections[at]?.failures ?? 0) > 0, `without any failure: ${text}`);
     } else if (outcome.is === 'written') {
       assert.equal(version?.revision, outcome.revision, text);
     } else {
@@ -232,17 +232,17 @@ function check(
         calls.some(
           (call) => call.operation.do === 'write' && call.operation.isLeaseless && call.operation.at === at,
         ),
-        `no lease was gone: ${text}`,
+        `although all leases exist: ${text}`,
       );
     }
     if (version) {
-      assert.ok(version.revision > heardBefore, `before what was heard already: ${text}`);
+      assert.ok(version.revision > heardBefore, `older than already seen: ${text}`);
       const before = versions.findLast(({ revision }) => revision < version.revision)?.revision ?? 0;
       assert.ok(expected === undefined || expected === before, `its guard did not hold: ${text}`);
     }
     if ('found' in outcome) {
       const { revision, value: read } = outcome.found;
-      assert.ok(revision >= heardBefore, `older than what was heard already: ${text}`);
+      assert.ok(revision >= heardBefore, `older than already seen: ${text}`);
       assert.equal(versions.find((each) => each.revision === revision)?.kv?.value.toString(), read, text);
       if (outcome.is === 'refused') {
         assert.notEqual(expected ?? revision, revision, `its guard held: ${text}`);
@@ -251,7 +251,7 @@ function check(
   }
 }
 
-/** Lets one thing happen after the other, each time with all that is ready to choose from. */
+/** Runs the ready tasks one after the other, in an order that the property draws. */
 async function drive(scheduler: fc.Scheduler, done: Promise<unknown>): Promise<void> {
   let isDone = false;
   const finish = () => {
@@ -274,7 +274,7 @@ async function drive(scheduler: fc.Scheduler, done: Promise<unknown>): Promise<v
 const scope = fileScope();
 let server: ReturnType<typeof startEmbeddedEtcd> | undefined;
 
-test('each operation hears what became of it, in whatever order commits leave and arrive', async (t) => {
+test('each operation gets its true outcome, in whatever order commits are sent and answered', async (t) => {
   server ??= startEmbeddedEtcd(scope);
   const { endpoint } = await server;
   const fates = fc.oneof(fc.constant([]), fc.array(fate, { maxLength: 12 }));

@@ -14,15 +14,15 @@ import { holds, scoped } from '../support/property.js';
 import { codeOf } from '../support/registry.js';
 
 /**
- * Keys are put on shared leases while time goes by, etcd grants no leases or does not say that it did, and loses some:
- * each key lives as long as was asked, and not much longer; no lease carries too many keys, or takes them for too
- * long; and none is asked for while another one will do.
+ * Keys get shared leases while time passes, and etcd refuses to grant leases, does not answer, or loses some. Each key lives
+ * as long as requested, and not much longer; no lease has too many keys, or accepts them for too long; and no lease is
+ * requested while another one will do.
  */
 
-/** What LeasePool promises. */
+/** Limits that LeasePool keeps. */
 const maxKeys = 1000;
 const maxAgeMs = (seconds: number) => Math.min(60_000, Math.max(1000, seconds * 50));
-/** By how much a key may outlive what was asked: an eighth of rounding up, and the ages of its lease. */
+/** How much longer than requested a key may live: an eighth for rounding up, and the age of its lease. */
 const extraMs = (seconds: number) => (seconds / 8 + 3) * 1000 + maxAgeMs(seconds * 1.125 + 1);
 
 interface Key {
@@ -31,7 +31,7 @@ interface Key {
   readonly seconds: number;
 }
 
-/** One lease that was given out. */
+/** One lease that the pool has returned. */
 interface Use {
   keys: number;
   readonly seconds: number;
@@ -41,15 +41,15 @@ interface Use {
 interface Model {
   keys: Key[];
   readonly uses: Map<string, Use>;
-  /** Grants that failed, or whose answers were lost, since the start. */
+  /** Grants since the start that failed or were not answered. */
   failures: number;
 }
 
 const prefix = '/keys/';
 
-/** Time goes by between the question for a lease and etcd's count. */
+/** Time passes between the request for a lease and its grant. */
 class SlowConnection extends FaultyConnection {
-  /** Grants that were asked for, and of those the ones under way. */
+  /** Grants requested, and those under way. */
   readonly grants = { asked: 0, underWay: 0 };
   grantTakesMs = 0;
 
@@ -64,7 +64,7 @@ class SlowConnection extends FaultyConnection {
     this.grants.asked++;
     this.grants.underWay++;
     try {
-      // Whoever waits for nothing but its turn has had it.
+      // Everything that waits only for its turn has run.
       await turns(1);
       this.clock.advance(this.grantTakesMs);
       return await super.grantLease(ttlSeconds);
@@ -73,7 +73,7 @@ class SlowConnection extends FaultyConnection {
     }
   }
 
-  /** Resolves when no grant is under way, nor one that was given up. */
+  /** Resolves when no grant is under way, including those that were given up. */
   async quiet(): Promise<void> {
     while (this.busy || this.grants.underWay > 0) {
       await turns();
@@ -81,13 +81,13 @@ class SlowConnection extends FaultyConnection {
   }
 }
 
-/** One etcd and one set of buckets, in one time. */
+/** One etcd and one lease pool, on one clock. */
 class World {
   readonly clock = new ManualClock();
   readonly client: Etcd3;
   readonly connection: SlowConnection;
   readonly pool: LeasePool;
-  /** What becomes of the next grants. */
+  /** The fates of the next grants. */
   readonly fates: Fate[] = [];
   #names = 0;
 
@@ -108,7 +108,7 @@ class World {
     return new World(scope, etcd, clock);
   }
 
-  /** Puts a key on the lease. @returns its name; undefined if etcd does not know the lease */
+  /** Puts a key with the lease. @returns its name; undefined if the lease does not exist */
   async put(lease: string): Promise<string | undefined> {
     const name = `${++this.#names}`;
     const put = this.client.kv.put({ key: Buffer.from(prefix + name), value: Buffer.alloc(0), lease });
@@ -139,10 +139,10 @@ class World {
 
 type Step = fc.AsyncCommand<Model, World>;
 const step = command<Model, World>;
-/** Few, so that leases are found at every age; two of them share a lease, and two are round already. */
+/** Few, so that leases are reused at every age; two share a lease, and two need no rounding. */
 const lifetime = fc.constantFrom(10, 450, 480, 5400);
 
-/** Every key is there for as long as was asked, and goes soon after. */
+/** Every key exists as long as requested, and is gone soon after. */
 async function observe(model: Model, world: World): Promise<void> {
   const present = await world.names();
   const nowMs = world.clock.monotonicMs();
@@ -159,7 +159,7 @@ async function observe(model: Model, world: World): Promise<void> {
   });
 }
 
-/** One lease, taken as often as that; only the last key is really put. */
+/** Takes a lease this often; only the last key is really put. */
 async function take(model: Model, world: World, seconds: number, count: number): Promise<void> {
   const { pool, clock, connection } = world;
   const before = connection.grants.asked;
@@ -178,7 +178,7 @@ async function take(model: Model, world: World, seconds: number, count: number):
   for (const outcome of outcomes) {
     if ('error' in outcome) {
       assert.equal(codeOf(outcome.error), 'unavailable');
-      assert.ok(model.failures > 0, 'no grant had failed');
+      assert.ok(model.failures > 0, 'although no grant had failed');
       continue;
     }
     const { lease, nowMs } = outcome;
@@ -193,13 +193,13 @@ async function take(model: Model, world: World, seconds: number, count: number):
       `a lease for ${seconds} s takes keys after ${ageMs} ms`,
     );
   }
-  // A key lives from when its lease was taken; the last one of each lease is put.
+  // The life of a key begins when its lease is taken; the last one of each lease is put.
   for (const [lease, takenAtMs] of taken) {
     await put(model, world, lease, seconds, takenAtMs);
   }
 }
 
-/** What a writer does: a lease that etcd does not know is given back, and another one taken. */
+/** Like a writer: reports a lease that does not exist, and takes another one. */
 async function put(
   model: Model,
   world: World,
@@ -215,7 +215,7 @@ async function put(
   world.pool.forget(lease);
   const next = await Promise.resolve(world.pool.take(seconds)).catch((error) => {
     assert.equal(codeOf(error), 'unavailable');
-    assert.ok(model.failures > 0, 'no grant had failed');
+    assert.ok(model.failures > 0, 'although no grant had failed');
   });
   if (!next) {
     return;
@@ -223,7 +223,7 @@ async function put(
   assert.notEqual(next, lease, 'a lease that was forgotten is given out again');
   const retakenAtMs = world.clock.monotonicMs();
   const again = await world.put(next);
-  // The next one may be lost too: there are as many as were asked for early.
+  // The next lease may be lost too: as many as were requested ahead.
   if (again !== undefined) {
     model.keys.push({ name: again, takenAtMs: retakenAtMs, seconds });
   }
@@ -238,12 +238,12 @@ const takes = fc
     }),
   );
 
-/** About when a lease that was taken before is too old to be taken again. */
+/** Around the time when a lease becomes too old to be reused. */
 const lateTake = fc
   .record({ seconds: lifetime, byMs: fc.constantFrom(-300, -1, 0, 100) })
   .map(({ seconds, byMs }) =>
     step(
-      `1 for ${seconds} s, another at the end of its youth by ${byMs} ms, until its time is nearly up`,
+      `1 for ${seconds} s, another around the end of its reuse, ${byMs} ms off, until just before its expiry`,
       async (model, world) => {
         await take(model, world, seconds, 1);
         world.clock.advance(maxAgeMs(seconds) + byMs);
@@ -265,7 +265,7 @@ const pass = fc
 
 const nearlyPass = fc.constantFrom(0, 0, 1, 2, 7).map((index) =>
   step(
-    'until just before the time of a key is up',
+    'until just before a key expires',
     async (model, world) => {
       const { takenAtMs, seconds } = model.keys.at(-1 - (index % model.keys.length)) as Key;
       world.clock.advance(Math.max(0, takenAtMs + seconds * 1000 - 1 - world.clock.monotonicMs()));
@@ -299,7 +299,7 @@ const lose: Step = step('etcd loses all leases', async (model, world) => {
   model.keys = [];
 });
 
-test('each key lives as long as was asked, on leases that are neither too large nor too many', async (t) => {
+test('each key lives as long as requested, on leases that are neither too large nor too many', async (t) => {
   const commands = [takes, takes, takes, lateTake, pass, pass, nearlyPass, fail, slow, fc.constant(lose)];
   const property = fc.asyncProperty(fc.commands(commands, { maxCommands: 30, size: 'max' }), (steps) =>
     scoped(async (scope) => {
@@ -308,7 +308,7 @@ test('each key lives as long as was asked, on leases that are neither too large 
       await fc.asyncModelRun(() => ({ model, real: world }), steps);
       await world.connection.quiet();
       world.clock.advance(5400 * 1000 + extraMs(5400) + 60_000);
-      // Leases end a few hundred to a turn.
+      // A few hundred leases expire per turn.
       world.clock.advance(10_000);
       assert.deepEqual(await world.leases(), [], 'leases that nobody ends');
       assert.equal((await world.names()).size, 0);

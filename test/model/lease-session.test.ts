@@ -14,29 +14,29 @@ import type { Scope } from '../support/process.js';
 import { holds, scoped } from '../support/property.js';
 
 /**
- * An owner holds a session and opens another one when it has ended, while keepalives or their answers are late or
- * lost, etcd is away, or takes the lease away: the owner never believes to hold a lease that has run out, hears of
- * each loss once, loses none without cause, and always holds one again.
+ * An owner holds a session and opens another one when it has ended, while keepalives or their answers are late or lost, and
+ * etcd is down or revokes the lease. The owner never considers an expired lease its own, gets each loss reported once, loses
+ * none without cause, and always gets another one.
  */
 
 const ttlSeconds = 5;
 const ttlMs = ttlSeconds * 1000;
-/** How often the owner tries to open a session. */
+/** Period of the owner's attempts to open a session. */
 const retryMs = 200;
-/** No step of time is longer: whoever was woken acts before the next one. */
+/** Longest step of time, so that what a timer starts can act before the next step. */
 const stepMs = 100;
 
 interface Held {
   readonly session: LeaseSession;
   readonly reasons: string[];
-  /** When somebody took the lease away. */
+  /** When the lease was revoked. */
   revokedAtMs?: number;
   closed?: boolean;
-  /** When something began that may end it. */
+  /** When something began that can end it. */
   hurt?: boolean;
 }
 
-/** Holds a session for as long as it runs, as a relay node does. */
+/** Holds a session while it runs, like a relay node. */
 class Owner {
   readonly sessions: Held[] = [];
   readonly #stopping = new AbortController();
@@ -45,7 +45,7 @@ class Owner {
   constructor(
     connection: FaultyConnection,
     clock: ManualClock,
-    /** True while something is wrong: a session that begins now may be lost. */
+    /** True during a disturbance: a session that begins now may be lost. */
     isHurt: () => boolean,
   ) {
     this.#running = this.#run(connection, clock, isHurt);
@@ -55,7 +55,7 @@ class Owner {
     return this.sessions.at(-1);
   }
 
-  /** What it believes to hold. */
+  /** The session that it considers its own. */
   get holds(): Held | undefined {
     const { current } = this;
     return current && current.reasons.length === 0 ? current : undefined;
@@ -85,7 +85,7 @@ class Owner {
 }
 
 interface Model {
-  /** What is wrong now. */
+  /** The current disturbance. */
   readonly wrong: Set<'away' | 'requests' | 'answers' | 'grants'>;
   /** When a stream last failed. */
   failedAtMs: number;
@@ -119,7 +119,7 @@ class World {
     return world;
   }
 
-  /** Everything that can happen without time going by has happened. */
+  /** Resolves when all that takes no time has happened. */
   async quiet(): Promise<void> {
     const deadlineMs = performance.now() + 5000;
     do {
@@ -135,36 +135,33 @@ class World {
     }
   }
 
-  /** What the owner believes is so. */
+  /** Checks that the owner's beliefs are true. */
   async check(): Promise<void> {
     const { owner, clock } = this;
     for (const { session, reasons, closed } of owner.sessions) {
-      assert.ok(reasons.length <= 1, `it was told more than once: ${reasons}`);
-      assert.equal(session.ended, reasons.length === 1, 'it is told at once');
+      assert.ok(reasons.length <= 1, `it was reported more than once: ${reasons}`);
+      assert.equal(session.ended, reasons.length === 1, 'it is reported at once');
       if (reasons.length === 1 && !closed) {
         assert.notEqual(reasons[0], 'closed');
       }
     }
     assert.ok(
       owner.sessions.slice(0, -1).every(({ reasons }) => reasons.length === 1),
-      'two are held',
+      'two sessions are held',
     );
     const held = owner.holds;
     if (!held) {
       return;
     }
     const { session, revokedAtMs } = held;
-    assert.ok(session.remainingMs > 0, 'its time is up, by its own count');
-    // Nobody tells who was robbed but the next keepalive.
+    assert.ok(session.remainingMs > 0, 'it has expired by its own clock');
+    // Only the next keepalive reveals a revocation.
     if (revokedAtMs !== undefined) {
-      assert.ok(
-        clock.monotonicMs() - revokedAtMs <= ttlMs,
-        'it does not notice that its lease was taken away',
-      );
+      assert.ok(clock.monotonicMs() - revokedAtMs <= ttlMs, 'it does not notice that its lease was revoked');
       return;
     }
     const { TTL } = await this.client.leaseClient.leaseTimeToLive({ ID: session.lease });
-    assert.ok(Number(TTL) >= 0, `it believes to hold a lease for ${session.remainingMs} ms that has run out`);
+    assert.ok(Number(TTL) >= 0, `the lease has expired, and it counts on another ${session.remainingMs} ms`);
   }
 }
 
@@ -175,7 +172,7 @@ const pass = fc
   .oneof(fc.integer({ min: 1, max: 1500 }), fc.integer({ min: 1, max: 7000 }))
   .map((ms) => step(`${ms} ms pass`, (_model, world) => world.pass(ms)));
 
-/** Something goes wrong: the session that is held may be lost for it. */
+/** A disturbance: it may end the session. */
 const trouble = (text: string, run: (model: Model, world: World) => unknown): Step =>
   step(text, async (model, world) => {
     if (world.owner.holds) {
@@ -191,7 +188,7 @@ const away = trouble('etcd is away', (model, world) => {
   world.connection.cut();
 });
 
-/** A stream fails, which alone costs no session: there is time for another. */
+/** A stream fails, which alone must not end the session: there is time for another one. */
 const failure = (text: string, fail: (connection: FaultyConnection) => void): Step =>
   step(text, async (model, world) => {
     const { owner, clock, connection } = world;
@@ -246,7 +243,7 @@ const close = trouble('the owner closes it', async (_model, world) => {
   holds.closed = true;
   await holds.session.close();
 });
-const restore = step('all is well', async (model, world) => {
+const restore = step('restore', async (model, world) => {
   model.wrong.clear();
   world.connection.restore();
   world.connection.fate = () => 'well';
@@ -254,20 +251,20 @@ const restore = step('all is well', async (model, world) => {
   await world.check();
 });
 
-/** All is well: soon a session is held, and it is held for good. */
+/** Without disturbance a session is soon held, and kept. */
 async function finish(model: Model, world: World): Promise<void> {
   await restore.run(model, world);
   await world.pass(2 * ttlMs);
   const { holds } = world.owner;
-  assert.ok(holds, 'no session is held, though nothing is wrong any more');
+  assert.ok(holds, 'no session is held although nothing is wrong any more');
   await world.pass(2 * ttlMs);
-  assert.equal(world.owner.holds, holds, 'the session was lost, though nothing was wrong');
+  assert.equal(world.owner.holds, holds, 'the session was lost although nothing was wrong');
   for (const { hurt, reasons } of world.owner.sessions) {
     assert.ok(hurt || reasons.length === 0, `a session was lost without cause: ${reasons}`);
   }
 }
 
-test('the owner of a session never believes to hold what has run out, and always holds one again', async (t) => {
+test('the owner never considers an expired lease its own, and always gets another session', async (t) => {
   const once: fc.Arbitrary<Step>[] = [away, drop, silence, ...holdBack, revoke, close].map((each) =>
     fc.constant(each),
   );

@@ -14,11 +14,11 @@ export const isJunk = (value: string) => value.startsWith('junk');
 
 export interface Told {
   readonly name: string;
-  /** «value@revision»; undefined: it went away. */
+  /** "value@revision"; undefined if the key was deleted. */
   readonly text: string | undefined;
 }
 
-/** One server for all cases, each of which has a prefix of its own. */
+/** One server for all cases, each with its own prefix. */
 export class Server {
   private constructor(
     readonly endpoint: string,
@@ -35,12 +35,12 @@ export class Server {
   }
 }
 
-/** Its lists and watches go over a proxy, and wait at gates of their own. */
+/** Its lists and watches go through a proxy and their own gates. */
 class GatedConnection extends FaultyConnection {
   readonly lists = new Gate();
   readonly watches = new Gate();
 
-  /** The answer waits: what it tells may be old by then. */
+  /** The answer waits, and may be outdated when it arrives. */
   override async range(request: IRangeRequest) {
     const answer = await super.range(request);
     await this.lists.passed();
@@ -83,14 +83,14 @@ export class World {
     return world;
   }
 
-  /** «name → value@revision», as the view has it. */
+  /** "name → value@revision" in the view. */
   get shown(): Map<string, string> {
     return new Map(
       [...this.view.entries].map(([name, { value, revision }]) => [name, `${value}@${revision}`]),
     );
   }
 
-  /** Another view of the same prefix, which begins with nothing. */
+  /** A new, empty view of the same prefix. */
   async restartView(): Promise<void> {
     const before = this.view;
     await before.stop();
@@ -99,7 +99,7 @@ export class World {
     await this.pump(this.view.start());
   }
 
-  /** Undoes whatever stands in the way of the view. */
+  /** Undoes all disturbances. */
   restore(): void {
     this.proxy.restore();
     this.connection.restore();
@@ -107,7 +107,7 @@ export class World {
     this.connection.watches.open();
   }
 
-  /** Lets the view's time go by until that is done. */
+  /** Lets the view's time pass until the task is done. */
   async pump(done: Promise<unknown> | (() => boolean)): Promise<void> {
     let isDone = false;
     if (typeof done !== 'function') {
@@ -120,7 +120,7 @@ export class World {
       if (performance.now() > deadlineMs) {
         throw new Error('the view is not up to date after 10 s');
       }
-      // Far slower than the view's patience with an answer, but not than its waits between attempts.
+      // Slower than the view's timeouts, but not than its delays between attempts.
       this.clock.advance(30);
       await new Promise((resolve) => setTimeout(resolve, 3));
     }

@@ -7,27 +7,27 @@ import { holds, scoped } from '../support/property.js';
 import { isJunk, Server, type Told, World } from './prefix-mirror-world.js';
 
 /**
- * Whatever is written, and whatever happens to the connection meanwhile: the view is always what etcd held at some
- * revision, never at an older one than before; its changes, told one after the other, make up the view; and when
- * things settle it is what etcd holds. While the connection stands, every single change is told.
+ * Whatever is written, and whatever happens to the connection: the view always equals etcd's state at some revision, which
+ * never goes back; its change events add up to the view; and in the end it equals etcd's current state. While the connection
+ * is up, every single change is reported.
  */
 
-/** «name → value@revision» of all keys that are not junk. */
+/** "name → value@revision" of all keys that are not malformed. */
 type Contents = ReadonlyMap<string, string>;
 
 interface Model {
-  /** Every state of the prefix so far; the last one is the present. */
+  /** Every state of the prefix so far; the last one is the current one. */
   readonly states: Contents[];
-  /** Names whose keys hang on the lease; undefined while none is granted. */
+  /** Names of keys with the lease; undefined while none is granted. */
   leased: Set<string> | undefined;
   isCut: boolean;
   isFrozen: boolean;
   isSlow: boolean;
-  /** Which state the view was last seen in. */
+  /** Index of the last state that the view showed. */
   seen: number;
-  /** What the view had told when all of it was checked last. */
+  /** Number of events at the last check. */
   readonly replayed: { contents: Map<string, string>; count: number };
-  /** Since then every change must be told; undefined while changes may be passed over. */
+  /** State from which every change must be reported; undefined while changes may be skipped. */
   quiet: { readonly state: number; readonly told: number } | undefined;
 }
 
@@ -55,7 +55,7 @@ function afterwards(
   model.states.push(contents);
 }
 
-/** The view is what etcd held at some revision, not before the one it showed last, and it is what it has told. */
+/** The view equals a state of etcd that is not older than its last one, and the sum of its events. */
 function observe(model: Model, { shown, told }: World): void {
   const at = model.states.findIndex(
     (contents, index) => index >= model.seen && show(contents) === show(shown),
@@ -68,24 +68,24 @@ function observe(model: Model, { shown, told }: World): void {
     replay(contents, change);
   }
   model.replayed.count = told.length;
-  assert.equal(show(contents), show(shown), 'what was told makes up the view');
+  assert.equal(show(contents), show(shown), 'the events add up to the view');
 }
 
 function replay(contents: Map<string, string>, { name, text }: Told): void {
   const before = contents.get(name);
   if (text === undefined) {
-    assert.ok(contents.delete(name), `${name} was told to be gone and was not there`);
+    assert.ok(contents.delete(name), `${name} was reported as deleted but did not exist`);
     return;
   }
-  assert.ok(!isJunk(text), `junk was told: ${text}`);
-  assert.ok(revisionOf(text) > revisionOf(before), `${name} was told as ${before}, then as ${text}`);
+  assert.ok(!isJunk(text), `a malformed value was reported: ${text}`);
+  assert.ok(revisionOf(text) > revisionOf(before), `${name} was reported as ${before}, then as ${text}`);
   contents.set(name, text);
 }
 
 const revisionOf = (text = '@0') => Number(text.split('@')[1]);
 const show = (contents: Contents) => JSON.stringify([...contents].sort());
 
-/** What is to be told of each change between two states, in order. */
+/** The events to expect between two states, in order. */
 function changesSince(model: Model, index: number): Told[] {
   return model.states.slice(index + 1).flatMap((after, i) => {
     const before = model.states[index + i] as Contents;
@@ -100,7 +100,7 @@ async function settle(model: Model, world: World): Promise<void> {
   world.restore();
   Object.assign(model, { isCut: false, isFrozen: false, isSlow: false });
   await world.pump(world.refreshing);
-  // The last of all changes: a view that shows it has heard of every break before.
+  // The last of all changes: a view that shows it has noticed every break before.
   const marker = [{ name: 'settled', value: `${model.states.length}` }];
   afterwards(model, await world.write(marker), marker);
   await world.pump(() => world.view.live && show(world.shown) === show(present(model)));
@@ -113,7 +113,7 @@ async function settle(model: Model, world: World): Promise<void> {
   model.quiet = { state: model.states.length - 1, told: world.told.length };
 }
 
-/** The view may list anew: what passes meanwhile need not be told. */
+/** The view may list again: changes meanwhile need not be reported. */
 function disturb(model: Model): void {
   model.quiet = undefined;
 }
@@ -152,7 +152,7 @@ const writeLeased = fc.tuple(name, value).map(([name, value]) =>
 );
 
 const expire = step(
-  'the lease runs out',
+  'the lease expires',
   async (model, world) => {
     world.server.clock.advance(leaseSeconds * 1000 + 100);
     afterwards(
@@ -192,13 +192,13 @@ const freeze = step('freeze', (model, world) => {
   world.proxy.freeze();
 });
 
-const slowWatch = step('break the connections; no watch for a while', (model, world) => {
+const slowWatch = step('break the connections, and delay the next watch', (model, world) => {
   disturb(model);
   world.connection.watches.close();
   world.proxy.drop();
 });
 
-const slowNews = step('news are slow', (_model, world) => world.connection.hold('answers'));
+const slowNews = step('delay events', (_model, world) => world.connection.hold('answers'));
 
 const refresh = step(
   'refresh',
@@ -208,7 +208,7 @@ const refresh = step(
     const refreshing = world.view.refresh();
     world.connection.lists.open();
     model.isSlow = false;
-    // Without a connection it fails, and promises nothing.
+    // Without a connection it fails, without guarantees.
     const refreshed = await refreshing.then(
       () => true,
       () => false,
@@ -222,7 +222,7 @@ const refresh = step(
 );
 
 const slowRefresh = step(
-  'refresh, with an answer that takes a while',
+  'refresh with a delayed answer',
   async (model, world) => {
     disturb(model);
     model.isSlow = true;
@@ -265,7 +265,7 @@ const commands = [
 const scope = fileScope();
 let server: Promise<Server> | undefined;
 
-test('the view is what etcd holds, whatever happens on the way', async (t) => {
+test('the view equals the state of etcd, whatever happens to the connection', async (t) => {
   server ??= Server.start(scope);
   const etcd = await server;
   const property = fc.asyncProperty(fc.commands(commands, { maxCommands: 40, size: 'max' }), (steps) =>

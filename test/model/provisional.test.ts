@@ -8,12 +8,12 @@ import { holds, scoped } from '../support/property.js';
 import { aRelay, ask, codeOf } from '../support/registry.js';
 import { type Replica, SelectorWorld } from './selector-world.js';
 
-/** What replicas promise without etcd, and what becomes of it when etcd is back (guarantee 6). */
+/** Provisional answers of replicas without etcd, and their reconciliation when etcd is back (guarantee 6). */
 
 interface Model {
-  /** By replica: undefined while it has etcd; else what it has promised since, relay by call. */
+  /** By replica: undefined while it has etcd; otherwise its provisional relays, by call. */
   readonly promises: (Map<string, string> | undefined)[];
-  /** Relays that were registered when etcd was last heard by everybody. */
+  /** Relays that were registered when all replicas last had etcd. */
   readonly relays: Set<string>;
 }
 
@@ -38,7 +38,7 @@ const lose = at.map((at) =>
     const { connection, parts } = world.replicas[at] as Replica;
     connection.cut();
     for (let tries = 0; !parts.quorum.lost; tries++) {
-      assert.ok(tries < 20, 'the loss is not noticed');
+      assert.ok(tries < 20, 'the replica does not notice the loss');
       await world.drive(parts.selector.lookup(parseCall(`notice-${tries}`)).catch(codeOf));
       world.clock.advance(100);
       await turns();
@@ -61,17 +61,24 @@ async function restore(model: Model, world: SelectorWorld, at: number): Promise<
   await world.settle([replica]);
   await world.drive(selector.claim());
   await world.readHistory();
-  assert.equal(selector.provisionalBindings, 0, 'promises are left');
+  assert.equal(selector.provisionalBindings, 0, 'provisional bindings are left');
   model.promises[at] = undefined;
-  // A promise whose call nobody can carry is given up.
+  // A provisional binding is dropped if no relay can carry the call.
   if (model.relays.size === 0) {
     return;
   }
-  assert.equal(settledBy(replica) - before, promised.size, 'each promise is settled once');
-  // Relays stay as they are while anybody is without etcd.
-  assert.equal(selector.counters.relaysGone, 0, 'a promise is lost though its relay is there');
+  assert.equal(settledBy(replica) - before, promised.size, 'each provisional binding is reconciled once');
+  // Relays do not change while any replica is without etcd.
+  assert.equal(
+    selector.counters.relaysGone,
+    0,
+    'a provisional binding is lost although its relay is registered',
+  );
   for (const [callId, relayId] of promised) {
-    assert.ok(world.bindings(callId).at(-1)?.binding, `${callId} was promised ${relayId} and is not bound`);
+    assert.ok(
+      world.bindings(callId).at(-1)?.binding,
+      `${callId} was provisionally on ${relayId} and is not bound`,
+    );
   }
 }
 
@@ -96,10 +103,10 @@ const select = fc
       }
       assert.equal(freshness, 'provisional');
       assert.equal(binding.generation, 0);
-      assert.ok(!excluded.includes(binding.relayId), 'a relay that was not wished for');
+      assert.ok(!excluded.includes(binding.relayId), 'an excluded relay');
       const before = promised.get(call);
       if (before && !excluded.includes(before)) {
-        assert.equal(binding.relayId, before, 'a promise is kept');
+        assert.equal(binding.relayId, before, 'a provisional answer is repeated');
       }
       promised.set(call, binding.relayId);
     }),
@@ -119,7 +126,7 @@ const release = fc.record({ at, call }).map(({ at, call }) =>
 
 const change = fc.constantFrom(...relayIds).map((id) =>
   step(`${id} joins or leaves`, async (model, world) => {
-    // What replicas without etcd know of relays stays as it was: so it does for the model.
+    // Replicas without etcd keep the relays that they know, and so does the model.
     if (model.promises.some((promised) => promised)) {
       return;
     }
@@ -133,7 +140,7 @@ const change = fc.constantFrom(...relayIds).map((id) =>
 );
 
 const agree = call.map((call) =>
-  step(`all without etcd are asked for ${call}`, async (model, world) => {
+  step(`select ${call} at all without etcd`, async (model, world) => {
     const answers: string[] = [];
     for (const [at, promised] of model.promises.entries()) {
       if (!promised || promised.has(call)) {
@@ -151,7 +158,7 @@ const agree = call.map((call) =>
   }),
 );
 
-test('what is promised without etcd is bound when it is back, or given up for what there is, and each is told', async (t) => {
+test('provisional answers are bound when etcd is back, or dropped for an existing binding, and each is reported', async (t) => {
   const weighted = [
     ...new Array(6).fill(select),
     lose,
@@ -181,7 +188,7 @@ test('what is promised without etcd is bound when it is back, or given up for wh
         const relays = versions.map((binding) => binding && `${binding.relayId} ${binding.generation}`);
         for (const [i, binding] of versions.entries()) {
           if (binding && versions[i - 1]?.generation === binding.generation) {
-            assert.equal(relays[i], relays[i - 1], `${id} was bound over another: ${relays}`);
+            assert.equal(relays[i], relays[i - 1], `${id} was bound over another binding: ${relays}`);
           }
         }
       }

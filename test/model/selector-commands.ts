@@ -19,7 +19,7 @@ import {
 import { ask, prepare, settle } from './selector-questions.js';
 import { Replica, type SelectorWorld, settings } from './selector-world.js';
 
-/** What is asked of replicas, and what happens around them meanwhile. */
+/** Requests to replicas, and events around them. */
 
 type Step = fc.AsyncCommand<Model, SelectorWorld>;
 const step = command<Model, SelectorWorld>;
@@ -51,7 +51,7 @@ async function askTogether(
 }
 
 const at = fc.nat(replicaCount - 1);
-/** One of them mostly, so that what is asked of it meets. */
+/** Mostly the same call, so that requests compete. */
 const call = fc.constantFrom(...callKeys, 'call-a', 'call-a');
 const relayId = fc.constantFrom(...relayIds);
 const record = <T>(model: { [K in keyof T]: fc.Arbitrary<T[K]> }) =>
@@ -134,7 +134,7 @@ function together(questions: readonly Question[], changes: readonly Change[]): S
 const intent = fc
   .record({ id: relayId, state: fc.constantFrom('draining' as const, 'disabled' as const, undefined) })
   .map(({ id, state }) =>
-    step(`operators want ${id} ${state ?? 'as it is'}`, async (model, world) => {
+    step(`intent for ${id}: ${state ?? 'none'}`, async (model, world) => {
       const constraints = state && { state, reason: '', actor: 'test', atMs: 0 };
       if (constraints) {
         model.intents.set(id, constraints);
@@ -145,9 +145,9 @@ const intent = fc
     }),
   );
 
-/** The relay is back as it was before it left. */
+/** A relay returns with its old registration. */
 const leaveAndReturn = relayId.map((id) =>
-  step(`${id} is away for a moment`, async (model, world) => {
+  step(`${id} leaves for a moment`, async (model, world) => {
     const relay = model.relays.get(id);
     if (!relay) {
       return;
@@ -176,9 +176,9 @@ const late = onReplica('news are late at', (_world, replica, model) => {
   model.isLate = true;
   replica.connection.hold('answers');
 });
-/** Everybody hears that the call's relay has gone; the replica that is asked does not hear that it is back. */
+/** All replicas see the call's relay leave; the replica that gets the request does not see it return. */
 const unheardReturn = fc.tuple(call, at).map(([call, at]) =>
-  step(`the relay of ${call} is back from a moment away, unheard by ${at}`, async (model, world) => {
+  step(`the relay of ${call} leaves for a moment, and ${at} does not see it return`, async (model, world) => {
     const id = world.bindings(call).at(-1)?.binding?.relayId ?? 'r1';
     await apply(model, world, { id, what: 'leaves' });
     await settle(model, world);
@@ -188,9 +188,9 @@ const unheardReturn = fc.tuple(call, at).map(([call, at]) =>
     await askTogether(model, world, [{ ask: 'select', at, call }]);
   }),
 );
-/** The relay that a replica would choose goes, and that replica does not hear of it before a call is to be bound. */
+/** The relay that a replica would choose leaves, and the replica does not see that before it binds a call. */
 const unheardLoss = fc.tuple(call, at, relayId).map(([call, at, id]) =>
-  step(`${id} is lost unheard by ${at}, which is asked for ${call}`, async (model, world) => {
+  step(`${id} leaves unseen by ${at}, which selects for ${call}`, async (model, world) => {
     await settle(model, world);
     (model.replicas[at] as ReplicaModel).isLate = true;
     (world.replicas[at] as Replica).connection.hold('answers');
@@ -198,17 +198,17 @@ const unheardLoss = fc.tuple(call, at, relayId).map(([call, at, id]) =>
     await askTogether(model, world, [{ ask: 'select', at, call }]);
   }),
 );
-/** A replica that remembers where a call is hears that another one has moved it. */
+/** A replica that has cached a call learns that another one has moved it. */
 const moveElsewhere = fc.tuple(call, at, at).map(([call, at, other]) =>
-  step(`${call} is known at ${at}, and moved at ${other}`, async (model, world) => {
+  step(`${call} is cached at ${at} and moved at ${other}`, async (model, world) => {
     await askTogether(model, world, [{ ask: 'select', at, call }]);
     await askTogether(model, world, [{ ask: 'move', at: other, call, behind: 0 }]);
     await askTogether(model, world, [{ ask: 'lookup', at, call }]);
   }),
 );
-/** The call is released where another replica does not hear of it, and begins there again. */
+/** A call is released at one replica and begins again at another one, which does not know of the release. */
 const beginAgain = fc.tuple(call, at, at).map(([call, at, other]) =>
-  step(`${call} is known at ${at}, ends at ${other} and begins again at ${at}`, async (model, world) => {
+  step(`${call} is cached at ${at}, ends at ${other} and begins again at ${at}`, async (model, world) => {
     await askTogether(model, world, [{ ask: 'select', at, call }]);
     await askTogether(model, world, [{ ask: 'release', at: other, call }]);
     await askTogether(model, world, [{ ask: 'begin', at, call }]);
@@ -232,7 +232,7 @@ const lose = fc
       replica.failing = left.length;
       connection.fate = () => {
         const next = left.shift() ?? 'well';
-        // Only the calls after the last failure are sure to be well: some of those may be under way still.
+        // Only calls after the last failure are sure to succeed: earlier ones may still be under way.
         if (left.length > 0) {
           replica.failing = left.length;
         }
@@ -259,7 +259,7 @@ const restart = at.map((at) =>
   }),
 );
 
-const outage = step('etcd is away', async (model, world) => {
+const outage = step('etcd is down', async (model, world) => {
   for (const [at, replica] of world.replicas.entries()) {
     (model.replicas[at] as ReplicaModel).isCut = true;
     replica.connection.cut();
@@ -281,7 +281,7 @@ const pass = fc
   .map((ms) => step(`${ms} ms pass`, (model, world) => advance(model, world, ms)));
 
 const nearlyPass = call.map((call) =>
-  step(`until just before ${call} may go`, (model, world) =>
+  step(`until just before ${call} may expire`, (model, world) =>
     advance(model, world, (model.promised.get(call) ?? 0) - 1 - world.clock.monotonicMs()),
   ),
 );
@@ -316,21 +316,21 @@ const timeless: readonly fc.Arbitrary<Step>[] = [
   ...weighted(2, restore),
   ...[outage, back, back].map((each) => fc.constant(each)),
 ];
-/** Without those that need an etcd whose leases run by the same clock. */
+/** Without the commands that need an etcd on the same clock. */
 export const commandsWithoutTime = fc.commands([...timeless], { maxCommands: 40, size: 'max' });
 export const commands = fc.commands([...timeless, ...weighted(2, pass), nearlyPass], {
   maxCommands: 40,
   size: 'max',
 });
 
-/** Before anything happens there are two relays, so that calls can be bound and moved. */
+/** Begins with two relays, so that calls can be bound and moved. */
 export async function begin(model: Model, world: SelectorWorld): Promise<void> {
   for (const id of ['r1', 'r2']) {
     await apply(model, world, { id, what: 'joins' });
   }
 }
 
-/** When all is well again everybody agrees. */
+/** After recovery all replicas agree. */
 export async function finish(model: Model, world: SelectorWorld): Promise<void> {
   for (const [at, replica] of world.replicas.entries()) {
     replica.connection.fate = () => 'well';
@@ -349,10 +349,10 @@ export async function finish(model: Model, world: SelectorWorld): Promise<void> 
   }
 }
 
-/** What nobody uses goes. */
+/** Unused bindings expire. */
 export async function expire(world: SelectorWorld): Promise<void> {
   const longest = Math.max(settings.callTtlSeconds, 600) * 1.5 * 1.2 + 120;
   world.clock.advance(longest * 1000);
   world.clock.advance(10_000);
-  assert.deepEqual([...(await world.bound())], [], 'bindings that nobody uses are kept');
+  assert.deepEqual([...(await world.bound())], [], 'unused bindings have not expired');
 }

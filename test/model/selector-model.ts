@@ -4,18 +4,18 @@ import { effectiveState, effectiveWeight, type Intent, type Relay } from '../../
 import type { Answer } from '../../services/selection/requests.js';
 import { type BindingVersion, type SelectorWorld, settings } from './selector-world.js';
 
-/** What is known of replicas, relays and calls, and what the guarantee says of the answers that replicas give. */
+/** The expected state of replicas, relays and calls, and the checks of answers against the guarantee. */
 
 export const replicaCount = 3;
 export const callKeys = ['call-a', 'call-b'];
 
 export type Question =
-  /** «begin»: a call of that name begins, perhaps again. */
+  /** "begin": a call with this Call-ID begins, perhaps again. */
   | { readonly ask: 'select' | 'begin' | 'lookup' | 'release'; readonly at: number; readonly call: string }
-  /** The same request as the last one for this call, perhaps at another replica. */
+  /** Repeats the last request for this call, perhaps at another replica. */
   | { readonly ask: 'select again'; readonly at: number; readonly call: string }
   | { readonly ask: 'prolong'; readonly at: number; readonly call: string; readonly seconds: number }
-  /** From the generation that stands, or from an older one. */
+  /** From the current generation, or an older one. */
   | { readonly ask: 'move'; readonly at: number; readonly call: string; readonly behind: number };
 
 export interface Asked {
@@ -31,29 +31,29 @@ export interface Asked {
 }
 
 export interface ReplicaModel {
-  /** Nothing goes through, and it knows. */
+  /** It has no connection, and knows it. */
   isCut: boolean;
-  /** News come late. */
+  /** Its watches are delayed. */
   isLate: boolean;
-  /** Some of its calls to etcd may fail still. */
+  /** So many of its calls to etcd can still fail. */
   failing: number;
-  /** By call: where in the call's history its last answer stood. */
+  /** By call: index of its last answer in the call's history. */
   readonly answered: Map<string, number>;
 }
 
 export interface Model {
   readonly replicas: ReplicaModel[];
   readonly relays: Map<string, Relay>;
-  /** As they were when they left. */
+  /** Relays that have left. */
   readonly gone: Map<string, Relay>;
   readonly intents: Map<string, Intent>;
-  /** By call: until when its binding must live at least. */
+  /** By call: the earliest expiry of its binding. */
   readonly promised: Map<string, number>;
-  /** Calls that may be released any time, by what was given up. */
+  /** Calls that may be released at any time, by a request that was given up. */
   readonly doubtful: Set<string>;
   /** By call: the last request to select. */
   readonly requests: Map<string, string>;
-  /** By request to move: the generation that it named. */
+  /** By Move request: the generation that it named. */
   readonly moves: Map<string, number>;
   requestCount: number;
   lives: number;
@@ -83,9 +83,9 @@ const place = ({ relayId, instance, generation }: Binding) => `${relayId}/${inst
 const placeOf = (version: BindingVersion | undefined) => version?.binding && place(version.binding);
 const isWell = ({ isCut, isLate, failing }: ReplicaModel) => !isCut && !isLate && failing === 0;
 
-// --- what answers must be ------------------------------------------------------------------------------------------
+// --- checks of answers ---------------------------------------------------------------------------------------------
 
-/** Guarantees 1, 2 and 3, on etcd's own history of each call. */
+/** Guarantees 1, 2 and 3, by etcd's own history of each call. */
 export function checkHistory(model: Model, world: SelectorWorld): void {
   for (const call of callKeys) {
     let before: Binding | undefined;
@@ -96,7 +96,7 @@ export function checkHistory(model: Model, world: SelectorWorld): void {
         assert.equal(
           world.registeredBefore(revision, relayId),
           instance,
-          `bound to what is not there: ${text}`,
+          `bound to a relay that is not registered: ${text}`,
         );
         assert.equal(generation, (before?.generation ?? 0) + 1, text);
         const named = model.moves.get(requestId);
@@ -104,11 +104,11 @@ export function checkHistory(model: Model, world: SelectorWorld): void {
           assert.notEqual(
             world.registeredBefore(revision, before.relayId),
             before.instance,
-            `moved away from a relay that is there: ${text}`,
+            `moved away from a registered relay: ${text}`,
           );
         }
         if (before && named !== undefined) {
-          assert.equal(named, before.generation, `moved unasked: ${text}`);
+          assert.equal(named, before.generation, `moved without a request: ${text}`);
         }
       } else if (binding && before) {
         assert.equal(place(binding), place(before), `${call} moved without a new generation`);
@@ -119,11 +119,11 @@ export function checkHistory(model: Model, world: SelectorWorld): void {
 }
 
 interface Circumstances {
-  /** etcd's revision before anything was asked. */
+  /** etcd's revision before the requests. */
   readonly begun: number;
-  /** By replica and call: the place in the call's history that was answered before. */
+  /** By replica and call: index of the previous answer in the call's history. */
   readonly answered: readonly ReadonlyMap<string, number>[];
-  /** Nothing else was asked meanwhile. */
+  /** There was no other request meanwhile. */
   readonly alone: boolean;
 }
 
@@ -136,7 +136,7 @@ export function checkOutcome(
   const { question, outcome } = asked;
   const replica = model.replicas[question.at] as ReplicaModel;
   const versions = world.bindings(question.call);
-  /** What stood at some time while this was asked. */
+  /** The versions that were in force at some time during the request. */
   const meanwhile = versions.filter(
     ({ revision }, i) => (versions[i + 1]?.revision ?? Number.POSITIVE_INFINITY) > begun || revision > begun,
   );
@@ -155,41 +155,41 @@ export function checkOutcome(
         text,
       );
     } else {
-      assert.ok(possible.has(undefined), `a binding stood: ${text}`);
+      assert.ok(possible.has(undefined), `there was a binding: ${text}`);
     }
   } else if (outcome.answer) {
     const { binding, freshness } = outcome.answer;
     const index = versions.findLastIndex((version) => placeOf(version) === place(binding));
-    assert.ok(index >= 0, `that was never so: ${text}`);
+    assert.ok(index >= 0, `this was never in etcd: ${text}`);
     assert.ok(
       index >= (answered[question.at]?.get(question.call) ?? 0),
-      `older than answered before: ${text}`,
+      `older than the previous answer: ${text}`,
     );
-    // A later version at the same place is the same answer.
+    // Later versions with the same relay, instance and generation are the same answer.
     const first = versions.findIndex((version) => placeOf(version) === place(binding));
     replica.answered.set(question.call, first);
     if (freshness === 'fresh') {
       assert.ok(!replica.isCut, `fresh without etcd: ${text}`);
       if (!replica.isLate) {
-        assert.ok(possible.has(place(binding)), `that is history: ${text}`);
+        assert.ok(possible.has(place(binding)), `outdated: ${text}`);
         if (['begin', 'select'].includes(question.ask)) {
-          assert.ok(world.registeredSince(begun, binding), `its relay was gone already: ${text}`);
+          assert.ok(world.registeredSince(begun, binding), `its relay had left: ${text}`);
         }
       }
     } else {
       assert.equal(freshness, 'stale');
-      assert.ok(!isWell(replica), `not fresh, though nothing is wrong: ${text}`);
+      assert.ok(!isWell(replica), `not fresh, although nothing is wrong: ${text}`);
     }
     const boundAt = versions[first]?.revision ?? 0;
-    // A call that is alone is placed where operators want calls to go.
+    // Without concurrent requests a call is placed on an eligible relay.
     if (isWell(replica) && alone && boundAt > begun) {
-      assert.ok(eligible(model).includes(binding.relayId), `not where calls should go: ${text}`);
+      assert.ok(eligible(model).includes(binding.relayId), `not an eligible relay: ${text}`);
     }
     if (question.ask === 'begin' && alone && isWell(replica)) {
-      assert.ok(!versions.at(-1)?.binding?.released, `it begins, and is not to last: ${text}`);
+      assert.ok(!versions.at(-1)?.binding?.released, `it begins, but is released: ${text}`);
     }
   } else {
-    assert.ok(possible.has(undefined), `a binding stood: ${text}`);
+    assert.ok(possible.has(undefined), `there was a binding: ${text}`);
   }
 }
 
@@ -218,9 +218,9 @@ function checkError(
         return;
       }
       const isMove = question.ask === 'move';
-      assert.ok(isMove || !stands, `its relay is there: ${text}`);
+      assert.ok(isMove || !stands, `its relay is registered: ${text}`);
       const others = eligible(model).filter((id) => !isMove || !stands || id !== before.relayId);
-      assert.deepEqual(others, [], `there is one: ${text}`);
+      assert.deepEqual(others, [], `there is an eligible relay: ${text}`);
       return;
     }
     case 'not-found':
@@ -248,7 +248,7 @@ const show = (outcome: Asked['outcome']): string => {
   return JSON.stringify(outcome);
 };
 
-// --- guarantee 4: bindings live as long as they were promised to ---------------------------------------------------
+// --- guarantee 4: the TTL is a minimum -----------------------------------------------------------------------------
 
 export function promise(model: Model, world: SelectorWorld, { question, outcome, atMs }: Asked): void {
   const { call } = question;
@@ -264,7 +264,7 @@ export function promise(model: Model, world: SelectorWorld, { question, outcome,
   } else if (model.doubtful.has(call)) {
     model.promised.delete(call);
   }
-  // From then on it lingers.
+  // The linger begins.
   else if (question.ask === 'release') {
     model.promised.set(call, Math.min(until, lingersUntilMs));
   } else if (outcome && 'answer' in outcome && outcome.answer?.freshness === 'fresh' && !standing.released) {
@@ -280,7 +280,7 @@ export async function checkPromises(model: Model, world: SelectorWorld): Promise
   const nowMs = world.clock.monotonicMs();
   for (const [call, untilMs] of model.promised) {
     if (nowMs < untilMs) {
-      assert.ok(bound.has(call), `${call} is gone ${untilMs - nowMs} ms before its time`);
+      assert.ok(bound.has(call), `${call} expired ${untilMs - nowMs} ms too early`);
     }
   }
 }

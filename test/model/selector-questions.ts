@@ -4,7 +4,7 @@ import type { Answer } from '../../services/selection/requests.js';
 import type { Asked, Model, Question } from './selector-model.js';
 import type { Replica, SelectorWorld } from './selector-world.js';
 
-/** Asks the replicas, and holds each answer to the model. */
+/** Sends a request to a replica, and records the outcome. */
 
 export async function ask(model: Model, world: SelectorWorld, asked: Asked): Promise<void> {
   const { question, requestId, generation } = asked;
@@ -49,7 +49,7 @@ export function prepare(model: Model, world: SelectorWorld, question: Question):
   return { question, requestId, generation, atMs: world.clock.monotonicMs() };
 }
 
-/** Questions that are asked while relays change, and all that their answers must be. */
+/** Resolves when the connected replicas know all changes. */
 export async function settle(model: Model, world: SelectorWorld): Promise<void> {
   await world.settle(
     world.replicas.filter((_, at) => !model.replicas[at]?.isCut && !model.replicas[at]?.isLate),

@@ -17,21 +17,21 @@ import { newKeyspace, startSelector, type TestSelector } from '../support/regist
 
 export const settings = { setupTtlSeconds: 60, callTtlSeconds: 300, lingerSeconds: 30 };
 
-/** One version of a call, as etcd had it from this revision on. */
+/** One version of a call's binding in etcd, from this revision on. */
 export interface BindingVersion {
   readonly revision: number;
   readonly binding: Binding | undefined;
 }
 
-/** What all keys begin with. */
+/** The prefix of all keys. */
 const root = ({ calls }: Keyspace) => calls.slice(0, -'calls/'.length);
 
-/** One replica's selector; its way to etcd fares as a case wants. */
+/** The selector of one replica, with a connection to etcd that fails on demand. */
 export class Replica {
   private constructor(
     readonly connection: FaultyConnection,
     readonly parts: TestSelector,
-    /** By kind of key: to which revision it was told of those. */
+    /** By kind of key: the newest revision that it was notified of. */
     private readonly heard: ReadonlyMap<string, number>,
   ) {}
 
@@ -51,19 +51,19 @@ export class Replica {
       settings,
       placement: 'rendezvous',
       withoutQuorum,
-      // Relays leave as cases want, not as leases do.
+      // Relays leave on demand, not with leases.
       massLossPercent: 100,
     });
     return new Replica(connection, await world.drive(starting), heard);
   }
 
-  /** etcd answers it, and it hears relays, intents, loads and moves. */
+  /** etcd answers, and all four watches are open: relays, intents, loads and moves. */
   get isLive(): boolean {
     const { directory, moves, quorum } = this.parts;
     return directory.live && moves.live && !quorum.lost && this.connection.openWatches === 4;
   }
 
-  /** True if it hears all, and has heard of these changes. */
+  /** True if it is live and knows these changes. */
   hasHeard(news: ReadonlyMap<string, number>): boolean {
     return this.isLive && [...news].every(([kind, revision]) => (this.heard.get(kind) ?? 0) >= revision);
   }
@@ -73,12 +73,12 @@ export class Replica {
   }
 }
 
-/** Replicas, relays and an etcd in one time, which stands until a case moves it, and etcd's own history of it all. */
+/** Replicas, relays and an etcd on one manual clock, with etcd's own history. */
 export class SelectorWorld {
   readonly replicas: Replica[] = [];
-  /** etcd's revision when the history was read last. */
+  /** etcd's revision at the last reading of the history. */
   revision = 0;
-  /** By kind of key: revision of the last change that replicas are to hear of. */
+  /** By kind of key: revision of the last change that replicas are to know. */
   readonly #news = new Map<string, number>();
 
   private constructor(
@@ -91,7 +91,7 @@ export class SelectorWorld {
     readonly withoutQuorum: WithoutQuorumMode,
   ) {}
 
-  /** With an etcd of its own, in the same time. */
+  /** With its own etcd, on the same clock. */
   static async open(
     scope: Scope,
     replicas: number,
@@ -104,7 +104,7 @@ export class SelectorWorld {
     return await SelectorWorld.over(scope, etcd.endpoint, replicas, clock, mode);
   }
 
-  /** With an etcd that is there already, whose leases run by another clock. */
+  /** With an existing etcd, whose leases run on another clock. */
   static async over(
     scope: Scope,
     endpoint: string,
@@ -122,7 +122,7 @@ export class SelectorWorld {
     return world;
   }
 
-  /** Puts a relay into etcd, or takes it out. */
+  /** Registers a relay, or removes its registration. */
   async register(id: string, relay: Relay | undefined): Promise<void> {
     await this.#write(this.keys.relay('default', id), relay && encodeRelay(relay));
   }
@@ -131,7 +131,7 @@ export class SelectorWorld {
     await this.#write(this.keys.intent('default', id), intent && encodeIntent(intent));
   }
 
-  /** All that was written before is in the history. @returns etcd's revision */
+  /** Resolves when everything written before is in the history. @returns etcd's revision */
   async readHistory(): Promise<number> {
     this.revision = await this.history.catchUp();
     for (const { key, revision } of this.history.versions) {
@@ -143,15 +143,15 @@ export class SelectorWorld {
     return this.revision;
   }
 
-  /** Resolves when those replicas have heard of everything. */
+  /** Resolves when these replicas know all changes. */
   async settle(replicas: readonly Replica[]): Promise<void> {
     await this.readHistory();
     const haveHeard = () => replicas.every((replica) => replica.hasHeard(this.#news));
-    await this.#until(haveHeard, 'the replicas have not heard of all that happened');
+    await this.#until(haveHeard, 'the replicas do not know all changes');
     await turns();
   }
 
-  /** Time goes by for as long as whoever is asked waits for it. */
+  /** Lets time pass until the promise is settled. */
   async drive<T>(asked: Promise<T>): Promise<T> {
     let isDone = false;
     const finish = () => {
@@ -170,7 +170,7 @@ export class SelectorWorld {
     }));
   }
 
-  /** The instance that was registered just before this revision. */
+  /** The instance of the relay's registration just before this revision. */
   registeredBefore(revision: number, relayId: string): string | undefined {
     const versions: Version[] = this.history.of(`relays/default/${relayId}`);
     const kv = versions.findLast((version) => version.revision < revision)?.kv;
@@ -187,7 +187,7 @@ export class SelectorWorld {
     );
   }
 
-  /** The calls that etcd holds, whatever the history says. */
+  /** The calls in etcd, read directly. */
   async bound(): Promise<Set<string>> {
     const { calls } = this.keys;
     const { kvs } = await this.client.kv.range({ key: Buffer.from(calls), range_end: endOfPrefix(calls) });
@@ -208,7 +208,7 @@ export class SelectorWorld {
       if (performance.now() > deadlineMs) {
         throw new Error(`${otherwise} after 10 s`);
       }
-      // Answers come by themselves; only who waits before another attempt needs time to go by.
+      // Answers arrive without time passing; only delays before another attempt need it.
       if (round > 10) {
         this.clock.advance(20);
       }

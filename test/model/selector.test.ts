@@ -7,7 +7,7 @@ import { begin, commands, commandsWithoutTime, expire, finish } from './selector
 import { newModel, replicaCount } from './selector-model.js';
 import { SelectorWorld } from './selector-world.js';
 
-test('whatever replicas are asked, and whatever happens meanwhile, the guarantee holds', async (t) => {
+test('the guarantee holds for any requests and events', async (t) => {
   const property = fc.asyncProperty(commands, (steps) =>
     scoped(async (scope) => {
       const world = await SelectorWorld.open(scope, replicaCount);
@@ -21,7 +21,7 @@ test('whatever replicas are asked, and whatever happens meanwhile, the guarantee
   await holds(t, property, { runs: 15 });
 });
 
-testWith(['etcd'], 'it holds on a real etcd', async (t) => {
+testWith(['etcd'], 'the guarantee holds on a real etcd', async (t) => {
   const { endpoint } = await startRealEtcd(t);
   const property = fc.asyncProperty(commandsWithoutTime, (steps) =>
     scoped(async (scope) => {

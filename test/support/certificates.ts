@@ -7,26 +7,26 @@ import type { Scope } from './process.js';
 
 const openssl = promisify(execFile).bind(undefined, 'openssl');
 
-/** Files as they are named in settings. */
+/** Paths, as settings name them. */
 export interface CertificateFiles {
-  /** The authority that signed it. */
+  /** Certificate of the authority that signed it. */
   readonly ca: string;
   readonly cert: string;
   readonly key: string;
 }
 
 export interface CertificateWish {
-  /** Of the subject; the first DNS name if not given. */
+  /** Common name of the subject; the first DNS name by default. */
   readonly commonName?: string;
   readonly names?: readonly string[];
   readonly addresses?: readonly string[];
-  /** How long it is valid from now; a negative number makes one that has expired. */
+  /** Validity from now; negative for a certificate that has expired. */
   readonly days?: number;
   /** Arguments of openssl's `-newkey`; P-256 if not given. */
   readonly keyType?: readonly string[];
 }
 
-/** An authority of a test, whose certificates are made with openssl: register such tests with testWith(['openssl'], …). */
+/** A certificate authority for tests. It runs openssl: register such tests with testWith(['openssl'], …). */
 export class Authority {
   #issued = 0;
 
@@ -45,7 +45,7 @@ export class Authority {
     return join(this.directory, 'ca.crt');
   }
 
-  /** A certificate for clients and servers alike. */
+  /** A certificate for both clients and servers. */
   async issue({
     names = [],
     addresses = [],
@@ -81,7 +81,7 @@ function newKey(file: string, commonName: string, keyType: readonly string[] = p
   return ['req', '-newkey', ...keyType, '-nodes', '-keyout', file, '-subj', `/CN=${commonName}`];
 }
 
-/** A directory that changes as a mounted Kubernetes Secret does: all files at once, by the swap of one symbolic link. */
+/** A directory that changes like a mounted Kubernetes Secret: one symbolic link is swapped, and with it all files. */
 export class MountedSecret {
   #version = 0;
   readonly files: CertificateFiles;
@@ -113,7 +113,7 @@ export class MountedSecret {
   }
 }
 
-/** The three as gRPC clients take them: authority, key, certificate. */
+/** The contents in the order that gRPC clients take: authority, key, certificate. */
 export async function credentialFiles({
   ca,
   key,

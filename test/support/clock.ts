@@ -1,6 +1,6 @@
 import { type Clock, systemClock } from '../../services/runtime/clock.js';
 
-/** A clock that stands until a test moves it. */
+/** A clock that only a test advances. */
 export class ManualClock implements Clock {
   #nowMs = 1_000_000;
   #wallMs = 1_700_000_000_000;
@@ -44,7 +44,7 @@ export class ManualClock implements Clock {
     this.#nowMs = untilMs;
   }
 
-  /** The same in steps, with time between them for what was woken to go on. */
+  /** Like `advance`, in steps, so that what a timer starts can continue before the next step. */
   async pass(ms: number, stepMs = 50): Promise<void> {
     for (let left = ms; left > 0; left -= stepMs) {
       this.advance(Math.min(stepMs, left));
@@ -53,7 +53,7 @@ export class ManualClock implements Clock {
   }
 }
 
-/** The system's clock, which a test can put forward. Its timers run in real time. */
+/** The system clock with an offset that a test can increase. Its timers run in real time. */
 export class ShiftedClock implements Clock {
   #shiftMs = 0;
   #wallShiftMs = 0;
@@ -80,7 +80,7 @@ export class ShiftedClock implements Clock {
   }
 }
 
-/** Lets everything run that waits for nothing but its turn. */
+/** Yields to the event loop so that pending callbacks and promises run. */
 export async function turns(count = 5): Promise<void> {
   for (let i = 0; i < count; i++) {
     await new Promise((resolve) => setImmediate(resolve));

@@ -1,6 +1,6 @@
 import type { AsyncCommand } from 'fast-check';
 
-/** One step of a model-based test, shown by its text. It is drawn, but left out where it is not possible. */
+/** One step of a model-based test, printed as its text. Steps that are not possible in the current state are left out. */
 export function command<Model extends object, Real>(
   text: string,
   run: (model: Model, real: Real) => Promise<void> | void,
@@ -15,12 +15,12 @@ export function command<Model extends object, Real>(
   };
 }
 
-/** Lets through what comes while it is open, and the rest when it opens. */
+/** Callers pass while it is open and otherwise wait until it opens. */
 export class Gate {
   #opened: Promise<void> = Promise.resolve();
   #open: () => void = () => {};
 
-  /** How many wait for it to open. */
+  /** Callers that wait for it to open. */
   waiting = 0;
 
   async passed(): Promise<void> {

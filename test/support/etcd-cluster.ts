@@ -12,7 +12,7 @@ export interface TestEtcd {
   readonly endpoint: string;
 }
 
-/** One member of a real etcd cluster, which can be hurt. */
+/** One member of a real etcd cluster, with ways to make it fail. */
 export interface RealEtcd extends TestEtcd {
   readonly pid: number;
   readonly dataDirectory: string;
@@ -20,16 +20,16 @@ export interface RealEtcd extends TestEtcd {
   readonly member: { readonly name: string; readonly peerUrl: string };
   /** Everything it has logged since its last start. */
   readonly output: string;
-  /** At once, as by a power cut. */
+  /** SIGKILL, like a power cut. */
   kill(): Promise<void>;
-  /** In good order. */
+  /** A graceful stop. */
   stop(): Promise<void>;
-  /** Starts it again, on the same ports and data, after ending it if it still runs. */
+  /** Starts it again on the same ports and data, and kills it first if it still runs. */
   restart(): Promise<void>;
   /** Freezes it: connections stay open and nothing answers. */
   pause(): Promise<void>;
   resume(): void;
-  /** Resolves when it answers with a leader behind it: after another member was hurt, an election may take seconds. */
+  /** Resolves when it answers and has a leader. After another member has failed, an election takes seconds. */
   healthy(): Promise<void>;
 }
 
@@ -37,15 +37,15 @@ interface Member {
   readonly name: string;
   readonly clientPort: number;
   readonly peerPort: number;
-  /** Where the others dial it. */
+  /** Where the other members dial it. */
   readonly peerUrl: string;
 }
 
-/** Whoever stands between the members. */
-export interface PeerWays {
-  /** @returns host:port where the others shall dial this member, who listens at `address` */
+/** A network between the members. */
+export interface PeerNetwork {
+  /** @returns host:port where the others are to dial this member, which listens at `address` */
   front(member: number, address: string): Promise<string>;
-  /** That member is this process now. */
+  /** Called when a member has been started as this process. */
   started(member: number, pid: number): void;
 }
 
@@ -61,21 +61,21 @@ export async function startRealEtcd(scope: Scope, extraArgs: readonly string[] =
   return only;
 }
 
-/** A cluster of real etcd members on free loopback ports, its data in a directory that is removed afterwards. */
+/** A cluster of real etcd members on free loopback ports. Its data directory is removed when the scope ends. */
 export async function startRealEtcdCluster(
   scope: Scope,
   size: number,
   extraArgs: readonly string[] = [],
-  peers?: PeerWays,
+  peers?: PeerNetwork,
 ): Promise<RealEtcd[]> {
   const program = findProgram('etcd');
   if (!program) {
     throw new Error('etcd is not installed: register such tests with testWith([etcd], …)');
   }
   const directory = await mkdtemp(join(tmpdir(), 'holdfast-etcd-'));
-  // Teardowns run last registered first: the processes are gone before their directory is.
+  // Teardowns run in reverse order: the processes end before their directory is removed.
   const remove = () => rmSync(directory, removal);
-  process.once('exit', remove); // a crash runs no teardowns
+  process.once('exit', remove); // teardowns do not run after a crash
   scope.teardown(async () => {
     await rm(directory, removal);
     process.off('exit', remove);
@@ -147,26 +147,26 @@ async function startMember(
   };
 }
 
-/** The member that leads the others. */
+/** The leader of the cluster. */
 export async function leaderOf(scope: Scope, members: readonly RealEtcd[]): Promise<RealEtcd> {
   const statuses = await Promise.all(
     members.map(({ endpoint }) => connect(scope, endpoint).maintenance.status()),
   );
   const leader = members.find((_, i) => statuses[i]?.leader === statuses[i]?.header.member_id);
   if (!leader) {
-    throw new Error('no member leads');
+    throw new Error('the cluster has no leader');
   }
   return leader;
 }
 
-/** etcd answers so only when a proposal has gone through, that is, with a leader. */
+/** etcd is healthy when a proposal succeeds, which takes a leader. */
 async function isHealthy(port: number): Promise<boolean> {
-  const reply = await fetch(`${url(port)}/health`, { signal: AbortSignal.timeout(1000) });
+  const reply = await fetch(`${url(port)}/health`, { signal: AbortSignal.timeout(5000) });
   const { health } = (await reply.json()) as { health: string };
   return health === 'true';
 }
 
-/** A client without any fault handling of its own: what the server answers is what the test sees. */
+/** A client without fault handling: the test sees exactly what the server answers. */
 export function connect(scope: Scope, endpoint: string, options: Partial<IOptions> = {}): Etcd3 {
   const noop = { execute: async <T>(task: (context: never) => T) => task(undefined as never) };
   const client = new Etcd3({

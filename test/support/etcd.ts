@@ -24,7 +24,7 @@ export async function startEmbeddedEtcd(
   return { endpoint: server.endpoint, stop: () => server.stop() };
 }
 
-/** A scope that ends with the test file, for what its tests share. */
+/** A scope that ends after all tests of the file, for what they share. */
 export function fileScope(): Scope {
   const tasks: (() => Promise<void> | void)[] = [];
   test.after.always('end what the tests shared', async () => {
@@ -38,8 +38,8 @@ export function fileScope(): Scope {
 export type EtcdTestBody = (t: ExecutionContext, client: Etcd3, etcd: TestEtcd) => Promise<void>;
 
 /**
- * Registers behaviors that every etcd must show: each runs against the embedded server and, where it is installed,
- * against the real one. The tests of a file share one server of each kind and run one after the other.
+ * Registers tests of behavior that every etcd must have: each runs on the embedded server and, where it is installed, on
+ * the real one. The tests of a file share one server of each kind and run serially.
  */
 export function behaviors(options: { readonly realArgs?: readonly string[] } = {}) {
   const scope = fileScope();
@@ -62,7 +62,7 @@ export function behaviors(options: { readonly realArgs?: readonly string[] } = {
   };
 }
 
-/** What a stream has sent, in order, for a test to await one by one. */
+/** The messages of a stream, in order, for a test to await one at a time. */
 export class Inbox<T> {
   readonly #arrived: T[] = [];
   readonly #waiting: ((message: T) => void)[] = [];
@@ -78,7 +78,7 @@ export class Inbox<T> {
     });
   }
 
-  /** The next message, now or when it comes; fails after the timeout. */
+  /** Resolves with the next message; fails after the timeout. */
   next(timeoutMs = 10_000): Promise<T> {
     const arrived = this.#arrived.shift();
     if (arrived !== undefined) {
@@ -93,7 +93,7 @@ export class Inbox<T> {
     });
   }
 
-  /** What has arrived and was not taken yet. */
+  /** Messages that have arrived and were not taken yet. */
   get pending(): readonly T[] {
     return this.#arrived;
   }

@@ -12,20 +12,20 @@ import type {
 import { EtcdConnection } from '../../services/etcd/connection.js';
 import type { Txn, TxnResult } from '../../services/etcd/txn-codec.js';
 
-/** What becomes of one call: it goes well, is never sent, is done but not answered, or done after it was given up. */
+/** The fate of one call: it succeeds, is never sent, is executed but not answered, or is executed after the caller gave up. */
 export type Fate = 'well' | 'unsent' | 'unanswered' | 'late';
 export type CallKind = 'range' | 'txn' | 'grant' | 'revoke';
 type Direction = 'requests' | 'answers';
 
 const lost = () => new Error('14 UNAVAILABLE: the test lost it');
 
-/** A connection to a real server on which calls and streams fare as a test wants, without waiting for real time. */
+/** A connection to a real server whose calls and streams fail on demand, without waiting in real time. */
 export class FaultyConnection extends EtcdConnection {
-  /** Decides what becomes of each call. */
+  /** Decides the fate of each call. */
   fate: (kind: CallKind) => Fate = () => 'well';
-  /** Calls that are given up late wait for this before they are done. */
+  /** Calls that are executed late wait for this gate. */
   untilLate: () => Promise<void> = () => Promise.resolve();
-  /** Hears what watches and lists were told: of one key, or of all keys with a prefix, up to this revision. */
+  /** Called with what watches and lists have delivered: one key, or all keys with a prefix, up to this revision. */
   onNews: (key: string, revision: number) => void = () => {};
   readonly #streams = new Set<FaultyStream>();
   readonly #held = new Set<Direction>();
@@ -37,17 +37,17 @@ export class FaultyConnection extends EtcdConnection {
     super({ endpoints: [endpoint], timeoutMs: 10_000 });
   }
 
-  /** True while an answer is on its way: of a call, even if it was given up, or to a message that reached the server over a stream. */
+  /** True while an answer is on its way: to a call, even one that was given up, or to a message on a stream. */
   get busy(): boolean {
     return this.#calls > 0 || [...this.#streams].some(({ unanswered }) => unanswered > 0);
   }
 
-  /** How many watches have begun and not ended. */
+  /** Number of open watches. */
   get openWatches(): number {
     return [...this.#streams].filter(({ isWatch }) => isWatch).length;
   }
 
-  /** Breaks all streams and calls under way; new ones go well. */
+  /** Breaks all streams and calls under way; new ones succeed. */
   drop(): void {
     const broken = this.#break;
     this.#break = new AbortController();
@@ -57,20 +57,20 @@ export class FaultyConnection extends EtcdConnection {
     }
   }
 
-  /** The streams that there are carry nothing any more, and nobody notices; new ones go well. */
+  /** Existing streams silently carry nothing any more; new ones succeed. */
   silence(): void {
     for (const stream of this.#streams) {
       stream.silence();
     }
   }
 
-  /** Nothing goes through any more, and everybody notices. */
+  /** Breaks everything, and fails everything new. */
   cut(): void {
     this.#away = true;
     this.drop();
   }
 
-  /** Streams stay, and what they carry in this direction is kept back. Nobody notices. */
+  /** Streams stay open, and silently hold back what they carry in this direction. */
   hold(direction: Direction): void {
     this.#held.add(direction);
     for (const stream of this.#streams) {
@@ -78,7 +78,7 @@ export class FaultyConnection extends EtcdConnection {
     }
   }
 
-  /** Undoes all of the above; what was kept back goes through. */
+  /** Undoes all of the above and delivers what was held back. */
   restore(): void {
     this.#away = false;
     this.#held.clear();
@@ -181,13 +181,13 @@ class FaultyStream extends EventEmitter {
   #over = false;
   #isSilent = false;
   unanswered = 0;
-  /** True for a watch once it has begun. */
+  /** True for a watch that has begun. */
   isWatch = false;
 
   constructor(inner: Inner) {
     super();
     this.#inner = inner;
-    // Like the streams of a real connection, it may break before anybody listens.
+    // Like a stream of a real connection, it can break before anyone listens.
     this.on('error', () => {});
     inner.on('data', (message) => {
       this.unanswered = Math.max(0, this.unanswered - 1);
@@ -213,7 +213,7 @@ class FaultyStream extends EventEmitter {
 
   cancel(): void {
     this.#inner.cancel();
-    // As grpc-js does it: later, and whatever is held back.
+    // Like grpc-js: later, and regardless of what is held back.
     setImmediate(() => this.#end('error', new Error('1 CANCELLED: Cancelled on client')));
   }
 

@@ -6,7 +6,7 @@ import { protoPath } from 'grpc-health-check';
 import type { Scope } from './process.js';
 import { asks } from './replica.js';
 
-/** Clients made from the public .proto files alone, as a stranger's would be. */
+/** Clients made from the public .proto files alone, like those of a third party. */
 type Stub = Client & Record<string, (...args: never[]) => unknown>;
 
 function stub(path: string, service: string, address: string): Stub {
@@ -19,7 +19,7 @@ function stub(path: string, service: string, address: string): Stub {
   return new Constructor(address, credentials.createInsecure());
 }
 
-/** `grpc.health.v1.Health`, as Kubernetes and load balancers ask it. */
+/** A client of `grpc.health.v1.Health`, like that of Kubernetes and load balancers. */
 export class HealthClient {
   readonly #stub: Stub;
 
@@ -33,7 +33,7 @@ export class HealthClient {
     return (reply as { status: string }).status;
   }
 
-  /** Collects each status that is told, until the stream ends. */
+  /** Collects the statuses until the stream ends. */
   watch(service: string): { readonly statuses: string[]; cancel(): void } {
     const watching = (
       this.#stub['watch'] as (request: object) => NodeJS.ReadableStream & { cancel(): void }
@@ -51,7 +51,7 @@ export interface ReflectionReply {
   readonly error_response?: { readonly error_code: number; readonly error_message: string };
 }
 
-/** Asks server reflection one question, as grpcurl does. */
+/** Sends one request to server reflection, like grpcurl. */
 export async function reflect(
   scope: Scope,
   address: string,

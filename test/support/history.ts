@@ -4,15 +4,15 @@ import { endOfPrefix } from '../../services/etcd/range.js';
 import type { Scope } from './process.js';
 import { eventually, openConnection } from './registry.js';
 
-/** What became of one key at one revision. */
+/** The state of one key at one revision. */
 export interface Version {
   readonly key: string;
   readonly revision: number;
-  /** Undefined: the key went away. */
+  /** Undefined if the key was deleted. */
   readonly kv: IKeyValue | undefined;
 }
 
-/** Everything that happens below a prefix (ending in '/'), as etcd tells it: the truth that answers are held against. */
+/** All that happens below a prefix (which ends in '/'), by etcd's own watch: what answers are checked against. */
 export class EtcdHistory {
   readonly versions: Version[] = [];
   #markers = 0;
@@ -46,7 +46,7 @@ export class EtcdHistory {
     return this.versions.filter((version) => version.key === key);
   }
 
-  /** Resolves with etcd's revision when all that was written before is here. */
+  /** Resolves when everything written before has arrived. @returns etcd's revision */
   async catchUp(): Promise<number> {
     const marker = `${++this.#markers}`;
     const key = Buffer.from(`${this.prefix}marker`);
@@ -56,7 +56,7 @@ export class EtcdHistory {
     const deadlineMs = performance.now() + 10_000;
     while (this.#reached !== marker) {
       if (performance.now() > deadlineMs) {
-        throw new Error('the history does not end');
+        throw new Error('the history has not caught up with etcd');
       }
       await new Promise((resolve) => setImmediate(resolve));
     }

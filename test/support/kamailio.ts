@@ -11,13 +11,13 @@ const run = promisify(execFile);
 export const kamailioFiles = join(repository, 'test/e2e/kamailio');
 
 export interface KamailioOptions {
-  /** Of this instance; made in here. */
+  /** Name of this instance, and of its directory in `directory`. */
   readonly name: string;
   readonly directory: string;
   readonly port: number;
-  /** Its configuration file; without one the example of a proxy with a gateway, and of the balancer. */
+  /** Its configuration file; by default the example of a proxy with a gateway. */
   readonly configuration?: string;
-  /** What takes the place of the configuration's own values; undefined for a switch. Texts need quotes of their own. */
+  /** Replaces the values that the configuration defines; undefined for a switch. Strings need quotes. */
   readonly defines: Readonly<Record<string, string | undefined>>;
 }
 
@@ -48,7 +48,7 @@ export class Kamailio {
     return kamailio;
   }
 
-  /** Kamailio's own word for it. */
+  /** Runs a command over its control socket. */
   async ask(...command: string[]): Promise<string> {
     const { stdout } = await run(findProgram('kamcmd') ?? 'kamcmd', [
       '-s',
@@ -58,7 +58,7 @@ export class Kamailio {
     return stdout;
   }
 
-  /** What its rtpengine module has against the servers that it was given: each such line takes one for dead. */
+  /** Log lines in which its rtpengine module considers a server dead. */
   get complaints(): string[] {
     return this.process.output
       .split('\n')

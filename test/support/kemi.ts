@@ -3,15 +3,15 @@ import { join } from 'node:path';
 import { type Scope, startProcess } from './process.js';
 import { repository } from './repository.js';
 
-/** What SIP proxies copy. */
+/** Files that users copy to their SIP proxies. */
 export const clientFiles = join(repository, 'test/clients');
 
-/** What a Kamailio needs that asks over gRPC. */
+/** Programs for a Kamailio that uses gRPC. */
 export const kemiPrograms = ['kamailio', 'app_python3.so', 'python3-grpcio', 'protoc', 'grpc_python_plugin'];
 
 export const kemiConfiguration = join(clientFiles, 'kemi.cfg');
 
-/** Runs the commands of README.md that put the script, what it imports and the stubs in place. @returns where the script is */
+/** Runs the commands of README.md that install the script, its imports and the stubs. @returns the script's path */
 export async function installScript(scope: Scope, directory: string): Promise<string> {
   await mkdir(directory, { recursive: true });
   const readme = await readFile(join(repository, 'README.md'), 'utf8');

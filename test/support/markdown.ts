@@ -1,4 +1,4 @@
-/** A table in Markdown, which also reads well in a terminal. */
+/** A table in Markdown, aligned so that it is readable in a terminal too. */
 export function markdownTable(headings: readonly string[], lines: readonly (readonly string[])[]): string {
   const widths = headings.map((heading, i) =>
     Math.max(heading.length, ...lines.map((line) => line[i]?.length ?? 0)),

@@ -4,14 +4,14 @@ import { repository } from './repository.js';
 
 const folder = join(repository, 'test/corpus/ng');
 
-/** A datagram that was worth keeping, and what must become of it: `request`, `refused` or `dropped`. */
+/** A datagram worth keeping, and what the parser must make of it: `request`, `refused` or `dropped`. */
 export interface Sample {
   readonly name: string;
   readonly expected: string;
   readonly datagram: Buffer;
 }
 
-/** Each file is a line of note, a line of expectation and the bytes, in which \\r, \\n and \\xNN are escapes. */
+/** Each file has a line of description, a line of expectation, and the bytes with the escapes \\r, \\n and \\xNN. */
 export const corpus: readonly Sample[] = readdirSync(folder).map((name) => {
   const [, expectation = '', ...rest] = readFileSync(join(folder, name), 'latin1').split('\n');
   const text = rest.join('\n').replace(/\n$/, '');

@@ -9,11 +9,11 @@ export interface SdpOptions {
   readonly rtcpPort?: number;
   readonly version?: number;
   readonly direction?: 'sendrecv' | 'sendonly' | 'recvonly' | 'inactive';
-  /** Lines after the audio media, for example more media. */
+  /** Lines after the audio media section, such as more media sections. */
   readonly more?: readonly string[];
 }
 
-/** What a SIP phone says about one audio stream. */
+/** The SDP of a SIP phone with one audio stream. */
 export function audioSdp(options: SdpOptions): string {
   const { address, port, rtcpPort, version = 1, direction = 'sendrecv', more = [] } = options;
   const family = address.includes(':') ? 'IP6' : 'IP4';
@@ -42,7 +42,7 @@ export interface MediaAddress {
   readonly rtcpPort: number;
 }
 
-/** Where an SDP wants its media sent, one entry per m= line. A reader of its own, to check the relays' writers. */
+/** Where an SDP wants its media sent, one entry per m= line. Independent of the relays' SDP code, which it checks. */
 export function mediaAddresses(sdp: string): MediaAddress[] {
   let sessionAddress = '';
   const media: { address: string; port: number; rtcpPort: number }[] = [];
@@ -85,8 +85,8 @@ export function newCall(): CallTags {
 }
 
 /**
- * Plays the part of a SIP proxy towards any relay or gateway that speaks ng: the requests that Kamailio's
- * rtpengine module sends for INVITE, its answer, re-INVITEs in both directions, and BYE.
+ * A SIP proxy in front of any relay or gateway that speaks ng: it sends the requests of Kamailio's rtpengine module for
+ * an INVITE, its answer, re-INVITEs in both directions, and BYE.
  */
 export class ProxyClient {
   readonly client: NgClient;
@@ -107,7 +107,7 @@ export class ProxyClient {
     return this.client.request(body, options);
   }
 
-  /** An INVITE's SDP: before the answer with the caller's tag only, later (`inDialog`) with both. */
+  /** Offers the SDP of an INVITE: at first with the caller's tag only, later (`inDialog`) with both tags. */
   offer(
     call: CallTags,
     sdp: string,
@@ -120,7 +120,7 @@ export class ProxyClient {
     });
   }
 
-  /** The SDP of a 200 OK; the tags stay those of the request that is answered. */
+  /** Answers with the SDP of a 200 OK. The tags are those of the request that is answered. */
   answer(call: CallTags, sdp: string, extra: NgDictionary = {}): Promise<NgDictionary> {
     return this.request({ ...this.#media('answer', call, sdp), 'to-tag': call.toTag, ...extra });
   }
@@ -167,7 +167,7 @@ export class ProxyClient {
   }
 }
 
-/** The same call seen from the other party, for a re-INVITE or BYE that the callee sends. */
+/** The same call as the callee sees it, for its re-INVITE or BYE. */
 export function reversed(call: CallTags): CallTags {
   return { callId: call.callId, fromTag: call.toTag, toTag: call.fromTag };
 }

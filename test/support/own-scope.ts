@@ -1,6 +1,6 @@
 import type { Scope } from './process.js';
 
-/** Owns what a run outside the tests starts, and ends it in reverse order, also when the run failed. */
+/** Owns what a program outside the tests starts, and ends it in reverse order, even after a failure. */
 export class OwnScope implements Scope {
   readonly #tasks: (() => Promise<void> | void)[] = [];
 

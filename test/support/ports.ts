@@ -3,14 +3,14 @@ import { createSocket } from 'node:dgram';
 import { createServer } from 'node:net';
 
 /**
- * Ports are proposed from below the range that systems take for outgoing connections: a server that a test stops and
- * starts again on its old port must not find it taken by somebody's client. The system is asked whether each is free.
+ * Ports are drawn from below the range for outgoing connections: when a test restarts a server on its old port, no client
+ * must have taken that port. The system tells whether a port is free.
  */
 const lowest = 20_000;
 const highest = 32_000;
 const attempts = 500;
 
-/** Handed out by this process already: not proposed again, for their owners may not have bound them yet. */
+/** Ports that this process has handed out: their owners may not have bound them yet. */
 const taken = new Set<string>();
 
 export async function freeTcpPort(host = '127.0.0.1'): Promise<number> {
@@ -21,7 +21,7 @@ export async function freeUdpPort(host = '127.0.0.1'): Promise<number> {
   return await freeBlock('udp', 1, 1, (port) => bindsUdp(port, host));
 }
 
-/** The first of `count` adjacent free UDP ports, an even one, as RTP has it. */
+/** The first of `count` adjacent free UDP ports, an even one as for RTP. */
 export async function freeUdpBlock(count: number, host = '127.0.0.1'): Promise<number> {
   return await freeBlock('udp', count, 2, (port) => bindsUdp(port, host));
 }

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { readdir, readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** Whoever owns what a helper starts: a test (`t`), or a scope that outlives single tests. */
+/** Owner of what a helper starts: a test (`t`), or a scope that outlives single tests. */
 export interface Scope {
   teardown(task: () => Promise<void> | void): void;
 }
@@ -12,7 +12,7 @@ export interface ProcessOptions {
   readonly cwd?: string;
   /** Written to its standard input, which is then closed. */
   readonly input?: string;
-  /** Hears everything that it prints, as it comes: what it keeps itself is bounded. */
+  /** Called with all output as it arrives: the output that is kept is bounded. */
   readonly onOutput?: (text: string) => void;
 }
 
@@ -21,7 +21,8 @@ export interface Exit {
   readonly signal: NodeJS.Signals | null;
 }
 
-const defaultTimeoutMs = 20_000;
+/** Long: it only decides when a test fails, and a loaded machine is slow. */
+const defaultTimeoutMs = 60_000;
 const maxOutputChars = 1 << 20;
 
 /** Process groups that must not outlive this process. */
@@ -32,7 +33,7 @@ process.once('exit', () => {
   }
 });
 
-/** A child process of a test, with all that it printed. It leads its own process group, which dies as one. */
+/** A child process of a test, with its output. It leads its own process group, which is killed as a whole. */
 export class TestProcess {
   readonly #name: string;
   readonly #child: ChildProcess;
@@ -50,7 +51,7 @@ export class TestProcess {
       this.#append(text);
     });
     child.stderr?.setEncoding('utf8').on('data', (text: string) => this.#append(text));
-    // 'close' and not 'exit': by then all output has arrived.
+    // 'close' instead of 'exit': by then all output has arrived.
     this.exited = new Promise((resolve) => {
       child.once('close', (code, signal) => {
         this.#exit = { code, signal };
@@ -72,7 +73,7 @@ export class TestProcess {
     return this.#stdout;
   }
 
-  /** Standard output and standard error as they came. */
+  /** Standard output and standard error in order of arrival. */
   get output(): string {
     return this.#output;
   }
@@ -86,14 +87,18 @@ export class TestProcess {
     return found;
   }
 
-  /** Asks again and again until the answer is true; an error counts as "not yet". Fails as soon as the process ends. */
+  /**
+   * Polls until the answer is true; an error counts as "not yet". Fails as soon as the process ends. The last poll begins
+   * after the timeout: on a loaded machine the timeout may pass before this process runs again.
+   */
   async waitUntil(
     ask: () => Promise<boolean> | boolean,
     what: string,
     timeoutMs = defaultTimeoutMs,
   ): Promise<void> {
-    const deadline = performance.now() + timeoutMs;
+    const deadlineMs = performance.now() + timeoutMs;
     for (;;) {
+      const isLast = performance.now() > deadlineMs;
       let reason: unknown;
       try {
         if (await ask()) {
@@ -105,7 +110,7 @@ export class TestProcess {
       if (this.#exit) {
         throw this.#failure(`ended (${describe(this.#exit)}) before ${what}`);
       }
-      if (performance.now() > deadline) {
+      if (isLast) {
         throw this.#failure(`no ${what} within ${timeoutMs} ms${reason ? ` (${reason})` : ''}`);
       }
       await delay(20);
@@ -118,17 +123,24 @@ export class TestProcess {
     }
   }
 
-  /** Freezes it: connections stay open and nothing answers. Resolves when it stands still. */
+  /**
+   * Freezes it: connections stay open and nothing answers. Resolves when none of its threads runs any more, which is also
+   * so if it has ended meanwhile.
+   */
   async pause(): Promise<void> {
-    this.signal('SIGSTOP');
-    await this.waitUntil(() => standsStill(this.pid), 'standstill');
+    const hasStopped = () => {
+      // Sent with every poll: a `resume()` that belongs to an earlier `pause()` may come in between.
+      this.signal('SIGSTOP');
+      return !this.running || isStopped(this.pid);
+    };
+    await this.waitUntil(hasStopped, 'stop of all threads');
   }
 
   resume(): void {
     this.signal('SIGCONT');
   }
 
-  /** Asks it to end, and makes it end after the timeout. */
+  /** SIGTERM, and SIGKILL after the timeout. */
   async stop(timeoutMs = 5000): Promise<Exit> {
     this.signal('SIGTERM');
     const timer = setTimeout(() => this.signal('SIGKILL'), timeoutMs);
@@ -144,7 +156,7 @@ export class TestProcess {
     return this.exited;
   }
 
-  /** The exit code; fails, with the output, when it is not 0. */
+  /** Resolves with standard output once the process has ended. Fails, with all output, unless the exit code is 0. */
   async success(timeoutMs = defaultTimeoutMs): Promise<string> {
     await this.#waitFor(() => this.#exit, 'exit', timeoutMs);
     if (this.#exit?.code !== 0) {
@@ -179,10 +191,9 @@ export class TestProcess {
           done(() => reject(this.#failure(`ended (${describe(this.#exit)}) before ${what}`)));
         }
       };
-      const timer = setTimeout(
-        () => done(() => reject(this.#failure(`no ${what} within ${timeoutMs} ms`))),
-        timeoutMs,
-      );
+      const expire = () => done(() => reject(this.#failure(`no ${what} within ${timeoutMs} ms`)));
+      // On a loaded machine this process may not have run for long: output that has arrived is read first.
+      const timer = setTimeout(() => setImmediate(expire), timeoutMs);
       this.#watchers.add(look);
       look();
     });
@@ -193,7 +204,7 @@ export class TestProcess {
   }
 }
 
-/** Starts a program that is killed, with its children, when the scope ends, however it ends. */
+/** Starts a program. It is killed, with its children, when the scope ends or this process dies. */
 export async function startProcess(
   scope: Scope,
   command: string,
@@ -226,15 +237,15 @@ export async function startProcess(
     await started.kill();
   });
   if (options.input !== undefined) {
-    child.stdin?.on('error', () => {}); // it ended without reading: its exit tells
+    child.stdin?.on('error', () => {}); // it ended without reading; its exit code tells why
     child.stdin?.end(options.input);
   }
   return started;
 }
 
 /**
- * A shell that kills the group once its standard input ends, which happens however this process dies, even by a
- * SIGKILL that no handler sees. It has a session of its own, so that Ctrl-C does not end it first.
+ * A shell that kills the process group when its standard input ends, which happens however this process dies, even by
+ * SIGKILL. It has its own session, so that Ctrl-C does not end it first.
  */
 function guard(pid: number): () => void {
   const shell = spawn('/bin/sh', ['-c', `read -r _; kill -s KILL -- -${pid}`], {
@@ -252,22 +263,38 @@ function signalGroup(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(-pid, signal);
   } catch {
-    // It has ended already.
+    // It has already ended.
   }
 }
 
-/** Threads that run when the signal comes go on for a moment. */
-async function standsStill(pid: number): Promise<boolean> {
-  const threads = await readdir(`/proc/${pid}/task`);
-  const stats = await Promise.all(
-    threads.map((thread) => readFile(`/proc/${pid}/task/${thread}/stat`, 'utf8')),
-  );
-  return stats.every((stat) => /\) T /.test(stat));
+/** Threads that run when the signal arrives continue for a moment. Threads that have ended count as stopped. */
+async function isStopped(pid: number): Promise<boolean> {
+  const directory = `/proc/${pid}/task`;
+  const threads = await readdir(directory).catch(noneIfGone);
+  const states = await Promise.all(threads.map((thread) => stateOf(`${directory}/${thread}/stat`)));
+  return states.every((state) => 'TtZX'.includes(state));
+}
+
+/** One letter, as in proc_pid_stat(5). The thread's name before it is in parentheses and may contain anything. */
+async function stateOf(path: string): Promise<string> {
+  const stat = await readFile(path, 'utf8').catch((error) => {
+    noneIfGone(error);
+    return ') X';
+  });
+  return stat.slice(stat.lastIndexOf(') ') + 2).charAt(0);
+}
+
+/** A thread that ends while its files are read is gone (ENOENT) or about to be (ESRCH). */
+function noneIfGone(error: NodeJS.ErrnoException): never[] {
+  if (error.code === 'ENOENT' || error.code === 'ESRCH') {
+    return [];
+  }
+  throw error;
 }
 
 const describe = (exit: Exit | undefined): string => (exit?.signal ? exit.signal : `code ${exit?.code}`);
 
-/** The environment without what says how tests are to run: what a test starts would wonder at it. */
+/** The environment without the settings of the tests, which the programs that a test starts do not know. */
 function inherited(): NodeJS.ProcessEnv {
   const ofTests = /^HOLDFAST_(TEST|FUZZ)_/;
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !ofTests.test(name)));

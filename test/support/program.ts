@@ -1,10 +1,10 @@
 import { accessSync, constants, existsSync, readdirSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
-/** Directories of system daemons are often not in an ordinary user's PATH. */
+/** The PATH of an ordinary user often lacks the directories of system daemons. */
 const systemDirectories = ['/usr/local/sbin', '/usr/sbin', '/sbin'];
 
-/** What is no program by itself, but a part of one: where it is, below a directory of libraries. */
+/** Modules and libraries, with their paths below a library directory. */
 const parts: Readonly<Record<string, string>> = {
   'app_python3.so': 'kamailio/modules/app_python3.so',
   'python3-grpcio': 'python3/dist-packages/grpc/__init__.py',
@@ -12,10 +12,10 @@ const parts: Readonly<Record<string, string>> = {
 
 const found = new Map<string, string | undefined>();
 
-/** Programs that may be told by path, to run the tests with another version. */
+/** Programs whose path can be set, to run the tests with another version. */
 const chosen: Readonly<Record<string, string | undefined>> = { etcd: process.env['HOLDFAST_TEST_ETCD'] };
 
-/** The full path of the program, or of the part of one; undefined when it is not installed. */
+/** The full path of the program, module or library; undefined if it is not installed. */
 export function findProgram(name: string): string | undefined {
   if (!found.has(name)) {
     const part = parts[name];
@@ -33,7 +33,7 @@ function findExecutable(name: string): string | undefined {
   return candidates.find((path) => isAccessible(path, constants.X_OK));
 }
 
-/** Debian has libraries of one architecture in a directory of that name. */
+/** Debian has a library directory for each architecture. */
 function findPart(path: string): string | undefined {
   const libraries = '/usr/lib';
   if (!existsSync(libraries)) {

@@ -8,14 +8,14 @@ interface Sample {
 const sampleLine = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)$/;
 const label = /([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)",?/g;
 
-/** Reads what /metrics answers as strictly as Prometheus does: a line that does not parse is an error. */
+/** Parses the body of /metrics as strictly as Prometheus: a line that does not parse is an error. */
 export class Scrape {
   readonly #samples: Sample[] = [];
   readonly types = new Map<string, string>();
 
   constructor(text: string) {
     if (!text.endsWith('\n')) {
-      throw new Error('the last line has no end');
+      throw new Error('the last line does not end with a newline');
     }
     for (const line of text.split('\n').filter((each) => each !== '')) {
       const [, type, kind] = /^# TYPE (\S+) (counter|gauge|histogram|summary|untyped)$/.exec(line) ?? [];
@@ -50,7 +50,7 @@ function parseSample(line: string): Sample {
   const [, name = '', inner = '', number = ''] = sampleLine.exec(line) ?? [];
   const value = number === '+Inf' ? Number.POSITIVE_INFINITY : Number(number);
   const labels = Object.fromEntries([...inner.matchAll(label)].map(([, key, text]) => [key, text]));
-  // Go's ParseFloat, by which Prometheus reads, takes it in any case; prom-client writes «Nan».
+  // Prometheus uses Go's ParseFloat, which ignores case; prom-client writes "Nan".
   if (name === '' || number === '' || (Number.isNaN(value) && !/^nan$/i.test(number))) {
     throw new Error(`not a sample: ${line}`);
   }

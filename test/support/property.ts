@@ -6,18 +6,18 @@ import type { Scope } from './process.js';
 import { repository } from './repository.js';
 
 /**
- * How properties over real sockets run: few times each in `npm test`, for as long as HOLDFAST_TEST_RUNS says where
- * somebody asks for more. A failure is told with its seed; HOLDFAST_TEST_SEED draws the same cases again, and
- * HOLDFAST_TEST_PATH begins with the one that failed.
+ * How properties over real sockets run: a few cases each in `npm test`, more with HOLDFAST_TEST_RUNS. A failure is
+ * reported with its seed: HOLDFAST_TEST_SEED draws the same cases again, and HOLDFAST_TEST_PATH starts with the one that
+ * failed.
  */
 export interface Runs {
-  /** How many cases are drawn, if nobody asks for another number. */
+  /** Number of cases unless HOLDFAST_TEST_RUNS is set. */
   readonly runs: number;
-  /** Most that drawing, and making a failing case shorter, may take where nobody asked for more. */
+  /** Time limit for the cases and for shrinking, unless HOLDFAST_TEST_RUNS is set. */
   readonly limitMs?: number;
 }
 
-/** Fails the test if the property does not hold, with the shortest case found and how to see it again. */
+/** Fails the test if the property does not hold, with the shortest case found and how to reproduce it. */
 export async function holds<Case>(
   t: ExecutionContext,
   property: fc.IAsyncProperty<Case>,
@@ -31,7 +31,7 @@ export async function holds<Case>(
   const details = await fc.check(property, {
     numRuns: asked ?? runs,
     interruptAfterTimeLimit: mostMs,
-    // A case that hangs is a failure, and the next one has a chance to be shorter.
+    // A case that hangs is a failure; shrinking may find a shorter one.
     timeout: 20_000,
     ...(seed === undefined ? {} : { seed }),
     ...(path === undefined ? {} : { path }),
@@ -47,12 +47,12 @@ export async function holds<Case>(
 
 function report<Case>(details: fc.RunDetails<Case>): string {
   const file = relative(repository, fileURLToPath(test.meta.file));
-  // The cases that came of making it shorter depend on what happened: the one that was drawn does not.
+  // The path of a shrunk case depends on timing; that of the drawn case does not.
   const drawn = details.counterexamplePath?.split(':')[0] ?? '0';
   return [
     fc.defaultReportMessage(details),
     details.errorInstance instanceof Error ? details.errorInstance.stack : String(details.errorInstance),
-    `To see it again: HOLDFAST_TEST_SEED=${details.seed} HOLDFAST_TEST_PATH=${drawn} npm test -- ${file}`,
+    `To reproduce: HOLDFAST_TEST_SEED=${details.seed} HOLDFAST_TEST_PATH=${drawn} npm test -- ${file}`,
   ].join('\n\n');
 }
 
@@ -68,7 +68,7 @@ function numberFrom(name: string): number | undefined {
   return value;
 }
 
-/** Runs `body` with a scope of its own, which ends with it: a case must not leave its sockets to those after it. */
+/** Runs `body` with a scope that ends with it, so that no case leaves its sockets to the next. */
 export async function scoped<T>(body: (scope: Scope) => Promise<T>): Promise<T> {
   const tasks: (() => Promise<void> | void)[] = [];
   try {

@@ -3,8 +3,8 @@ import { type ClientHttp2Stream, connect } from 'node:http2';
 import type { Scope } from './process.js';
 
 /**
- * One gRPC stream on bare HTTP/2, for a client that behaves as no library lets it: it reads nothing until it is
- * told to, so that the server meets a full flow-control window.
+ * One gRPC stream on bare HTTP/2. Unlike a client library it reads nothing until told to, so that the server's
+ * flow-control window fills up.
  */
 export class RawStream {
   readonly #stream: ClientHttp2Stream;
@@ -26,7 +26,7 @@ export class RawStream {
     return new RawStream(session.request(headers));
   }
 
-  /** Sends encoded messages, each behind its length prefix. */
+  /** Sends encoded messages, each with its length prefix. */
   send(...messages: Uint8Array[]): void {
     for (const message of messages) {
       const prefix = Buffer.alloc(5);
@@ -40,7 +40,7 @@ export class RawStream {
     this.#stream.end();
   }
 
-  /** Reads from now on, to the end. @returns the encoded messages, and the trailers with status and message */
+  /** Reads to the end. @returns the encoded messages, and the trailers with status and message */
   async readAll(): Promise<{ messages: Buffer[]; trailers: Record<string, unknown> }> {
     const chunks: Buffer[] = [];
     this.#stream.on('data', (chunk: Buffer) => chunks.push(chunk));

@@ -81,15 +81,15 @@ export interface RegistryOptions {
   readonly keys?: Keyspace;
   readonly clock?: Clock;
   readonly log?: Logger;
-  /** Most that one call to etcd may take. */
+  /** Deadline of one call to etcd. */
   readonly timeoutMs?: number;
-  /** Where watches go, if not where all else goes: so that a test can hold back the news alone. */
+  /** A separate endpoint for watches, so that a test can delay only these. */
   readonly watchEndpoint?: string;
-  /** Instead of one of its own. Whoever opened it closes it. */
+  /** Used instead of a new connection. Its opener closes it. */
   readonly connection?: EtcdConnection;
 }
 
-/** Watches over another way than it reads and writes. */
+/** Uses another endpoint for watches than for reads and writes. */
 class ForkedConnection extends EtcdConnection {
   readonly #watches: EtcdConnection;
 
@@ -122,7 +122,7 @@ export function openConnection(
   return connection;
 }
 
-/** What most parts of the registry are made from. */
+/** The collaborators that most classes of the registry need. */
 export function registryDeps(scope: Scope, endpoint: string, options: RegistryOptions = {}) {
   return {
     connection:
@@ -154,7 +154,7 @@ export const defaultSettings: SelectorSettings = {
   lingerSeconds: 30,
 };
 
-/** A selector as a replica has it, without the fronts. It is ready, and stops with the scope. */
+/** The selector of a replica without gRPC and gateways. It is ready, and stops with the scope. */
 export async function startSelector(scope: Scope, endpoint: string, options: SelectorOptions = {}) {
   const events = new Events();
   const { inquiry = silentInquiry } = options;
@@ -188,28 +188,28 @@ export type TestSelector = Awaited<ReturnType<typeof startSelector>>;
 
 let requests = 0;
 
-/** A request to select a relay for the call of this id, as a SIP proxy sends it. */
+/** A request to select a relay for this call. */
 export function ask(callId: string | Call, overrides: Partial<SelectRequest> = {}): SelectRequest {
   const call = typeof callId === 'string' ? parseCall(callId) : callId;
   return { call, requestId: `request-${++requests}`, constraints: {}, ...overrides };
 }
 
-/** Where an answer says that the call is: equal for two answers that agree. */
+/** Relay, instance and generation of an answer: equal for answers that agree. */
 export const where = ({ binding }: Answer): string =>
   `${binding.relayId}/${binding.instance}/${binding.generation}`;
 
-/** The code of an error that callers are told, or its text. */
+/** The code of a HoldfastError, or the text of any other error. */
 export const codeOf = (error: unknown): string =>
   error instanceof HoldfastError ? error.code : String(error);
 
 export const errorOf = (answer: unknown): Promise<string> =>
   Promise.resolve(answer).then(() => 'no error', codeOf);
 
-/** Asks again and again until the answer is true. For what no event tells. */
+/** Polls until the answer is true, where there is no event to await. */
 export async function eventually(
   isTrue: () => boolean | Promise<boolean>,
   what: string,
-  timeoutMs = 30_000,
+  timeoutMs = 60_000,
 ): Promise<void> {
   const deadlineMs = performance.now() + timeoutMs;
   while (!(await isTrue())) {

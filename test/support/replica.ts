@@ -49,7 +49,7 @@ export interface InProcessReplica {
   stop(): Promise<void>;
 }
 
-/** A replica in this process, and clients of it; it listens, and `ready` tells when it knows the relays. */
+/** A replica in this process with clients. It listens; `ready` resolves when it knows the relays. */
 export async function openReplica(
   scope: Scope,
   etcd: string,
@@ -80,7 +80,7 @@ export async function openReplica(
   return { replica, grpc, http, selection, relays, lines, ready, stop };
 }
 
-/** The embedded etcd, a keyspace of one's own in it, relays that are registered there, and one ready replica. */
+/** An embedded etcd with its own keyspace, registered relays, and one ready replica. */
 export async function replicaScene(
   scope: Scope,
   relays: readonly Partial<Relay>[] = [{ id: 'r1' }, { id: 'r2' }, { id: 'r3' }],
@@ -97,13 +97,13 @@ export async function replicaScene(
   return { etcd, client, keys, ...one };
 }
 
-/** Puts a load report into etcd as a relay node would. */
+/** Puts a load report into etcd like a relay node. */
 export async function putLoad(client: Etcd3, keys: Keyspace, id: string, load: Partial<Load>): Promise<void> {
   const value = encodeLoad({ calls: 0, cpu: 0, packetRate: 0, atMs: Date.now(), ...load });
   await client.kv.put({ key: keys.loadOf('default', id), value });
 }
 
-/** The last overload of what ts-proto generates: it is the one that type inference sees. */
+/** The last overload that ts-proto generates, which is the one that type inference uses. */
 type Unary<Request, Response> = (
   request: Request,
   metadata: Metadata,
@@ -111,7 +111,7 @@ type Unary<Request, Response> = (
   callback: (error: ServiceError | null, response: Response) => void,
 ) => unknown;
 
-/** Asks one unary method; rejects with the ServiceError. */
+/** Calls one unary method; rejects with the ServiceError. */
 export function asks<Request, Response>(
   client: Client,
   method: Unary<Request, Response>,
@@ -146,7 +146,7 @@ export const listRelays = (client: RelayServiceClient, set = '') =>
 export const setIntent = (client: RelayServiceClient, request: Partial<SetIntentRequest>) =>
   asks<SetIntentRequest, SetIntentResponse>(client, client.setIntent, SetIntentRequest.fromPartial(request));
 
-/** The status with which it fails. */
+/** Resolves with the status of a call that fails. */
 export async function failure(promise: Promise<unknown>): Promise<ServiceError> {
   const outcome = await promise.then(
     (value) => ({ value }),

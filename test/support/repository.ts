@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** The repository's own directory: compiled tests run from another one, and some files are not compiled. */
+/** The root of the repository: compiled tests run from `dist`, and need files that are not compiled. */
 export const repository: string = (() => {
   let directory = dirname(fileURLToPath(import.meta.url));
   while (!existsSync(join(directory, 'package.json'))) {

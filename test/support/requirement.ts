@@ -4,8 +4,8 @@ import test, { type ExecutionContext } from 'ava';
 import { missingPrograms } from './program.js';
 
 /**
- * Tests that need an external program. Where it is missing they are skipped, and each skip is recorded in the file
- * named by HOLDFAST_TEST_SKIPS for the runner to print; with HOLDFAST_TEST_REQUIRE=all they fail instead.
+ * Tests that need external programs. Where one is missing they are skipped, and each skip is recorded in the file named
+ * by HOLDFAST_TEST_SKIPS, for the runner to print. With HOLDFAST_TEST_REQUIRE=all they fail instead.
  */
 export type TestBody = (t: ExecutionContext) => Promise<void> | void;
 
@@ -13,7 +13,7 @@ export function testWith(programs: readonly string[], title: string, body: TestB
   register(test, programs, title, body);
 }
 
-/** The same, one after the other with the file's other serial tests. */
+/** A serial test. */
 testWith.serial = (programs: readonly string[], title: string, body: TestBody): void => {
   register(test.serial, programs, title, body);
 };

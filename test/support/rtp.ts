@@ -8,7 +8,7 @@ export interface HeardPacket {
 
 const patienceMs = 10_000;
 
-/** One UDP socket that remembers what it hears. */
+/** A UDP socket that keeps the packets it receives. */
 export class PacketSocket {
   readonly heard: HeardPacket[] = [];
 
@@ -36,7 +36,7 @@ export class PacketSocket {
     });
   }
 
-  /** The n-th packet heard, counted from 1, as soon as it is there. */
+  /** Resolves with the n-th packet received, counted from 1. */
   async nth(n: number): Promise<HeardPacket> {
     const signal = AbortSignal.timeout(patienceMs);
     for (;;) {
@@ -45,7 +45,7 @@ export class PacketSocket {
         return packet;
       }
       await once(this.socket, 'heard', { signal }).catch(() => {
-        throw new Error(`packet ${n} did not come within ${patienceMs} ms; ${this.heard.length} came`);
+        throw new Error(`packet ${n} did not arrive within ${patienceMs} ms; ${this.heard.length} arrived`);
       });
     }
   }
@@ -61,7 +61,7 @@ export interface RtpTarget {
   readonly rtcpPort: number;
 }
 
-/** A phone's media: it sends RTP and RTCP to where it is told, and counts what it hears. */
+/** The media of a phone: sends RTP and RTCP, and keeps what it receives. */
 export class RtpParty {
   readonly ssrc: number;
   #sequence = 0;
@@ -78,17 +78,17 @@ export class RtpParty {
     return new RtpParty(address, await PacketSocket.open(address), await PacketSocket.open(address));
   }
 
-  /** For the m= line. */
+  /** The port of the m= line. */
   get port(): number {
     return this.rtp.port;
   }
 
-  /** For a=rtcp: it need not be the next port. */
+  /** The port of a=rtcp, which need not be the next one. */
   get rtcpPort(): number {
     return this.rtcp.port;
   }
 
-  /** Sends one packet of 20 ms PCMA; the returned bytes are what the other party should hear. */
+  /** Sends one packet of 20 ms PCMA. @returns the bytes that the other party is to receive */
   async sendRtp(to: RtpTarget): Promise<Buffer> {
     const packet = rtpPacket(this.ssrc, ++this.#sequence);
     await this.rtp.send(packet, to.port, to.address);

@@ -6,25 +6,25 @@ import { findProgram } from './program.js';
 const loopback = '127.0.0.1';
 const mediaPorts = 60;
 
-/** A real rtpengine on loopback, in userspace, which can be hurt. */
+/** A real rtpengine on loopback, in userspace, with ways to make it fail. */
 export interface Rtpengine {
   /** Its ng port on 127.0.0.1. */
   readonly port: number;
   readonly controlUrl: string;
   readonly pid: number;
   readonly output: string;
-  /** At once: its calls are lost. */
+  /** SIGKILL: its calls are lost. */
   kill(): Promise<void>;
-  /** Kills it if it still runs, and starts it again on the same ports; resolves once it answers. */
+  /** Kills it if it still runs, and starts it again on the same ports. Resolves once it answers. */
   restart(): Promise<void>;
-  /** Freezes it: nothing answers, and no call is lost. */
+  /** Freezes it: it does not answer, and no call is lost. */
   pause(): Promise<void>;
   resume(): void;
 }
 
 /**
  * Starts an rtpengine that ends with the scope; register such tests with testWith(['rtpengine'], …). With a media address
- * that nobody else has, it has ports for thousands of calls.
+ * that no other process uses, it has ports for thousands of calls.
  */
 export async function startRtpengine(
   scope: Scope,
@@ -39,7 +39,7 @@ export async function startRtpengine(
   const portMin = address === loopback ? await freeUdpBlock(mediaPorts) : 30_000;
   const portMax = address === loopback ? portMin + mediaPorts - 1 : 39_999;
   const args = [
-    // The machine's own configuration file would add fixed TCP ports, which only one process can have.
+    // The configuration file of the machine would add fixed TCP ports, which only one process can have.
     ...['--config-file=none', '--table=-1', '--foreground', '--log-stderr', '--log-level=5'],
     ...[`--interface=${address}`, `--listen-ng=127.0.0.1:${port}`, '--delete-delay=0'],
     ...[`--port-min=${portMin}`, `--port-max=${portMax}`],

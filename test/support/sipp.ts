@@ -7,25 +7,25 @@ import { type Scope, startProcess, type TestProcess } from './process.js';
 import { findProgram } from './program.js';
 
 export interface SippOptions {
-  /** Of this instance; a directory of that name is made in `directory`. */
+  /** Name of this instance, and of its directory in `directory`. */
   readonly name: string;
   readonly directory: string;
-  /** The scenario's file. */
+  /** Path of the scenario. */
   readonly scenario: string;
-  /** Makes every `<pause/>` wait for `go`. */
+  /** Each `<pause/>` waits for `go`. */
   readonly held?: boolean;
-  /** Where it sends; undefined where it waits to be called. */
+  /** Where it sends requests; undefined for a callee. */
   readonly to?: { readonly host: string; readonly port: number };
   readonly args: readonly string[];
 }
 
-/** One line that the scenario wrote: where a request, or its answer, says that media shall be sent. */
+/** One line that the scenario wrote: where the SDP of a request or answer wants media sent. */
 export interface MediaNote {
   readonly callId: string;
   readonly request: string;
   readonly address: string;
   readonly port: number;
-  /** Port of the proxy that a request came through. */
+  /** Port of the proxy that the request came through. */
   readonly proxy: number;
 }
 
@@ -36,7 +36,7 @@ export interface SippResult {
   readonly errors: string;
 }
 
-/** One sipp, with what it wrote. */
+/** One sipp process, with what it wrote. */
 export class Sipp {
   readonly #directory: string;
   readonly #name: string;
@@ -93,12 +93,12 @@ export class Sipp {
       }));
   }
 
-  /** The calls for which that request was noted. */
+  /** The calls that have noted this request. */
   noted(request: string): Map<string, MediaNote> {
     return new Map(this.notes.filter((note) => note.request === request).map((note) => [note.callId, note]));
   }
 
-  /** Resolves once that many calls have noted that request. */
+  /** Resolves once so many calls have noted this request. */
   async reached(count: number, request: string, timeoutMs = 30_000): Promise<void> {
     await this.process.waitUntil(
       () => this.noted(request).size >= count,
@@ -107,7 +107,7 @@ export class Sipp {
     );
   }
 
-  /** Tells held calls to go on, one every so often. */
+  /** Lets held calls continue, one per period. */
   async go(callIds: Iterable<string>, periodMs = 0): Promise<void> {
     const socket = createSocket('udp4');
     try {
@@ -135,13 +135,13 @@ export class Sipp {
     }
   }
 
-  /** Resolves when all its calls have ended, well or not. */
+  /** Resolves when all its calls have ended, successfully or not. */
   async ended(timeoutMs = 60_000): Promise<SippResult> {
     await Promise.race([
       this.process.exited,
       new Promise((_, reject) =>
         setTimeout(
-          () => reject(new Error(`${this.#name} has not ended in ${timeoutMs} ms`)),
+          () => reject(new Error(`${this.#name} has not ended within ${timeoutMs} ms`)),
           timeoutMs,
         ).unref(),
       ),
@@ -161,7 +161,7 @@ export class Sipp {
     };
   }
 
-  /** All response times, ms, by the name that the scenario gave them. */
+  /** All response times, ms, by their names in the scenario. */
   async responseTimes(): Promise<Map<string, number[]>> {
     const times = new Map<string, number[]>();
     const file = (await readdir(this.#directory)).find((name) => name.endsWith('_rtt.csv'));

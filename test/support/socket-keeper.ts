@@ -2,8 +2,8 @@ import type { Scope, TestProcess } from './process.js';
 import { startProcess } from './process.js';
 
 /**
- * Does what systemd does for a unit with a socket: opens a UDP socket, passes it to the program (sd_listen_fds(3)), and
- * keeps it while the program is started again. SIGHUP: the program is told to stop, and started again.
+ * Socket activation like systemd's: opens a UDP socket, passes it to the program (sd_listen_fds(3)), and keeps it open
+ * while the program restarts. SIGHUP restarts the program.
  */
 const keeper = `
 use strict; use IO::Socket::INET; use POSIX ();
@@ -21,7 +21,7 @@ until ($over) {
 }
 `;
 
-/** Starts `program` with a UDP socket on `host:port` that is there for as long as this process is. */
+/** Starts `program` with a UDP socket on `host:port` that stays open until this process ends. */
 export function startWithSocket(
   scope: Scope,
   { host, port }: { readonly host: string; readonly port: number },

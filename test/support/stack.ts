@@ -3,12 +3,12 @@ import { HoldfastClient } from '../../services/client/index.js';
 import { type Exit, type ProcessOptions, type Scope, startProcess, type TestProcess } from './process.js';
 import type { Rtpengine } from './rtpengine.js';
 
-/** Holdfast's processes as an operator starts them: the compiled `holdfast` command, with HOLDFAST_ variables. */
+/** Holdfast's processes as operators start them: the compiled `holdfast` command with HOLDFAST_ variables. */
 export const holdfast = fileURLToPath(new URL('../../services/cli/main.js', import.meta.url));
 
 type Environment = Readonly<Record<string, string>>;
 
-/** Two processes on one machine cannot both have the default one. */
+/** Two processes on one machine cannot both have the default port. */
 const anyHttpPort = { HOLDFAST_HTTP_LISTEN: '127.0.0.1:0' };
 
 /** Starts `holdfast ARGS`; it ends with the scope. */
@@ -27,7 +27,7 @@ export function startHoldfast(
 export interface Finished extends Exit {
   /** Standard output. */
   readonly stdout: string;
-  /** Standard output and standard error as they came. */
+  /** Standard output and standard error in order of arrival. */
   readonly output: string;
 }
 
@@ -45,10 +45,10 @@ export async function runHoldfast(
 /** One line of a process's log. */
 export type LogLine = Readonly<Record<string, unknown>> & { readonly level: number; readonly msg: string };
 
-/** What a process has logged so far; whatever it printed besides must not be there. */
+/** What a process has logged so far. It must not have printed anything else. */
 export function logOf(child: TestProcess): LogLine[] {
   const lines = child.output.split('\n');
-  // The last line may be on its way still.
+  // The last line may be incomplete.
   return lines.slice(0, -1).map((line) => JSON.parse(line) as LogLine);
 }
 
@@ -85,7 +85,7 @@ export async function startReplica(
 export interface RelayNodeOptions {
   readonly id: string;
   readonly etcd: string;
-  /** The rtpengine that it stands beside; without one its relay is the built-in one. */
+  /** The rtpengine that it registers; by default its relay is the built-in one. */
   readonly rtpengine?: Rtpengine;
   readonly env?: Environment;
 }

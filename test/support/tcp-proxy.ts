@@ -4,7 +4,7 @@ import type { Scope } from './process.js';
 
 type Direction = 'requests' | 'answers';
 
-/** Stands between a client and a server and does to their connections what networks do. */
+/** A proxy between a client and a server that makes connections fail like networks do. */
 export class TcpProxy {
   readonly #server: Server;
   readonly #target: { host: string; port: number };
@@ -13,7 +13,7 @@ export class TcpProxy {
   #frozen: readonly Direction[] = [];
   #delayMs = 0;
   #refuses = false;
-  /** Connections that were let through since the start. */
+  /** Connections accepted since the start. */
   accepted = 0;
 
   private constructor(target: string) {
@@ -38,7 +38,7 @@ export class TcpProxy {
     return `127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
-  /** Breaks all connections; new ones are let through. */
+  /** Resets all connections; new ones are accepted. */
   drop(): void {
     for (const pair of this.#pairs) {
       for (const socket of pair) {
@@ -47,23 +47,23 @@ export class TcpProxy {
     }
   }
 
-  /** Breaks all connections and lets no new one through. */
+  /** Resets all connections, and new ones too. */
   cut(): void {
     this.#refuses = true;
     this.drop();
   }
 
-  /** Half-open: connections stay, and nothing goes through them, neither bytes nor their end. */
+  /** Half-open: connections stay open and carry nothing, neither bytes nor their end. */
   freeze(...directions: readonly Direction[]): void {
     this.#frozen = directions.length > 0 ? directions : ['requests', 'answers'];
   }
 
-  /** Each byte arrives this much later. */
+  /** Delays each byte. */
   delay(ms: number): void {
     this.#delayMs = ms;
   }
 
-  /** Undoes all of the above; what was held back goes through. */
+  /** Undoes all of the above and delivers what was held back. */
   restore(): void {
     this.#refuses = false;
     this.#frozen = [];
@@ -86,7 +86,7 @@ export class TcpProxy {
     const pair = [client, server] as const;
     this.#pairs.add(pair);
     for (const socket of pair) {
-      // The other side is told by its own end or reset.
+      // The end or reset of this side is passed on to the other one.
       socket.on('error', () => {});
       socket.once('close', () => this.#pairs.delete(pair));
     }

@@ -14,7 +14,7 @@ export interface TlsEtcd {
   restart(): Promise<void>;
 }
 
-/** A real etcd that asks its clients for a certificate of its own certificate's authority. */
+/** A real etcd that requires client certificates of the authority that signed its own. */
 export async function startTlsEtcd(scope: Scope, { ca, cert, key }: CertificateFiles): Promise<TlsEtcd> {
   const directory = await mkdtemp(join(tmpdir(), 'holdfast-etcd-'));
   scope.teardown(() => rm(directory, { recursive: true, force: true, maxRetries: 5 }));

@@ -11,12 +11,12 @@ const reportEveryMs = 1000;
 interface Scene {
   readonly calls: number;
   readonly replicas: number;
-  /** False: the relays report once, and never again. */
+  /** If false, the relays report only once. */
   readonly reporting: boolean;
   readonly weightOfFirst?: number;
 }
 
-/** How evenly calls spread, in simulated time: replicas place, relays count and report. */
+/** How evenly calls are distributed, in simulated time: replicas place calls, relays count and report them. */
 export const balance: BenchCase = {
   name: 'balance',
   title: 'balance of calls on 50 relays',
@@ -55,7 +55,7 @@ export const balance: BenchCase = {
   },
 };
 
-/** Calls per relay when all have come; none ends. */
+/** Calls per relay after all calls have begun; none ends. */
 function spread({ calls, replicas, reporting, weightOfFirst = 100 }: Scene): number[] {
   const relays = relaysNamed(relayCount).map(
     (relay, index): Relay => (index === 0 ? { ...relay, weight: weightOfFirst } : relay),
@@ -76,7 +76,7 @@ function spread({ calls, replicas, reporting, weightOfFirst = 100 }: Scene): num
   };
   report(0);
   let reportedAtMs = 0;
-  // Reports stop counting as news after a while; then the silent case begins.
+  // Old load reports are ignored after a while; then the case without reports begins.
   const beginMs = reporting ? 0 : 60_000;
   for (let i = 0; i < calls; i++) {
     const nowMs = beginMs + (i * 1000) / callsPerSecond;

@@ -9,7 +9,7 @@ import { RegisteredRelays } from '../stage/relays.js';
 import { startReplica } from '../stage/replica.js';
 import { figure } from '../table.js';
 
-/** What etcd is made to write for a call from its first offer to its BYE, as SIP proxies cause it at the gateway. */
+/** etcd's writes for a call from its first offer to its BYE, through the gateway. */
 export const callLife: BenchCase = {
   name: 'call-life',
   title: 'etcd writes in the whole life of a call',
@@ -35,7 +35,7 @@ export const callLife: BenchCase = {
     await play(['reoffer', 'answer']);
     const live = await sizeBytes(etcd);
     await play(['delete']);
-    // The proxy is answered first; the release follows.
+    // The release follows after the reply to the proxy.
     await delay(1000);
     const after = await etcd.metrics();
     const perCall = (name: string) => ((after.get(name) ?? 0) - (before.get(name) ?? 0)) / calls.count;

@@ -13,7 +13,7 @@ import { selectTarget } from './speed-stage.js';
 const againAfterMs = 2;
 const patienceMs = 20_000;
 
-/** From exec to the first answer of a replica whose etcd and relays are there. */
+/** From exec to the first answer of a replica, with etcd and relays running. */
 export const coldStart: BenchCase = {
   name: 'cold-start',
   title: 'replica cold start',
@@ -48,7 +48,7 @@ async function emptyProgram(): Promise<number> {
   return performance.now() - startedAtMs;
 }
 
-/** The replica listens before it is ready, and refuses until then: asked again and again, as a client would. */
+/** The replica listens before it is ready, and refuses until then, so the client retries. */
 async function firstAnswer(etcd: Etcd, load: LoadGenerator): Promise<number> {
   const [grpcPort = 0] = await freeTcpPorts(1);
   const startedAtMs = performance.now();

@@ -8,11 +8,11 @@ import { startReplica } from '../stage/replica.js';
 import { quantile } from '../statistics.js';
 import { figure } from '../table.js';
 
-/** Relays that are hurt in one batch; a few more stay and take the calls. */
+/** Relays that fail in one batch; a few more stay and take the calls. */
 const perBatch = 4;
 const staying = 1;
 
-/** From a relay's death to the last new call that is sent to it. */
+/** From the death of a relay to the last new call that is sent to it. */
 export const detection: BenchCase = {
   name: 'detection',
   title: 'a relay dies: the last new call that is sent to it',
@@ -64,7 +64,7 @@ async function lastCallsAfter(
     await delay(1500);
     const hurtAtMs = new Map<string, number>();
     for (const host of hosts.slice(staying)) {
-      // At any point of the probes' and keepalives' periods.
+      // At a random point of the periods of probes and keepalives.
       await delay(Math.random() * 500);
       hurtAtMs.set(host.id, performance.now());
       hurt(host);

@@ -17,14 +17,14 @@ import {
 const concurrency = 256;
 const bound = 10_000;
 
-/** Calls that are bound already, one gRPC call each, against a bare server. */
+/** Bound calls over unary gRPC, compared with a bare server. */
 export const existingCallsUnary: BenchCase = {
   name: 'existing-unary',
   title: 'existing calls, unary Select, one replica',
   run: (context) => compare(context, 'unary'),
 };
 
-/** The same over the stream. */
+/** Bound calls over the stream. */
 export const existingCallsStream: BenchCase = {
   name: 'existing-stream',
   title: 'existing calls, SelectStream, one replica',
@@ -63,7 +63,7 @@ async function compare(context: Context, kind: 'unary' | 'stream') {
   return { rows: [row] };
 }
 
-/** Calls in progress, known to the replica. */
+/** Calls in progress that the replica has cached. */
 async function boundCalls({ pick }: Context, { etcd, relays, replica, load }: SpeedStage) {
   const calls: Calls & { count: number } = { ...freshCalls(), count: pick(bound, 1000) };
   await fillBindings(load, etcd, relays, calls);

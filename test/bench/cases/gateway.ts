@@ -17,8 +17,8 @@ const concurrency = 64;
 const aimPerSecond = 20_000;
 
 /**
- * In-dialog commands on bindings that the gateway knows. «On one core» is by the CPU time that the gateway took: on
- * few cores the load generator, which plays the proxies and the relay, is in its way.
+ * In-dialog commands on cached bindings. "On one core" is computed from the gateway's CPU time: on a small machine the load
+ * generator, which acts as proxies and relay, competes for the cores.
  */
 export const gateway: BenchCase = {
   name: 'gateway',
@@ -47,7 +47,7 @@ async function measure(context: Context, bindings: number): Promise<Row> {
   const relayPort = await freeUdpPort();
   const etcd = await startEtcd(scope);
   const relays = await RegisteredRelays.register(scope, etcd, 3, { controlPort: relayPort });
-  // The longest linger allowed: so all bindings stay fresh while the loads go through them.
+  // The longest linger allowed keeps all bindings fresh during the load.
   const settings = { HOLDFAST_CACHE_ENTRIES: String(bindings + 1000), HOLDFAST_LINGER_SECONDS: '600' };
   const replica = await startReplica(scope, etcd, { gateway: true, settings });
   const forwarder = await startForwarder(scope, relayPort);
@@ -56,7 +56,7 @@ async function measure(context: Context, bindings: number): Promise<Row> {
   progress(`${figure(bindings)} bindings`);
   await fillBindings(load, etcd, relays, calls);
   const target = (port: number): Target => ({ kind: 'ng', port, relayPort, calls, commands });
-  // A late answer among so many is no failure of the stage, as long as the gateway knows the bindings.
+  // A late answer among so many is not a failure, as long as the gateway has the bindings.
   await load.attempt({
     target: { kind: 'ng', port: replica.ngPort, relayPort, calls, commands: ['query'] },
     loop: { kind: 'count', concurrency: 256, operations: bindings },
@@ -73,7 +73,7 @@ async function measure(context: Context, bindings: number): Promise<Row> {
     () => load.run({ target: target(forwarder.port), loop, watch: [forwarder.pid] }),
     () => load.run({ target: target(replica.ngPort), loop, watch: [replica.pid] }),
   );
-  // Beyond a stall of a few 100 ms, whoever caused it, an open loop overflows socket buffers: told, not fatal.
+  // After a stall of a few 100 ms an open loop overflows socket buffers: reported, not fatal.
   const half = await load.attempt({
     target: target(replica.ngPort),
     loop: { kind: 'open', perSecond: median(candidate.map(({ perSecond }) => perSecond)) / 2, ...durations },

@@ -6,7 +6,7 @@ import { selectTarget, setSpeedStage } from './speed-stage.js';
 
 const x = { label: 'bindings in etcd', scale: 'log' } as const;
 
-/** What a new call costs, and what etcd holds, as calls in progress accumulate. */
+/** The cost of a new call, and the size of etcd, against the number of bindings. */
 export const growthBindings: BenchCase = {
   name: 'growth-bindings',
   title: 'growth: cost against bindings',

@@ -5,10 +5,10 @@ import { figure } from '../table.js';
 import { selectTarget, setSpeedStage, warmUp } from './speed-stage.js';
 
 const x = { label: 'new calls per second', scale: 'log' } as const;
-/** Beyond it the replica falls behind, and what is measured is the queue. */
+/** Beyond it the replica falls behind, and the latency is that of the queue. */
 const keepsUp = 0.95;
 
-/** How latency and CPU grow with the call rate, up to what one replica carries. */
+/** Latency and CPU against the call rate, up to the capacity of one replica. */
 export const growthRate: BenchCase = {
   name: 'growth-rate',
   title: 'growth: cost against call rate',

@@ -7,7 +7,7 @@ import { cpuUsPerCall, selectTarget, setSpeedStage, warmUp } from './speed-stage
 
 const x = { label: 'registered relays', scale: 'log' } as const;
 
-/** What a new call costs as a set grows. */
+/** The cost of a new call against the size of the relay set. */
 export const growthRelays: BenchCase = {
   name: 'growth-relays',
   title: 'growth: cost against relays',

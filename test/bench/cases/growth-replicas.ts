@@ -9,7 +9,7 @@ import { cpuUsPerCall, otherCpuUsPerCall, streamTarget } from './speed-stage.js'
 
 const x = { label: 'replicas', scale: 'linear' } as const;
 
-/** New calls by several replicas on one etcd, all on this machine: CPU per call counts, for the cores are shared. */
+/** New calls by several replicas on one etcd. They share this machine, so the CPU time per call counts. */
 export const growthReplicas: BenchCase = {
   name: 'growth-replicas',
   title: 'growth: cost against replicas',

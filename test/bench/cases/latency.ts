@@ -9,8 +9,8 @@ import { p50s, selectTarget, setSpeedStage, warmUp } from './speed-stage.js';
 const leaseSeconds = 3600;
 
 /**
- * One client with one call at a time, against the same write put to etcd directly: by the very client that loads
- * Holdfast, which has next to no cost of its own, and by etcd3, which Holdfast itself has to go through.
+ * One client with one call at a time, compared with the same write sent to etcd directly: by the load generator's own
+ * client, which costs almost nothing, and by etcd3, which Holdfast uses.
  */
 export const latencyAlone: BenchCase = {
   name: 'latency-alone',
@@ -65,7 +65,7 @@ export const latencyAlone: BenchCase = {
 
 const concurrency = 512;
 
-/** How far the slowest fall behind while there is room. */
+/** Latency of the slowest calls below the capacity. */
 export const latencyAtHalf: BenchCase = {
   name: 'latency-half',
   title: 'latency of new calls at half of the peak load',

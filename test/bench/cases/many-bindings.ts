@@ -8,7 +8,7 @@ import { startReplica } from '../stage/replica.js';
 import { figure } from '../table.js';
 import { p50s, selectTarget } from './speed-stage.js';
 
-/** Two registries side by side, one of them full. */
+/** Two installations side by side, one with many bindings. */
 export const manyBindings: BenchCase = {
   name: 'many-bindings',
   title: 'latency of a new call with many bindings in etcd',

@@ -13,7 +13,7 @@ import {
   streamTarget,
 } from './speed-stage.js';
 
-/** What a cluster costs: a new call is on the disks of a majority before it is answered. All on this machine. */
+/** The cost of an etcd cluster: a majority writes a new call to disk before the answer. All on this machine. */
 export const members: BenchCase = {
   name: 'members',
   title: 'new calls on an etcd of three members',

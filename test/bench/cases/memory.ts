@@ -5,7 +5,7 @@ import { setSpeedStage, streamTarget } from './speed-stage.js';
 
 const gauge = 'holdfast_cached_bindings';
 
-/** What a replica's memory grows by for each call that it remembers, and that it stops growing. */
+/** Memory of a replica per cached binding, and that its growth ends. */
 export const memory: BenchCase = {
   name: 'memory',
   title: 'replica memory per cached binding',
@@ -24,7 +24,7 @@ export const memory: BenchCase = {
         loop: { kind: 'count', concurrency: 256, operations: count },
       });
     };
-    // What the first calls of a process bring to life is no part of a binding.
+    // What the first calls allocate once is not counted per binding.
     await learn(1000);
     const before = await replica.usedBytes();
     const known = (await replica.metrics()).get(gauge) ?? 0;

@@ -17,7 +17,7 @@ import {
 const concurrency = 512;
 const nested = 32;
 
-/** New calls over the stream, against what a program of its own would write to the same etcd. */
+/** New calls over the stream, compared with direct writes to the same etcd. */
 export const newCallsStream: BenchCase = {
   name: 'new-stream',
   title: 'new calls, SelectStream, one replica',
@@ -69,7 +69,7 @@ export const newCallsStream: BenchCase = {
   },
 };
 
-/** New calls, one gRPC call each, against a bare server that stores nothing. */
+/** New calls over unary gRPC, compared with a bare server that stores nothing. */
 export const newCallsUnary: BenchCase = {
   name: 'new-unary',
   title: 'new calls, unary Select, one replica',

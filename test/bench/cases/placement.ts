@@ -5,7 +5,7 @@ import { relaysNamed } from '../stage/relays.js';
 
 export const placement: BenchCase = {
   name: 'placement',
-  title: 'one choice among 1,000 relays',
+  title: 'choice among 1,000 relays',
   async run({ pick }) {
     const rounds = pick(9, 3);
     const row = (policy: PolicyName, mostUs: number, choices: number) => ({
@@ -22,10 +22,10 @@ export const placement: BenchCase = {
   },
 };
 
-/** What V8 has not compiled yet is no part of a choice. */
+/** Choices before the measurement, for V8 to compile the code. */
 const warmup = 20_000;
 
-/** What the selector asks for each new call: eligibility, policy and all. */
+/** The selector's choice for a new call, with eligibility and policy. */
 export function usPerChoice(policy: PolicyName, relayCount: number, choices: number): number {
   const nowMs = 1000;
   const placed = new Placement(policy);
@@ -35,7 +35,7 @@ export function usPerChoice(policy: PolicyName, relayCount: number, choices: num
   const callIds = Array.from({ length: 4096 }, (_, i) => `a84b4c76e66710-${i}@pc33.atlanta.example.com`);
   const choose = (count: number) => {
     for (let i = 0; i < count; i++) {
-      placed.choose('default', callIds[i & 4095] as string, noWish, nowMs);
+      placed.choose('default', callIds[i & 4095] as string, noConstraints, nowMs);
     }
   };
   choose(warmup);
@@ -45,5 +45,5 @@ export function usPerChoice(policy: PolicyName, relayCount: number, choices: num
 }
 
 const idle = { calls: 0, cpu: 0, packetRate: 0, atMs: 0 };
-/** As a request without wishes is parsed. */
-const noWish = { excluded: [], zone: '', labels: {} };
+/** The constraints of a request that has none. */
+const noConstraints = { excluded: [], zone: '', labels: {} };

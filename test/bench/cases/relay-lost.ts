@@ -8,10 +8,10 @@ import { setSpeedStage, streamTarget } from './speed-stage.js';
 const relayCount = 50;
 const batch = 1000;
 
-/** One relay of fifty goes: who else has to move? All calls are asked about again, and compared in etcd. */
+/** One relay of fifty is lost: which other calls move? Selects all calls again, and compares their bindings in etcd. */
 export const relayLost: BenchCase = {
   name: 'relay-lost',
-  title: 'one relay of 50 is lost: calls moved that need not',
+  title: 'one relay of 50 is lost: calls moved without need',
   async run(context) {
     const { etcd, relays, replica, load } = await setSpeedStage(context, { relayCount });
     const calls = { ...freshCalls(), count: context.pick(50_000, 2000) };
@@ -19,7 +19,7 @@ export const relayLost: BenchCase = {
     const before = await relayOfCalls(etcd, relays.keys.calls);
     const lost = relays.relays[17];
     if (!lost) {
-      throw new Error('there is no such relay');
+      throw new Error('no relay to lose');
     }
     await relays.remove(lost);
     await delay(200);

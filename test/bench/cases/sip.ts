@@ -16,13 +16,13 @@ import { quantile } from '../statistics.js';
 const programs = ['etcd', 'rtpengine', 'kamailio', 'kamcmd', 'sipp'];
 const callsPerSecond = 100;
 const pauseMs = 250;
-/** Four for each call, and each lasts a little longer than its pauses. */
+/** Four ports per call; a call lasts a little longer than its pauses. */
 const mediaPorts = 1000;
 
-/** The same installation twice, but for one line: where the proxy's rtpengine module sends its commands. */
+/** The same installation twice, except for one line: the address of the proxy's rtpengine module. */
 export const sip: BenchCase = {
   name: 'sip',
-  title: 'call set-up through Kamailio: rtpengine directly, and behind the gateway',
+  title: 'call setup through Kamailio: rtpengine directly, and behind the gateway',
   async run(context) {
     for (const program of programs) {
       requireProgram(program);
@@ -74,7 +74,7 @@ export const sip: BenchCase = {
   },
 };
 
-/** Balancer, proxy and a phone that is called. @returns calls it, and tells how long each INVITE took, ms */
+/** Starts a balancer, a proxy and a callee. @returns a function that makes calls and returns the durations of INVITEs, ms */
 async function startPhones({ scope }: Context, directory: string, name: string, ngPort: number) {
   const [proxyPort, port] = [await freeUdpPort(), await freeUdpPort()];
   const list = join(directory, `${name}.list`);
@@ -125,8 +125,8 @@ async function startPhones({ scope }: Context, directory: string, name: string, 
 }
 
 /**
- * From each call's first INVITE to its answer, ms. sipp's own response times count in ticks of several milliseconds; its
- * trace tells microseconds. Its columns: date, time, seconds since 1970, S or R, Call-ID, CSeq, first line.
+ * From each call's first INVITE to its answer, ms. sipp's own response times have a resolution of several milliseconds; its
+ * trace has microseconds. Its columns: date, time, seconds since 1970, S or R, Call-ID, CSeq, first line.
  */
 function inviteTimes(trace: string): number[] {
   const sent = new Map<string, number>();

@@ -7,7 +7,7 @@ import { type Etcd, startEtcd } from '../stage/etcd.js';
 import { RegisteredRelays } from '../stage/relays.js';
 import { type Replica, type ReplicaOptions, startReplica } from '../stage/replica.js';
 
-/** What most cases stand on: etcd, some relays, one replica, and the load generator. */
+/** The setup of most cases: etcd, some relays, one replica, and the load generator. */
 export interface SpeedStage {
   readonly etcd: Etcd;
   readonly relays: RegisteredRelays;
@@ -17,7 +17,7 @@ export interface SpeedStage {
 
 export interface StageOptions extends ReplicaOptions {
   readonly relayCount?: number;
-  /** Of etcd. */
+  /** Number of etcd members. */
   readonly memberCount?: number;
 }
 
@@ -32,8 +32,8 @@ export async function setSpeedStage(
 }
 
 /**
- * Has the replica answer so many calls that what V8 compiles is compiled: where it is measured at a low rate, that would
- * be most of what is seen. What a replica costs before is the cold start's.
+ * Sends the replica calls until V8 has compiled its code, which would dominate a measurement at a low rate. The cold start is
+ * a case of its own.
  */
 export async function warmUp({ pick }: Context, { replica, load }: SpeedStage): Promise<void> {
   await load.run({
@@ -85,7 +85,7 @@ export function cpuUsPerCall({ cpuSeconds, calls }: LoadResult): number {
   return ((cpuSeconds[0] ?? 0) * 1e6) / calls;
 }
 
-/** CPU time of all watched processes but the first for each call, µs. */
+/** CPU time of all other watched processes for each call, µs. */
 export function otherCpuUsPerCall({ cpuSeconds: [, ...others], calls }: LoadResult): number {
   return (others.reduce((sum, each) => sum + each, 0) * 1e6) / calls;
 }

@@ -13,10 +13,10 @@ import { UnaryCalls } from './unary.js';
 type EtcdTarget = Extract<Target, { kind: 'etcd' }>;
 type BytesTarget = Extract<Target, { kind: 'etcd-bytes' }>;
 
-/** As many keys as a lease of Holdfast's carries. */
+/** Number of keys per lease, as in Holdfast. */
 const keysPerLease = 1000;
 
-/** Create-if-absent in etcd, as a program with the etcd3 client does it: the raw call, which is its fastest way. */
+/** Create-if-absent in etcd with the etcd3 client: the raw call, which is the fastest. */
 export class EtcdCreates implements Operations {
   readonly size: number;
   readonly unexpected = 0;
@@ -65,7 +65,7 @@ export class EtcdCreates implements Operations {
       success: creates.map((request_txn) => ({ request_txn }) as IRequestOp),
       failure: [],
     });
-    // The types of etcd3 leave nested answers out.
+    // The types of etcd3 lack nested answers.
     return responses.every(
       (each) => (each as { response_txn?: { succeeded: boolean } }).response_txn?.succeeded,
     );
@@ -83,7 +83,7 @@ export class EtcdCreates implements Operations {
   }
 }
 
-/** The same, one per operation, as bytes over the HTTP/2 client that also loads Holdfast. */
+/** One create-if-absent per operation, as bytes over the HTTP/2 client that also loads Holdfast. */
 export function openEtcdBytes({
   port,
   prefix,

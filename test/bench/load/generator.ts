@@ -6,7 +6,7 @@ import type { Answer, Job, LoadResult } from './job.js';
 
 const program = fileURLToPath(new URL('main.js', import.meta.url));
 
-/** The runner's hold on the load generator's process. */
+/** The load generator's process, from the runner's side. */
 export class LoadGenerator {
   readonly #process: ChildProcess;
 
@@ -21,8 +21,8 @@ export class LoadGenerator {
   }
 
   /**
-   * Runs one job; jobs of one generator go one by one.
-   * @throws Error if anything asked failed, or said something unexpected: that would be no measurement
+   * Runs one job. The jobs of a generator run one after the other.
+   * @throws Error if a request failed or an answer was unexpected, which makes the measurement invalid
    */
   async run(job: Job): Promise<LoadResult> {
     const result = await this.attempt(job);
@@ -34,7 +34,7 @@ export class LoadGenerator {
     return result;
   }
 
-  /** The same, whatever the answers say. @throws Error if the generator itself failed */
+  /** Like `run`, but accepts failed and unexpected answers. @throws Error if the generator failed */
   async attempt(job: Job): Promise<LoadResult> {
     const over = new AbortController();
     try {

@@ -1,7 +1,7 @@
 const growth = Math.log(1.01);
 const leases = 2400;
 
-/** Durations in buckets that each are 1 % wider than the one before: exact enough, and it never grows. */
+/** Durations in buckets that each are 1 % wider than the one before: exact enough, and of constant size. */
 export class Histogram {
   readonly #counts = new Uint32Array(leases);
   count = 0;
@@ -12,7 +12,7 @@ export class Histogram {
     this.count++;
   }
 
-  /** The duration that `share` of all stay below, µs. */
+  /** The quantile `share`, µs. */
   quantile(share: number): number {
     const wanted = share * this.count;
     let seen = 0;

@@ -1,10 +1,10 @@
 import { connect, type Socket } from 'node:net';
 import { OutBuffer } from './out-buffer.js';
 
-/** What happens on the streams of a connection. */
+/** Events on the streams of a connection. */
 export interface StreamListener {
   onData(streamId: number, payload: Buffer): void;
-  /** `failed`: it was reset, or ended before the server said how it went. */
+  /** `failed`: the stream was reset, or ended without a status. */
   onEnd(streamId: number, failed: boolean): void;
 }
 
@@ -21,25 +21,25 @@ const flags = { ack: 1, endStream: 1, endHeaders: 4 } as const;
 const initialWindowSetting = 4;
 const headerBytes = 9;
 const mostWindow = 2 ** 31 - 1;
-/** Received bytes that are given back to the server's window at once. */
+/** Received bytes after which the server's window is updated. */
 const windowStep = 1 << 24;
 
 /**
- * The client's half of HTTP/2 (RFC 9113), as much as it takes to load a gRPC server: every stream is a POST to one
- * path, and response headers are not read. An ordinary gRPC client costs more than the server that it asks, so on a
- * small machine it would be the client that is measured.
+ * The parts of an HTTP/2 client (RFC 9113) that it takes to load a gRPC server: every stream is a POST to one path, and
+ * response headers are not read. An ordinary gRPC client costs more than the server, so on a small machine a measurement
+ * would be of the client.
  */
 export class Http2Connection {
   readonly #socket: Socket;
   readonly #listener: StreamListener;
   readonly #out: OutBuffer;
-  /** Headers of the first stream, which teach the server's HPACK table, and of all others, which point into it. */
+  /** Headers of the first stream, which fill the server's HPACK table, and of all others, which refer to it. */
   readonly #firstHeaders: Buffer;
   readonly #laterHeaders = Buffer.of(0x83, 0x86, 0xc1, 0xc0, 0xbf, 0xbe);
   #nextStreamId = 1;
   #window = 65_535;
   #initialStreamWindow = 65_535;
-  /** Of streams that stay open and send more than once. */
+  /** For streams that stay open and send several messages. */
   readonly #streamWindows = new Map<number, number>();
   #blocked: { streamId: number; payload: Buffer; end: boolean }[] = [];
   #rest: Buffer = Buffer.alloc(0);
@@ -73,7 +73,7 @@ export class Http2Connection {
     });
   }
 
-  /** Opens a stream with its first message; `end` if it is the only one. */
+  /** Opens a stream with its first message. @param end if there are no further messages */
   openStream(payload: Buffer, end: boolean): number {
     const streamId = this.#nextStreamId;
     this.#nextStreamId += 2;
@@ -169,7 +169,7 @@ export class Http2Connection {
         }
         break;
       case frames.headers:
-        // Trailers end a stream; a gRPC server never ends one otherwise.
+        // A gRPC server always ends a stream with trailers.
         if (flag & flags.endStream) {
           this.#listener.onEnd(streamId, false);
         }

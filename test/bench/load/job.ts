@@ -1,33 +1,33 @@
-/** What the load generator is told to do, and what it answers. Everything crosses a process border as JSON. */
+/** Jobs of the load generator, and their results. Both are JSON messages between processes. */
 
 /** Call-IDs `<prefix>-<number, ten digits>@bench`. */
 export interface Calls {
   readonly prefix: string;
   /** First number. */
   readonly from: number;
-  /** Numbers in use before they begin again; undefined: every operation is about a new call. */
+  /** How many numbers are used in turn; undefined if every operation is a new call. */
   readonly count?: number | undefined;
 }
 
 export type Loop =
-  /** So many under way at any time. */
+  /** Closed loop: this many operations are always under way. */
   | {
       readonly kind: 'closed';
       readonly concurrency: number;
       readonly warmupMs: number;
       readonly durationMs: number;
     }
-  /** So many begun each second, whatever the answers do. Latency counts from when each was due. */
+  /** Open loop: this many operations start each second. Latency counts from when each was due. */
   | {
       readonly kind: 'open';
       readonly perSecond: number;
       readonly warmupMs: number;
       readonly durationMs: number;
     }
-  /** So many in all. */
+  /** A fixed number of operations. */
   | { readonly kind: 'count'; readonly concurrency: number; readonly operations: number };
 
-/** What a sampled answer must say; one that says something else counts as unexpected. */
+/** What a sampled answer must contain; otherwise it counts as unexpected. */
 export interface Expectation {
   readonly origin: 'new' | 'existing';
 }
@@ -58,11 +58,11 @@ export type Target =
       readonly batch: number;
       /** Values in turn, base64. */
       readonly values: readonly string[];
-      /** Compared in each transaction, as a guard of a relay is. */
+      /** Compared in each transaction, like the guard of a relay. */
       readonly guard?: { readonly key: string; readonly revision: number } | undefined;
       readonly ttlSeconds: number;
     }
-  /** The very bytes of one create-if-absent transaction per call, over the same HTTP/2 client as `unary`. */
+  /** One create-if-absent transaction per call, as bytes over the same HTTP/2 client as `unary`. */
   | {
       readonly kind: 'etcd-bytes';
       readonly port: number;
@@ -72,7 +72,7 @@ export type Target =
       readonly lease: string;
       readonly guard: { readonly key: string; readonly revision: number };
     }
-  /** ng commands to a gateway. This process also is the relay that they are forwarded to. */
+  /** ng commands to a gateway. The load generator is also the relay that they are forwarded to. */
   | {
       readonly kind: 'ng';
       readonly port: number;
@@ -82,21 +82,21 @@ export type Target =
       readonly commands: readonly NgCommand[];
     };
 
-/** `reoffer` carries both tags, `offer` only one: it may begin a call. */
+/** `reoffer` has both tags; `offer` has only one, and can begin a call. */
 export type NgCommand = 'offer' | 'reoffer' | 'answer' | 'query' | 'delete';
 
 export interface Job {
   readonly target: Target;
   readonly loop: Loop;
-  /** Processes whose CPU time during the measurement is told. */
+  /** Processes whose CPU time is measured. */
   readonly watch?: readonly number[] | undefined;
 }
 
 export interface LoadResult {
-  /** Calls asked about, warm-up left out. */
+  /** Number of calls, without the warm-up. */
   readonly calls: number;
   readonly errors: number;
-  /** Sampled answers that were not as expected. */
+  /** Sampled answers that were unexpected. */
   readonly unexpected: number;
   readonly seconds: number;
   readonly perSecond: number;
@@ -104,9 +104,9 @@ export interface LoadResult {
   readonly p99Us: number;
   /** CPU time of each watched process, s. */
   readonly cpuSeconds: readonly number[];
-  /** The load generator's own, s. */
+  /** CPU time of the load generator, s. */
   readonly ownCpuSeconds: number;
-  /** Bytes of one answer's message. */
+  /** Size of one answer's message, bytes. */
   readonly answerBytes: number;
 }
 

@@ -3,12 +3,12 @@ import { Histogram } from './histogram.js';
 import type { LoadResult, Loop } from './job.js';
 import type { Operations } from './operations.js';
 
-/** How often an open loop looks which operations are due. */
+/** Period in which an open loop starts operations that are due. */
 const tickMs = 1;
-/** An operation that takes longer is lost; the run fails. */
+/** After this time an operation counts as lost, and the run fails. */
 const patienceMs = 20_000;
 
-/** Runs operations as the loop says, and counts those that end while it measures. */
+/** Runs operations in a loop, and counts those that end during the measurement. */
 export async function run(operations: Operations, loop: Loop, watch: readonly number[]): Promise<LoadResult> {
   const meter = new Meter(operations, watch);
   if (loop.kind === 'count') {
@@ -160,7 +160,7 @@ function pace(
     const timer = setInterval(() => {
       const nowMs = performance.now();
       for (; dueAtMs <= nowMs && dueAtMs < endAtMs; dueAtMs += gapMs) {
-        // Lateness within two ticks is the timer's coarseness; more is this process falling behind, and counts.
+        // A delay of up to two ticks is the timer's resolution; a longer one means that this process falls behind, and counts.
         begin(nowMs - dueAtMs < 2 * tickMs ? nowMs : dueAtMs + tickMs);
       }
       if (nowMs < endAtMs) {

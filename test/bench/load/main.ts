@@ -7,7 +7,7 @@ import { type Method, Numbers, requestNumber, streamMethod, unaryMethod } from '
 import { StreamCalls } from './stream.js';
 import { UnaryCalls } from './unary.js';
 
-/** The load generator: a process of its own, so that what it costs is not taken from what it measures. */
+/** The load generator: a separate process, so that its cost does not count as that of what it measures. */
 process.on('message', (job: Job) => {
   void answer(job).then((text) => process.send?.(text));
 });

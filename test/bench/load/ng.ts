@@ -8,12 +8,12 @@ import { callIdOf, Numbers } from './requests.js';
 
 type NgTarget = Extract<Target, { kind: 'ng' }>;
 
-/** Kamailio waits as long. */
+/** The same as Kamailio's. */
 const timeoutMs = 1000;
 const proxies = 4;
 const bufferBytes = 4 << 20;
 
-/** Plays the SIP proxies in front of a gateway and, on another port, the relay behind it. */
+/** Acts as the SIP proxies in front of a gateway and, on another port, as the relay behind it. */
 export class NgCommands implements Operations {
   readonly size = 1;
   readonly unexpected = 0;
@@ -26,7 +26,7 @@ export class NgCommands implements Operations {
   readonly #sweeper: NodeJS.Timeout;
   #relay: Socket | undefined;
   #sequence = 0;
-  /** Of the call that the commands under way are about. */
+  /** The number of the call whose commands are under way. */
   #number = 0;
 
   private constructor(target: NgTarget) {
@@ -114,7 +114,7 @@ export class NgCommands implements Operations {
   }
 }
 
-/** As Kamailio's rtpengine module writes it. */
+/** In the format of Kamailio's rtpengine module. */
 function request(command: NgCommand, callId: string, sdp: string) {
   const inDialog = command !== 'offer';
   return {

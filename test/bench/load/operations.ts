@@ -1,12 +1,12 @@
-/** What a loop does again and again. */
+/** An operation that a loop repeats. */
 export interface Operations {
-  /** Calls that one operation is about. */
+  /** Number of calls per operation. */
   readonly size: number;
-  /** Begins the next one. */
+  /** Starts the next operation. */
   start(done: (succeeded: boolean) => void): void;
-  /** Sampled answers that were not as expected. */
+  /** Sampled answers that were unexpected. */
   readonly unexpected: number;
-  /** Bytes of one answer's message; 0 where nobody asks. */
+  /** Size of one answer's message, bytes; 0 if it is not measured. */
   readonly answerBytes: number;
   close(): Promise<void> | void;
 }

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 
 const firstBytes = 64 * 1024;
 
-/** Gathers what one turn of the event loop writes, and sends it in one system call when the turn ends. */
+/** Collects the writes of one turn of the event loop, and sends them in one system call at its end. */
 export class OutBuffer {
   #buffer = Buffer.allocUnsafeSlow(firstBytes);
   #length = 0;
@@ -24,7 +24,7 @@ export class OutBuffer {
     this.#buffer.writeUInt32BE(value, at);
   }
 
-  /** The header of an HTTP/2 frame. */
+  /** Writes the header of an HTTP/2 frame. */
   frame(length: number, type: number, flags: number, streamId: number): void {
     const at = this.#take(9);
     this.#buffer.writeUIntBE(length, at, 3);

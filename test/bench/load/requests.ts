@@ -17,7 +17,7 @@ export function callIdOf({ prefix }: Pick<Calls, 'prefix'>, number: number): str
   return `${prefix}-${String(number).padStart(digits, '0')}@bench.example`;
 }
 
-/** The numbers of a load's calls: each new, or the same again and again. */
+/** The call numbers of a load: always new, or the same in turn. */
 export class Numbers {
   #next = 0;
 
@@ -30,7 +30,7 @@ export class Numbers {
   }
 }
 
-/** A message whose Call-ID and request id are filled in by overwriting their digits: costs next to nothing. */
+/** A message whose Call-ID and request id are set by overwriting their digits, which costs almost nothing. */
 class Template {
   readonly #bytes: Buffer;
   readonly #offsets: number[] = [];
@@ -67,7 +67,7 @@ const service = '/holdfast.v1.SelectionService';
 export interface Method {
   readonly path: string;
   request(number: number): Buffer;
-  /** Whether an answer (its message alone) is what was expected. */
+  /** Whether an answer's message is as expected. */
   isExpected(message: Buffer, expected: Expectation): boolean;
 }
 
@@ -117,11 +117,11 @@ function fits({ binding, origin }: SelectResponse, expected: Expectation): boole
   if (!binding?.relay?.controlUrl) {
     return false;
   }
-  // A call that is new by its own request stays so while that request is repeated.
+  // The origin stays NEW for repetitions of the request that has created the binding.
   return expected.origin === 'existing' || origin === Origin.NEW;
 }
 
-/** The number in the request id, which comes first in an answer of the stream. */
+/** The number in the request id, which is the first field of a stream's answer. */
 export function requestNumber(message: Buffer): number {
   const end = 2 + (message[1] as number);
   let number = 0;

@@ -3,7 +3,7 @@ import type { Operations } from './operations.js';
 import type { UnaryOptions } from './unary.js';
 
 export interface StreamOptions extends UnaryOptions {
-  /** Tells which request an answer belongs to; undefined: they come in the order of the requests. */
+  /** The request number of an answer; undefined if answers are in the order of the requests. */
   readonly numberOf?: ((message: Buffer) => number) | undefined;
 }
 
@@ -58,11 +58,11 @@ export class StreamCalls implements Operations {
   }
 }
 
-/** One stream, the requests under way on it, and the messages in its bytes. */
+/** One stream, with its requests under way and its message parser. */
 class Line implements StreamListener {
   connection: Http2Connection | undefined;
   #streamId = 0;
-  /** By request number; the same call may be asked about twice at a time. */
+  /** By request number, as two requests can have the same call. */
   readonly #pending = new Map<number, ((succeeded: boolean) => void)[]>();
   readonly #inOrder: ((succeeded: boolean) => void)[] = [];
   #oldest = 0;
@@ -123,7 +123,7 @@ class Line implements StreamListener {
     return done;
   }
 
-  /** Array.shift copies what is left; this does so now and then only. */
+  /** Array.shift copies the rest of the array each time; this does so rarely. */
   #shift(): ((succeeded: boolean) => void) | undefined {
     const done = this.#inOrder[this.#oldest++];
     if (this.#oldest > 1024) {

@@ -10,7 +10,7 @@ export interface UnaryOptions {
   readonly expect?: { isExpected(message: Buffer): boolean } | undefined;
 }
 
-/** One answer in so many is decoded and looked at. */
+/** One of this many answers is decoded and checked. */
 const sampleEvery = 64;
 
 interface Pending {
@@ -18,7 +18,7 @@ interface Pending {
   answer: Buffer | undefined;
 }
 
-/** Unary gRPC calls, spread over the connections in turn. */
+/** Unary gRPC calls on several connections in turn. */
 export class UnaryCalls implements Operations {
   readonly size = 1;
   unexpected = 0;
@@ -69,7 +69,7 @@ export class UnaryCalls implements Operations {
   }
 }
 
-/** One connection and the calls under way on it. */
+/** One connection with its calls under way. */
 class Line implements StreamListener {
   connection: Http2Connection | undefined;
   readonly #pending = new Map<number, Pending>();
@@ -92,14 +92,14 @@ class Line implements StreamListener {
 
   onEnd(streamId: number, failed: boolean): void {
     if (streamId === 0) {
-      throw new Error('the server broke the connection off');
+      throw new Error('the server closed the connection');
     }
     const pending = this.#pending.get(streamId);
     if (!pending) {
       return;
     }
     this.#pending.delete(streamId);
-    // Trailers without a message before them carry an error.
+    // Trailers without a message contain an error.
     pending.done(this.judge(failed ? undefined : pending.answer));
   }
 }

@@ -1,6 +1,6 @@
 import type { PlotAxis } from '../bench-case.js';
 
-/** From values to places along one side of a plot, and back to labels. */
+/** An axis of a plot: positions of values, and labeled ticks. */
 export interface Axis {
   place(value: number): number;
   readonly ticks: readonly { readonly at: number; readonly label: string }[];
@@ -8,7 +8,7 @@ export interface Axis {
 
 const wantedTicks = 6;
 
-/** @param from place of the least value @param to place of the greatest */
+/** @param from position of the least value @param to position of the greatest */
 export function axisFor({ scale }: PlotAxis, values: readonly number[], from: number, to: number): Axis {
   return scale === 'log' ? logAxis(values, from, to) : linearAxis(values, from, to);
 }
@@ -22,7 +22,7 @@ function linearAxis(values: readonly number[], from: number, to: number): Axis {
   return { place, ticks: Array.from({ length: count + 1 }, (_, i) => tick(place, i * step)) };
 }
 
-/** Whole decades where the values span several; else 1, 2 and 5 of each. */
+/** Powers of ten if the values span several; otherwise also 2 and 5 times these. */
 function logAxis(values: readonly number[], from: number, to: number): Axis {
   const positive = values.filter((value) => value > 0);
   const candidates = Array.from({ length: 24 }, (_, i) => i - 9).flatMap((exponent) =>

@@ -4,10 +4,10 @@ import { type Axis, axisFor } from './axis.js';
 const size = { width: 720, height: 440 };
 const frame = { left: 84, right: 680, top: 52, bottom: 340 };
 const legendTop = 404;
-/** Of Okabe and Ito, which color-blind eyes tell apart. */
+/** The palette of Okabe and Ito, which is safe for color-blind readers. */
 const colors = ['#0072b2', '#d55e00', '#009e73', '#cc79a7'];
 
-/** The plot as an SVG text: white ground, so that it reads in dark pages too. */
+/** The plot as SVG, with a white background so that it is readable on dark pages too. */
 export function plotSvg(plot: Plot): string {
   const points = plot.series.flatMap((series) => series.points);
   const xAxis = axisFor(
@@ -62,7 +62,7 @@ function curve({ points }: PlotSeries, color: string, xAxis: Axis, yAxis: Axis):
   return `<polyline points="${path}" fill="none" stroke="${color}" stroke-width="2"/>${dots.join('')}\n`;
 }
 
-/** Two to a line, below the axis: never over a curve. */
+/** The legend: two entries per line, below the axis. */
 function legend(series: readonly PlotSeries[]): string[] {
   return series.map(({ label }, i) => {
     const x = frame.left + (i % 2) * 310;

@@ -1,8 +1,8 @@
 import { Server, ServerCredentials, type ServerDuplexStream, type ServiceDefinition } from '@grpc/grpc-js';
 
 /**
- * What grpc-js itself costs: answers every request with as many bytes as told, and does nothing else; not even protobuf.
- * Arguments: port, bytes of a unary answer, bytes of a stream's answer.
+ * The cost of grpc-js alone: answers every request with a fixed number of bytes, without protobuf. Arguments: port, size of
+ * a unary answer, size of a stream's answer, both in bytes.
  */
 const [port = 0, unaryBytes = 0, streamBytes = 0] = process.argv.slice(2).map(Number);
 

@@ -1,8 +1,8 @@
 import { createSocket } from 'node:dgram';
 
 /**
- * What UDP in Node costs a gateway that does nothing but pass datagrams on and back: a cookie of its own towards the
- * relay, the sender's own on the way back. Arguments: port, port of the relay.
+ * The cost of UDP in Node alone: forwards datagrams to a relay and back, with a new cookie for the relay and the sender's
+ * cookie in the reply. Arguments: port, port of the relay.
  */
 const [port = 0, relayPort = 0] = process.argv.slice(2).map(Number);
 const bufferBytes = 4 << 20;

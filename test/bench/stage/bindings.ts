@@ -10,15 +10,15 @@ import type { RegisteredRelays } from './relays.js';
 
 const ttlSeconds = 3600;
 const perTransaction = 100;
-/** As many different values as there may be relays among the calls. */
+/** Number of different values, for calls on different relays. */
 const mostValues = 64;
 
-/** Call-IDs that nothing has used before. */
+/** Call-IDs that have not been used before. */
 export function freshCalls(count?: number): Calls {
   return { prefix: `call-${randomBytes(5).toString('hex')}`, from: 0, count };
 }
 
-/** What a replica writes for a call on each of the relays, base64, for loads that write to etcd themselves. */
+/** A replica's value of a call on each of the relays, base64, for loads that write to etcd directly. */
 export function bindingValues({ relays }: RegisteredRelays, calls: Calls): string[] {
   const nowMs = Date.now();
   return relays.slice(0, mostValues).map(({ id, set, instance }) =>
@@ -37,7 +37,7 @@ export function bindingValues({ relays }: RegisteredRelays, calls: Calls): strin
   );
 }
 
-/** Writes bindings of answered calls straight into etcd: the same keys, values and leases as a replica's. */
+/** Writes bindings of answered calls directly to etcd, with the same keys, values and leases as a replica. */
 export async function fillBindings(
   load: LoadGenerator,
   etcd: Etcd,

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 /** USER_HZ is 100 on every Linux that Node runs on. */
 const ticksPerSecond = 100;
 
-/** User and system time of a process so far, s; its ended children left out. 0 once it is gone. */
+/** User and system time of a process, without that of ended children, s. 0 if it has ended. */
 export function cpuSeconds(pid: number): number {
   let stat: string;
   try {
@@ -11,7 +11,7 @@ export function cpuSeconds(pid: number): number {
   } catch {
     return 0;
   }
-  // The second field, the program's name in parentheses, may hold blanks.
+  // The second field, the program's name in parentheses, may contain spaces.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
 }

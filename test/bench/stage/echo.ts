@@ -9,7 +9,7 @@ export interface EchoServer {
   readonly pid: number;
 }
 
-/** A bare grpc-js server in a process of its own, whose answers are as long as told. */
+/** A bare grpc-js server in a separate process, with answers of a given size. */
 export async function startEcho(
   scope: Scope,
   { unaryBytes, streamBytes }: { readonly unaryBytes: number; readonly streamBytes: number },

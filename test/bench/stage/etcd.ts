@@ -5,25 +5,25 @@ import type { Scope } from '../../support/process.js';
 import { requireProgram } from './program.js';
 import { scrape } from './prometheus.js';
 
-/** A million bindings and their history pass the default of 2 GiB. */
+/** A million bindings with their history exceed the default of 2 GiB. */
 const quotaBytes = 8 * 1024 ** 3;
 
-/** One etcd, of however many members. Where one of them is meant, it is the first. */
+/** An etcd with one or more members. Properties of a single member are those of the first one. */
 export interface Etcd {
   readonly endpoint: string;
-  /** All members, as the programs are told. */
+  /** All members, in the format of HOLDFAST_ETCD. */
   readonly endpoints: string;
   readonly port: number;
   readonly pids: readonly number[];
   readonly client: Etcd3;
-  /** The store's present revision. */
+  /** The store's current revision. */
   revision(): Promise<number>;
   metrics(): Promise<ReadonlyMap<string, number>>;
-  /** Forgets history up to now, and gives the space back. */
+  /** Drops the history up to now, and frees its space. */
   compact(): Promise<void>;
 }
 
-/** A real etcd with its defaults, fsync included, its data on disk in a directory that goes when the scope ends. */
+/** A real etcd with its defaults, including fsync. Its data is on disk, and removed when the scope ends. */
 export async function startEtcd(scope: Scope, memberCount = 1): Promise<Etcd> {
   requireProgram('etcd');
   const members = await startRealEtcdCluster(scope, memberCount, ['--quota-backend-bytes', `${quotaBytes}`]);

@@ -4,7 +4,7 @@ import { type Scope, startProcess } from '../../support/process.js';
 
 const program = fileURLToPath(new URL('../servers/forwarder.js', import.meta.url));
 
-/** A bare UDP forwarder in a process of its own. */
+/** A bare UDP forwarder in a separate process. */
 export async function startForwarder(
   scope: Scope,
   relayPort: number,

@@ -1,4 +1,4 @@
-/** Loaded into a replica before its own code: tells what is in use after a collection, whenever it gets SIGUSR2. */
+/** Preloaded into a replica: on SIGUSR2 it prints the memory in use after a garbage collection. */
 process.on('SIGUSR2', () => {
   globalThis.gc?.();
   globalThis.gc?.();

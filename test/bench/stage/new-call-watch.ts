@@ -6,7 +6,7 @@ import type { Replica } from './replica.js';
 
 const everyMs = 4;
 
-/** Places new calls all the time, and remembers when each relay got its last one. */
+/** Places new calls continuously, and records when each relay got its last one. */
 export class NewCallWatch {
   readonly #lastMs = new Map<string, number>();
   readonly #client: SelectionServiceClient;
@@ -25,7 +25,7 @@ export class NewCallWatch {
     return this.#failures;
   }
 
-  /** When the last new call was answered with this relay, by `performance.now`. */
+  /** When this relay got its last new call, by `performance.now`. */
   lastCallMs(relayId: string): number | undefined {
     return this.#lastMs.get(relayId);
   }

@@ -1,4 +1,4 @@
-/** The samples that a process tells Prometheus, labels included in the name as they are written. */
+/** A process's samples for Prometheus, by name including the labels as printed. */
 export async function scrape(url: string): Promise<ReadonlyMap<string, number>> {
   const reply = await fetch(url, { signal: AbortSignal.timeout(5000) });
   const samples = new Map<string, number>();

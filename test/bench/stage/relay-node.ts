@@ -5,7 +5,7 @@ import { holdfast } from './replica.js';
 
 const mediaPorts = 40;
 
-/** An rtpengine with its relay node, as on a relay's host. */
+/** An rtpengine with its relay node, as on the host of a relay. */
 export interface RelayHost {
   readonly id: string;
   readonly rtpengine: TestProcess;
@@ -21,7 +21,7 @@ export async function startRelayHost(
   const control = `127.0.0.1:${await freeUdpPort()}`;
   const portMin = await freeUdpBlock(mediaPorts);
   const rtpengine = await startProcess(scope, rtpengineProgram, [
-    // The machine's own configuration file would add fixed TCP ports, which only one process can have.
+    // The configuration file of the machine would add fixed TCP ports, which only one process can have.
     ...['--config-file=none', '--table=-1', '--foreground', '--log-stderr', '--log-level=5'],
     ...[`--listen-ng=${control}`, `--port-min=${portMin}`, `--port-max=${portMin + mediaPorts - 1}`],
     ...['--interface=127.0.0.1', '--num-threads=1'],

@@ -15,8 +15,8 @@ export interface RelayOptions {
 }
 
 /**
- * Registrations without relays behind them: what relay nodes write, by the same encoders, with a load report for each
- * every second. Without a lease, so that a busy machine loses none of them.
+ * Registrations without relays: the same keys and values as those of relay nodes, with a load report for each every second.
+ * They have no lease, so that a busy machine loses none of them.
  */
 export class RegisteredRelays {
   readonly keys = new Keyspace(defaultPrefix);
@@ -53,7 +53,7 @@ export class RegisteredRelays {
     return registered;
   }
 
-  /** What a guarded write compares for the first relay. */
+  /** The guard of a write for the first relay. */
   get guard(): { readonly key: string; readonly revision: number } {
     const key = this.#key(this.relays[0] as Relay).toString();
     return { key, revision: this.#revisions.get(key) ?? 0 };
@@ -64,7 +64,7 @@ export class RegisteredRelays {
     this.relays.splice(this.relays.indexOf(relay), 1);
   }
 
-  /** So that all writes which etcd counts are somebody else's. */
+  /** Stops the load reports, so that etcd counts only other writes. */
   pauseReports(): void {
     clearInterval(this.#timer);
   }

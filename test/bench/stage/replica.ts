@@ -6,7 +6,7 @@ import type { Etcd } from './etcd.js';
 import { scrape } from './prometheus.js';
 
 export const holdfast = fileURLToPath(new URL('../../../services/cli/main.js', import.meta.url));
-/** What the command asks of node, in its first line. */
+/** The flags of node in the first line of the command. */
 export const nodeArguments: readonly string[] =
   /^#!.* node (.*)$/m.exec(readFileSync(holdfast, 'utf8'))?.[1]?.split(' ') ?? [];
 const memoryHook = new URL('memory-hook.js', import.meta.url).href;
@@ -15,7 +15,7 @@ export interface ReplicaOptions {
   /** Further HOLDFAST_ variables. */
   readonly settings?: Readonly<Record<string, string>>;
   readonly gateway?: boolean;
-  /** Can be asked how much memory is in use after a garbage collection. */
+  /** Whether `usedBytes` can be measured. */
   readonly measuresMemory?: boolean;
 }
 
@@ -28,7 +28,7 @@ export interface Replica {
   usedBytes(): Promise<number>;
 }
 
-/** Where CPU profiles of replicas go; undefined: none are taken. */
+/** Directory for CPU profiles of replicas; undefined for none. */
 let profiles: string | undefined;
 
 export function profileReplicas(directory: string): void {
@@ -36,7 +36,7 @@ export function profileReplicas(directory: string): void {
   profiles = directory;
 }
 
-/** One selection replica in a process of its own, with its defaults; resolves when it is ready. */
+/** One replica in a separate process, with default settings. Resolves when it is ready. */
 export async function startReplica(
   scope: Scope,
   etcd: Etcd,
@@ -59,14 +59,14 @@ export async function startReplica(
         HOLDFAST_ETCD: etcd.endpoints,
         HOLDFAST_GRPC_LISTEN: `127.0.0.1:${grpcPort}`,
         HOLDFAST_HTTP_LISTEN: `127.0.0.1:${httpPort}`,
-        // Beside a load that fills the machine, 1 s would be a test of the scheduler.
+        // With a load that saturates the machine, 1 s would test the scheduler.
         HOLDFAST_ETCD_TIMEOUT_MS: '10000',
         ...(gateway ? { HOLDFAST_NG_LISTEN: `127.0.0.1:${ngPort}`, HOLDFAST_NG_RATE: '0' } : {}),
         ...settings,
       },
     },
   );
-  // A process that is killed leaves no profile.
+  // A killed process leaves no profile.
   if (profiles) {
     scope.teardown(async () => void (await child.stop()));
   }

@@ -1,6 +1,6 @@
 import { EtcdConnection } from '../../../services/etcd/connection.js';
 
-/** The lease of a bucket is revoked once the next one is there, as if nothing hung on it any more. */
+/** Revokes the lease of a bucket as soon as the next one exists, while bindings still use it. */
 const { grantLease } = EtcdConnection.prototype;
 const last = new Map<number, string>();
 

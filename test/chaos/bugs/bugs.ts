@@ -2,13 +2,13 @@ import { fileURLToPath } from 'node:url';
 import type { CheckName } from '../check/violation.js';
 import type { FaultMix } from '../plan/schedule.js';
 
-/** A mistake that a replica can be made to make, by a module that it loads before anything else. */
+/** A bug that a replica gets from a module that it loads before anything else. */
 export interface Bug {
   readonly name: string;
   readonly title: string;
-  /** The faults under which it shows. */
+  /** The faults that expose it. */
   readonly mix: FaultMix;
-  /** The checks that may catch it. */
+  /** The checks that can catch it. */
   readonly caughtBy: readonly CheckName[];
 }
 
@@ -18,43 +18,43 @@ const lostRelays: FaultMix = { 'relay-restart': 3, 'relay-kill': 1 };
 export const bugs: readonly Bug[] = [
   {
     name: 'unguarded-put',
-    title: 'a binding is written whatever stands there',
+    title: 'a binding is written whatever is there',
     mix: {},
     caughtBy: ['one binding', 'generation', 'cause of move', 'move is told'],
   },
   {
     name: 'registration-unchecked',
-    title: 'a binding is written without a look at the registration',
+    title: 'a binding is written without checking the registration',
     mix: { ...lostRelays, 'follower-stop': 2, 'leader-stop': 1 },
     caughtBy: ['live target', 'cause of move'],
   },
   {
     name: 'stale-move',
-    title: 'a call is moved because of a view that is behind',
+    title: 'a call is moved on an outdated view',
     mix: { 'node-kill': 3, 'node-stop': 1 },
     caughtBy: ['cause of move'],
   },
   {
     name: 'cache-ignores-instance',
-    title: 'a remembered binding is answered though its relay has restarted',
+    title: 'a cached binding is answered although its relay has restarted',
     mix: { 'relay-restart': 1, 'relay-kill': 1 },
     caughtBy: ['relay was registered'],
   },
   {
     name: 'watch-resumes-late',
-    title: 'a watch that broke goes on from now',
+    title: 'a broken watch resumes from now',
     mix: { 'link-cut': 3, 'link-freeze': 1, 'relay-kill': 1, 'node-stop': 2 },
     caughtBy: ['answer is of its time', 'relay was registered'],
   },
   {
     name: 'retry-forgets-itself',
-    title: "a retry takes its own write for another's",
+    title: 'a retry mistakes its own write for that of another',
     mix: { ...silentEtcd, 'link-freeze': 3, 'link-cut': 1 },
     caughtBy: ['retries converge'],
   },
   {
     name: 'bucket-revoked-early',
-    title: 'the lease of a bucket is revoked once the next is there',
+    title: 'the lease of a bucket is revoked when the next one exists',
     mix: {},
     caughtBy: ['lifetime'],
   },
@@ -66,7 +66,7 @@ export const bugs: readonly Bug[] = [
   },
   {
     name: 'generation-stands',
-    title: 'a move does not advance the generation',
+    title: 'a move does not increment the generation',
     mix: {},
     caughtBy: ['one binding', 'generation', 'acknowledged is done'],
   },
@@ -78,19 +78,19 @@ export const bugs: readonly Bug[] = [
   },
   {
     name: 'move-untold',
-    title: 'a move is written without telling the caches',
+    title: 'a move is written without its key under `moves/`',
     mix: {},
     caughtBy: ['move is told', 'answer is of its time'],
   },
   {
     name: 'hasty-answer',
-    title: 'a write whose outcome is unknown is answered as done',
+    title: 'a write with an unknown outcome is answered as done',
     mix: silentEtcd,
     caughtBy: ['answer is of the log', 'acknowledged is done'],
   },
 ];
 
-/** Path of the module that makes a replica make this mistake. */
+/** Path of the module with the bug. */
 export function moduleOf({ name }: Bug): string {
   return fileURLToPath(new URL(`${name}.js`, import.meta.url));
 }

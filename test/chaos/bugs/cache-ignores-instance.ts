@@ -2,7 +2,7 @@ import { originOf } from '../../../services/domain/binding.js';
 import { BindingCache } from '../../../services/selection/cache/binding-cache.js';
 import { Selector } from '../../../services/selection/selector.js';
 
-/** What is remembered is answered without a look at whether that life of the relay goes on. */
+/** Answers cached bindings without checking that the relay's instance is still registered. */
 let cache: BindingCache | undefined;
 const { remember } = BindingCache.prototype;
 const { select } = Selector.prototype;

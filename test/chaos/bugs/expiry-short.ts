@@ -1,6 +1,6 @@
 import { LeasePool } from '../../../services/etcd/lease-pool.js';
 
-/** A bucket is granted for its keys' lifetime, and not for the time in which it takes keys besides. */
+/** Grants a bucket for the TTL of its keys, without the time in which it accepts keys. */
 const { take } = LeasePool.prototype;
 
 LeasePool.prototype.take = function (lifetimeSeconds) {

@@ -1,6 +1,6 @@
 import { BindingStore } from '../../../services/registry/binding-store.js';
 
-/** A call that is moved keeps the generation that it had. */
+/** Keeps the generation of a call that is moved. */
 const { write } = BindingStore.prototype;
 
 BindingStore.prototype.write = function (request) {

@@ -1,7 +1,7 @@
 import { HoldfastError } from '../../../services/domain/error.js';
 import { BindingStore } from '../../../services/registry/binding-store.js';
 
-/** A write whose outcome is unknown is answered as done. */
+/** Answers a write with an unknown outcome as done. */
 const { write } = BindingStore.prototype;
 
 BindingStore.prototype.write = async function (request) {

@@ -1,6 +1,6 @@
 import { rewriteWrites } from './transactions.js';
 
-/** A move is written without the key by which caches hear of it. */
+/** Moves a call without the key that notifies caches. */
 rewriteWrites({
   operation: (operation) => (operation.request_put?.key?.includes('/moves/') ? undefined : operation),
 });

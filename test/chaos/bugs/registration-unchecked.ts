@@ -1,4 +1,4 @@
 import { rewriteWrites } from './transactions.js';
 
-/** Bindings are written without a look at the relays' registrations. */
+/** Writes bindings without checking the registrations of the relays. */
 rewriteWrites({ keepsGuard: (_, key) => !key.includes('/relays/') });

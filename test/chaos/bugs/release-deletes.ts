@@ -1,6 +1,6 @@
 import { rewriteWrites } from './transactions.js';
 
-/** A release removes the binding at once. */
+/** Deletes the binding when a call is released. */
 rewriteWrites({
   operation: (operation) => {
     const { key, value } = operation.request_put ?? {};

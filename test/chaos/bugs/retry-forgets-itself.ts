@@ -1,6 +1,6 @@
 import { BindingStore, type Found } from '../../../services/registry/binding-store.js';
 
-/** What is found in etcd is always taken for the work of somebody else. */
+/** Always mistakes what is in etcd for the write of another request. */
 const { read, write } = BindingStore.prototype;
 
 function ofSomebodyElse<T extends Found>(found: T): T {

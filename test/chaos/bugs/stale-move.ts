@@ -2,7 +2,7 @@ import type { RegisteredRelay } from '../../../services/domain/relay.js';
 import { RelayDirectory } from '../../../services/registry/relay-directory.js';
 import { rewriteWrites } from './transactions.js';
 
-/** «That relay is gone» is taken from a view that is behind, and not checked when the call is moved. */
+/** Moves a call because an outdated view has lost its relay, and does not check that in the transaction. */
 rewriteWrites({ keepsGuard: ({ mod_revision }, key) => !key.includes('/relays/') || mod_revision !== 0 });
 
 const behindMs = 4000;

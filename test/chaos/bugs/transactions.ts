@@ -1,7 +1,7 @@
 import { EtcdConnection } from '../../../services/etcd/connection.js';
 import type { Compare, Operation, Txn } from '../../../services/etcd/txn-codec.js';
 
-/** Lets a bug rewrite every guarded write on its way to etcd: what each guards, and what it does. */
+/** Lets a bug rewrite the guards and operations of every transaction on its way to etcd. */
 export function rewriteWrites(change: {
   readonly keepsGuard?: (guard: Compare, key: string) => boolean;
   readonly operation?: (operation: Operation) => Operation | undefined;

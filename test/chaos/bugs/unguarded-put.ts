@@ -1,4 +1,4 @@
 import { rewriteWrites } from './transactions.js';
 
-/** Bindings are written whatever stands there. */
+/** Writes bindings whatever is there. */
 rewriteWrites({ keepsGuard: (_, key) => !key.includes('/calls/') });

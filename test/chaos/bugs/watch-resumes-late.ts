@@ -2,7 +2,7 @@ import { EtcdConnection } from '../../../services/etcd/connection.js';
 import { PrefixMirror } from '../../../services/etcd/prefix-mirror.js';
 import { BindingCache } from '../../../services/selection/cache/binding-cache.js';
 
-/** A watch that broke goes on from now, and nobody is told that there was a gap. */
+/** Resumes a broken watch from now, and reports no gap. */
 const { refresh } = PrefixMirror.prototype;
 const { watch } = EtcdConnection.prototype;
 const listed = new WeakSet<object>();

@@ -9,15 +9,15 @@ import type { Violation } from './violation.js';
 export interface Verdict {
   readonly evidence: Evidence;
   readonly violations: readonly Violation[];
-  /** Moves by etcd's log. */
+  /** Moves in etcd's log. */
   readonly moves: number;
-  /** Calls that were promised one relay without etcd, and then bound to another. */
+  /** Calls that got one relay provisionally and were then bound to another. */
   readonly conflicts: number;
 }
 
 const rules = [checkBindings, checkLifetimes, checkAnswers, checkOutcomes];
 
-/** Holds a history and the watch log of the same time against the guarantees. Looks at nothing else. */
+/** Checks a history and its watch log against the guarantees. A pure function of both. */
 export function check(history: readonly HistoryRecord[], log: readonly LogRecord[]): Verdict {
   const evidence = gather(history, log);
   const calls = [...evidence.calls.values()];

@@ -12,11 +12,11 @@ import { RevisionClock } from './revision-clock.js';
 import { type Registration, readBinding, Story } from './story.js';
 import { type Violation, violation } from './violation.js';
 
-/** One operation from beginning to end. Without a known outcome its end is open. */
+/** One operation with its beginning and end. Without a known outcome its end is open. */
 export interface Operation extends Omit<InvokeRecord, 'type' | 'atMs'> {
   readonly invokeMs: number;
   readonly returnMs: number;
-  /** The life of the replica when it answered. */
+  /** Which start of the replica answered. */
   readonly returnLife: number;
   readonly outcome: ReturnRecord['outcome'];
   readonly reason?: string;
@@ -35,33 +35,33 @@ export interface FaultSpan extends Stretch {
   readonly subject: string;
 }
 
-/** Half of what a replica waits for the answer to a probe. */
+/** Half of the time that a replica waits for the answer to a probe. */
 const slowMs = 100;
 
-/** All that is known of one Call-ID. */
+/** All records of one Call-ID. */
 export interface CallEvidence {
   readonly callId: string;
   readonly operations: Operation[];
   readonly story: Story;
-  /** Generations told under `moves/`, by revision. */
+  /** Generations published under `moves/`, by revision. */
   readonly moves: Map<number, number>;
 }
 
-/** A history and a watch log, put in order. */
+/** A history and a watch log, sorted by call and relay. */
 export interface Evidence {
   readonly run: RunRecord;
   readonly calls: ReadonlyMap<string, CallEvidence>;
   /** By `<set>/<id>`. */
   readonly registrations: ReadonlyMap<string, readonly Registration[]>;
   readonly faults: readonly FaultSpan[];
-  /** When etcd was slow to answer the run itself, for whatever reason. */
+  /** When etcd was slow to answer the reads of the run, for whatever reason. */
   readonly slow: readonly Stretch[];
   readonly operations: number;
-  /** Where the log itself cannot be right. */
+  /** Gaps in the log. */
   readonly flaws: readonly Violation[];
 }
 
-/** @throws Error if the history does not begin with its run record */
+/** @throws Error if the history has no run record */
 export function gather(history: readonly HistoryRecord[], log: readonly LogRecord[]): Evidence {
   const run = history.find((record) => record.type === 'run');
   if (!run) {
@@ -161,7 +161,7 @@ function faultsOf(history: readonly HistoryRecord[]): FaultSpan[] {
     }));
 }
 
-/** etcd is asked four times a second: an answer that took long, or did not come. */
+/** etcd is read four times a second: stretches with a slow answer or none. */
 function slowStretches(log: readonly LogRecord[]): Stretch[] {
   const ticks = log.filter((record) => record.type === 'tick').sort((a, b) => a.atMs - b.atMs);
   return ticks.flatMap(({ askedAtMs, atMs }, i) => {
@@ -171,7 +171,7 @@ function slowStretches(log: readonly LogRecord[]): Stretch[] {
   });
 }
 
-/** Each put of a key counts one more than the one before: a number left out is an event that was not heard. */
+/** Each put increments the version of its key: a missing version is an event that was not recorded. */
 function gap(event: EventRecord, versions: Map<string, number>): Violation | undefined {
   const { key, version, type, revision, atMs } = event;
   const before = versions.get(key) ?? 0;

@@ -5,7 +5,7 @@ import type { Violation } from './violation.js';
 
 const maxLines = 60;
 
-/** The violation whose call has the shortest story, with all that is known of that call. */
+/** The violation whose call has the fewest records, with all of them. */
 export function shortestFailure({ violations, evidence }: Verdict): string {
   const length = ({ callId }: Violation) => {
     const call = evidence.calls.get(callId);
@@ -75,7 +75,7 @@ function moment({ revision, afterMs, byMs }: Moment): string {
   return `@${revision} (within ${Math.round(byMs - afterMs)} ms)`;
 }
 
-/** What became of the relays that carried the call, while it was there. */
+/** The registrations of the relays that carried the call, during the call. */
 function registrationLines({ registrations }: Evidence, { story, operations }: CallEvidence): Line[] {
   const names = new Set(story.spans.map(({ binding }) => `${binding.set}/${binding.relay}`));
   const fromMs = (operations[0]?.invokeMs ?? 0) - 5000;

@@ -1,11 +1,11 @@
 import type { LogRecord } from '../record/records.js';
 
 /**
- * When revisions came about: nobody tells, but each lies between two moments. It was not there yet when a linearizable
- * read was sent that found an older one, and it was there when it, or a later one, was first heard of.
+ * Bounds on the time of each revision, which etcd does not record. It is later than the sending of any linearizable read
+ * that found an older revision, and no later than the first sight of it or of a newer one.
  */
 export class RevisionClock {
-  /** What was seen, by revision. Both columns rise. */
+  /** Observations by revision. Both columns ascend. */
   readonly #revisions: number[] = [];
   readonly #askedAtMs: number[] = [];
   readonly #seen: { revision: number; atMs: number }[] = [];
@@ -13,7 +13,7 @@ export class RevisionClock {
   constructor(log: readonly LogRecord[]) {
     const ticks = log.filter((record) => record.type === 'tick');
     for (const { revision, askedAtMs } of ticks.sort((a, b) => a.askedAtMs - b.askedAtMs)) {
-      // Two reads at the same time may be answered in any order: the one that proves less is left out.
+      // Concurrent reads are answered in any order: the one that proves less is left out.
       if (revision < (this.#revisions.at(-1) ?? 0)) {
         continue;
       }
@@ -31,20 +31,20 @@ export class RevisionClock {
     this.#seen.reverse();
   }
 
-  /** It came about after this. */
+  /** Lower bound of the revision's time. */
   after(revision: number): number {
     const at = firstIndex(this.#revisions.length, (i) => (this.#revisions[i] as number) >= revision);
     return this.#askedAtMs[at - 1] ?? Number.NEGATIVE_INFINITY;
   }
 
-  /** It was there by then. */
+  /** Upper bound of the revision's time. */
   by(revision: number): number {
     const at = firstIndex(this.#seen.length, (i) => (this.#seen[i]?.revision ?? 0) >= revision);
     return this.#seen[at]?.atMs ?? Number.POSITIVE_INFINITY;
   }
 }
 
-/** The first index for which a condition holds that never ceases to hold; the length if there is none. */
+/** The first index for which a monotonic condition holds; the length if there is none. */
 function firstIndex(length: number, holds: (index: number) => boolean): number {
   let low = 0;
   let high = length;

@@ -1,4 +1,4 @@
-/** What etcd's log says of one key, with the moments between which each change came about. */
+/** A revision, with bounds on its time. */
 export interface Moment {
   readonly revision: number;
   readonly afterMs: number;
@@ -17,26 +17,26 @@ export interface LoggedBinding {
   readonly released: boolean;
 }
 
-/** What stands under a call's key from a moment on; undefined: nothing. */
+/** The value of a call's key from a revision on; undefined if it was deleted. */
 export interface BindingState extends Moment {
   readonly binding: LoggedBinding | undefined;
 }
 
-/** One generation of one binding: from its first state to the first that is another's, or to its deletion. */
+/** One generation of one binding, from its first state to the next generation or its deletion. */
 export interface Span {
   readonly binding: LoggedBinding;
   readonly begin: Moment;
-  /** Undefined while it stands. */
+  /** Undefined while it is in force. */
   readonly end: Moment | undefined;
   readonly endedBy: 'move' | 'deletion' | 'nothing';
 }
 
 export interface Registration extends Moment {
-  /** Undefined: it is gone. */
+  /** Undefined if the registration is gone. */
   readonly instance: string | undefined;
 }
 
-/** The states of one call's key, in order. */
+/** The states of a call's key, in order. */
 export class Story {
   readonly states: BindingState[] = [];
   #spans: Span[] | undefined;
@@ -84,7 +84,7 @@ function spansOf(states: readonly BindingState[]): Span[] {
   return spans;
 }
 
-/** What a value in etcd says, read without the program's own reader; undefined if it is junk. */
+/** Decodes a value in etcd independently of the program's own decoder; undefined if it is malformed. */
 export function readBinding(text: string): LoggedBinding | undefined {
   try {
     const { relay, set, instance, generation, request, createdAt, ttlSeconds, expiresAt, released } =

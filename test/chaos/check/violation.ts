@@ -1,4 +1,4 @@
-/** What the checker holds a run to; `guarantees` says of each what it means. */
+/** What the checker checks; README.md explains each. */
 export const checkNames = [
   'log is whole',
   'one binding',
@@ -22,9 +22,9 @@ export type CheckName = (typeof checkNames)[number];
 
 export interface Violation {
   readonly check: CheckName;
-  /** Empty where it is about no call. */
+  /** Empty if no call is concerned. */
   readonly callId: string;
-  /** When it was there to be seen. */
+  /** When it became visible. */
   readonly atMs: number;
   readonly message: string;
 }

@@ -16,8 +16,8 @@ interface Door {
 }
 
 /**
- * The SIP proxies: each request goes to some replica, and while its outcome is unknown it goes again, with the same
- * request id, to another. Every try is an operation of the history.
+ * The SIP proxies: each request goes to a replica, and while its outcome is unknown it is repeated with the same request
+ * id at another one. Every attempt is an operation of the history.
  */
 export class Caller {
   readonly #doors: readonly Door[];
@@ -49,7 +49,7 @@ export class Caller {
     await Promise.all(this.#doors.map(({ ng }) => ng.start()));
   }
 
-  /** Requests under way end as they may; none is tried again. */
+  /** Ends the requests under way; none is retried. */
   async stop(): Promise<void> {
     this.#stopping = true;
     for (const { grpc } of this.#doors) {
@@ -58,7 +58,7 @@ export class Caller {
     await Promise.all(this.#doors.map(({ ng }) => ng.stop()));
   }
 
-  /** @param first index of the replica that is asked first; any, if not given */
+  /** @param first index of the first replica to try; random by default */
   select(callId: string, first?: number): Promise<Outcome> {
     const requestId = this.#newRequestId();
     const method = this.#random.chance(0.3) ? 'stream' : 'select';
@@ -98,7 +98,7 @@ export class Caller {
     let at = first ?? this.#random.below(this.#doors.length);
     for (let count = 1; ; count++) {
       const door = this.#doors[at % this.#doors.length] as Door;
-      const outcome = await this.#recorder.record(asked, door.host.part, () => perform(door));
+      const outcome = await this.#recorder.record(asked, door.host.component, () => perform(door));
       if (outcome.outcome !== 'unknown' || count >= maxTries || this.#stopping) {
         return outcome;
       }

@@ -3,24 +3,24 @@ import type { Outcome } from '../record/recorder.js';
 
 export interface KnownCall {
   readonly callId: string;
-  /** As last heard; 0 if nothing was heard. */
+  /** From the last answer; 0 without one. */
   generation: number;
-  /** Its media go through a gateway: it is only asked for, besides. */
+  /** Set up through a gateway: gRPC requests only select and look it up. */
   readonly isNg: boolean;
 }
 
-/** Most calls in progress, and most of those that have ended: older ones are left to their TTL. */
+/** Limits on calls in progress and on ended calls: the TTL ends older ones. */
 const maxLive = 1200;
 const maxEnded = 400;
-/** Of those, a few are asked for again and again, through the linger and beyond. */
+/** A few ended calls get requests again and again, through the linger and beyond. */
 const persistent = 12;
 const persistence = 0.02;
-/** Calls that were set up lately are asked for most; and some others, as if their parties could not let go. */
+/** Most requests are for recent calls, and some for a few long ones. */
 const recent = 60;
 const busy = 30;
 const busyShare = 0.02;
 
-/** What the proxies know of their calls. */
+/** The calls that the proxies know. */
 export class Calls {
   #live: KnownCall[] = [];
   #busy: KnownCall[] = [];
@@ -33,7 +33,7 @@ export class Calls {
     this.#random = random;
   }
 
-  /** A call that nobody has heard of. */
+  /** A new call. */
   begin(isNg = false): KnownCall {
     const call = { callId: `c${++this.#count}@chaos.example`, generation: 0, isNg };
     this.#live.push(call);
@@ -63,7 +63,7 @@ export class Calls {
     return this.#random.pick(lot < 0.7 && this.#busy.length > 0 ? this.#busy : this.#live);
   }
 
-  /** One that was released, or forgotten by its proxy: a late retransmission asks for it. */
+  /** A call that was released, or dropped by its proxy, for a late retransmission. */
   ended(): KnownCall | undefined {
     const among = this.#random.chance(0.7) ? this.#persistent : this.#ended;
     return among.length > 0 ? this.#random.pick(among) : undefined;

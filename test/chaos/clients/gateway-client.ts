@@ -4,14 +4,14 @@ import { audioSdp, type CallTags, mediaAddresses, ProxyClient } from '../../supp
 import type { Outcome } from '../record/recorder.js';
 import type { Method } from '../record/records.js';
 
-/** Speaks ng with one gateway as a SIP proxy does, and says what came of it instead of throwing. */
+/** Speaks ng with one gateway like a SIP proxy. Returns an outcome instead of throwing. */
 export class GatewayClient {
   readonly #proxy: ProxyClient;
   readonly #relaysByAddress: Readonly<Record<string, string>>;
   readonly #sdp = audioSdp({ address: '192.0.2.1', port: 40_000 });
 
   constructor(port: number, relaysByAddress: Readonly<Record<string, string>>) {
-    // Kamailio asks twice more, 1 s apart, and then another gateway.
+    // Kamailio retransmits twice, 1 s apart, and then tries another gateway.
     this.#proxy = new ProxyClient('127.0.0.1', port, { timeoutMs: 2500, retransmitMs: 1000 });
     this.#relaysByAddress = relaysByAddress;
   }
@@ -48,7 +48,7 @@ export class GatewayClient {
     return this.#proxy.delete(call);
   }
 
-  /** An error of the gateway leaves open what was done before it gave up. */
+  /** After an error of the gateway the outcome is unknown. */
   #outcome(reply: NgDictionary): Outcome {
     if (String(reply['result']) !== 'ok') {
       return { outcome: 'unknown', reason: String(reply['error-reason'] ?? reply['result']).slice(0, 160) };

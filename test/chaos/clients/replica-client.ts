@@ -15,7 +15,7 @@ import type { Answer } from '../record/records.js';
 
 const deadlineMs = 2500;
 
-/** After these nobody knows whether the request took effect. */
+/** Statuses that leave open whether the request took effect. */
 const unknownCodes = new Set<number>([
   status.UNAVAILABLE,
   status.DEADLINE_EXCEEDED,
@@ -39,7 +39,7 @@ interface Pending {
   readonly timer: NodeJS.Timeout;
 }
 
-/** Asks one replica over gRPC, and says what came of it instead of throwing. */
+/** Calls one replica over gRPC. Returns an outcome instead of throwing. */
 export class ReplicaClient {
   readonly #client: SelectionServiceClient;
   #stream: ClientDuplexStream<SelectStreamRequest, SelectStreamResponse> | undefined;
@@ -47,7 +47,7 @@ export class ReplicaClient {
 
   constructor(address: string) {
     this.#client = new SelectionServiceClient(address, credentials.createInsecure(), {
-      // A replica that was killed is back within seconds.
+      // A killed replica is back within seconds.
       'grpc.initial_reconnect_backoff_ms': 100,
       'grpc.min_reconnect_backoff_ms': 100,
       'grpc.max_reconnect_backoff_ms': 500,
@@ -68,12 +68,12 @@ export class ReplicaClient {
     );
   }
 
-  /** The same over the one stream of this client. */
+  /** The same over the stream of this client. */
   selectInStream(callId: string, requestId: string): Promise<Outcome> {
     return new Promise((settle) => {
       const timer = setTimeout(() => {
         this.#settle(requestId, { outcome: 'unknown', reason: 'no reply in the stream' });
-        // One that is silent is given up, as a proxy would.
+        // A silent stream is closed, as a proxy would do.
         this.#stream?.cancel();
       }, deadlineMs);
       this.#pending.set(requestId, { settle, timer });
@@ -179,7 +179,7 @@ function answerOf(reply: Partial<SelectResponse> & { readonly binding: Binding |
     expiresAtMs: binding?.expireTime?.getTime() ?? 0,
     released: binding?.released ?? false,
     ...(named ? { origin: named } : {}),
-    // A move is answered from what was just written.
+    // A move answers with what it has just written.
     freshness: (freshness === undefined ? undefined : freshnesses[freshness]) ?? 'fresh',
   };
 }

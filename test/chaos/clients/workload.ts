@@ -3,7 +3,7 @@ import type { Random } from '../plan/random.js';
 import type { Caller } from './caller.js';
 import { Calls, type KnownCall } from './calls.js';
 
-/** Weights of what the proxies do. */
+/** Weights of the proxies' operations. */
 const mix = {
   begin: 22,
   again: 32,
@@ -15,11 +15,11 @@ const mix = {
   ng: 5,
 } as const;
 
-/** Beyond this, requests that fall due are left out: an outage must not pile them up. */
+/** Beyond this limit, requests that fall due are dropped, so that they do not pile up during an outage. */
 const maxUnderWay = 400;
 const burstSize = 1000;
 
-/** Keeps the replicas busy with calls that begin, go on and end, at a steady rate. */
+/** Loads the replicas with calls that begin, continue and end, at a steady rate. */
 export class Workload {
   readonly #caller: Caller;
   readonly #random: Random;
@@ -49,7 +49,7 @@ export class Workload {
     }, 20);
   }
 
-  /** Resolves when nothing is under way any more. */
+  /** Resolves when no request is under way. */
   async stop(): Promise<void> {
     clearInterval(this.#timer);
     this.#stopping = true;
@@ -95,7 +95,7 @@ export class Workload {
     return what === 'move' ? this.#move(live) : this.#release(live);
   }
 
-  /** Forked or retransmitted INVITEs reach several replicas at once. */
+  /** A forked or retransmitted INVITE reaches several replicas at once. */
   #begin(): Promise<unknown> {
     const call = this.#calls.begin();
     return this.#random.chance(0.15) ? this.#contend(call) : this.#select(call);
@@ -121,7 +121,7 @@ export class Workload {
   async #move(call: KnownCall): Promise<void> {
     const generation = Math.max(1, call.generation + (this.#random.chance(0.1) ? 1 : 0));
     this.#calls.hear(call, await this.#caller.move(call.callId, generation));
-    // Everybody asks for it just then.
+    // All replicas get requests for the call at this moment.
     if (this.#random.chance(0.3)) {
       await this.#contend(call);
     }
@@ -132,7 +132,7 @@ export class Workload {
     await this.#caller.release(call.callId);
   }
 
-  /** One call through the gateways, each of its requests through any of them. */
+  /** One call through the gateways: each request takes a random one. */
   async #ngCall(): Promise<void> {
     const call = this.#calls.begin(true);
     const tags: CallTags = { callId: call.callId, fromTag: `f-${call.callId}`, toTag: `t-${call.callId}` };

@@ -1,40 +1,39 @@
-/**
- * Three lanes, each with one fault at a time: so at most three overlap, and a majority of etcd is lost only where that
- * is the fault itself.
- */
+/** What can be done to etcd. */
 export const etcdFaults = [
-  /** SIGKILL of the member that leads, or of one that follows; it starts again on its data. */
+  /** SIGKILL of the leader or a follower; it starts again with its data. */
   'leader-kill',
   'follower-kill',
-  /** SIGSTOP: connections stay, and nothing answers. */
+  /** SIGSTOP: connections stay open and nothing answers. */
   'leader-stop',
   'follower-stop',
-  /** The ways between one member and the others: nothing passes, or the connections are broken. */
+  /** Partition of one member from the others: nothing passes, or connections are reset. */
   'leader-apart',
   'follower-apart',
-  /** History up to now is forgotten: watches that are behind cannot be resumed. */
+  /** etcd drops its history up to now: watches that are behind cannot be resumed. */
   'compaction',
   /** All members are killed. */
   'etcd-down',
 ] as const;
 
+/** What can be done to Holdfast's processes and to relays. */
 export const processFaults = [
   'replica-kill',
   'replica-stop',
-  /** The process beside the relay; a built-in relay dies with it, an rtpengine lives on. */
+  /** The relay node: a built-in relay dies with it, an rtpengine lives on. */
   'node-kill',
   'node-stop',
-  /** The media process itself, and its sessions with it: it comes back as a new instance. */
+  /** The media process and its sessions: it comes back as a new instance. */
   'relay-kill',
   'relay-stop',
   /** Killed and started again at once. */
   'relay-restart',
 ] as const;
 
+/** What can be done to the connections of one process. */
 export const linkFaults = [
-  /** Connections of one party with etcd break, and no new one comes about. */
+  /** Connections are reset, and new ones are refused. */
   'link-cut',
-  /** Half-open: connections stay, and nothing passes in one direction or in both. */
+  /** Half-open: connections stay open, and nothing passes in one direction or both. */
   'link-freeze',
   'link-delay',
 ] as const;
@@ -44,21 +43,29 @@ export type ProcessFault = (typeof processFaults)[number];
 export type LinkFault = (typeof linkFaults)[number];
 export type FaultKind = EtcdFault | ProcessFault | LinkFault;
 
+const lanes: readonly (readonly FaultKind[])[] = [etcdFaults, processFaults, linkFaults];
+
+/**
+ * Faults of one lane never overlap: so at most three faults are active at a time, no process is killed while it is being
+ * restarted, and etcd loses its quorum only where that is the fault.
+ */
+export const laneOf = (kind: FaultKind): number => lanes.findIndex((kinds) => kinds.includes(kind));
+
 export type FrozenDirections = 'requests' | 'answers' | 'both';
 
-/** One fault of a schedule, all of it drawn before the run. */
+/** One fault of a schedule, fully determined before the run. */
 export interface Fault {
   readonly kind: FaultKind;
-  /** From the beginning of the run. */
+  /** Since the start of the run. */
   readonly atMs: number;
-  /** How long it lasts; 0 for what is over at once. */
+  /** How long it lasts; 0 for one that is over at once. */
   readonly forMs: number;
-  /** Which of those that there are at that time: taken modulo their number. */
+  /** Index of the target among those that there are at that time, modulo their number. */
   readonly target: number;
-  /** Of a link: to all members of etcd, or to one of them. */
+  /** For links: to all members of etcd, or to one of them. */
   readonly everyMember: boolean;
   readonly directions: FrozenDirections;
   readonly delayMs: number;
-  /** A thousand new calls arrive just as it begins. */
+  /** A thousand new calls arrive as it begins. */
   readonly burst: boolean;
 }

@@ -1,4 +1,4 @@
-/** Numbers drawn from a seed: the same seed gives the same numbers on every machine. (mulberry32) */
+/** Pseudo-random numbers from a seed (mulberry32): the same on every machine. */
 export class Random {
   #state: number;
 
@@ -6,7 +6,7 @@ export class Random {
     this.#state = seed >>> 0;
   }
 
-  /** 0 up to, but not, 1. */
+  /** At least 0, less than 1. */
   next(): number {
     this.#state = (this.#state + 0x6d_2b_79_f5) >>> 0;
     let mixed = this.#state;
@@ -15,12 +15,12 @@ export class Random {
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   }
 
-  /** A whole number from 0 up to, but not, `limit`. */
+  /** An integer, at least 0, less than `limit`. */
   below(limit: number): number {
     return Math.floor(this.next() * limit);
   }
 
-  /** A whole number, both ends included. */
+  /** An integer between the bounds, inclusive. */
   between(least: number, most: number): number {
     return least + this.below(most - least + 1);
   }
@@ -37,7 +37,7 @@ export class Random {
     return picked;
   }
 
-  /** Picks by weight. */
+  /** Picks a key with a probability proportional to its weight. */
   weighted<T extends string>(weights: Readonly<Record<T, number>>): T {
     const names = Object.keys(weights) as T[];
     let left = this.next() * names.reduce((sum, name) => sum + weights[name], 0);

@@ -1,7 +1,7 @@
 import { etcdFaults, type Fault, type FaultKind, linkFaults, processFaults } from './fault.js';
 import { Random } from './random.js';
 
-/** How often each kind of fault is drawn, relative to the others of its lane. */
+/** Weight of each kind of fault within its lane. */
 export type FaultMix = Readonly<Partial<Record<FaultKind, number>>>;
 
 export const everyFault: FaultMix = {
@@ -25,7 +25,7 @@ export const everyFault: FaultMix = {
   'link-delay': 2,
 };
 
-/** All members of etcd are away for this long, once in every run, or every ten minutes; a minute if the run is long. */
+/** Duration of an outage of all etcd members: there is one in each run, or one in every ten minutes of a long run. */
 export function outageMs(durationMs: number): number {
   return Math.min(60_000, Math.max(8000, Math.round(durationMs / 12)));
 }
@@ -34,13 +34,13 @@ const quietStartMs = 3000;
 const settleMs = 2000;
 const burstShare = 0.08;
 
-/** Between two faults of a lane. */
+/** Time between two faults of a lane, ms. */
 export interface Pause {
   readonly least: number;
   readonly most: number;
 }
 
-/** The faults of a run: the same seed, length and mix give the same list. */
+/** The faults of a run: the same for the same seed, duration and mix. */
 export function schedule(
   seed: number,
   durationMs: number,
@@ -66,7 +66,7 @@ function only<T extends FaultKind>(mix: FaultMix, kinds: readonly T[]): Partial<
   return Object.fromEntries(entries) as Partial<Record<T, number>>;
 }
 
-/** One fault after the other, with a pause between them in which things can settle. */
+/** Successive faults, with pauses for recovery. */
 function lane<T extends FaultKind>(
   random: Random,
   durationMs: number,
@@ -102,7 +102,7 @@ function lasting(random: Random, kind: FaultKind): number {
   if (kind === 'compaction' || kind === 'relay-restart') {
     return 0;
   }
-  // Beyond the 8 s after which a half-open connection is noticed.
+  // Longer than the 8 s after which a half-open connection is detected.
   if (kind === 'link-freeze') {
     return random.between(2000, 14_000);
   }
@@ -112,7 +112,7 @@ function lasting(random: Random, kind: FaultKind): number {
   return random.between(500, 8000);
 }
 
-/** One in each ten minutes, somewhere in the middle of them. */
+/** One in every ten minutes, near their middle. */
 function outagesOf(random: Random, durationMs: number): Fault[] {
   const count = Math.max(1, Math.floor(durationMs / 600_000));
   return Array.from({ length: count }, (_, i) => ({
@@ -127,7 +127,7 @@ function outagesOf(random: Random, durationMs: number): Fault[] {
   }));
 }
 
-/** Members of etcd are hurt one way at a time, with time to find together again. */
+/** True if two faults of etcd do not overlap and leave time for recovery. */
 function areApart(one: Fault, other: Fault): boolean {
   return one.atMs + one.forMs + settleMs < other.atMs || other.atMs + other.forMs + settleMs < one.atMs;
 }

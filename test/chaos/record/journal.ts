@@ -2,7 +2,7 @@ import { createReadStream, createWriteStream, type WriteStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { finished } from 'node:stream/promises';
 
-/** A file with one JSON object per line, written as they come: a long run does not fit in memory. */
+/** A file with one JSON object per line, appended at once: a long run does not fit in memory. */
 export class Journal<T extends object> {
   readonly #stream: WriteStream;
   /** Lines written so far. */
@@ -17,7 +17,7 @@ export class Journal<T extends object> {
     this.#stream.write(`${JSON.stringify(record)}\n`);
   }
 
-  /** Resolves when all that was written so far can be read from the file. */
+  /** Resolves when all that was written can be read from the file. */
   flush(): Promise<void> {
     return new Promise((resolve) => this.#stream.write('', () => resolve()));
   }
@@ -28,7 +28,7 @@ export class Journal<T extends object> {
   }
 }
 
-/** The records of a journal; a last line that was not written to its end is left out. */
+/** The records of a journal, without an incomplete last line. */
 export async function* readJournal<T>(path: string): AsyncGenerator<T> {
   const lines = createInterface({ input: createReadStream(path), crlfDelay: Number.POSITIVE_INFINITY });
   for await (const line of lines) {

@@ -4,18 +4,18 @@ import type { HistoryRecord, InvokeRecord, ReturnRecord } from './records.js';
 export type Asked = Omit<InvokeRecord, 'type' | 'op' | 'atMs' | 'replica' | 'life'>;
 export type Outcome = Omit<ReturnRecord, 'type' | 'op' | 'atMs' | 'life'>;
 
-/** Whoever is asked, as far as the history tells it. */
+/** The replica of an operation, as recorded. */
 export interface Asker {
   readonly name: string;
   readonly life: number;
 }
 
-/** Where a history is written. */
+/** Where records are written. */
 export interface HistorySink {
   write(record: HistoryRecord): void;
 }
 
-/** Writes down when each operation began, and when and how it ended. */
+/** Records when each operation begins, and when and how it ends. */
 export class Recorder {
   readonly #history: HistorySink;
   #operations = 0;
@@ -34,7 +34,7 @@ export class Recorder {
     return this.#underWay;
   }
 
-  /** Runs one operation, which never rejects, between its two records. */
+  /** Runs one operation, which never rejects, and writes both of its records. */
   async record(asked: Asked, whom: Asker, perform: () => Promise<Outcome>): Promise<Outcome> {
     const op = ++this.#operations;
     this.#underWay++;

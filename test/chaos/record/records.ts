@@ -1,4 +1,4 @@
-/** What a run leaves behind, one JSON object per line. Times are of one clock, that of the run: ms since 1970. */
+/** The records of a run, one JSON object per line. All times are of the run's clock, ms since 1970. */
 
 export type Method =
   | 'select'
@@ -11,7 +11,7 @@ export type Method =
   | 'answer'
   | 'delete';
 
-/** What the checker has to know of the settings. */
+/** The settings that the checker needs. */
 export interface RunRecord {
   readonly type: 'run';
   readonly atMs: number;
@@ -27,11 +27,11 @@ export interface InvokeRecord {
   readonly atMs: number;
   readonly method: Method;
   readonly callId: string;
-  /** The replica that was asked, and which of its lives. */
+  /** The replica, and which of its starts. */
   readonly replica: string;
   readonly life: number;
   readonly requestId?: string;
-  /** Of a move: the generation to replace. */
+  /** For a move: the generation to replace. */
   readonly generation?: number;
 }
 
@@ -46,20 +46,20 @@ export interface Answer {
   readonly freshness: 'fresh' | 'stale' | 'provisional';
 }
 
-/** An operation without one has no known outcome: it may take effect at any time after its beginning. */
+/** An operation without this record has no known outcome: it may take effect at any time after its beginning. */
 export interface ReturnRecord {
   readonly type: 'return';
   readonly op: number;
   readonly atMs: number;
   readonly life: number;
-  /** `unknown`: it failed in a way that leaves open whether it took effect. */
+  /** `unknown`: a failure that leaves open whether the operation took effect. */
   readonly outcome: 'ok' | 'refused' | 'unknown';
-  /** Of a failure: the gRPC status or what the gateway said. */
+  /** For a failure: the gRPC status or the gateway's error. */
   readonly reason?: string;
   readonly answer?: Answer;
-  /** Of a release: whether there was something to release. */
+  /** For a release: whether there was a binding. */
   readonly found?: boolean;
-  /** Of an ng answer with media in it: whose. */
+  /** For an ng reply with media: the relay of its address. */
   readonly mediaRelay?: string;
 }
 
@@ -69,26 +69,26 @@ export interface FaultRecord {
   readonly id: number;
   readonly kind: string;
   readonly phase: 'begin' | 'end';
-  /** Who is hurt. */
+  /** The target of the fault. */
   readonly subject: string;
 }
 
 export type HistoryRecord = RunRecord | InvokeRecord | ReturnRecord | FaultRecord;
 
-/** One event as etcd's watch told it, all revisions without a gap. */
+/** One event of etcd's watch. The log has all revisions without a gap. */
 export interface EventRecord {
   readonly type: 'put' | 'delete';
   readonly revision: number;
   readonly key: string;
-  /** Of a put. */
+  /** For a put. */
   readonly value?: string;
-  /** How many times the key was put since it was created: by it a gap in this log is seen. */
+  /** Number of puts since the key was created: it reveals gaps in this log. */
   readonly version: number;
-  /** When the event was heard: it happened before. */
+  /** When the event arrived: it happened before. */
   readonly atMs: number;
 }
 
-/** A linearizable read of etcd's revision: later revisions came after `askedAtMs`, this one was there at `atMs`. */
+/** A linearizable read of etcd's revision, which existed at `atMs`. Later revisions are later than `askedAtMs`. */
 export interface TickRecord {
   readonly type: 'tick';
   readonly askedAtMs: number;
@@ -96,7 +96,7 @@ export interface TickRecord {
   readonly revision: number;
 }
 
-/** The revision from which on the log is whole. */
+/** The revision from which the log is complete. */
 export interface StartRecord {
   readonly type: 'start';
   readonly atMs: number;

@@ -7,20 +7,20 @@ import type { LogRecord } from './records.js';
 
 const tickPeriodMs = 250;
 const tickTimeoutMs = 1000;
-/** A watch that tells nothing for so long, though etcd has gone on, is given up. */
+/** A watch that is silent for this long while etcd's revision advances is replaced. */
 const silenceMs = 2000;
 const createTimeoutMs = 2000;
 
 /**
- * Writes down every event below a prefix, from the first revision on, and now and then what revision etcd is at. It
- * speaks with the members directly, one after the other; a new watch begins at the revision that was heard last.
+ * Records every event below a prefix, and periodically etcd's revision. It connects to the members directly, one after the
+ * other; a new watch begins at the last revision that arrived.
  */
 export class WatchLog {
   readonly #clients: readonly Etcd3[];
   readonly #prefix: Buffer;
   readonly #journal: Journal<LogRecord>;
   readonly #stopping = new AbortController();
-  /** Keys whose event of the revision reached is written already: that revision is heard again by a new watch. */
+  /** Keys whose event at the revision reached is recorded: a new watch delivers that revision again. */
   #heard = new Set<string>();
   #reached = 0;
   #known = 0;
@@ -34,7 +34,7 @@ export class WatchLog {
     scope.teardown(() => this.stop());
   }
 
-  /** All up to this revision is written. */
+  /** All events up to this revision are recorded. */
   get reached(): number {
     return this.#reached;
   }
@@ -53,7 +53,7 @@ export class WatchLog {
     await this.#running;
   }
 
-  /** Resolves when everything that etcd had done by now is written; false if that takes longer. */
+  /** Resolves with true when all events until now are recorded, or with false after the timeout. */
   async catchUp(timeoutMs: number): Promise<boolean> {
     const deadlineMs = performance.now() + timeoutMs;
     let asked = 0;
@@ -118,7 +118,7 @@ export class WatchLog {
     } finally {
       clearInterval(timer);
       signal.removeEventListener('abort', stop);
-      // What is told after this would be told in turn by the next watch.
+      // Later events will be delivered by the next watch.
       (stream as unknown as NodeJS.EventEmitter).removeAllListeners('data');
       (stream as unknown as NodeJS.EventEmitter).removeAllListeners('error').on('error', () => {});
       stream.cancel();
@@ -138,7 +138,7 @@ export class WatchLog {
         this.#heard = new Set();
       }
       this.#heard.add(key);
-      // How busy relays are is no part of any promise, and most of what is written.
+      // Load reports are most of the events, and no guarantee concerns them.
       if (key.startsWith('load/')) {
         continue;
       }
@@ -169,7 +169,7 @@ export class WatchLog {
     }
   }
 
-  /** Asks this member for the revision; undefined if it does not answer. */
+  /** Reads the revision from this member; undefined if it does not answer. */
   async #tick(member: number): Promise<number | undefined> {
     const client = this.#clients[member % this.#clients.length] as Etcd3;
     const askedAtMs = nowMs();

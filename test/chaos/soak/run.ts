@@ -14,12 +14,12 @@ import { trendOf, trendTable } from './trend.js';
 
 const usage = `usage: npm run soak [-- [--minutes M] [--rate R] [--seed S]]
 
-  --minutes M   how long (30); 5 at least, for calls end only after the first two
+  --minutes M   duration (30); at least 5, because calls end only after the first two
   --rate R      operations per second (100)
-  --seed S      draws the calls (1)
+  --seed S      seed of the calls (1)
 
 Calls begin and end at a steady rate against one etcd, two replicas and three relays. Memory, handles, and what is in
-etcd must not grow: the exit code is 1 if the last quarter is beyond the second one by more than the limit.
+etcd must not grow: the exit code is 1 if the last quarter exceeds the second one by more than the limit.
 `;
 
 const { values } = parseArgs({
@@ -31,7 +31,7 @@ const { values } = parseArgs({
   },
 });
 const [minutes = 0, rate = 0, seed = 0] = [values.minutes, values.rate, values.seed].map(Number);
-/** Fewer would be too coarse in a short run. */
+/** Shorter runs are sampled more often. */
 const samplePeriodMs = Math.max(1000, Math.min(15_000, (minutes * 60_000) / 60));
 const scope = new OwnScope();
 
@@ -72,7 +72,7 @@ async function soak(directory: string): Promise<number> {
       HOLDFAST_SETUP_TTL_SECONDS: '15',
       HOLDFAST_CALL_TTL_SECONDS: '30',
       HOLDFAST_LINGER_SECONDS: '20',
-      // Full within the first minutes: what is remembered up to a bound is no leak.
+      // Full within the first minutes: a full cache is not a leak.
       HOLDFAST_CACHE_ENTRIES: '2000',
     },
   });

@@ -5,16 +5,16 @@ import type { Series } from './trend.js';
 
 const mebibyte = 1024 ** 2;
 const pageBytes = 4096;
-/** What is left after collections. */
+/** Memory that is left after garbage collection. */
 const memory = { unit: 'MiB', by: 'least', allowed: { share: 0.1, amount: 8 } } as const;
-/** Allocators keep what a burst once took, and give it back when they like. */
+/** Allocators keep the memory of a burst, and return it at an arbitrary time. */
 const resident = { unit: 'MiB', by: 'least', allowed: { share: 0.25, amount: 24 } } as const;
 const handles = { unit: '', by: 'most', allowed: { share: 0, amount: 8 } } as const;
-/** A relay has some for each of its calls, which come and go by chance; as does what is in etcd. */
+/** Depends on the number of calls, which varies at random. */
 const media = { unit: '', by: 'most', allowed: { share: 0.25, amount: 16 } } as const;
 const stored = { unit: '', by: 'most', allowed: { share: 0.15, amount: 50 } } as const;
 
-/** Looks at every process of an installation, and at etcd, from time to time. */
+/** Periodic samples of every process of an installation and of etcd. */
 export class Samples {
   readonly #stage: Stage;
   readonly #series = new Map<string, Series>();
@@ -34,13 +34,13 @@ export class Samples {
       series.points.push({ minutes, value });
     };
     const { replicas, relays, cluster } = this.#stage;
-    for (const { name, part, http } of replicas) {
-      add(`${name} resident`, resident, await residentMebibytes(part.pid));
+    for (const { name, component, http } of replicas) {
+      add(`${name} resident`, resident, await residentMebibytes(component.pid));
       const metrics = await Scrape.of(http);
       const mebibytes = (metric: string) => (metrics.value(metric) ?? Number.NaN) / mebibyte;
       add(`${name} heap`, memory, mebibytes('nodejs_heap_size_used_bytes'));
       add(`${name} buffers`, memory, mebibytes('nodejs_external_memory_bytes'));
-      add(`${name} handles`, handles, await openHandles(part.pid));
+      add(`${name} handles`, handles, await openHandles(component.pid));
     }
     for (const { id, node } of relays) {
       add(`${id} resident`, resident, await residentMebibytes(node.pid));

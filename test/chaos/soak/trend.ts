@@ -1,11 +1,11 @@
 import { markdownTable } from '../../support/markdown.js';
-/** One figure over the time of a soak. */
+/** One metric over the time of a soak. */
 export interface Series {
   readonly name: string;
   readonly unit: 'MiB' | '';
-  /** Which of several samples stands for a stretch of time: memory is judged by what is left after collections. */
+  /** Which sample represents a stretch of time: for memory the least, after garbage collection. */
   readonly by: 'least' | 'most';
-  /** So much more at the end than early on is no growth: a share of the early figure, and an amount. */
+  /** Increase that does not count as growth: a share of the early value, plus an amount. */
   readonly allowed: { readonly share: number; readonly amount: number };
   readonly points: { readonly minutes: number; readonly value: number }[];
 }
@@ -14,7 +14,7 @@ export interface Trend {
   readonly name: string;
   readonly unit: Series['unit'];
   readonly first: number;
-  /** In the second quarter, when everything has filled up. */
+  /** In the second quarter, when caches are full. */
   readonly early: number;
   /** In the last quarter. */
   readonly late: number;
@@ -23,10 +23,10 @@ export interface Trend {
   readonly grows: boolean;
 }
 
-/** @throws Error if there are too few points to tell */
+/** @throws Error if there are too few points for a trend */
 export function trendOf({ name, unit, by, allowed, points }: Series): Trend {
   if (points.length < 8) {
-    throw new Error(`${name}: ${points.length} samples tell no trend`);
+    throw new Error(`${name}: ${points.length} samples are too few for a trend`);
   }
   const quarter = Math.floor(points.length / 4);
   const of = (some: Series['points']) => {
@@ -48,7 +48,7 @@ export function trendOf({ name, unit, by, allowed, points }: Series): Trend {
   };
 }
 
-/** Of the straight line that fits best, per minute. */
+/** Slope of the best-fitting line, per minute. */
 function slope(points: Series['points']): number {
   const mean = (of: (point: Series['points'][number]) => number) =>
     points.reduce((sum, point) => sum + of(point), 0) / points.length;

@@ -5,7 +5,7 @@ import { PeerLinks } from './peer-links.js';
 
 const statusTimeoutMs = 500;
 
-/** The members of a real etcd cluster, and which of them leads. */
+/** The members of a real etcd cluster, and its leader. */
 export class Cluster {
   readonly #clients: readonly Etcd3[];
 
@@ -26,7 +26,7 @@ export class Cluster {
     return this.members.map(({ endpoint }) => endpoint);
   }
 
-  /** Index of the member that leads, by the word of any that answers; undefined without a leader. */
+  /** Index of the leader, from any member that answers; undefined without a leader. */
   async leader(): Promise<number | undefined> {
     const statuses = await Promise.all(
       this.#clients.map((client) =>
@@ -45,19 +45,19 @@ export class Cluster {
     return undefined;
   }
 
-  /** Forgets history before this revision. */
+  /** Drops the history before this revision. */
   async compact(revision: number): Promise<void> {
     for (const client of this.#clients) {
       try {
         await client.kv.compact({ revision: String(revision) }, { deadline: Date.now() + 2000 });
         return;
       } catch {
-        // The next member may know better; without any, there is no compaction this time.
+        // Another member may succeed. If none does, there is no compaction this time.
       }
     }
   }
 
-  /** Numbers for a soak: keys below the prefix, and leases that are alive. */
+  /** Number of keys below the prefix and of live leases, for a soak. */
   async count(prefix: string): Promise<{ keys: number; leases: number }> {
     const [client] = this.#clients;
     if (!client) {

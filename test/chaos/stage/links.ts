@@ -1,11 +1,11 @@
 import type { Scope } from '../../support/process.js';
 import { TcpProxy } from '../../support/tcp-proxy.js';
 
-/** All ways of one party to another, a proxy for each of the other's members. */
+/** All connections of one party to another, through a proxy for each of its members. */
 export class Links {
   private constructor(
     readonly party: string,
-    /** What the other one is called. */
+    /** Name of the other party. */
     readonly other: string,
     readonly proxies: readonly TcpProxy[],
   ) {}
@@ -18,7 +18,7 @@ export class Links {
     return new Links(party, other, await Promise.all(members.map((member) => TcpProxy.start(scope, member))));
   }
 
-  /** What the party is given for the other's endpoints. */
+  /** The endpoints of the other party as this one is configured. */
   get endpoints(): string {
     return this.proxies.map(({ endpoint }) => endpoint).join(',');
   }

@@ -1,16 +1,16 @@
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { type AddressInfo, createServer, connect as dial, type Server, type Socket } from 'node:net';
-import type { PeerWays } from '../../support/etcd-cluster.js';
+import type { PeerNetwork } from '../../support/etcd-cluster.js';
 import type { Scope } from '../../support/process.js';
 import { TcpProxy } from '../../support/tcp-proxy.js';
 
 /**
- * The ways between the members of etcd. All dial a member at one address, so the address alone does not tell who dials:
- * the process that owns the other end does, and each pair has a proxy of its own.
+ * The connections between the members of etcd, with a proxy for each pair. All members dial a member at the same address,
+ * so the caller is identified by the process that owns the other end of the connection.
  */
-export class PeerLinks implements PeerWays {
+export class PeerLinks implements PeerNetwork {
   readonly #scope: Scope;
-  /** By the member that is dialled, then by the one that dials. */
+  /** By the member that is dialed, then by the one that dials. */
   readonly #ways: TcpProxy[][] = [];
   readonly #pids: number[] = [];
 
@@ -39,10 +39,10 @@ export class PeerLinks implements PeerWays {
     return `127.0.0.1:${(server.address() as AddressInfo).port}`;
   }
 
-  /** All ways from this member and to it. */
+  /** All connections from this member and to it. */
   of(member: number): TcpProxy[] {
-    return this.#ways.flatMap((ways, dialled) =>
-      ways.filter((_, dialling) => (dialled === member) !== (dialling === member)),
+    return this.#ways.flatMap((ways, dialed) =>
+      ways.filter((_, dialling) => (dialed === member) !== (dialling === member)),
     );
   }
 
@@ -68,7 +68,7 @@ export class PeerLinks implements PeerWays {
   }
 }
 
-/** Index of the process that has this local TCP port; -1 if none has. */
+/** Index of the process that owns this local TCP port; -1 if none does. */
 async function ownerOf(port: number, pids: readonly number[]): Promise<number> {
   const hexadecimal = port.toString(16).toUpperCase().padStart(4, '0');
   const line = (await readFile('/proc/net/tcp', 'utf8'))
@@ -90,7 +90,7 @@ async function hasOpen(pid: number, what: string): Promise<boolean> {
     const open = await Promise.all(names.map((name) => readlink(`${directory}/${name}`).catch(() => '')));
     return open.includes(what);
   } catch {
-    // It has ended.
+    // The process has ended.
     return false;
   }
 }

@@ -2,28 +2,28 @@ import { freeUdpPort } from '../../support/ports.js';
 import type { Scope } from '../../support/process.js';
 import { findProgram } from '../../support/program.js';
 import { type Rtpengine, startRtpengine } from '../../support/rtpengine.js';
+import { Component } from './component.js';
 import { Links } from './links.js';
-import { Component } from './part.js';
 
 export interface RelayHostOptions {
   readonly id: string;
-  /** The loopback address that only this relay has: media in an SDP tell by it whose they are. */
+  /** A loopback address of this relay alone, which identifies it in an SDP. */
   readonly address: string;
   readonly members: readonly string[];
   readonly directory: string;
-  /** Beside an rtpengine, if that is installed; else the node is a relay itself. */
+  /** Whether the relay is an rtpengine, if that is installed; otherwise it is the built-in one. */
   readonly rtpengine: boolean;
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** One relay with its relay node, and their ways to etcd. */
+/** One relay with its relay node and its connections to etcd. */
 export class RelayHost {
   private constructor(
     readonly id: string,
     readonly address: string,
     readonly node: Component,
     readonly links: Links,
-    /** Undefined where the relay is in the node's process. */
+    /** Undefined for the built-in relay. */
     readonly rtpengine: Rtpengine | undefined,
   ) {}
 
@@ -52,7 +52,7 @@ export class RelayHost {
     return new RelayHost(id, address, node, links, rtpengine);
   }
 
-  /** The media process: an rtpengine, or the node that is a relay itself. */
+  /** Kills the media process: the rtpengine, or the relay node with the built-in relay. */
   async killRelay(): Promise<void> {
     if (this.rtpengine) {
       await this.rtpengine.kill();

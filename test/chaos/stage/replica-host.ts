@@ -1,7 +1,7 @@
 import { freeTcpPorts, freeUdpPort } from '../../support/ports.js';
 import type { Scope } from '../../support/process.js';
+import { Component } from './component.js';
 import { Links } from './links.js';
-import { Component } from './part.js';
 
 export interface ReplicaHostOptions {
   readonly name: string;
@@ -10,10 +10,10 @@ export interface ReplicaHostOptions {
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** One replica with its gateway, at addresses that it keeps over its lives, its ways to etcd, and its callers' way to it. */
+/** One replica with its gateway at fixed addresses, its connections to etcd, and the callers' connections to it. */
 export class ReplicaHost {
   private constructor(
-    readonly part: Component,
+    readonly component: Component,
     readonly links: Links,
     readonly door: Links,
     readonly http: string,
@@ -28,7 +28,7 @@ export class ReplicaHost {
     const grpc = `127.0.0.1:${grpcPort}`;
     const http = `127.0.0.1:${httpPort}`;
     const door = await Links.start(scope, ['callers', name], [grpc]);
-    const part = new Component(scope, {
+    const component = new Component(scope, {
       name,
       args: ['selection'],
       isUp: 'ready',
@@ -41,16 +41,16 @@ export class ReplicaHost {
         ...env,
       },
     });
-    await part.start();
-    return new ReplicaHost(part, links, door, http, ngPort);
+    await component.start();
+    return new ReplicaHost(component, links, door, http, ngPort);
   }
 
-  /** Where callers ask over gRPC. */
+  /** The gRPC address for callers. */
   get grpc(): string {
     return this.door.endpoints;
   }
 
   get name(): string {
-    return this.part.name;
+    return this.component.name;
   }
 }

@@ -9,22 +9,22 @@ import { ReplicaHost } from './replica-host.js';
 export const prefix = '/holdfast/v1';
 
 export interface StageOptions {
-  /** Where the logs of all processes are kept. */
+  /** For the logs of all processes. */
   readonly directory: string;
   readonly members?: number;
   readonly replicas?: number;
   readonly relays?: number;
-  /** How many of the relays are rtpengines, if that is installed. */
+  /** How many relays are rtpengines, if that is installed. */
   readonly rtpengines?: number;
   /** Further HOLDFAST_ variables of each replica. */
   readonly replicaEnv?: Readonly<Record<string, string>>;
   /** A module that each replica loads before anything else. */
   readonly replicaModule?: string | undefined;
-  /** Called once etcd is there, and before anything is in it. */
+  /** Called once etcd runs, while it is still empty. */
   readonly onCluster?: (cluster: Cluster) => Promise<void>;
 }
 
-/** A whole installation on loopback, each part a process of its own, with proxies between them and etcd. */
+/** A whole installation on loopback: separate processes, with proxies between them and etcd. */
 export class Stage {
   private constructor(
     readonly cluster: Cluster,
@@ -32,7 +32,7 @@ export class Stage {
     readonly relays: readonly RelayHost[],
   ) {}
 
-  /** Resolves when every replica and relay serves. */
+  /** Resolves when every replica and relay is ready. */
   static async start(scope: Scope, options: StageOptions): Promise<Stage> {
     const { directory, members = 3, replicas = 3, relays = 6, rtpengines = 2, replicaModule } = options;
     const cluster = await Cluster.start(scope, members);
@@ -71,9 +71,12 @@ export class Stage {
     return [...this.replicas, ...this.relays].map(({ links }) => links);
   }
 
-  /** Resolves when every replica and relay serves. */
+  /** Resolves when every replica and relay is ready. */
   async up(): Promise<void> {
-    const parts = [...this.relays.map(({ node }) => node), ...this.replicas.map(({ part }) => part)];
-    await Promise.all(parts.map((part) => part.up()));
+    const components = [
+      ...this.relays.map(({ node }) => node),
+      ...this.replicas.map(({ component }) => component),
+    ];
+    await Promise.all(components.map((component) => component.up()));
   }
 }

@@ -1,7 +1,7 @@
-// Checks rendered manifests as a cluster would: reads YAML from standard input, and writes as JSON the objects as they
-// stand there, what the API server would refuse, and what the "restricted" Pod Security Standard would refuse.
+// Validates rendered manifests like a cluster: reads YAML from standard input, and writes JSON with the objects, the errors
+// of the API server, and the violations of the "restricted" Pod Security Standard.
 //
-// It decodes strictly and then runs Kubernetes' own validation, so there is no schema to fetch or to keep in step.
+// It decodes strictly and then runs Kubernetes' own validation, so there is no schema to download or update.
 package main
 
 import (
@@ -48,7 +48,7 @@ func main() {
 	}
 }
 
-// add fails only for what is no object at all.
+// add fails only for documents that are not objects.
 func (r *report) add(document []byte) error {
 	text, err := yaml.YAMLToJSONStrict(document)
 	if err != nil {

@@ -16,7 +16,7 @@ var evaluator = func() policy.Evaluator {
 	return evaluator
 }()
 
-// podSecurity tells why a namespace that enforces the "restricted" standard would refuse the object's pods.
+// podSecurity returns the reasons why a namespace that enforces the "restricted" standard would reject the object's pods.
 func podSecurity(text []byte) []string {
 	var object struct {
 		Kind     string
@@ -26,7 +26,7 @@ func podSecurity(text []byte) []string {
 			Template       *corev1.PodTemplateSpec
 		}
 	}
-	// What is malformed has been told by the validation already.
+	// Validation has already reported malformed objects.
 	if err := yaml.Unmarshal(text, &object); err != nil {
 		return nil
 	}

@@ -30,14 +30,14 @@ import (
 
 var strict = serializer.NewCodecFactory(legacyscheme.Scheme, serializer.EnableStrict).UniversalDecoder()
 
-// Custom resources are checked for fields that do not exist; their values are the operators' business.
+// Custom resources are checked for unknown fields; their operators validate the values.
 var custom = map[string]func() any{
 	"cert-manager.io/v1/Certificate":          func() any { return &certmanager.Certificate{} },
 	"monitoring.coreos.com/v1/PrometheusRule": func() any { return &monitoring.PrometheusRule{} },
 	"monitoring.coreos.com/v1/ServiceMonitor": func() any { return &monitoring.ServiceMonitor{} },
 }
 
-// validate tells why the API server would refuse an object.
+// validate returns the errors with which the API server would reject an object.
 func validate(apiVersion, kind string, text []byte) []string {
 	if create, ok := custom[apiVersion+"/"+kind]; ok {
 		return messageOf(yaml.UnmarshalStrict(text, create()))
@@ -51,7 +51,7 @@ func validate(apiVersion, kind string, text []byte) []string {
 		return messageOf(err)
 	}
 	if accessor.GetNamespace() == "" {
-		accessor.SetNamespace("default") // as the API server has it from the request
+		accessor.SetNamespace("default") // the API server takes it from the request
 	}
 	var messages []string
 	for _, each := range validateTyped(object) {

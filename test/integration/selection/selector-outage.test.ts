@@ -168,7 +168,7 @@ test('what was last known of a call is no answer when its relay is known to be g
   const proxy = await TcpProxy.start(t, etcd.endpoint);
   const { selector, directory } = await startSelector(t, proxy.endpoint, {
     keys,
-    timeoutMs: 300,
+    timeoutMs: 2000,
     watchEndpoint: etcd.endpoint,
   });
   for (const target of ['r1', 'r2']) {

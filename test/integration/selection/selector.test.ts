@@ -241,7 +241,7 @@ test('a request whose answer was lost ends in the binding that it made', async (
     await putRelay(client, keys, aRelay({ id }));
   }
   const proxy = await TcpProxy.start(t, etcd.endpoint);
-  const cut = await startSelector(t, proxy.endpoint, { keys, timeoutMs: 500 });
+  const cut = await startSelector(t, proxy.endpoint, { keys, timeoutMs: 2000 });
   const other = await startSelector(t, etcd.endpoint, { keys });
   const request = ask('lost-answer');
   await cut.selector.select(ask('warm-up'));
@@ -262,7 +262,7 @@ test('without etcd, known calls are answered as stale; when it is back, as fresh
   const keys = newKeyspace();
   await putRelay(client, keys, aRelay({ id: 'r1' }));
   const proxy = await TcpProxy.start(t, etcd.endpoint);
-  const { selector, directory } = await startSelector(t, proxy.endpoint, { keys, timeoutMs: 500 });
+  const { selector, directory } = await startSelector(t, proxy.endpoint, { keys, timeoutMs: 2000 });
   const first = await selector.select(ask('known'));
   proxy.cut();
   await eventually(() => !directory.live, 'the cut');

@@ -1,10 +1,10 @@
 import test from 'ava';
 import type { CheckName } from '../../chaos/check/violation.js';
 import { checkNames } from '../../chaos/check/violation.js';
-import { Tale } from '../../support/tale.js';
+import { SampleHistory } from '../../support/sample-history.js';
 
-/** Two relays, and a call that `q1` has bound to the first. */
-const bound = () => new Tale().register('r1', 'i1').register('r2', 'i2').bind();
+/** Two relays, and a call that request `q1` has bound to the first. */
+const bound = () => new SampleHistory().register('r1', 'i1').register('r2', 'i2').bind();
 
 const second = { relay: 'r2', instance: 'i2', generation: 2 };
 const isNew = { answer: { origin: 'new' } } as const;
@@ -14,20 +14,20 @@ const move = { request: 'm1', generation: 1 };
 
 const covered = new Set<CheckName>();
 
-function good(title: string, tell: () => Tale): void {
+function good(title: string, history: () => SampleHistory): void {
   test(`accepted: ${title}`, (t) => {
-    t.deepEqual(tell().violations, []);
+    t.deepEqual(history().violations, []);
   });
 }
 
-function bad(title: string, expected: CheckName, tell: () => Tale): void {
+function bad(title: string, expected: CheckName, history: () => SampleHistory): void {
   covered.add(expected);
-  test(`refused: ${title}`, (t) => {
-    t.true(tell().violations.includes(expected), `«${expected}» says nothing`);
+  test(`rejected: ${title}`, (t) => {
+    t.true(history().violations.includes(expected), `"${expected}" is not violated`);
   });
 }
 
-good('a call that is bound, asked for, moved on request, released and forgotten', () =>
+good('a call that is bound, selected again, moved on request, released and expired', () =>
   bound()
     .ask('select', { request: 'q1' }, isNew)
     .ask('select', { request: 'q2', replica: 's2' }, existing)
@@ -43,15 +43,15 @@ good('a call that is bound, asked for, moved on request, released and forgotten'
     .ask('lookup', {}, { outcome: 'refused', reason: 'NOT_FOUND: no binding' }),
 );
 
-good('a write whose outcome is unknown, and its retry', () =>
-  new Tale()
+good('a write with an unknown outcome, and its retry', () =>
+  new SampleHistory()
     .register('r1', 'i1')
     .ask('select', { request: 'q1' }, { outcome: 'unknown' })
     .bind()
     .ask('select', { request: 'q1', replica: 's2' }, isNew),
 );
 
-bad('a revision that the log has not heard of', 'log is whole', () => bound().bind().lose().bind().bind());
+bad('a revision that is missing from the log', 'log is whole', () => bound().bind().lose().bind().bind());
 
 bad('a binding over another one', 'one binding', () =>
   bound().bind({ relay: 'r2', instance: 'i2', request: 'q2', createdAtMs: 5 }),
@@ -59,16 +59,18 @@ bad('a binding over another one', 'one binding', () =>
 bad('another relay in the same generation', 'generation', () =>
   bound().bind({ relay: 'r2', instance: 'i2' }),
 );
-bad('a generation that is left out', 'generation', () => bound().bind({ ...second, generation: 3 }));
+bad('a skipped generation', 'generation', () => bound().bind({ ...second, generation: 3 }));
 bad('a call that begins with its second generation', 'generation', () =>
-  new Tale().register('r2', 'i2').bind(second),
+  new SampleHistory().register('r2', 'i2').bind(second),
 );
 
-bad('a relay that is not registered', 'live target', () => new Tale().bind());
+bad('a relay that is not registered', 'live target', () => new SampleHistory().bind());
 bad('a relay that is registered with another instance', 'live target', () =>
-  new Tale().register('r1', 'i0').bind(),
+  new SampleHistory().register('r1', 'i0').bind(),
 );
-bad('a relay that has left', 'live target', () => new Tale().register('r1', 'i1').unregister('r1').bind());
+bad('a relay that has left', 'live target', () =>
+  new SampleHistory().register('r1', 'i1').unregister('r1').bind(),
+);
 
 good('a move from a relay that has left', () => bound().unregister('r1').bind(second));
 good('a move from a relay that has restarted', () => bound().register('r1', 'i9').bind(second));
@@ -77,34 +79,34 @@ good('a move that a gateway makes because the relay did not answer the offer', (
     .ask('offer', {}, {})
     .bind({ ...second, request: 'g1' }),
 );
-bad('a move that nothing called for', 'cause of move', () => bound().bind({ ...second, request: 'q7' }));
+bad('a move without a cause', 'cause of move', () => bound().bind({ ...second, request: 'q7' }));
 bad('a move whose request named another generation', 'cause of move', () =>
   bound()
     .ask('move', { request: 'm1', generation: 4 }, { outcome: 'unknown' })
     .bind({ ...second, request: 'm1' }),
 );
-bad('a move by an offer that was long over', 'cause of move', () =>
+bad('a move by an offer that ended long before', 'cause of move', () =>
   bound()
     .ask('offer', {}, {})
     .pass(15)
     .bind({ ...second, request: 'g1' }),
 );
-bad('a move that caches are not told of', 'move is told', () =>
-  bound().unregister('r1').bind(second, { untold: true }),
+bad('a move without a notification to caches', 'move is told', () =>
+  bound().unregister('r1').bind(second, { unpublished: true }),
 );
 
-good('a call that is forgotten after its TTL', () =>
+good('a call that expires after its TTL', () =>
   bound().ask('select', { request: 'q1' }, isNew).pass(23).unbind(),
 );
-bad('a call that is forgotten before its own time', 'lifetime', () => bound().pass(10).unbind());
-bad('a call that is forgotten before the time of its last use', 'lifetime', () =>
+bad('a call that expires before its TTL', 'lifetime', () => bound().pass(10).unbind());
+bad('a call that expires before the TTL of its last use', 'lifetime', () =>
   bound().ask('select', { request: 'q2' }, existing).pass(25).unbind(),
 );
-bad('a released call that is forgotten at once', 'lifetime', () =>
+bad('a released call that is deleted at once', 'lifetime', () =>
   bound().bind({ released: true, expiresAtMs: 0 }).pass(5).unbind(),
 );
 
-good('an answer that has not heard of a move yet', () =>
+good('an answer shortly after a move that the replica does not know yet', () =>
   bound().unregister('r1').bind(second).pass(5).ask('select', { request: 'q2' }, existing),
 );
 good('a replica that was frozen while the call moved', () =>
@@ -115,39 +117,39 @@ good('a replica that was frozen while the call moved', () =>
     .fault('replica-stop', 's1', 8)
     .ask('select', { request: 'q2' }, existing),
 );
-bad('an answer that etcd never had', 'answer is of the log', () =>
+bad('an answer that was never in etcd', 'answer is of the log', () =>
   bound().ask('select', { request: 'q2' }, { answer: { relay: 'r2', instance: 'i2', origin: 'existing' } }),
 );
-bad('an answer before its time', 'answer is of the log', () =>
+bad('an answer before it was in etcd', 'answer is of the log', () =>
   bound().ask('lookup', {}, { answer: second }).pass(1).unregister('r1').bind(second),
 );
-bad('a relay of media where the call was not bound', 'answer is of the log', () =>
+bad('media of a relay that the call was not bound to', 'answer is of the log', () =>
   bound().ask('reoffer', {}, { mediaRelay: 'r2' }),
 );
-bad('an answer that the call has long left', 'answer is of its time', () =>
+bad('an answer long after a move', 'answer is of its time', () =>
   bound()
     .bind({ ...second, request: 'm1' })
     .ask('move', move, { answer: second })
     .pass(12)
     .ask('lookup', {}, existing),
 );
-bad('an answer that outlives the binding', 'answer is of its time', () =>
+bad('an answer after the binding has expired', 'answer is of its time', () =>
   bound().pass(23).unbind().pass(1).ask('lookup', {}, existing),
 );
-bad('a relay that is long gone', 'relay was registered', () =>
+bad('a relay that left long before', 'relay was registered', () =>
   bound().unregister('r1').pass(12).ask('select', { request: 'q2' }, existing),
 );
-good('a relay that is long gone, where only the binding is asked for', () =>
+good('a lookup of a binding whose relay left long before', () =>
   bound().unregister('r1').pass(12).ask('lookup', {}, existing),
 );
-bad('a replica that answers what it had gone beyond', 'replica never goes back', () =>
+bad('a replica that answers an older generation than before', 'replica never goes back', () =>
   bound()
     .unregister('r1')
     .bind(second)
     .ask('select', { request: 'q2' }, moved)
     .ask('select', { request: 'q3' }, existing),
 );
-good('another replica, or another life of it, that is behind', () =>
+good('an older generation from another replica, or after a restart', () =>
   bound()
     .unregister('r1')
     .bind(second)
@@ -156,33 +158,33 @@ good('another replica, or another life of it, that is behind', () =>
     .ask('select', { request: 'q4', life: 2 }, existing),
 );
 
-bad('a move that was acknowledged and not made', 'acknowledged is done', () =>
+bad('a move that was acknowledged but not made', 'acknowledged is done', () =>
   bound().ask('move', move, { answer: second }),
 );
-bad('a release that was acknowledged and not made', 'acknowledged is done', () =>
+bad('a release that was acknowledged but not made', 'acknowledged is done', () =>
   bound().pass(1).ask('release', {}, { found: true }),
 );
-bad('one request that binds twice', 'retries converge', () =>
+bad('a request that binds twice', 'retries converge', () =>
   bound().ask('select', { request: 'q1' }, isNew).pass(30).unbind().bind({ createdAtMs: 5 }),
 );
-bad('NEW for a request that found the binding', 'retries converge', () =>
+bad('NEW for a request that found a binding', 'retries converge', () =>
   bound().ask('select', { request: 'q2' }, isNew),
 );
 bad('EXISTING for the request that made the binding', 'retries converge', () =>
   bound().ask('select', { request: 'q1' }, existing),
 );
 const refused = { outcome: 'refused', reason: 'FAILED_PRECONDITION: generation' } as const;
-bad('a move that is refused because of itself', 'retries converge', () =>
+bad('a move that is refused because of its own write', 'retries converge', () =>
   bound()
     .ask('move', move, { outcome: 'unknown' })
     .bind({ ...second, request: 'm1' })
     .pass(1)
     .ask('move', { ...move, replica: 's2' }, refused),
 );
-bad('a move that is refused though it names the generation', 'retries converge', () =>
+bad('a move that is refused although it names the current generation', 'retries converge', () =>
   bound().pass(1).ask('move', move, refused),
 );
-good('a move that is refused because of another', () =>
+good('a move that is refused because of another move', () =>
   bound()
     .ask('move', move, { outcome: 'unknown' })
     .bind({ ...second, request: 'm1' })
@@ -191,39 +193,39 @@ good('a move that is refused because of another', () =>
 bad('a bound call that is not found', 'bound is found', () =>
   bound().pass(1).ask('lookup', {}, { outcome: 'refused', reason: 'NOT_FOUND: no binding' }),
 );
-bad('a bound call of which nothing is found to release', 'bound is found', () =>
+bad('a release of a bound call that finds nothing', 'bound is found', () =>
   bound().pass(1).ask('release', {}, { found: false }),
 );
 
-const promised = { answer: { generation: 0, freshness: 'provisional', origin: 'new' } } as const;
-good('a promise without etcd that is kept, and a memory that is told as one', () =>
-  new Tale()
+const provisional = { answer: { generation: 0, freshness: 'provisional', origin: 'new' } } as const;
+good('a provisional answer that becomes the binding, and a stale answer', () =>
+  new SampleHistory()
     .register('r1', 'i1')
     .fault('etcd-down', 'etcd', 10)
-    .ask('select', { request: 'q1' }, promised)
+    .ask('select', { request: 'q1' }, provisional)
     .bind()
     .ask('select', { request: 'q1' }, { answer: { freshness: 'stale', origin: 'new' } }),
 );
-bad('a memory of what never was', 'stale was true', () =>
+bad('a stale answer that was never in etcd', 'stale was true', () =>
   bound().ask('lookup', {}, { answer: { relay: 'r2', freshness: 'stale' } }),
 );
-bad('a promise while all is well', 'provisional in need', () =>
-  new Tale().register('r1', 'i1').ask('select', { request: 'q1' }, promised),
+bad('a provisional answer while etcd is available', 'provisional in need', () =>
+  new SampleHistory().register('r1', 'i1').ask('select', { request: 'q1' }, provisional),
 );
 
-test('a promise that is broken is counted', (t) => {
-  const { conflicts, moves } = new Tale()
+test('counts conflicts with provisional answers, and moves', (t) => {
+  const { conflicts, moves } = new SampleHistory()
     .register('r1', 'i1')
     .register('r2', 'i2')
     .fault('etcd-down', 'etcd', 10)
-    .ask('select', { request: 'q1' }, promised)
+    .ask('select', { request: 'q1' }, provisional)
     .bind({ relay: 'r2', instance: 'i2', request: 'q2' })
     .unregister('r2')
     .bind({ generation: 2 }).verdict;
   t.deepEqual({ conflicts, moves }, { conflicts: 1, moves: 1 });
 });
 
-test('each check is known to refuse something', (t) => {
+test('there is a rejected history for each check', (t) => {
   t.deepEqual(
     checkNames.filter((name) => !covered.has(name)),
     [],

@@ -8,7 +8,7 @@ const seeds = Array.from({ length: 50 }, (_, i) => i * 7919);
 const isIn = (kinds: readonly string[]) => (fault: Fault) => kinds.includes(fault.kind);
 const endOf = ({ atMs, forMs }: Fault) => atMs + forMs;
 
-test('the same seed draws the same faults, and another one others', (t) => {
+test('the same seed draws the same faults, another seed others', (t) => {
   t.deepEqual(schedule(7, 3 * minuteMs), schedule(7, 3 * minuteMs));
   t.notDeepEqual(schedule(7, 3 * minuteMs), schedule(8, 3 * minuteMs));
 });
@@ -22,7 +22,7 @@ test('faults come in order and end within the run', (t) => {
   }
 });
 
-test('etcd, processes and links are each hurt in one way at a time', (t) => {
+test('faults of one lane do not overlap', (t) => {
   for (const seed of seeds) {
     for (const kinds of [etcdFaults, processFaults, linkFaults]) {
       const lane = schedule(seed, 5 * minuteMs).filter(isIn(kinds));
@@ -34,7 +34,7 @@ test('etcd, processes and links are each hurt in one way at a time', (t) => {
   }
 });
 
-test('all of etcd is away once in every short run, and every ten minutes of a long one', (t) => {
+test('all of etcd is down once in a short run, and once every ten minutes in a long one', (t) => {
   for (const seed of seeds) {
     for (const minutes of [1, 3, 10, 30]) {
       const outages = schedule(seed, minutes * minuteMs).filter(({ kind }) => kind === 'etcd-down');
@@ -51,7 +51,7 @@ test('a long run has faults of every kind', (t) => {
   t.deepEqual(Object.keys(everyFault).sort(), [...kinds].sort());
 });
 
-test('a mix draws what it names and nothing else', (t) => {
+test('only the faults of the mix are drawn', (t) => {
   const faults = schedule(3, 3 * minuteMs, { 'link-cut': 1, 'leader-kill': 1 });
   t.deepEqual([...new Set(faults.map(({ kind }) => kind))].sort(), ['leader-kill', 'link-cut']);
   t.deepEqual(schedule(3, minuteMs, {}), []);

@@ -3,7 +3,7 @@ import type { Span } from '../story.js';
 import { type Violation, violation } from '../violation.js';
 import { impaired, unheardFor } from './impairment.js';
 
-/** Guarantee 1: every fresh answer reads the one sequence of bindings that etcd had, where it then was. */
+/** Guarantee 1: every fresh answer is the current one of the single sequence of bindings in etcd. */
 export function checkAnswers(evidence: Evidence, call: CallEvidence): Violation[] {
   const { spans } = call.story;
   const violations: Violation[] = [];
@@ -40,7 +40,7 @@ export function checkAnswers(evidence: Evidence, call: CallEvidence): Violation[
 
 type Say = (check: Violation['check'], message: string) => Violation;
 
-/** Which generation of the call's story a fresh answer told. */
+/** Which generation a fresh answer contained, as an index into the call's spans. */
 interface Reading {
   readonly operation: Operation;
   readonly at: number;
@@ -56,8 +56,8 @@ function isOf(answer: NonNullable<Operation['answer']>, binding: Span['binding']
 }
 
 /**
- * What was answered stood when the question was asked, or had been replaced so shortly before that the replica need not
- * have heard. Deletions are told to nobody: no replica may count on a binding beyond its life.
+ * The answer was in force when the request was sent, or was replaced so shortly before that the replica need not know it.
+ * Expiry sends no notification: no replica must answer a binding beyond its lifetime.
  */
 function checkTime(evidence: Evidence, operation: Operation, { end, endedBy }: Span, say: Say): Violation[] {
   if (!end) {
@@ -68,10 +68,10 @@ function checkTime(evidence: Evidence, operation: Operation, { end, endedBy }: S
   if (lateMs < allowedMs) {
     return [];
   }
-  return [say('answer is of its time', `ended by ${endedBy} ${Math.round(lateMs)} ms before it was asked`)];
+  return [say('answer is of its time', `ended by ${endedBy} ${Math.round(lateMs)} ms before the request`)];
 }
 
-/** Select answers a relay that is there, as far as the replica can have heard. */
+/** Select answers a relay that is registered, as far as the replica can know. */
 function checkRelay(evidence: Evidence, operation: Operation, { binding }: Span, say: Say): Violation[] {
   if (operation.method !== 'select' && operation.method !== 'stream') {
     return [];
@@ -92,7 +92,7 @@ function checkRelay(evidence: Evidence, operation: Operation, { binding }: Span,
   ];
 }
 
-/** Media of an answer through a gateway are those of the relay that the call was bound to. */
+/** Media in a gateway's reply are those of the relay that the call was bound to. */
 function checkMedia(evidence: Evidence, call: CallEvidence, operation: Operation, say: Say): Violation[] {
   const sinceMs = operation.invokeMs - unheardFor(evidence, operation);
   const wasBound = call.story.spans.some(
@@ -101,7 +101,7 @@ function checkMedia(evidence: Evidence, call: CallEvidence, operation: Operation
       begin.afterMs <= operation.returnMs &&
       (end?.byMs ?? Number.POSITIVE_INFINITY) > sinceMs,
   );
-  // Without etcd the gateway goes on too, and does not say so.
+  // Without etcd the gateway continues too, and its replies do not tell so.
   if (wasBound || impaired(evidence, operation)) {
     return [];
   }
@@ -121,7 +121,7 @@ function checkProvisional(evidence: Evidence, operation: Operation, say: Say): V
   return wrong;
 }
 
-/** What one life of a replica has once told, it does not go back behind. */
+/** A replica process never answers an older generation than it has answered before. */
 function checkOrder({ callId }: CallEvidence, read: readonly Reading[]): Violation[] {
   const violations: Violation[] = [];
   for (const later of read) {
@@ -139,7 +139,7 @@ function checkOrder({ callId }: CallEvidence, read: readonly Reading[]): Violati
           'replica never goes back',
           callId,
           operation.returnMs,
-          `operation ${operation.op}: answers what operation ${earlier.operation.op} had gone beyond`,
+          `operation ${operation.op}: answers an older generation than operation ${earlier.operation.op}`,
         ),
       );
     }

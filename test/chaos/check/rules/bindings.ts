@@ -2,10 +2,10 @@ import type { CallEvidence, Evidence, Operation } from '../evidence.js';
 import { type BindingState, isSameGeneration, type LoggedBinding } from '../story.js';
 import { type Violation, violation } from '../violation.js';
 
-/** An offer that the gateway takes to the next relay may be written after its proxy has given up. */
+/** An offer that the gateway sends on to the next relay may be written after its proxy has given up. */
 const afterOfferMs = 10_000;
 
-/** Guarantees 1 to 3, by etcd's log alone: each change of a call's key must be one that is allowed. */
+/** Guarantees 1 to 3, from etcd's log alone: each change of a call's key must be allowed. */
 export function checkBindings(evidence: Evidence, call: CallEvidence): Violation[] {
   const violations: Violation[] = [];
   let before: LoggedBinding | undefined;
@@ -60,7 +60,7 @@ function checkTarget(evidence: Evidence, { binding, revision }: Written, say: Sa
   return [say('live target', `${where(binding)} is bound while ${instance ?? 'nothing'} is registered`)];
 }
 
-/** The old instance was gone at that revision, or somebody asked for the move. */
+/** The old instance was gone at that revision, or the move was requested. */
 function checkCause(
   evidence: Evidence,
   call: CallEvidence,
@@ -75,11 +75,14 @@ function checkCause(
     return [];
   }
   return [
-    say('cause of move', `${where(before)} moves to ${where(state.binding)}, and its instance is there`),
+    say(
+      'cause of move',
+      `${where(before)} moves to ${where(state.binding)}, although its instance is registered`,
+    ),
   ];
 }
 
-/** An explicit Move by its request id; or the offer of a new call, which the gateway takes on from a relay that fails. */
+/** An explicit Move, by its request id; or the offer of a new call, which the gateway sends on when a relay fails. */
 function asksFor(operation: Operation, before: LoggedBinding, { binding, byMs, afterMs }: Written): boolean {
   if (operation.invokeMs > byMs) {
     return false;
@@ -90,16 +93,16 @@ function asksFor(operation: Operation, before: LoggedBinding, { binding, byMs, a
   return operation.method === 'offer' && operation.returnMs + afterOfferMs >= afterMs;
 }
 
-/** Caches hear of a move by a key that is written with it. */
+/** A move writes a key that notifies caches. */
 function checkTold(call: CallEvidence, { binding, revision }: Written, say: Say): Violation[] {
   const told = call.moves.get(revision);
   if (told === binding.generation) {
     return [];
   }
-  return [say('move is told', `generation ${binding.generation} is told as ${told ?? 'nothing'}`)];
+  return [say('move is told', `generation ${binding.generation} is published as ${told ?? 'nothing'}`)];
 }
 
-/** The instance that was registered for this relay just before that revision. */
+/** The instance that this relay was registered with just before that revision. */
 export function registered(
   { registrations }: Evidence,
   { set, relay }: LoggedBinding,

@@ -2,12 +2,12 @@ import type { CallEvidence, Evidence, Operation } from '../evidence.js';
 import type { BindingState, LoggedBinding } from '../story.js';
 import { type Violation, violation } from '../violation.js';
 
-/** Replicas tell wall-clock time in ms, and the run's own clock is set once: they may differ by this. */
+/** Replicas report wall-clock time in ms, and the run's clock is set once: this is how much they may differ. */
 const clockToleranceMs = 250;
 
 /**
- * Guarantee 4: a binding that etcd deleted had outlived what its value says, and a TTL from the last answered use; one
- * that was released, the linger.
+ * Guarantee 4: etcd deletes a binding only after the expiry in its value and a TTL after the last answered use, and a
+ * released binding only after the linger.
  */
 export function checkLifetimes(evidence: Evidence, call: CallEvidence): Violation[] {
   const violations: Violation[] = [];
@@ -39,7 +39,7 @@ export function checkLifetimes(evidence: Evidence, call: CallEvidence): Violatio
   return violations;
 }
 
-/** Until when the answered uses of this binding had it live at least. */
+/** The earliest expiry that the answered uses of this binding allow. */
 function lastUseDueMs(
   { run }: Evidence,
   { operations }: CallEvidence,
@@ -49,7 +49,7 @@ function lastUseDueMs(
   let dueMs = 0;
   for (const operation of operations) {
     const ttlSeconds = ttlOf(operation, binding, run);
-    // One that began after the deletion was heard of is about another binding.
+    // An operation that began after the deletion concerns another binding.
     if (ttlSeconds > 0 && operation.invokeMs < deleted.byMs) {
       dueMs = Math.max(dueMs, operation.invokeMs + ttlSeconds * 1000);
     }
@@ -57,7 +57,7 @@ function lastUseDueMs(
   return dueMs;
 }
 
-/** What this use promised the binding, s; 0 if nothing. */
+/** The TTL that this use gives the binding, s; 0 if none. */
 function ttlOf(
   { method, outcome, answer }: Operation,
   { createdAtMs }: LoggedBinding,

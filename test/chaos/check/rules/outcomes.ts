@@ -3,7 +3,7 @@ import type { Span } from '../story.js';
 import { type Violation, violation } from '../violation.js';
 import { impaired, unheardMs } from './impairment.js';
 
-/** Guarantee 5: what was acknowledged is in etcd, what was tried again is there once, and what was refused was so. */
+/** Guarantee 5: what was acknowledged is in etcd, a retried request is there once, and refusals were right. */
 export function checkOutcomes(evidence: Evidence, call: CallEvidence): Violation[] {
   const { spans } = call.story;
   const violations = checkRepeated(call);
@@ -22,7 +22,7 @@ export function checkOutcomes(evidence: Evidence, call: CallEvidence): Violation
     }
     const missed = reason.startsWith('NOT_FOUND') || (method === 'release' && operation.found === false);
     if (missed && lives(call).some((life) => coversSurely(life, operation))) {
-      violations.push(say('bound is found', `«not found», though the call was bound all the time`));
+      violations.push(say('bound is found', '"not found", although the call was bound all the time'));
     }
     if (outcome === 'refused' && method === 'move' && reason.startsWith('FAILED_PRECONDITION')) {
       violations.push(...checkRefused(operation, spans, say));
@@ -33,7 +33,7 @@ export function checkOutcomes(evidence: Evidence, call: CallEvidence): Violation
 
 type Say = (check: Violation['check'], message: string) => Violation;
 
-/** One request makes one binding, however often it is sent; and one Move moves once. */
+/** A request binds once, however often it is sent; a Move moves once. */
 function checkRepeated({ callId, operations, story }: CallEvidence): Violation[] {
   const violations: Violation[] = [];
   const asked = new Set(operations.map(({ requestId }) => requestId));
@@ -41,7 +41,7 @@ function checkRepeated({ callId, operations, story }: CallEvidence): Violation[]
   for (const { binding, begin } of story.spans) {
     const { request, generation } = binding;
     const isMove = operations.some(({ method, requestId }) => method === 'move' && requestId === request);
-    // A request that binds a call may move it too, when the relay that it chose dies.
+    // A request that binds a call can move it too, when the relay that it chose dies.
     if (!asked.has(request) || (generation > 1 && !isMove)) {
       continue;
     }
@@ -72,11 +72,11 @@ function checkMoved(
     return [];
   }
   return [
-    say('acknowledged is done', `a move from generation ${generation} is acknowledged, and not in etcd`),
+    say('acknowledged is done', `a move from generation ${generation} is acknowledged but not in etcd`),
   ];
 }
 
-/** NEW is told to the request that made the binding, and to nobody else. */
+/** NEW is the answer only to the request that made the binding. */
 function checkOrigin({ answer, requestId }: Operation, spans: readonly Span[], say: Say): Violation[] {
   if (answer?.freshness !== 'fresh' || answer.generation !== 1) {
     return [];
@@ -94,7 +94,7 @@ function checkOrigin({ answer, requestId }: Operation, spans: readonly Span[], s
   return [say('retries converge', `origin ${answer.origin}, where ${span.binding.request} made the binding`)];
 }
 
-/** Released, or nothing left of it, at some moment that the answer can tell of. */
+/** The binding was released or gone at some moment between request and answer. */
 function checkReleased(evidence: Evidence, operation: Operation, call: CallEvidence, say: Say): Violation[] {
   const { states } = call.story;
   const isDone = states.some(
@@ -103,7 +103,7 @@ function checkReleased(evidence: Evidence, operation: Operation, call: CallEvide
       afterMs <= operation.returnMs &&
       (states[i + 1]?.byMs ?? Number.POSITIVE_INFINITY) > operation.invokeMs - unheardMs,
   );
-  // A promise that was made without etcd is taken back without it; the answer that made it may have been lost.
+  // A provisional answer is released without etcd, and the answer may have been lost.
   const mayBePromised = call.operations.some(
     ({ method, answer, outcome, replica }) =>
       replica === operation.replica &&
@@ -115,10 +115,10 @@ function checkReleased(evidence: Evidence, operation: Operation, call: CallEvide
   if (isDone || (mayBePromised && impaired(evidence, operation))) {
     return [];
   }
-  return [say('acknowledged is done', 'a release is acknowledged, and not in etcd')];
+  return [say('acknowledged is done', 'a release is acknowledged but not in etcd')];
 }
 
-/** «Another generation is in force» must have been so at some moment, and not by this very request's own doing. */
+/** "Another generation is in force" must have been true at some moment, and not because of this request. */
 function checkRefused(operation: Operation, spans: readonly Span[], say: Say): Violation[] {
   const { generation = 0, requestId } = operation;
   const standing = spans.find((span) => coversSurely(span, operation));
@@ -126,7 +126,7 @@ function checkRefused(operation: Operation, spans: readonly Span[], say: Say): V
     return [];
   }
   if (standing.binding.generation === generation) {
-    return [say('retries converge', `refused, though generation ${generation} was in force all the time`)];
+    return [say('retries converge', `refused, although generation ${generation} was in force all the time`)];
   }
   if (standing.binding.request === requestId && standing.binding.generation === generation + 1) {
     return [say('retries converge', 'refused because of its own earlier write')];
@@ -136,7 +136,7 @@ function checkRefused(operation: Operation, spans: readonly Span[], say: Say): V
 
 type InstanceRecord = Pick<Span, 'begin' | 'end'>;
 
-/** From the creation of the key to its deletion, whatever happened to it between. */
+/** From the creation of the key to its deletion, whatever happened between. */
 function lives({ story }: CallEvidence): InstanceRecord[] {
   const found: InstanceRecord[] = [];
   let begin: Span['begin'] | undefined;

@@ -3,26 +3,26 @@ import { join } from 'node:path';
 import type { Scope, TestProcess } from '../../support/process.js';
 import { startHoldfast } from '../../support/stack.js';
 
-export interface PartOptions {
+export interface ComponentOptions {
   readonly name: string;
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
-  /** The log line that says that it serves. */
+  /** The log message of a process that is ready. */
   readonly isUp: string;
-  /** Where its log is kept, all its lives in one file. */
+  /** For its log, one file for all its starts. */
   readonly directory: string;
 }
 
-/** One of Holdfast's processes, which can be killed, frozen and started again under its old addresses. */
+/** One of Holdfast's processes, which can be killed, frozen and restarted at its old addresses. */
 export class Component {
   readonly #scope: Scope;
-  readonly #options: PartOptions;
+  readonly #options: ComponentOptions;
   readonly #keep: (text: string) => void;
   #process: TestProcess | undefined;
-  /** Counts its starts: what one life knew the next one does not. */
+  /** Number of starts: a new process knows nothing of the one before. */
   life = 0;
 
-  constructor(scope: Scope, options: PartOptions) {
+  constructor(scope: Scope, options: ComponentOptions) {
     this.#scope = scope;
     this.#options = options;
     const log = createWriteStream(join(options.directory, `${options.name}.log`), { flags: 'a' });
@@ -42,7 +42,7 @@ export class Component {
     return this.#process?.pid ?? 0;
   }
 
-  /** Resolves once the process runs; whether it serves is another matter. */
+  /** Resolves once the process runs, before it is ready. */
   async start(): Promise<void> {
     await this.kill();
     this.life++;
@@ -51,8 +51,8 @@ export class Component {
     });
   }
 
-  /** Resolves once it serves. */
-  async up(timeoutMs = 60_000): Promise<void> {
+  /** Resolves once it is ready. */
+  async up(timeoutMs = 180_000): Promise<void> {
     await this.#process?.waitForLine(`"msg":"${this.#options.isUp}"`, timeoutMs);
   }
 

@@ -2,18 +2,18 @@ import { check } from '../chaos/check/check.js';
 import type { CheckName } from '../chaos/check/violation.js';
 import type { Answer, HistoryRecord, LogRecord, Method, ReturnRecord } from '../chaos/record/records.js';
 
-export interface Told {
+export interface BindingFields {
   readonly relay?: string;
   readonly instance?: string;
   readonly generation?: number;
   readonly request?: string;
-  /** Names the binding: one that is made again later has another. */
+  /** Identifies the binding: a call that begins again has another value. */
   readonly createdAtMs?: number;
   readonly expiresAtMs?: number;
   readonly released?: boolean;
 }
 
-export interface Asked {
+export interface RequestFields {
   readonly replica?: string;
   readonly life?: number;
   readonly request?: string;
@@ -22,14 +22,16 @@ export interface Asked {
   readonly tookMs?: number;
 }
 
-export type Heard = Partial<Omit<ReturnRecord, 'answer'>> & { readonly answer?: Told & Partial<Answer> };
+export type ReplyFields = Partial<Omit<ReturnRecord, 'answer'>> & {
+  readonly answer?: BindingFields & Partial<Answer>;
+};
 
-/** The moment at which a tale begins, ms since 1970. */
+/** When a history begins, ms since 1970. */
 const beginMs = 1_800_000_000_000;
 const tickPeriodMs = 250;
 
-/** A hand-written history of one call with what etcd did meanwhile, for the checker to judge. */
-export class Tale {
+/** A hand-written history of one call, and etcd's log of it, for the checker. */
+export class SampleHistory {
   readonly #history: HistoryRecord[] = [
     {
       type: 'run',
@@ -46,7 +48,7 @@ export class Tale {
   #revision = 1;
   #operations = 0;
 
-  /** Nothing happens for so long; etcd is asked now and then, and answers at once. */
+  /** Lets time pass, in which etcd answers the periodic reads at once. */
   pass(seconds: number): this {
     for (let left = seconds * 1000; left > 0; left -= tickPeriodMs) {
       this.#nowMs += Math.min(left, tickPeriodMs);
@@ -63,21 +65,21 @@ export class Tale {
     return this.#delete(`relays/default/${relay}`);
   }
 
-  /** etcd takes a binding of the call. With `untold`, no cache is told of a move. */
-  bind(told: Told = {}, { untold = false } = {}): this {
-    const { generation = 1, expiresAtMs = this.#nowMs + 22_500, createdAtMs = 0 } = told;
+  /** Writes a binding of the call to etcd; with `unpublished`, a move without its key under `moves/`. */
+  bind(fields: BindingFields = {}, { unpublished = false } = {}): this {
+    const { generation = 1, expiresAtMs = this.#nowMs + 22_500, createdAtMs = 0 } = fields;
     this.#put('calls/c', {
-      relay: told.relay ?? 'r1',
+      relay: fields.relay ?? 'r1',
       set: 'default',
-      instance: told.instance ?? 'i1',
+      instance: fields.instance ?? 'i1',
       generation,
-      request: told.request ?? 'q1',
+      request: fields.request ?? 'q1',
       createdAt: new Date(beginMs + createdAtMs).toISOString(),
       ttlSeconds: 15,
       expiresAt: new Date(expiresAtMs).toISOString(),
-      ...(told.released ? { released: true } : {}),
+      ...(fields.released ? { released: true } : {}),
     });
-    if (generation > 1 && !untold) {
+    if (generation > 1 && !unpublished) {
       this.#revision--;
       this.#put('moves/c', { generation });
     }
@@ -88,7 +90,7 @@ export class Tale {
     return this.#delete('calls/c');
   }
 
-  /** Something is hurt for so long. */
+  /** A fault for this long. */
   fault(kind: string, subject: string, seconds: number): this {
     const id = this.#history.length;
     this.#history.push({ type: 'fault', id, kind, subject, phase: 'begin', atMs: this.#nowMs });
@@ -97,9 +99,9 @@ export class Tale {
     return this;
   }
 
-  /** An operation and what came of it. */
-  ask(method: Method, asked: Asked, heard: Heard = {}): this {
-    const { replica = 's1', life = 1, request, generation, tookMs = 10 } = asked;
+  /** An operation and its outcome. */
+  ask(method: Method, sent: RequestFields, received: ReplyFields = {}): this {
+    const { replica = 's1', life = 1, request, generation, tookMs = 10 } = sent;
     const op = ++this.#operations;
     this.#history.push({
       type: 'invoke',
@@ -113,7 +115,7 @@ export class Tale {
       ...(generation === undefined ? {} : { generation }),
     });
     this.#nowMs += tookMs;
-    const { answer, ...rest } = heard;
+    const { answer, ...rest } = received;
     this.#history.push({
       type: 'return',
       op,
@@ -127,7 +129,7 @@ export class Tale {
     return this;
   }
 
-  /** What the checker says of it. */
+  /** The checks that the history violates. */
   get violations(): CheckName[] {
     return [...new Set(this.verdict.violations.map(({ check: name }) => name))];
   }
@@ -137,7 +139,7 @@ export class Tale {
     return check(this.#history, this.#log);
   }
 
-  /** An event that the watch log has missed. */
+  /** Removes the last put from the watch log. */
   lose(): this {
     this.#log.splice(
       this.#log.findLastIndex(({ type }) => type === 'put'),
@@ -169,7 +171,7 @@ export class Tale {
   }
 }
 
-function whole({ createdAtMs = 0, ...answer }: Told & Partial<Answer>): Answer {
+function whole({ createdAtMs = 0, ...answer }: BindingFields & Partial<Answer>): Answer {
   return {
     relay: 'r1',
     instance: 'i1',
