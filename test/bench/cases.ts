@@ -1,5 +1,6 @@
 import type { BenchCase } from './bench-case.js';
 import { balance } from './cases/balance.js';
+import { cache } from './cases/cache.js';
 import { callLife } from './cases/call-life.js';
 import { coldStart } from './cases/cold-start.js';
 import { detection } from './cases/detection.js';
@@ -29,6 +30,7 @@ export const cases: readonly BenchCase[] = [
   latencyAtHalf,
   manyBindings,
   memory,
+  cache,
   coldStart,
   placement,
   balance,

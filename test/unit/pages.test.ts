@@ -1,51 +1,131 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { relayNodeSettings } from '../../relay-node/config.js';
 import { selectionSettings } from '../../services/replica/config.js';
 import type { Setting } from '../../services/runtime/config.js';
+import { amount, figure } from '../bench/table.js';
+import type { Judged } from '../bench/verdict.js';
+import { pageAt, pages } from '../support/pages.js';
 import { repository } from '../support/repository.js';
 
-const readme = readFileSync(join(repository, 'README.md'), 'utf8');
+/** Holds the pages to the programs. */
+const readme = pageAt('README.md');
+const operating = pageAt('services/replica/README.md');
+const decisions = pages.filter(({ path }) => /^services\/decisions\/\d/.test(path));
+const folderNames = /^(?:services|relay-node|proto|test|helm|\.github|\.ci)\/[\w./-]*$/;
+
 const settings: Setting<unknown>[] = [
   ...Object.values(selectionSettings),
   ...Object.values(relayNodeSettings),
 ];
 
-/** A setting's row in the README, as its table says it. */
+/** All source text of the programs. */
+const source = ['services', 'relay-node']
+  .flatMap((folder) =>
+    readdirSync(join(repository, folder), { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.ts'))
+      .map((name) => readFileSync(join(repository, folder, name), 'utf8')),
+  )
+  .join('\n');
+
+test('the README is short', (t) => {
+  t.true(readme.lines.length <= 200, `${readme.lines.length} lines`);
+});
+
+test('what pages link to is there, and so are the headings', (t) => {
+  const links = pages.flatMap((page) => page.links.map((link) => ({ from: page.path, ...link })));
+  t.true(links.length > 50);
+  for (const { from, path, heading } of links) {
+    t.true(existsSync(join(repository, path)), `${from} links to ${path}`);
+    if (heading !== undefined) {
+      t.true(pageAt(path).headings.includes(heading), `${from} links to ${path}#${heading}`);
+    }
+  }
+});
+
+test('every page can be reached from the README', (t) => {
+  const reached = new Set<string>();
+  const visit = (path: string) => {
+    if (reached.has(path)) {
+      return;
+    }
+    reached.add(path);
+    for (const link of pages.find((page) => page.path === path)?.links ?? []) {
+      visit(link.path);
+    }
+  };
+  visit(readme.path);
+  t.deepEqual(
+    pages.map(({ path }) => path).filter((path) => !reached.has(path)),
+    [],
+  );
+});
+
+test('paths of the repository that pages name are there', (t) => {
+  const named = pages.flatMap((page) => page.codeSpans.map((code) => ({ from: page.path, code })));
+  const paths = named.filter(({ code }) => folderNames.test(code));
+  t.true(paths.length > 50);
+  for (const { from, code } of paths) {
+    t.true(existsSync(join(repository, code)), `${from} names ${code}`);
+  }
+});
+
+/** A setting's row, as the table says it. */
 function rowOf({ name, flag, fallback, required, description, allowed }: Setting<unknown>): string {
   const otherwise = fallback ? `\`${fallback}\`` : required ? '*required*' : '';
   const shown = flag ? `\`${flag.split(' ')[0]}\`` : '';
   return `| \`${name}\` | ${shown} | ${otherwise} | ${description} | ${allowed} |`;
 }
 
-test('the README tells every setting as the programs know it', (t) => {
+test('every setting has its row, as the programs know it', (t) => {
   for (const setting of settings) {
-    t.true(readme.includes(rowOf(setting)), rowOf(setting));
+    t.true(operating.lines.includes(rowOf(setting)), rowOf(setting));
   }
 });
 
-test('the README tells no setting that the programs do not know', (t) => {
+test('pages tell no setting that the programs do not know', (t) => {
   const ofTests = ['REQUIRE', 'ETCD', 'RUNS', 'SEED', 'PATH'].map((name) => `TEST_${name}`);
   const others = ['SERVER', 'CA', 'CERT', 'KEY', ...ofTests].map((name) => `HOLDFAST_${name}`);
   const known = new Set([...settings.map(({ name }) => name), ...others]);
-  for (const [name] of readme.matchAll(/HOLDFAST_[A-Z_]+[A-Z]/g)) {
-    t.true(known.has(name), name);
+  for (const { path, text } of pages) {
+    for (const [name] of text.matchAll(/HOLDFAST_[A-Z_]+[A-Z]/g)) {
+      t.true(known.has(name), `${path} names ${name}`);
+    }
   }
 });
 
-test('what the README links to is there', (t) => {
-  for (const [, path = ''] of readme.matchAll(/\]\(([^)#:]+)\)/g)) {
-    t.true(existsSync(join(repository, path)), path);
+test('log lines that operators look for are logged', (t) => {
+  const lines = [...operating.prose.matchAll(/\blog (`[^`]+`)/g)].map(([, line = '']) => line.slice(1, -1));
+  t.true(lines.length > 10);
+  for (const line of lines) {
+    t.true(new RegExp(`['"\`]${escaped(line)}`).test(source), line);
   }
 });
 
-/** Blocks of code that follow the name of the file that they are from. */
-const shown = [
-  ...readme.matchAll(/\]\((test\/clients\/[^)]+)\)[^\n]*:\n\n((?: {4}[^\n]*\n|\n(?= {4}))+)/g),
-].map(([, path = '', block = '']) => ({ path, lines: block.trim().split('\n') }));
+test('metrics that pages name are there', (t) => {
+  const names = pages.flatMap(({ text }) => [...text.matchAll(/\bholdfast_([a-z_]+[a-z])/g)]);
+  const metrics = names.map(([, name = '']) => name).filter((name) => name !== 'client');
+  t.true(metrics.length > 10);
+  for (const name of metrics) {
+    const own = name.replace(/_total$/, '');
+    t.true(new RegExp(`['"\`](?:holdfast_)?(?:${name}|${own})['"\`]`).test(source), `holdfast_${name}`);
+  }
+});
 
-test('code that the README shows of a file is in that file, line by line', (t) => {
+test('every status and reason that replicas answer has its row', (t) => {
+  const text = readFileSync(join(repository, 'services/grpc/status.ts'), 'utf8');
+  const kinds = [...text.matchAll(/code: status\.([A-Z_]+), reason: '([A-Z_]+)'/g)];
+  const { rows } = pageAt('proto/README.md');
+  t.true(kinds.length > 5);
+  for (const [, code, reason] of kinds) {
+    const isTold = rows.some((row) => row[0] === `\`${code}\`` && row[1] === `\`${reason}\``);
+    t.true(isTold, `${code} ${reason}`);
+  }
+});
+
+test('code that pages show of a file is in that file, line by line', (t) => {
+  const shown = pages.flatMap((page) => page.shownCode);
   t.true(shown.length >= 3);
   for (const { path, lines } of shown) {
     const inFile = withoutIndent(readFileSync(join(repository, path), 'utf8').split('\n'));
@@ -53,4 +133,71 @@ test('code that the README shows of a file is in that file, line by line', (t) =
   }
 });
 
+/** What the benchmark measured, by case. */
+const results = JSON.parse(readFileSync(join(repository, 'test/bench/results.json'), 'utf8')) as Record<
+  string,
+  { readonly rows: readonly Judged[] }
+>;
+
+test('every figure of the table of speeds was measured', (t) => {
+  const measured = new Set(
+    Object.values(results).flatMap(({ rows }) =>
+      rows.flatMap(({ unit, baselineMedian, candidateMedian }) => [
+        amount(candidateMedian, unit),
+        ...(baselineMedian === undefined ? [] : [amount(baselineMedian, unit)]),
+      ]),
+    ),
+  );
+  const { rows } = pageAt('test/bench/README.md');
+  const speeds = rows
+    .slice(rows.findIndex(([first]) => first === 'case') + 2)
+    .filter((row) => row.length === 6);
+  t.true(speeds.length > 20);
+  for (const [name = '', against = '', own = ''] of speeds) {
+    const baseline = / ([\d,.]+ ?\S+)$/.exec(against)?.[1];
+    t.true(measured.has(own), `${name}: ${own}`);
+    t.true(baseline === undefined || measured.has(baseline), `${name}: ${baseline}`);
+  }
+});
+
+test('every figure of the decision on the cache was measured', (t) => {
+  const measured = new Set(
+    results['cache']?.rows.flatMap(({ baselineMedian = 0, candidateMedian }) =>
+      [baselineMedian, candidateMedian].map(figure),
+    ),
+  );
+  const rows = pageAt('services/decisions/0004-cache-in-buffers.md').rows.slice(2);
+  t.true(rows.length >= 5);
+  for (const [name, ...cells] of rows) {
+    for (const cell of cells) {
+      t.true(measured.has(cell), `${name}: ${cell}`);
+    }
+  }
+});
+
+test('decisions are numbered, short, of one form, and in the index', (t) => {
+  const index = pageAt('services/decisions/README.md');
+  const linked = new Set(index.links.map(({ path }) => path));
+  const numbers = decisions.map(({ path }) => Number(/\/(\d{4})-[^/]*$/.exec(path)?.[1]));
+  t.true(decisions.length > 10);
+  t.deepEqual(
+    numbers.sort((a, b) => a - b),
+    numbers.map((_, at) => at + 1),
+  );
+  for (const page of decisions) {
+    t.true(page.text.startsWith(`# ${Number(/\/(\d{4})-/.exec(page.path)?.[1])}. `), page.path);
+    t.true(page.lines.length <= 50, page.path);
+    t.deepEqual(page.headings.slice(1), ['context', 'decision', 'measurement', 'consequences'], page.path);
+    t.true(linked.has(page.path), `${page.path} is not in the index`);
+  }
+});
+
+test('pages are in plain English', (t) => {
+  const odd = /[«»]|\bwho asks\b|\bby itself\b|\bmay not\b|\bbehaviour\b|\bcolour\b|\bcancelled\b/i;
+  for (const { path, prose } of pages) {
+    t.is(odd.exec(prose.replace(/`[^`]*`/g, ''))?.[0], undefined, path);
+  }
+});
+
+const escaped = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
 const withoutIndent = (lines: readonly string[]) => lines.map((line) => line.trim()).join('\n');

@@ -6,10 +6,10 @@ import { replicaScene } from '../../support/replica.js';
 import { repository } from '../../support/repository.js';
 import { testWith } from '../../support/requirement.js';
 
-const readme = readFileSync(join(repository, 'README.md'), 'utf8');
-const lines = [...readme.matchAll(/^ {4}(grpcurl .*)$/gm)].map(([, line = '']) => line);
+const page = readFileSync(join(repository, 'proto/README.md'), 'utf8');
+const lines = [...page.matchAll(/^ {4}(grpcurl .*)$/gm)].map(([, line = '']) => line);
 
-testWith(['grpcurl'], 'the grpcurl lines of the README do what they are there for', async (t) => {
+testWith(['grpcurl'], 'the documented grpcurl lines do what they are there for', async (t) => {
   const { grpc } = await replicaScene(t);
   const outputs: string[] = [];
   for (const line of lines) {

@@ -19,9 +19,11 @@ import {
 const programs = ['etcd', 'etcdctl'];
 const password = 'a-secret-of-tests';
 
-/** The commands of the README: all up to `auth enable`, and what may be granted besides. */
+/** The commands of the page for operators: all up to `auth enable`, and what may be granted besides. */
 const commands = [
-  ...readFileSync(join(repository, 'README.md'), 'utf8').matchAll(/^ {4}etcdctl ((?:role|user|auth) .*)$/gm),
+  ...readFileSync(join(repository, 'services/replica/README.md'), 'utf8').matchAll(
+    /^ {4}etcdctl ((?:role|user|auth) .*)$/gm,
+  ),
 ].map(([, text = '']) => text.replaceAll('PASSWORD', password).split(' '));
 const enable = commands.findIndex(([command]) => command === 'auth');
 const setUp = commands.slice(0, enable + 1);
@@ -29,7 +31,7 @@ const besides = commands.slice(enable + 1);
 
 const loginOf = (user: string) => ({ HOLDFAST_ETCD_USERNAME: user, HOLDFAST_ETCD_PASSWORD: password });
 
-/** A real etcd with authentication on, set up as the README says. */
+/** A real etcd with authentication on, set up as that page says. */
 async function authScene(scope: Scope, extraArgs: readonly string[] = []) {
   const etcd = await startRealEtcd(scope, ['--bcrypt-cost', '4', ...extraArgs]);
   const run = async (args: readonly string[]) => {
@@ -54,48 +56,41 @@ async function authScene(scope: Scope, extraArgs: readonly string[] = []) {
   return { etcd, as };
 }
 
-testWith(
-  programs,
-  'with the roles of the README a replica and a relay node do all that they do',
-  async (t) => {
-    t.true(setUp.length > 15);
-    const { etcd } = await authScene(t);
-    const { client, process } = await startReplica(t, etcd.endpoint, loginOf('selection'));
-    const node = await startRelayNode(t, {
-      id: 'media-1',
-      etcd: etcd.endpoint,
-      env: loginOf('relay-media-1'),
-    });
-    await eventually(
-      async () => (await client.listRelays('')).relays[0]?.load !== undefined,
-      'a load report',
-    );
+testWith(programs, 'with the documented roles a replica and a relay node do all that they do', async (t) => {
+  t.true(setUp.length > 15);
+  const { etcd } = await authScene(t);
+  const { client, process } = await startReplica(t, etcd.endpoint, loginOf('selection'));
+  const node = await startRelayNode(t, {
+    id: 'media-1',
+    etcd: etcd.endpoint,
+    env: loginOf('relay-media-1'),
+  });
+  await eventually(async () => (await client.listRelays('')).relays[0]?.load !== undefined, 'a load report');
 
-    t.is((await client.select({ callId: 'a' })).binding?.relay?.id, 'media-1');
-    await client.setIntent({ relayId: 'media-1', set: 'default', state: RelayState.DRAINING });
-    await eventually(
-      async () => (await client.listRelays('')).relays[0]?.state === RelayState.DRAINING,
-      'the intent',
-    );
-    await client.setIntent({ relayId: 'media-1', set: 'default', state: RelayState.ACTIVE });
-    // The relay's process is another after a restart: the call moves to it.
-    const before = (await client.lookup({ callId: 'a' })).binding?.relay?.instance;
-    await node.process.stop();
-    await startRelayNode(t, { id: 'media-1', etcd: etcd.endpoint, env: loginOf('relay-media-1') });
-    await eventually(async () => {
-      const { binding } = await client.select({ callId: 'a' });
-      return binding?.generation === 2n && binding.relay?.instance !== before;
-    }, 'the move');
-    t.true((await client.release({ callId: 'a' })).found);
-    const bindings: string[] = [];
-    for await (const { callId } of client.listBindings('default', 'media-1')) {
-      bindings.push(callId);
-    }
-    t.deepEqual(bindings, ['a']);
-    const complaints = logOf(process).filter((line) => JSON.stringify(line).includes('permi'));
-    t.deepEqual(complaints, []);
-  },
-);
+  t.is((await client.select({ callId: 'a' })).binding?.relay?.id, 'media-1');
+  await client.setIntent({ relayId: 'media-1', set: 'default', state: RelayState.DRAINING });
+  await eventually(
+    async () => (await client.listRelays('')).relays[0]?.state === RelayState.DRAINING,
+    'the intent',
+  );
+  await client.setIntent({ relayId: 'media-1', set: 'default', state: RelayState.ACTIVE });
+  // The relay's process is another after a restart: the call moves to it.
+  const before = (await client.lookup({ callId: 'a' })).binding?.relay?.instance;
+  await node.process.stop();
+  await startRelayNode(t, { id: 'media-1', etcd: etcd.endpoint, env: loginOf('relay-media-1') });
+  await eventually(async () => {
+    const { binding } = await client.select({ callId: 'a' });
+    return binding?.generation === 2n && binding.relay?.instance !== before;
+  }, 'the move');
+  t.true((await client.release({ callId: 'a' })).found);
+  const bindings: string[] = [];
+  for await (const { callId } of client.listBindings('default', 'media-1')) {
+    bindings.push(callId);
+  }
+  t.deepEqual(bindings, ['a']);
+  const complaints = logOf(process).filter((line) => JSON.stringify(line).includes('permi'));
+  t.deepEqual(complaints, []);
+});
 
 testWith(programs, 'a relay node writes below its own names and nowhere else', async (t) => {
   const { etcd, as } = await authScene(t);
@@ -123,7 +118,7 @@ testWith(programs, 'a relay node writes below its own names and nowhere else', a
   t.is((await as('operator', ['get', '--prefix', '/holdfast/v1/'])).code, 0);
   t.is((await as('operator', ['put', '/holdfast/v1/intents/default/media-1', '{}'])).code, 0);
   t.regex((await as('operator', ['put', '/holdfast/v1/calls/a', '{}'])).output, /permission denied/);
-  for (const key of ['relays/default/media-1', 'lives/default/media-1', 'load/default/media-1']) {
+  for (const key of ['relays/default/media-1', 'instances/default/media-1', 'load/default/media-1']) {
     t.regex((await as('selection', ['put', `/holdfast/v1/${key}`, '{}'])).output, /permission denied/, key);
   }
 
