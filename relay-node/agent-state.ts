@@ -1,10 +1,10 @@
+import type { StartTime } from '../services/registry/codecs/instance.js';
 import type { RelayRegistration } from '../services/registry/relay-registration.js';
 
 /** One life of the relay's media process, and its registration. */
 export interface Served {
   readonly instance: string;
-  /** When that life began, by this process's monotonic clock, ms. */
-  readonly startedAtMs: number;
+  readonly start: StartTime;
   readonly registration: RelayRegistration;
 }
 

@@ -1,7 +1,8 @@
 import { messageOf } from '../services/domain/error.js';
 import type { Load, Relay } from '../services/domain/relay.js';
 import type { EtcdConnection } from '../services/etcd/connection.js';
-import { resolveInstance } from '../services/registry/instance-id.js';
+import type { StartTime } from '../services/registry/codecs/instance.js';
+import { isSameLife, resolveInstance, startTime } from '../services/registry/instance-id.js';
 import type { Keyspace } from '../services/registry/keyspace.js';
 import { RelayRegistration } from '../services/registry/relay-registration.js';
 import { type Clock, sleep } from '../services/runtime/clock.js';
@@ -30,14 +31,14 @@ export interface AgentDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly drainDeadlineMs: number;
+  /** Of the host; empty if it has none. */
+  readonly bootId: string;
   readonly cpu?: HostCpu;
 }
 
 /** A report that did not change is repeated this often, so that its age tells whether it can be trusted. */
 const reportRepeatMs = 5000;
 const drainPollMs = 1000;
-/** Lives whose starts are told further apart than this are two. rtpengine tells its uptime in whole seconds. */
-const sameStartMs = 1500;
 const warningPeriodMs = 60_000;
 
 /**
@@ -123,7 +124,7 @@ export class Agent implements Component {
   #seen(status: RelayStatus): void {
     this.#on({ name: 'answering' });
     const served = servedIn(this.#state);
-    if (served && Math.abs(served.startedAtMs - status.startedAtMs) > sameStartMs) {
+    if (served && !this.#isServed(served, status)) {
       this.#log.warn('the relay has restarted: its sessions are lost, and it gets a new instance');
       this.#on({ name: 'restarted' });
     }
@@ -156,9 +157,8 @@ export class Agent implements Component {
     }
     await this.#revoked;
     const features = this.#deps.features ?? (await relay.features());
-    const startedAtMs = clock.wallMs() - (clock.monotonicMs() - status.startedAtMs);
-    const instance =
-      status.instance ?? (await resolveInstance(connection, keys, identity, startedAtMs)).instance;
+    const start = this.#startOf(status);
+    const instance = status.instance ?? (await resolveInstance({ connection, keys }, identity, start));
     if (this.#state !== state) {
       return;
     }
@@ -172,13 +172,24 @@ export class Agent implements Component {
         features,
         instance,
         version: status.version,
-        startedAtMs: Math.round(startedAtMs),
+        startedAtMs: start.wallMs,
         state: state.name === 'draining' ? 'draining' : 'active',
       },
+      start,
     );
     registration.start();
     this.#hasRegistered = true;
-    this.#on({ name: 'identified', served: { instance, startedAtMs: status.startedAtMs, registration } });
+    this.#on({ name: 'identified', served: { instance, start, registration } });
+  }
+
+  #isServed({ instance, start }: Served, status: RelayStatus): boolean {
+    return status.instance === undefined
+      ? isSameLife(start, this.#startOf(status))
+      : status.instance === instance;
+  }
+
+  #startOf({ startedAtMs }: RelayStatus): StartTime {
+    return startTime(this.#deps.clock, this.#deps.bootId, startedAtMs);
   }
 
   async #reportLoad(served: Served, { calls, packetRate }: RelayStatus): Promise<void> {

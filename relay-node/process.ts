@@ -2,6 +2,7 @@ import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import { EtcdConnection } from '../services/etcd/connection.js';
 import { waitForEtcd } from '../services/etcd/wait-for-etcd.js';
 import { Keyspace } from '../services/registry/keyspace.js';
+import { readBootId } from '../services/runtime/boot-id.js';
 import { reportCertificates } from '../services/runtime/certificate-metric.js';
 import { type Clock, systemClock } from '../services/runtime/clock.js';
 import { unknownVariables } from '../services/runtime/config.js';
@@ -51,6 +52,7 @@ function relayNode(config: RelayNodeConfig, log: Logger): Component {
     clock,
     log,
     drainDeadlineMs: config.drainDeadlineSeconds * 1000,
+    bootId: readBootId(),
   });
   const http = new HttpServer({
     listen: config.httpListen,

@@ -1,7 +1,7 @@
-import { randomBytes } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { isIPv6 } from 'node:net';
 import type { UdpServerCounters } from '../../services/control/udp/server.js';
+import { newInstanceId } from '../../services/registry/instance-id.js';
 import { type Address, formatAddress } from '../../services/runtime/address.js';
 import { NgFront } from '../control/ng/server.js';
 import { isUnspecified } from '../media/endpoint.js';
@@ -26,7 +26,7 @@ export interface BuiltinRelayOptions extends MediaRelayOptions {
 export class BuiltinRelay implements RelayDriver {
   readonly kind = 'builtin';
   /** Random id of this life: another one has none of its calls. */
-  readonly instance = randomBytes(12).toString('hex');
+  readonly instance = newInstanceId();
   readonly media: MediaRelay;
   readonly #options: BuiltinRelayOptions;
   readonly #ng: NgFront;

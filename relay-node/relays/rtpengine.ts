@@ -61,7 +61,7 @@ export class RtpengineDriver implements RelayDriver {
   async status(): Promise<RelayStatus> {
     const askedAtMs = this.#deps.clock.monotonicMs();
     const { statistics } = await this.#ask({ command: 'statistics' });
-    const uptimeSeconds = Number(text(dig(statistics, 'totalstatistics', 'uptime')));
+    const uptimeSeconds = signed(text(dig(statistics, 'totalstatistics', 'uptime')));
     const calls = Number(dig(statistics, 'currentstatistics', 'sessionstotal'));
     const packetRate = Number(dig(statistics, 'currentstatistics', 'packetrate'));
     if (![uptimeSeconds, calls].every(Number.isFinite)) {
@@ -141,6 +141,11 @@ function text(value: NgValue | undefined): string {
     return value.toString();
   }
   return typeof value === 'object' ? 'a structure' : String(value);
+}
+
+/** rtpengine's uptime is unsigned and follows the wall clock: a clock stepped back to before the start wraps it around. */
+function signed(digits: string): number {
+  return /^\d+$/.test(digits) ? Number(BigInt.asIntN(64, BigInt(digits))) : Number.NaN;
 }
 
 function dig(value: NgValue | undefined, ...path: string[]): NgValue | undefined {

@@ -14,22 +14,23 @@ import { EtcdLogin } from './login.js';
 import { MemberClients } from './member-clients.js';
 import type { Txn, TxnResult } from './txn-codec.js';
 
-export interface EtcdSettings {
-  /** `http://HOST:PORT` or `HOST:PORT`, one per member; at least one. */
+export interface EtcdConnectionOptions {
+  /** `http://HOST:PORT`, `https://HOST:PORT` or `HOST:PORT`, one per member; at least one. */
   readonly endpoints: readonly string[];
   readonly username?: string | undefined;
   readonly password?: string | undefined;
   /** Certificates for `https://` endpoints. */
   readonly tls?: TlsFiles | undefined;
-  /** Most that one unary call may take, ms. */
+  /** Limit of one unary call, ms. */
   readonly timeoutMs: number;
 }
 
 /**
- * The way to etcd. Three sets of etcd3 clients, because one client shares a channel and a fault policy between all
- * its calls: a read that timed out would break the lease keepalives. None of them retries by itself: a write that
- * is repeated unseen reports «not created» for its own value. All errors are etcd3's own, or say what to change where
- * etcd and this process do not trust each other.
+ * The calls to etcd that Holdfast makes. None is retried here; the next call after a failure goes to another member.
+ *
+ * Reads and writes, leases and watches have clients of their own: one client shares its channel between all its calls,
+ * so that a read that timed out would break the keepalives of leases. Errors are etcd3's and grpc-js's own, or an
+ * `EtcdTrustError`.
  */
 export class EtcdConnection {
   readonly #kv: MemberClients;
@@ -37,18 +38,17 @@ export class EtcdConnection {
   readonly #watch: MemberClients;
   readonly #history = new EtcdHistory();
   readonly #login: EtcdLogin | undefined;
-  /** How many members there are to ask. */
   readonly memberCount: number;
 
   /** Opens no socket: the clients connect with their first call. */
-  constructor({ username, password = '', ...settings }: EtcdSettings) {
+  constructor({ username, password = '', ...options }: EtcdConnectionOptions) {
     const login =
-      username === undefined ? undefined : new EtcdLogin(new MemberClients(settings), username, password);
-    this.#kv = new MemberClients(settings, login);
-    this.#lease = new MemberClients(settings, login);
-    this.#watch = new MemberClients(settings, login, [requireLeader]);
+      username === undefined ? undefined : new EtcdLogin(new MemberClients(options), username, password);
+    this.#kv = new MemberClients(options, login);
+    this.#lease = new MemberClients(options, login);
+    this.#watch = new MemberClients(options, login, [requireLeader]);
     this.#login = login;
-    this.memberCount = settings.endpoints.length;
+    this.memberCount = options.endpoints.length;
   }
 
   /** The listener hears why etcd may have lost what was written to it. */
@@ -63,7 +63,7 @@ export class EtcdConnection {
     return answer;
   }
 
-  /** Asks something that only a quorum can answer. */
+  /** A read that only a quorum can answer. */
   probe(key: string, timeoutMs: number): Promise<unknown> {
     return this.range({ key: Buffer.from(key), keys_only: true }, { deadline: Date.now() + timeoutMs });
   }
@@ -75,7 +75,7 @@ export class EtcdConnection {
     return result;
   }
 
-  /** @returns the id of a new lease that lives `ttlSeconds`; etcd may make short ones longer. */
+  /** @returns the id of a new lease; etcd may lengthen a short `ttlSeconds` */
   grantLease(ttlSeconds: number): Promise<string> {
     return this.#lease.call(async (client) => (await client.leaseClient.leaseGrant({ TTL: ttlSeconds })).ID);
   }
@@ -99,14 +99,14 @@ export class EtcdConnection {
   }
 }
 
-/** What an etcd3 client's `kv` is with the options that `MemberClients` gives it. */
+/** The `kv` of an etcd3 client with the options of `MemberClient`. */
 interface TxnClient {
   txn(request: Txn): Promise<TxnResult>;
 }
 
 /**
- * Without it, etcd keeps a watch open on a member that is cut off from the others, and it hears nothing for as long as
- * that lasts; with it, the member ends the watch, and the next one is opened elsewhere (etcd's clientv3.WithRequireLeader).
+ * Makes a member that is cut off from the others end its watches (etcd's clientv3.WithRequireLeader), so that the next
+ * one is opened elsewhere. Otherwise they stay open and silent for as long as that lasts.
  */
 const requireLeader: Interceptor = (options, nextCall) =>
   new InterceptingCall(nextCall(options), {

@@ -1,17 +1,17 @@
 import { HoldfastError, messageOf } from '../domain/error.js';
 
 /**
- * What came of a failed call to etcd is unknown unless etcd itself refused it: a deadline may have passed after
- * the write was made. Callers retry, with writes that know themselves again.
+ * The error for callers of a call to etcd that failed. Its outcome is unknown unless etcd itself refused it: the
+ * deadline may have passed after a write was made. Callers retry, with writes that recognize themselves.
  */
 export function etcdUnavailable(doing: string, error: unknown): HoldfastError {
-  const what = error instanceof EtcdTrustError ? 'etcd is closed to this process' : 'etcd did not answer';
+  const what = error instanceof EtcdTrustError ? 'etcd refuses this process' : 'etcd did not answer';
   return new HoldfastError('unavailable', `${what} while ${doing}: ${messageOf(error)}`, { cause: error });
 }
 
 /**
- * etcd and this process do not trust each other, so that trying again does not help until somebody changes something:
- * the message says what.
+ * etcd and this process do not trust each other. Trying again does not help until somebody changes something; the
+ * message says what.
  */
 export class EtcdTrustError extends Error {
   override readonly name = 'EtcdTrustError';
@@ -28,7 +28,7 @@ const advices: readonly (readonly [RegExp, string])[] = [
   ],
   [
     /user name is empty/,
-    'etcd asks for a login: set HOLDFAST_ETCD_USERNAME and HOLDFAST_ETCD_PASSWORD to a user that it knows',
+    'etcd requires a login: set HOLDFAST_ETCD_USERNAME and HOLDFAST_ETCD_PASSWORD to a user that it knows',
   ],
   [
     /etcdserver: permission denied/,
@@ -36,20 +36,20 @@ const advices: readonly (readonly [RegExp, string])[] = [
   ],
   [
     /self[- ]signed certificate|unable to (verify|get)|UNABLE_TO_/,
-    "etcd's certificate is not signed by an authority that this process knows: set HOLDFAST_ETCD_CA to that authority's certificate",
+    "etcd's certificate is not signed by an authority that this process trusts: set HOLDFAST_ETCD_CA to that authority's certificate",
   ],
   [/certificate has expired/, "etcd's certificate has expired: renew it"],
   [
     /does not match certificate's altnames/i,
-    "etcd's certificate does not name the host that HOLDFAST_ETCD names: change the one or the other",
+    "etcd's certificate is not valid for the host in HOLDFAST_ETCD: change one or the other",
   ],
   [
     /alert certificate required|alert bad certificate|alert unknown ca|alert certificate expired/i,
-    'etcd refuses the certificate of this process, or misses one: set HOLDFAST_ETCD_CERT and HOLDFAST_ETCD_KEY to one that is valid and signed by the authority that etcd trusts',
+    'etcd refuses the certificate of this process, or requires one: set HOLDFAST_ETCD_CERT and HOLDFAST_ETCD_KEY to one that is valid and signed by the authority that etcd trusts',
   ],
   [
     /wrong version number|packet length too long/i,
-    'etcd does not speak TLS there: name it with http:// in HOLDFAST_ETCD',
+    'etcd does not use TLS there: write http:// in HOLDFAST_ETCD',
   ],
 ];
 
@@ -63,16 +63,24 @@ export function trustError(error: unknown): EtcdTrustError | undefined {
   return advice === undefined ? undefined : new EtcdTrustError(advice, error);
 }
 
-/** etcd lost a lease that a write was to use: it was revoked, or etcd's data are not those of before. */
+/** Replaces etcd's own words for a token that it does not accept. */
+export const staleTokenText = 'etcd does not accept the token of this login';
+
+/** etcd does not know a lease that a write named: it was revoked, has expired, or etcd lost its data. */
 export function isLeaseGone(error: unknown): boolean {
   return messageOf(error).includes('requested lease not found');
 }
 
-/** A write named a lease that etcd does not know: nothing was written, and a new lease is needed. */
+/** The answer is beyond gRPC's limit of this client. */
+export function isTooLargeToReceive(error: unknown): boolean {
+  return messageOf(error).includes('Received message larger than max');
+}
+
+/** A write named a lease that etcd does not know. Nothing was written; a new lease is needed. */
 export class LeaseGoneError extends Error {
   override readonly name = 'LeaseGoneError';
 
   constructor() {
-    super('etcd does not know the lease of a write any more');
+    super('etcd does not know the lease of a write');
   }
 }

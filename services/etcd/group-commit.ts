@@ -3,9 +3,9 @@ import type { EtcdConnection } from './connection.js';
 import { etcdUnavailable, isLeaseGone, LeaseGoneError } from './errors.js';
 import type { KeyValue, Operation, OperationResult, Range, Txn, TxnResult } from './txn-codec.js';
 
-/** «If all of these hold, do this, else do that», for one key of its own. */
+/** A transaction that writes one key: `success` if all of `compare` hold, else `failure`. */
 export interface GuardedWrite extends Required<Txn> {
-  /** The key that is written. One commit carries at most one write of a key: etcd refuses more. */
+  /** The written key. One commit carries at most one write of a key: etcd refuses more. */
   readonly key: string;
 }
 
@@ -15,23 +15,20 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
-/**
- * etcd allows 128 operations at the outer level of a transaction, less those of the largest nested one: a guarded
- * write compares and reads up to 3.
- */
+/** etcd allows 128 operations in a transaction, less those of its largest nested one: up to 3 here. */
 const maxOperations = 120;
 /** etcd refuses requests above 1.5 MiB. */
 const maxBytes = 1024 * 1024;
-/** A round trip costs less than its share of the disk write: a few commits on their way keep etcd busy. */
+/** More than one, so that etcd is busy during the round trips. */
 const maxInFlight = 4;
-/** A commit costs the same whether it carries few operations or many: beside others under way, it waits for these. */
-const worthAnother = 32;
-/** Beyond this, more waiting would only make every answer late. */
+/** Operations that another commit waits for while some are in flight: few cost etcd as much as many. */
+const minBatchInFlight = 32;
+/** More waiting operations would only delay every answer. */
 export const maxWaiting = 20_000;
 
 /**
- * Carries many small guarded writes and reads in few etcd transactions: each operation is nested in the commit that
- * leaves next. An operation that comes alone leaves at once; while commits are under way, the next one fills.
+ * Carries many small guarded writes and reads in few etcd transactions, called commits. Each operation is nested in the
+ * next commit. An operation that comes alone leaves at once; while commits are in flight, the next one fills.
  */
 export class GroupCommit {
   readonly #connection: EtcdConnection;
@@ -60,7 +57,7 @@ export class GroupCommit {
     return this.#submit('', { request_range: range }, range.key.length + overheadBytes, keyValuesOf);
   }
 
-  /** Nobody waits any more for what has not left yet: it is not sent. */
+  /** Rejects the operations that have not been sent; they never are. */
   refuseWaiting(error: HoldfastError): void {
     const waiting = this.#waiting;
     this.#waiting = [];
@@ -89,12 +86,12 @@ export class GroupCommit {
     });
   }
 
-  /** After the present turn of the event loop, so that what arrived in one packet leaves in one commit. */
+  /** After the current turn of the event loop, so that requests of one packet leave in one commit. */
   #schedule(): void {
     if (this.#scheduled || this.#inFlight >= maxInFlight || this.#waiting.length === 0) {
       return;
     }
-    if (this.#inFlight > 0 && this.#waiting.length < worthAnother) {
+    if (this.#inFlight > 0 && this.#waiting.length < minBatchInFlight) {
       return;
     }
     this.#scheduled = true;
@@ -113,7 +110,7 @@ export class GroupCommit {
     });
   }
 
-  /** The longest run of waiting operations that fits a commit; a second write of a key waits for the next. */
+  /** As many waiting operations as fit a commit. A second write of a key waits for the next one. */
   #takeBatch(): Waiting[] {
     const keys = new Set<string>();
     const postponed: Waiting[] = [];
@@ -165,7 +162,7 @@ export class GroupCommit {
     }
   }
 
-  /** One write named a lease that is gone, and nothing of its commit was done. The reads have no part in that. */
+  /** A write named a lease that is gone, so nothing of the commit was done. The reads can go again. */
   #withoutLease(batch: readonly Waiting[]): void {
     const isWrite = ({ operation }: Waiting) => operation.key !== '';
     this.#waiting.unshift(...batch.filter((waiting) => !isWrite(waiting)));
@@ -178,7 +175,7 @@ export class GroupCommit {
 const txnOf = ({ response_txn }: OperationResult) => response_txn as TxnResult;
 const keyValuesOf = ({ response_range }: OperationResult) => response_range?.kvs ?? [];
 
-/** Framing and revisions of one comparison or operation, generously. */
+/** An upper bound for the framing and revisions of one comparison or operation. */
 const overheadBytes = 128;
 
 function bytesOf({ compare, success, failure }: Required<Txn>): number {

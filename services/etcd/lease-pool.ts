@@ -2,25 +2,28 @@ import type { Clock } from '../runtime/clock.js';
 import type { EtcdConnection } from './connection.js';
 import { etcdUnavailable } from './errors.js';
 
-/** More keys on one lease make puts slow and stall etcd when they all expire. */
+/** More keys on one lease would make puts slow, and stall etcd when they all expire. */
 const maxKeys = 1000;
+/** How long a bucket takes keys: this, or a share of the lifetime of its keys if that is less. */
 const maxAgeMs = 60_000;
 const maxAgeShare = 0.05;
 
+/** A lease that several keys share. */
 interface Bucket {
   readonly lease: string;
-  /** By the monotonic clock, taken before the lease was asked for. */
+  /** By the monotonic clock, read before the request for the lease was sent. */
   readonly grantedAtMs: number;
   keys: number;
 }
 
 /**
- * Leases shared by many keys and never kept alive. One lease per call would cost etcd a second log entry per call;
- * one for all calls would be too large. A bucket takes keys while it is young, and is granted for the wanted
- * lifetime plus that youth: each of its keys lives at least as long as was wanted.
+ * Leases that many keys share, and that are never kept alive. One lease per call would cost etcd a second log entry per
+ * call; one lease for all calls would be too large. A lease is granted for the lifetime of its keys plus the time
+ * during which it takes keys, so that each key lives at least as long as was requested.
  */
 export class LeasePool {
-  readonly #lines = new Map<number, Line>();
+  /** By the lifetime of the keys, s. */
+  readonly #sequences = new Map<number, BucketSequence>();
 
   constructor(
     private readonly connection: EtcdConnection,
@@ -28,32 +31,32 @@ export class LeasePool {
   ) {}
 
   /**
-   * @param lifetimeSeconds how long the key must live at least, from now
-   * @returns the id of a lease to put it on: at once, unless a new one has to be granted first
+   * @param lifetimeSeconds how long the key must live at least from now
+   * @returns the id of a lease for it: at once, unless a new one has to be granted first
    * @throws HoldfastError `unavailable` if a new lease is needed and etcd grants none
    */
   take(lifetimeSeconds: number): string | Promise<string> {
     const seconds = roundUp(lifetimeSeconds);
-    let line = this.#lines.get(seconds);
-    if (!line) {
-      line = new Line(this.connection, this.clock, seconds);
-      this.#lines.set(seconds, line);
+    let sequence = this.#sequences.get(seconds);
+    if (!sequence) {
+      sequence = new BucketSequence(this.connection, this.clock, seconds);
+      this.#sequences.set(seconds, sequence);
     }
-    return line.take();
+    return sequence.take();
   }
 
-  /** etcd does not know this lease any more: it is given out no longer. Of many who tell, the first is enough. */
+  /** etcd does not know this lease any more: no key gets it from now on. Repetitions have no effect. */
   forget(lease: string): void {
-    for (const [seconds, line] of this.#lines) {
-      if (line.has(lease)) {
-        this.#lines.delete(seconds);
+    for (const [seconds, sequence] of this.#sequences) {
+      if (sequence.has(lease)) {
+        this.#sequences.delete(seconds);
       }
     }
   }
 }
 
-/** The buckets of one lifetime, one after the other. */
-class Line {
+/** The buckets for keys of one lifetime, one after the other. */
+class BucketSequence {
   readonly #connection: EtcdConnection;
   readonly #clock: Clock;
   readonly #lifetimeSeconds: number;
@@ -79,8 +82,9 @@ class Line {
       return this.#grant().then(() => this.take());
     }
     bucket.keys++;
-    // The next lease is asked for early, so that no call waits for it while calls keep coming.
+    // The next lease is requested early, so that no call waits for it while calls keep coming.
     if (bucket.keys === maxKeys / 2) {
+      // If it fails, the take that needs the lease tries again and gets the error.
       void this.#grant().catch(() => undefined);
     }
     return bucket.lease;
@@ -120,10 +124,7 @@ class Line {
   }
 }
 
-/**
- * Up by at most an eighth, so that callers who each want another lifetime share a bounded number of buckets: eight
- * for each doubling.
- */
+/** Up by at most an eighth, so that any number of lifetimes shares few buckets: eight for each doubling. */
 export function roundUp(seconds: number): number {
   const step = 2 ** Math.max(0, Math.floor(Math.log2(Math.max(1, seconds))) - 3);
   return Math.ceil(seconds / step) * step;

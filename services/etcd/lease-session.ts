@@ -1,23 +1,37 @@
 import { messageOf } from '../domain/error.js';
+import { Backoff } from '../runtime/backoff.js';
 import { type Clock, sleep } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
+import { RateLimitedWarning } from '../runtime/rate-limited-warning.js';
 import type { EtcdConnection } from './connection.js';
 
+export interface LeaseSessionDeps {
+  readonly connection: EtcdConnection;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** Shares of the TTL: between two keepalives, and until a session that is not renewed ends. */
+const periodShare = 0.25;
+const lifeShare = 0.9;
+/** Shares of the period: between two attempts to open a keepalive stream. */
+const retryShare = { first: 0.2, most: 0.5 };
+const warningPeriodMs = 30_000;
+
 /**
- * A lease that is kept alive for as long as its process renews it. `done` resolves, with the reason, when the
- * session has ended: it was closed, etcd does not know the lease, or it could not be renewed in time. «In time» is by
- * the monotonic clock from when the last answered keepalive was *sent*, and ends a margin before etcd's own count
- * can: whoever holds the session stops in time, not some seconds after the world has moved on.
+ * A lease that is kept alive as long as its process renews it.
+ *
+ * `done` resolves with the reason when the session has ended: it was closed, etcd does not know the lease, or it was
+ * not renewed in time. That time is counted by the monotonic clock from when the last answered keepalive was *sent*,
+ * and is over before etcd's own count can be. So the holder stops in time, not seconds after the world has moved on.
  */
 export class LeaseSession {
   readonly done: Promise<string>;
+  readonly #deps: LeaseSessionDeps;
   readonly #stopping = new AbortController();
-  readonly #connection: EtcdConnection;
-  readonly #clock: Clock;
-  readonly #log: Logger;
   readonly #periodMs: number;
   readonly #lifeMs: number;
-  /** When the last keepalive that etcd answered was sent. */
+  /** When the last answered keepalive was sent. */
   #renewedAtMs: number;
   #end: (reason: string) => void = () => {};
   #cancelWatchdog = () => {};
@@ -29,11 +43,9 @@ export class LeaseSession {
     ttlSeconds: number,
     grantedAtMs: number,
   ) {
-    this.#connection = deps.connection;
-    this.#clock = deps.clock;
-    this.#log = deps.log;
-    this.#periodMs = (ttlSeconds * 1000) / 4;
-    this.#lifeMs = ttlSeconds * 1000 * 0.9;
+    this.#deps = deps;
+    this.#periodMs = ttlSeconds * 1000 * periodShare;
+    this.#lifeMs = ttlSeconds * 1000 * lifeShare;
     this.#renewedAtMs = grantedAtMs;
     this.done = new Promise((resolve) => {
       this.#end = (reason) => {
@@ -53,63 +65,66 @@ export class LeaseSession {
     return new LeaseSession(deps, lease, ttlSeconds, grantedAtMs);
   }
 
-  /** True once `done` is about to resolve. */
+  /** True as soon as the session has ended; `done` resolves a moment later. */
   get ended(): boolean {
     return this.#stopping.signal.aborted;
   }
 
-  /** Ms until this session gives itself up, unless it is renewed before. */
+  /** How long the session lasts unless it is renewed, ms. */
   get remainingMs(): number {
-    return this.#renewedAtMs + this.#lifeMs - this.#clock.monotonicMs();
+    return this.#renewedAtMs + this.#lifeMs - this.#deps.clock.monotonicMs();
   }
 
-  /** Revokes the lease, so that what hangs on it goes at once. Best effort: otherwise it expires. */
+  /** Revokes the lease, so that etcd removes its keys at once. Best effort: if that fails, the lease expires. */
   close(): Promise<void> {
     this.#closing ??= this.#revoke();
     return this.#closing;
   }
 
   async #revoke(): Promise<void> {
+    const { connection, log } = this.#deps;
     this.#end('closed');
-    await this.#connection.revokeLease(this.lease).catch((error) => {
-      this.#log.warn({ reason: messageOf(error), lease: this.lease }, 'lease not revoked; it will expire');
+    await connection.revokeLease(this.lease).catch((error) => {
+      log.warn({ reason: messageOf(error), lease: this.lease }, 'lease not revoked; it will expire');
     });
   }
 
   #watchdog(): void {
-    if (this.#stopping.signal.aborted) {
+    if (this.ended) {
       return;
     }
-    const remaining = this.remainingMs;
-    if (remaining <= 0) {
-      this.#end('it could not be renewed in time');
+    const { remainingMs } = this;
+    if (remainingMs <= 0) {
+      this.#end('it was not renewed in time');
     } else {
-      this.#cancelWatchdog = this.#clock.after(remaining, () => this.#watchdog());
+      this.#cancelWatchdog = this.#deps.clock.after(remainingMs, () => this.#watchdog());
     }
   }
 
-  /** One stream after the other, until the session ends. */
+  /** Opens one stream after the other until the session ends. */
   async #keepAlive(): Promise<void> {
+    const { clock, log } = this.#deps;
     const { signal } = this.#stopping;
+    const pause = { firstMs: this.#periodMs * retryShare.first, mostMs: this.#periodMs * retryShare.most };
+    const backoff = new Backoff(pause, clock);
+    const failed = new RateLimitedWarning('lease not renewed; trying again', clock, log, warningPeriodMs);
     while (!signal.aborted) {
       try {
-        await this.#renewOverOneStream();
+        await this.#renewOverOneStream(() => backoff.reset());
       } catch (error) {
         if (signal.aborted) {
           return;
         }
-        this.#log.warn(
-          { reason: messageOf(error), remainingMs: this.remainingMs },
-          'lease not renewed; trying again',
-        );
-        await sleep(this.#clock, this.#periodMs / 5, signal);
+        failed.warn({ reason: messageOf(error), remainingMs: Math.round(this.remainingMs) });
+        await backoff.pause(signal);
       }
     }
   }
 
-  /** @throws when the stream broke, or etcd was silent for a period */
-  async #renewOverOneStream(): Promise<void> {
-    const stream = await this.#connection.keepLeaseAlive();
+  /** @throws when the stream broke, or etcd did not answer for a period */
+  async #renewOverOneStream(onRenewed: () => void): Promise<void> {
+    const { connection, clock } = this.#deps;
+    const stream = await connection.keepLeaseAlive();
     const over = new AbortController();
     let failure: Error | undefined;
     const fail = (error: Error) => {
@@ -118,16 +133,16 @@ export class LeaseSession {
     };
     const stop = () => over.abort();
     this.#stopping.signal.addEventListener('abort', stop, { once: true });
-    let hear: (ttlSeconds: number) => void = () => {};
+    let onAnswer: (ttlSeconds: number) => void = () => {};
     stream.on('error', fail);
     stream.on('end', () => fail(new Error('etcd ended the keepalive')));
-    stream.on('data', ({ TTL }) => hear(Number(TTL)));
+    stream.on('data', ({ TTL }) => onAnswer(Number(TTL)));
     try {
-      while (!over.signal.aborted && !this.#stopping.signal.aborted) {
-        const sentAtMs = this.#clock.monotonicMs();
+      while (!over.signal.aborted && !this.ended) {
+        const sentAtMs = clock.monotonicMs();
         const answer = new Promise<number | undefined>((resolve) => {
-          hear = resolve;
-          void sleep(this.#clock, this.#periodMs, over.signal).then(() => resolve(undefined));
+          onAnswer = resolve;
+          void sleep(clock, this.#periodMs, over.signal).then(() => resolve(undefined));
         });
         stream.write({ ID: this.lease });
         const ttlSeconds = await answer;
@@ -141,7 +156,8 @@ export class LeaseSession {
           return this.#end('etcd does not know the lease any more');
         }
         this.#renewedAtMs = sentAtMs;
-        await sleep(this.#clock, sentAtMs + this.#periodMs - this.#clock.monotonicMs(), over.signal);
+        onRenewed();
+        await sleep(clock, sentAtMs + this.#periodMs - clock.monotonicMs(), over.signal);
       }
     } finally {
       over.abort();
@@ -152,10 +168,4 @@ export class LeaseSession {
       throw failure;
     }
   }
-}
-
-export interface LeaseSessionDeps {
-  readonly connection: EtcdConnection;
-  readonly clock: Clock;
-  readonly log: Logger;
 }

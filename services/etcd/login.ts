@@ -1,16 +1,15 @@
 import { InterceptingCall, type Interceptor } from '@grpc/grpc-js';
 import { messageOf } from '../domain/error.js';
+import { staleTokenText } from './errors.js';
 import type { Identity, MemberClients } from './member-clients.js';
 
-/** What etcd says of a token that it does not know, of one from before its users changed, and of none. */
-const refusesToken = /invalid auth token|revision of auth store is old|user name is empty/;
-/** Said instead: at etcd's own words etcd3 would make the same call again, at once and for ever. */
-const stale = 'etcd does not take the token of this login any more';
+/** etcd's words for a token from before its users changed, and for none. `MemberClient` replaces those for an unknown one. */
+const refusesToken = /revision of auth store is old|user name is empty/;
 
 /**
- * Logs in to etcd with user and password, and sends the token that etcd gives for them with every call. etcd3's own way
- * would leave a channel open for each login, and send a token that etcd has forgotten with every stream from then on:
- * etcd forgets one that was idle for 5 minutes, and all when it restarts.
+ * Logs in to etcd with user and password, and sends the token that etcd returns with every call. etcd3's own way would
+ * leave a channel open for each login, and go on sending a forgotten token with every stream. etcd forgets a token
+ * that was idle for 5 minutes, and all tokens when it restarts.
  */
 export class EtcdLogin implements Identity {
   readonly #members: MemberClients;
@@ -19,7 +18,7 @@ export class EtcdLogin implements Identity {
   #token: string | undefined;
   #underWay: Promise<void> | undefined;
 
-  /** @param members to log in to; nobody else uses them */
+  /** @param members clients for the login alone */
   constructor(members: MemberClients, username: string, password: string) {
     this.#members = members;
     this.#username = username;
@@ -34,12 +33,12 @@ export class EtcdLogin implements Identity {
         }
         next(metadata, {
           onReceiveStatus: (status, pass) =>
-            pass(refusesToken.test(status.details) ? { ...status, details: stale } : status),
+            pass(refusesToken.test(status.details) ? { ...status, details: staleTokenText } : status),
         });
       },
     });
 
-  /** Logs in, unless that was done: many that ask at a time share one login. */
+  /** Logs in, if that is necessary. Concurrent callers share one login. */
   async prepare(): Promise<void> {
     if (this.#token !== undefined) {
       return;
@@ -55,7 +54,7 @@ export class EtcdLogin implements Identity {
   }
 
   isStale(error: unknown): boolean {
-    return messageOf(error).includes(stale);
+    return messageOf(error).includes(staleTokenText);
   }
 
   close(): void {
@@ -69,7 +68,7 @@ export class EtcdLogin implements Identity {
       const { token } = await this.#members.call((client) => client.auth.authenticate({ name, password }));
       this.#token = token;
     } catch (error) {
-      // Then everybody may do everything, and no token is asked for.
+      // Without authentication everybody is permitted everything, and no token is needed.
       if (!messageOf(error).includes('authentication is not enabled')) {
         throw error;
       }

@@ -1,9 +1,12 @@
 import type { IDuplexStream, IWatchRequest, IWatchResponse } from 'etcd3';
 import { messageOf } from '../domain/error.js';
+import { Backoff } from '../runtime/backoff.js';
 import type { Clock } from '../runtime/clock.js';
-import { sleep } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
+import { RateLimitedWarning } from '../runtime/rate-limited-warning.js';
 import type { EtcdConnection } from './connection.js';
+import { isTooLargeToReceive } from './errors.js';
+import { InvalidValue } from './invalid-value.js';
 import { endOfPrefix } from './range.js';
 
 /** One key under the prefix. */
@@ -13,58 +16,73 @@ export interface MirrorEntry<T> {
   readonly revision: number;
 }
 
-export interface MirrorOptions<T> {
+export interface PrefixMirrorDeps {
   readonly connection: EtcdConnection;
-  readonly prefix: string;
-  /** What a value says, or undefined if it is junk: such a key is logged and treated as absent. */
-  readonly decode: (name: string, value: Buffer) => T | undefined;
-  /** Called for each change, in etcd's order. `entry` is undefined when the key went away. */
-  readonly onChange: (name: string, entry: MirrorEntry<T> | undefined) => void;
-  /** Called when the view begins or ceases to hear etcd. */
-  readonly onLive?: (live: boolean) => void;
-  /** Called when etcd has another leader than before. */
-  readonly onLeader?: () => void;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-const pageSize = 5000;
-/** Waits between attempts to reach etcd: 100 ms, doubled up to 1 s, each ±50 %. */
-const backoffMs = { first: 100, most: 1000 };
-/** Most that one page of a list, or the answer to the creation of a watch, may take. */
+export interface PrefixMirrorOptions<T> {
+  readonly prefix: string;
+  /** @param name the key without the prefix */
+  readonly decode: (name: string, bytes: Buffer) => T | InvalidValue;
+  /** Called for each change, in etcd's order. `entry` is undefined when the key is gone or its value is invalid. */
+  readonly onChange: (name: string, entry: MirrorEntry<T> | undefined) => void;
+  /** Called when the watch is established, and when it breaks. */
+  readonly onLive?: (live: boolean) => void;
+  /** Called when etcd has another leader than before, ahead of the changes that come with the news. */
+  readonly onLeader?: () => void;
+}
+
+/** Keys in one page of a list, at first. Pages shrink if they turn out too large to receive. */
+const maxPageSize = 5000;
+const retryPause = { firstMs: 100, mostMs: 1000 };
+const warningPeriodMs = 30_000;
+/** Limit of one page of a list, and of the answer to the creation of a watch. */
 const answerTimeoutMs = 5000;
 
 /**
- * A mirror of all keys with one prefix: list, then watch from the listed revision + 1. Whatever ends the watch (a
- * cut, a compaction, etcd restarting) it lists again and tells only what differs, so no change is ever lost,
- * whereas a watcher that resumes by itself from «now» would lose those made during the cut.
+ * A mirror of all keys with one prefix: list, then watch from the listed revision + 1. Whatever ends the watch (a cut,
+ * a compaction, a restart of etcd), it lists again and reports only the differences. So no change is lost, as it would
+ * be by a watch that resumes from the current revision.
  */
 export class PrefixMirror<T> {
-  readonly #options: MirrorOptions<T>;
+  readonly #deps: PrefixMirrorDeps;
+  readonly #options: PrefixMirrorOptions<T>;
+  readonly #unreachable: RateLimitedWarning;
   readonly #entries = new Map<string, MirrorEntry<T>>();
-  /** Mod revisions of keys that hold junk. */
-  readonly #junk = new Map<string, number>();
+  /** Mod revisions of keys whose values are invalid. */
+  readonly #invalid = new Map<string, number>();
   readonly #stopping = new AbortController();
-  /** All changes up to this etcd revision are in the view. */
+  /** The mirror has all changes up to this etcd revision. */
   #revision = 0;
-  /** etcd's term: each leader has its own. */
+  /** etcd's raft term: each leader has its own. */
   #term = '';
   #live = false;
+  #pageSize = maxPageSize;
   #stream: IDuplexStream<IWatchRequest, IWatchResponse> | undefined;
+  #started: Promise<void> | undefined;
   #running: Promise<void> | undefined;
   #refreshing: Promise<void> | undefined;
 
-  constructor(options: MirrorOptions<T>) {
+  constructor(deps: PrefixMirrorDeps, options: PrefixMirrorOptions<T>) {
+    this.#deps = deps;
     this.#options = options;
+    this.#unreachable = new RateLimitedWarning(
+      'cannot reach etcd; trying again',
+      deps.clock,
+      deps.log,
+      warningPeriodMs,
+    );
   }
 
   get entries(): ReadonlyMap<string, MirrorEntry<T>> {
     return this.#entries;
   }
 
-  /** etcd's mod revision of whatever stands under the name, junk included; 0 if nothing does. */
+  /** etcd's mod revision of the key, even if its value is invalid; 0 if there is no such key. */
   revisionOf(name: string): number {
-    return this.#entries.get(name)?.revision ?? this.#junk.get(name) ?? 0;
+    return this.#entries.get(name)?.revision ?? this.#invalid.get(name) ?? 0;
   }
 
   /** True while a watch is established: changes arrive as they happen. */
@@ -72,13 +90,18 @@ export class PrefixMirror<T> {
     return this.#live;
   }
 
-  /** Resolves once the view is complete for the first time, however long etcd takes to answer. */
+  /**
+   * Resolves when the mirror is complete for the first time, however long etcd takes to answer, or when it is stopped
+   * before. Further calls return the same promise.
+   */
   start(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#running ??= this.#run(resolve);
+    this.#started ??= new Promise((resolve) => {
+      this.#running = this.#run(resolve).finally(resolve);
     });
+    return this.#started;
   }
 
+  /** Resolves when nothing is called back any more. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     this.#stream?.cancel();
@@ -86,8 +109,8 @@ export class PrefixMirror<T> {
   }
 
   /**
-   * Lists now, for a caller that has seen the view to be behind. Callers at the same time share one list that
-   * began after they called.
+   * Lists now, for a caller that has seen the mirror to be behind. Concurrent callers share one list that began after
+   * they called.
    * @throws what etcd answered
    */
   async refresh(): Promise<void> {
@@ -102,44 +125,38 @@ export class PrefixMirror<T> {
   }
 
   async #run(onComplete: () => void): Promise<void> {
-    const { clock, log, prefix } = this.#options;
-    let failures = 0;
-    while (!this.#stopping.signal.aborted) {
+    const { prefix } = this.#options;
+    const { signal } = this.#stopping;
+    const backoff = new Backoff(retryPause, this.#deps.clock);
+    while (!signal.aborted) {
       try {
         await this.refresh();
-        onComplete();
-        failures = 0;
-        await this.#watch();
-      } catch (error) {
-        if (this.#stopping.signal.aborted) {
+        if (signal.aborted) {
           break;
         }
-        this.#setLive(false);
-        failures++;
-        // One line for an outage, not one per attempt.
-        if (failures === 1 || failures % 30 === 0) {
-          log.warn({ reason: messageOf(error), prefix, failures }, 'cannot hear etcd; trying again');
+        onComplete();
+        backoff.reset();
+        await this.#watch();
+      } catch (error) {
+        if (signal.aborted) {
+          break;
         }
-        const delay = Math.min(backoffMs.most, backoffMs.first * 2 ** Math.min(failures - 1, 10));
-        await sleep(clock, delay * (0.5 + Math.random()), this.#stopping.signal);
+        this.#unreachable.warn({ reason: messageOf(error), prefix });
+        await backoff.pause(signal);
       }
     }
-    this.#setLive(false);
   }
 
-  /** Reads the prefix page by page at one revision, and tells what differs from the view. */
+  /** Reads the prefix page by page at one revision, and reports what differs from the mirror. */
   async #list(): Promise<void> {
-    const { connection, prefix, log } = this.#options;
+    const { prefix } = this.#options;
     const end = endOfPrefix(prefix);
     const listed = new Map<string, { value: Buffer; revision: number }>();
-    const seenBefore = this.#revision;
+    const revisionBefore = this.#revision;
     let revision = 0;
     let from = Buffer.from(prefix);
     for (let more = true; more; ) {
-      const page = await connection.range(
-        { key: from, range_end: end, limit: pageSize, revision },
-        { deadline: Date.now() + answerTimeoutMs },
-      );
+      const page = await this.#readPage(from, end, revision);
       revision ||= Number(page.header.revision);
       this.#hearTerm(page.header.raft_term);
       for (const { key, value, mod_revision } of page.kvs) {
@@ -151,49 +168,71 @@ export class PrefixMirror<T> {
         from = Buffer.concat([last.key, Buffer.of(0)]);
       }
     }
-    // etcd whose data were lost starts again at a low revision: what it says now is what counts.
-    const backwards = revision < seenBefore;
-    // A watch that ran meanwhile has told more than this list can know.
-    if (!backwards && revision < this.#revision) {
+    // An etcd that lost its data begins again at a low revision: what it says now is what counts.
+    const isBackwards = revision < revisionBefore;
+    // A watch that ran meanwhile has reported more than this list can know.
+    if (this.#stopping.signal.aborted || (!isBackwards && revision < this.#revision)) {
       return;
     }
-    if (backwards) {
-      log.warn({ prefix, revision, seen: seenBefore }, 'etcd has gone back in time');
+    if (isBackwards) {
+      this.#deps.log.warn(
+        { prefix, revision, revisionBefore },
+        "etcd's revision went back: its data was lost or restored",
+      );
     }
-    for (const name of [...this.#entries.keys(), ...this.#junk.keys()]) {
+    this.#replace(listed, isBackwards);
+    this.#revision = revision;
+  }
+
+  /** A page that is too large to receive is read again in smaller ones. */
+  async #readPage(from: Buffer, end: Buffer, revision: number) {
+    for (;;) {
+      try {
+        return await this.#deps.connection.range(
+          { key: from, range_end: end, limit: this.#pageSize, revision },
+          { deadline: Date.now() + answerTimeoutMs },
+        );
+      } catch (error) {
+        if (!isTooLargeToReceive(error) || this.#pageSize === 1) {
+          throw error;
+        }
+        this.#pageSize = Math.ceil(this.#pageSize / 4);
+      }
+    }
+  }
+
+  /** @param isAnew revisions say nothing about what has changed */
+  #replace(listed: ReadonlyMap<string, { value: Buffer; revision: number }>, isAnew: boolean): void {
+    for (const name of [...this.#entries.keys(), ...this.#invalid.keys()]) {
       if (!listed.has(name)) {
         this.#remove(name);
       }
     }
     for (const [name, { value, revision }] of listed) {
-      if (backwards || this.revisionOf(name) !== revision) {
+      if (isAnew || this.revisionOf(name) !== revision) {
         this.#put(name, value, revision);
       }
     }
-    this.#revision = revision;
   }
 
-  /** Resolves or rejects when the watch has ended, for whatever reason. */
+  /** Resolves when the mirror stops, and rejects when the watch ends for any other reason. */
   async #watch(): Promise<void> {
-    const { connection, prefix, log, clock } = this.#options;
-    const stream = await connection.watch();
+    const { prefix } = this.#options;
+    const stream = await this.#deps.connection.watch();
     this.#stream = stream;
     let cancelTimeout = () => {};
     try {
       await new Promise<void>((resolve, reject) => {
+        stream.on('error', reject);
+        stream.on('end', () => reject(new Error('etcd ended the watch')));
         if (this.#stopping.signal.aborted) {
           return resolve();
         }
-        cancelTimeout = clock.after(answerTimeoutMs, () => reject(new Error('etcd did not open the watch')));
-        stream.on('error', reject);
-        stream.on('end', () => reject(new Error('etcd ended the watch')));
+        const expire = () => reject(new Error('etcd did not create the watch in time'));
+        cancelTimeout = this.#deps.clock.after(answerTimeoutMs, expire);
         stream.on('data', (response) => {
           if (response.canceled) {
-            const compacted = Number(response.compact_revision) > 0;
-            log.info({ prefix, compacted, reason: response.cancel_reason }, 'watch canceled by etcd');
-            return reject(
-              new Error(compacted ? 'the watched revision was compacted' : response.cancel_reason),
-            );
+            return reject(this.#canceled(response));
           }
           if (response.created) {
             cancelTimeout();
@@ -206,7 +245,7 @@ export class PrefixMirror<T> {
             key: Buffer.from(prefix),
             range_end: endOfPrefix(prefix),
             start_revision: this.#revision + 1,
-            // Tells the revision reached where nothing changes, so that a resumed watch is not compacted away.
+            // Reports the current revision while nothing changes, so that a resumed watch is not compacted away.
             progress_notify: true,
           },
         });
@@ -219,7 +258,13 @@ export class PrefixMirror<T> {
     }
   }
 
-  /** Heard before what comes with it, so that who asks why knows. */
+  #canceled({ compact_revision, cancel_reason }: IWatchResponse): Error {
+    const isCompacted = Number(compact_revision) > 0;
+    const { prefix } = this.#options;
+    this.#deps.log.info({ prefix, compacted: isCompacted, reason: cancel_reason }, 'etcd canceled the watch');
+    return new Error(isCompacted ? 'the watched revision was compacted' : cancel_reason);
+  }
+
   #hearTerm(term: string): void {
     if (this.#term !== '' && term !== this.#term) {
       this.#options.onLeader?.();
@@ -232,7 +277,7 @@ export class PrefixMirror<T> {
     const prefixLength = this.#options.prefix.length;
     for (const { type, kv } of response.events) {
       const revision = Number(kv.mod_revision);
-      // A list in between has told this already; telling it again would take the view back in time.
+      // A list in between has reported this already; to report it again would take the mirror back in time.
       if (revision <= this.#revision) {
         continue;
       }
@@ -243,8 +288,8 @@ export class PrefixMirror<T> {
         this.#put(name, kv.value, revision);
       }
     }
-    // A watch that has much to catch up on tells it in parts, each with etcd's present revision in its header:
-    // only without events does the header say how far this watch has come.
+    // A watch that catches up gets its events in parts, each with etcd's current revision in the header. Only the
+    // header of a response without events says how far the watch has come.
     const last = response.events.at(-1)?.kv.mod_revision;
     const reached = Number(last ?? response.header.revision);
     if (!response.created && !response.fragment && reached > this.#revision) {
@@ -253,21 +298,22 @@ export class PrefixMirror<T> {
   }
 
   #put(name: string, bytes: Buffer, revision: number): void {
-    const value = this.#options.decode(name, bytes);
-    if (value === undefined) {
-      this.#options.log.warn({ key: this.#options.prefix + name, revision }, 'junk in etcd; skipped');
+    const { prefix, decode, onChange } = this.#options;
+    const value = decode(name, bytes);
+    if (value instanceof InvalidValue) {
+      this.#deps.log.warn({ key: prefix + name, revision, reason: value.reason }, 'junk in etcd; skipped');
       this.#remove(name);
-      this.#junk.set(name, revision);
+      this.#invalid.set(name, revision);
       return;
     }
-    this.#junk.delete(name);
+    this.#invalid.delete(name);
     const entry = { value, revision };
     this.#entries.set(name, entry);
-    this.#options.onChange(name, entry);
+    onChange(name, entry);
   }
 
   #remove(name: string): void {
-    this.#junk.delete(name);
+    this.#invalid.delete(name);
     if (this.#entries.delete(name)) {
       this.#options.onChange(name, undefined);
     }

@@ -1,41 +1,57 @@
 import { HoldfastError, messageOf } from '../domain/error.js';
-import { type Clock, sleep } from '../runtime/clock.js';
+import { Backoff } from '../runtime/backoff.js';
+import type { Clock } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
+import { StateMachine, type Transitions } from '../runtime/state-machine.js';
 
 export interface QuorumMonitorDeps {
-  /** Asks etcd something that only a quorum can answer. */
+  /** Sends etcd a request that only a quorum can answer. */
   readonly probe: (timeoutMs: number) => Promise<unknown>;
-  /** Most that one call to etcd may take, ms. */
+  /** Limit of one call to etcd, ms. */
   readonly timeoutMs: number;
-  /** Called when etcd is lost, with what everyone who waits is told; and when it is back, without. */
+  /** Called with the error that all waiting requests get when etcd is lost, and without one when it is back. */
   readonly onChange: (lost: HoldfastError | undefined) => void;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-/** So many questions in a row, over at least so long, must have failed: one member may be down, or a packet lost. */
+export type QuorumState =
+  /** The newest request that has ended was answered. */
+  | { readonly name: 'answering' }
+  /** Requests have failed since the last answer, or there is another reason to look. etcd is probed. */
+  | { readonly name: 'doubtful'; readonly failures: number; readonly firstFailureAtMs: number }
+  /** Nothing is sent except probes. */
+  | { readonly name: 'lost'; readonly error: HoldfastError; readonly sinceMs: number }
+  /** Nothing is watched any more. */
+  | { readonly name: 'stopped' };
+
+const transitions: Transitions<QuorumState> = {
+  answering: ['doubtful', 'stopped'],
+  doubtful: ['doubtful', 'answering', 'lost', 'stopped'],
+  lost: ['answering', 'stopped'],
+  stopped: [],
+};
+
+/** Failures in a row that mean a loss, if they span this time. Fewer can be one member, or one lost packet. */
 const failuresToLost = 3;
 const spanToLostMs = 100;
-/** Between two probes: while it is in doubt whether etcd is lost, and when it is. */
-const probePeriodMs = { doubtful: 50, lost: 200 };
-/** Of `timeoutMs`: how long nothing may be answered before etcd is probed, and how long a probe may take. */
+const probePause = { firstMs: 50, mostMs: 200 };
+/** Share of `timeoutMs`: how long a request may wait before etcd is probed, and the limit of one probe. */
 const silenceShare = 0.2;
 
 /**
- * Whether etcd's quorum answers. While it does not, questions are refused at once instead of each waiting for a
- * timeout of its own; etcd is probed meanwhile, and the first answer ends that.
+ * Knows whether etcd's quorum answers. While it does not, requests are refused at once, so that each need not wait for
+ * a timeout of its own. Meanwhile etcd is probed; the first answer ends the loss.
  */
 export class QuorumMonitor {
   readonly #deps: QuorumMonitorDeps;
+  readonly #machine = new StateMachine<QuorumState>({ name: 'answering' }, transitions);
   readonly #stopping = new AbortController();
-  /** Those who wait for etcd, to be told if it is lost. */
+  /** Rejects each request that waits for etcd. */
   readonly #waiting = new Set<(error: HoldfastError) => void>();
-  /** Failures since the last answer, and when the first of them was noticed. */
-  #failures = 0;
-  #failingSinceMs = 0;
-  /** When the newest question was sent that has been answered: failures of older ones are no news. */
+  /** When the newest answered request was sent. A failure of an older one says nothing about now. */
   #answeredAtMs = Number.NEGATIVE_INFINITY;
-  #lost: { readonly error: HoldfastError; readonly sinceMs: number } | undefined;
+  #isProbing = false;
   #probing: Promise<void> | undefined;
   #cancelSilence: (() => void) | undefined;
   /** Since the start, for metrics. */
@@ -45,29 +61,34 @@ export class QuorumMonitor {
     this.#deps = deps;
   }
 
-  /** Why nothing can be asked now, or undefined. */
+  get state(): QuorumState {
+    return this.#machine.state;
+  }
+
+  /** Why requests are refused now; undefined if they are not. */
   get lost(): HoldfastError | undefined {
-    return this.#lost?.error;
+    return this.state.name === 'lost' ? this.state.error : undefined;
   }
 
   /** How long etcd has been lost, ms; 0 if it is not. */
   get lostForMs(): number {
-    return this.#lost ? this.#deps.clock.monotonicMs() - this.#lost.sinceMs : 0;
+    return this.state.name === 'lost' ? this.#deps.clock.monotonicMs() - this.state.sinceMs : 0;
   }
 
   /**
-   * Asks etcd, unless it is lost; and gives up waiting when it is. A write that was given up may still be made.
-   * @throws HoldfastError `unavailable` if etcd is lost, else what `question` throws
+   * Sends a request unless etcd is lost, and gives up waiting for it when etcd is lost. A write that was given up may
+   * still be made.
+   * @throws HoldfastError `unavailable` if etcd is lost, else what `request` throws
    */
-  ask<T>(question: () => Promise<T>): Promise<T> {
-    if (this.#lost) {
-      return Promise.reject(this.#lost.error);
+  ask<T>(request: () => Promise<T>): Promise<T> {
+    if (this.lost) {
+      return Promise.reject(this.lost);
     }
     const sentAtMs = this.#deps.clock.monotonicMs();
     this.#expectAnswer(sentAtMs);
     return new Promise<T>((resolve, reject) => {
       this.#waiting.add(reject);
-      question().then(
+      request().then(
         (value) => {
           this.#waiting.delete(reject);
           this.#answered(sentAtMs);
@@ -84,49 +105,63 @@ export class QuorumMonitor {
     });
   }
 
-  /** Somebody has a reason to think that etcd is gone: where nobody asks it anything, that is noticed all the same. */
+  /** There is a reason to think that etcd is gone. Finds out, even if nobody sends a request. */
   look(): void {
-    this.#probe();
+    if (this.state.name === 'answering') {
+      this.#doubt(0, this.#deps.clock.monotonicMs());
+    }
   }
 
   async stop(): Promise<void> {
+    if (this.state.name !== 'stopped') {
+      this.#machine.enter({ name: 'stopped' });
+    }
     this.#stopping.abort();
     this.#cancelSilence?.();
     await this.#probing;
   }
 
   #answered(sentAtMs: number): void {
-    if (sentAtMs > this.#answeredAtMs) {
-      this.#answeredAtMs = sentAtMs;
-    }
-    this.#failures = 0;
-    const { log, onChange } = this.#deps;
-    if (!this.#lost) {
+    this.#answeredAtMs = Math.max(this.#answeredAtMs, sentAtMs);
+    const { name } = this.state;
+    if (name === 'answering' || name === 'stopped') {
       return;
     }
-    log.info({ lostForMs: Math.round(this.lostForMs) }, 'etcd answers again');
-    this.#lost = undefined;
-    onChange(undefined);
+    const lostForMs = Math.round(this.lostForMs);
+    this.#machine.enter({ name: 'answering' });
+    if (name === 'lost') {
+      this.#deps.log.info({ lostForMs }, 'etcd answers again');
+      this.#deps.onChange(undefined);
+    }
   }
 
   #failed(sentAtMs: number, reason: unknown): void {
-    if (sentAtMs <= this.#answeredAtMs || this.#lost) {
+    const { state } = this;
+    if (sentAtMs <= this.#answeredAtMs || state.name === 'lost' || state.name === 'stopped') {
       return;
     }
     const nowMs = this.#deps.clock.monotonicMs();
-    if (++this.#failures === 1) {
-      this.#failingSinceMs = nowMs;
-    }
-    if (this.#failures >= failuresToLost && nowMs - this.#failingSinceMs >= spanToLostMs) {
+    const before = state.name === 'doubtful' ? state.failures : 0;
+    const failures = before + 1;
+    const firstFailureAtMs = state.name === 'doubtful' && before > 0 ? state.firstFailureAtMs : nowMs;
+    this.#doubt(failures, firstFailureAtMs);
+    if (failures >= failuresToLost && nowMs - firstFailureAtMs >= spanToLostMs) {
       this.#lose(reason);
     }
-    this.#probe();
+  }
+
+  #doubt(failures: number, firstFailureAtMs: number): void {
+    this.#machine.enter({ name: 'doubtful', failures, firstFailureAtMs });
+    if (!this.#isProbing) {
+      this.#isProbing = true;
+      this.#probing = this.#probeUntilAnswered();
+    }
   }
 
   #lose(reason: unknown): void {
     const { clock, onChange } = this.#deps;
     const error = new HoldfastError('unavailable', `etcd is out of reach: ${messageOf(reason)}`);
-    this.#lost = { error, sinceMs: clock.monotonicMs() };
+    this.#machine.enter({ name: 'lost', error, sinceMs: clock.monotonicMs() });
     this.counters.losses++;
     onChange(error);
     const waiting = [...this.#waiting];
@@ -136,10 +171,10 @@ export class QuorumMonitor {
     }
   }
 
-  /** One timer for all questions: where none was answered for a while, somebody has to look. */
+  /** One timer for all requests: if none is answered for a while, etcd is probed. */
   #expectAnswer(sentAtMs: number): void {
     const { clock, timeoutMs } = this.#deps;
-    if (this.#cancelSilence || this.#stopping.signal.aborted) {
+    if (this.#cancelSilence || this.state.name === 'stopped') {
       return;
     }
     this.#cancelSilence = clock.after(timeoutMs * silenceShare, () => {
@@ -148,32 +183,26 @@ export class QuorumMonitor {
         return;
       }
       if (this.#answeredAtMs < sentAtMs) {
-        this.#probe();
+        this.look();
       } else {
         this.#expectAnswer(clock.monotonicMs());
       }
     });
   }
 
-  /** Probes until there was an answer. */
-  #probe(): void {
-    this.#probing ??= this.#probeUntilAnswered().finally(() => {
-      this.#probing = undefined;
-    });
-  }
-
   async #probeUntilAnswered(): Promise<void> {
     const { probe, timeoutMs, clock } = this.#deps;
-    const { signal } = this.#stopping;
-    while (!signal.aborted) {
+    const backoff = new Backoff(probePause, clock);
+    while (this.state.name === 'doubtful' || this.state.name === 'lost') {
       const sentAtMs = clock.monotonicMs();
       try {
         await probe(timeoutMs * silenceShare);
-        return this.#answered(sentAtMs);
+        this.#answered(sentAtMs);
       } catch (error) {
         this.#failed(sentAtMs, error);
+        await backoff.pause(this.#stopping.signal);
       }
-      await sleep(clock, this.#lost ? probePeriodMs.lost : probePeriodMs.doubtful, signal);
     }
+    this.#isProbing = false;
   }
 }

@@ -2,11 +2,12 @@ import type { CallInvocationTransformer } from '@grpc/grpc-js';
 import protobuf from 'protobufjs/minimal.js';
 
 /**
- * etcd's transactions on the wire (etcdserverpb.Txn of etcd's rpc.proto), in those parts that the registry uses. They
- * carry every new call: the client library's way over descriptors costs five times as much. Names are etcd's.
+ * The protobuf encoding of etcd's transactions (etcdserverpb.Txn of etcd's rpc.proto), as far as the registry uses it.
+ * Every new call is a transaction, and the client library's encoding by descriptors takes five times as long. Names
+ * are etcd's.
  */
 
-/** Holds while the key was last written at this revision; 0 for «no such key». */
+/** Holds while the key was last written at this revision; 0 while there is no such key. */
 export interface Compare {
   readonly result: 'Equal';
   readonly target: 'Mod';
@@ -22,7 +23,7 @@ export interface Range {
   readonly limit?: number;
 }
 
-/** One of these. */
+/** Exactly one of these. */
 export interface Operation {
   readonly request_range?: Range;
   readonly request_put?: { readonly key: Buffer; readonly value: Buffer; readonly lease?: string };
@@ -30,7 +31,7 @@ export interface Operation {
   readonly request_txn?: Txn;
 }
 
-/** «If all of `compare` hold, `success`, else `failure`.» */
+/** Does `success` if all of `compare` hold, else `failure`. */
 export interface Txn {
   readonly compare?: readonly Compare[];
   readonly success: readonly Operation[];
@@ -43,7 +44,7 @@ export interface KeyValue {
   readonly value: Buffer;
 }
 
-/** What became of one operation. */
+/** The result of one operation. */
 export interface OperationResult {
   readonly response_range?: { readonly kvs: readonly KeyValue[] };
   readonly response_put?: { readonly revision: number };
@@ -51,7 +52,7 @@ export interface OperationResult {
 }
 
 export interface TxnResult {
-  /** 0 in a nested result: etcd fills in only the outer one's. */
+  /** 0 in a nested result: etcd fills in only that of the outer one. */
   readonly revision: number;
   /** Decimal; empty in a nested result. */
   readonly clusterId: string;
@@ -59,7 +60,7 @@ export interface TxnResult {
   readonly responses: readonly OperationResult[];
 }
 
-/** For the options of an etcd3 client: whose transactions are then a `Txn`, and answered by a `TxnResult`. */
+/** For the options of an etcd3 client, whose transactions then take a `Txn` and return a `TxnResult`. */
 export const txnOnTheWire: CallInvocationTransformer = (call) =>
   call.methodDefinition.path === '/etcdserverpb.KV/Txn'
     ? {
@@ -84,7 +85,7 @@ const { Reader, Writer } = protobuf;
 type Reader = protobuf.Reader;
 type Writer = protobuf.Writer;
 
-/** Tags: the field's number, and how its value is written (protobuf encoding, «Message structure»). */
+/** Tags: the number of the field, and how its value is encoded (Protocol Buffers encoding, "Message structure"). */
 const whole = (field: number) => field << 3;
 const sized = (field: number) => (field << 3) | 2;
 const modTarget = 2;
@@ -141,7 +142,7 @@ function writeOperation(writer: Writer, operation: Operation): Writer {
   throw new TypeError('an operation of a transaction is empty');
 }
 
-/** Goes through the fields until `end`; a field that `read` does not want is skipped. */
+/** Passes the numbers of the fields until `end` to `read`, and skips those for which it returns false. */
 function readFields(reader: Reader, end: number, read: (field: number) => boolean): void {
   while (reader.pos < end) {
     const tag = reader.uint32();

@@ -1,7 +1,9 @@
 import { messageOf } from '../domain/error.js';
-import { type Clock, sleep } from '../runtime/clock.js';
+import { Backoff } from '../runtime/backoff.js';
+import type { Clock } from '../runtime/clock.js';
 import { ConfigError } from '../runtime/config.js';
 import type { Logger } from '../runtime/log.js';
+import { RateLimitedWarning } from '../runtime/rate-limited-warning.js';
 import type { EtcdConnection } from './connection.js';
 import { EtcdTrustError } from './errors.js';
 
@@ -11,22 +13,24 @@ export interface WaitForEtcdDeps {
   readonly log: Logger;
 }
 
-const retryMs = 500;
-const attemptsPerLine = 60;
+const retryPause = { firstMs: 100, mostMs: 1000 };
+const warningPeriodMs = 30_000;
 
 /**
- * Resolves when etcd has answered for the first time, however long that takes, or when the signal aborts. A process that
- * etcd does not let in from the beginning is configured wrongly, and says so by its end; later it would rather hold on.
+ * Resolves when etcd has answered for the first time, however long that takes, or when the signal aborts. A process
+ * that etcd refuses from the start is configured wrongly and should end; one that is refused later should hold on.
  * @param key one that the process must be able to read
- * @throws ConfigError saying what to change, once every member was asked
+ * @throws ConfigError that says what to change, after as many refusals in a row as etcd has members
  */
 export async function waitForEtcd(
   { connection, clock, log }: WaitForEtcdDeps,
   key: Buffer,
   signal: AbortSignal,
 ): Promise<void> {
+  const backoff = new Backoff(retryPause, clock);
+  const unreachable = new RateLimitedWarning('cannot reach etcd; trying again', clock, log, warningPeriodMs);
   let refusals = 0;
-  for (let failures = 0; !signal.aborted; failures++) {
+  while (!signal.aborted) {
     try {
       await connection.range({ key, count_only: true });
       return;
@@ -35,10 +39,8 @@ export async function waitForEtcd(
       if (refusals >= connection.memberCount) {
         throw new ConfigError([messageOf(error)]);
       }
-      if (failures % attemptsPerLine === 0) {
-        log.warn({ reason: messageOf(error), failures: failures + 1 }, 'cannot hear etcd; trying again');
-      }
+      unreachable.warn({ reason: messageOf(error) });
     }
-    await sleep(clock, retryMs, signal);
+    await backoff.pause(signal);
   }
 }

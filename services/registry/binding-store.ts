@@ -9,19 +9,20 @@ import { endOfPrefix } from '../etcd/range.js';
 import type { Compare, KeyValue, Operation, Range, TxnResult } from '../etcd/txn-codec.js';
 import type { Logger } from '../runtime/log.js';
 import { decodeBinding, encodeBinding } from './binding-codec.js';
+import { moveCodec } from './codecs/move.js';
 import type { Keyspace } from './keyspace.js';
 
 /** What must be true of a relay's registration for a write to happen. */
 export interface RelayGuard {
   readonly set: string;
   readonly id: string;
-  /** Mod revision that was seen of the registration; 0 for «not registered». */
+  /** Mod revision that was seen of the registration; 0 if it is not registered. */
   readonly revision: number;
 }
 
 export interface BindingWrite {
   readonly binding: Binding;
-  /** Mod revision that was seen of the call's key; 0 for «no such key». */
+  /** Mod revision that was seen of the call's key; 0 if there is no such key. */
   readonly expected: number;
   readonly guards: readonly RelayGuard[];
   /** Write only if no other set has the call either. With `expected` 0. */
@@ -110,7 +111,7 @@ export class BindingStore {
     const success: Operation[] = [{ request_put: { key, value: encodeBinding(binding), lease } }];
     if (moved) {
       success.push({
-        request_put: { key: keys.move(call), value: encodeMove(binding), lease: moveLease },
+        request_put: { key: keys.move(call), value: moveCodec.encode(binding), lease: moveLease },
       });
     }
     const own = alone ? { ...this.#rangeOf(call, true), revision: 0 } : { key, revision: expected };
@@ -235,18 +236,4 @@ function modRevisionIs({ key, range_end, revision }: Range & { readonly revision
 
 function modRevision([kv]: readonly KeyValue[] = []): number {
   return kv?.mod_revision ?? 0;
-}
-
-function encodeMove({ generation, relayId }: Binding): Buffer {
-  return Buffer.from(JSON.stringify({ generation, relay: relayId }));
-}
-
-/** The generation that a `moves/` value tells, or undefined if it is junk. */
-export function decodeMove(_key: string, bytes: Buffer): number | undefined {
-  try {
-    const { generation } = JSON.parse(bytes.toString());
-    return Number.isSafeInteger(generation) ? generation : undefined;
-  } catch {
-    return undefined;
-  }
 }

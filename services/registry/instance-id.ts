@@ -1,31 +1,59 @@
 import { randomBytes } from 'node:crypto';
+import { relayKey } from '../domain/relay.js';
 import type { EtcdConnection } from '../etcd/connection.js';
-import { decodeInstance, type InstanceRecord } from './codecs.js';
+import { InvalidValue } from '../etcd/invalid-value.js';
+import type { Clock } from '../runtime/clock.js';
+import { instanceCodec, type StartTime } from './codecs/instance.js';
 import type { Keyspace } from './keyspace.js';
 
-/** Start times of one life are told in whole seconds and measured over a network: they agree within this. */
-const sameLifeMs = 2500;
+/**
+ * How far two readings of one start may differ: up to 1 s because a relay tells its uptime in whole seconds, up to
+ * 450 ms because its answer takes time, and as much again and more on a busy host (1.7 s was measured).
+ */
+const toleranceMs = 2500;
 
 /** A new random instance id: 64 bits, hexadecimal. */
 export function newInstanceId(): string {
   return randomBytes(8).toString('hex');
 }
 
+/** @param startedAtMs by the monotonic clock */
+export function startTime(clock: Clock, bootId: string, startedAtMs: number): StartTime {
+  const wallMs = clock.wallMs() - (clock.monotonicMs() - startedAtMs);
+  return { wallMs: Math.round(wallMs), sinceBootMs: Math.round(startedAtMs), bootId };
+}
+
 /**
- * Which instance a media process is that says it started at `startedAtMs`: the one that this relay's node last saw if
- * it started then, else a new one. So a relay node can restart beside a media process that goes on, and no call moves.
+ * Whether two readings are of one life of a media process. A step of the wall clock changes one of the two times and a
+ * restart changes both, so one that agrees is enough. Which one a step changes depends on the relay: the built-in one
+ * counts its uptime by the monotonic clock, while rtpengine's uptime follows the wall clock, steps included.
+ */
+export function isSameLife(a: StartTime, b: StartTime): boolean {
+  const isSameBoot = a.bootId !== '' && a.bootId === b.bootId;
+  return (isSameBoot && isNear(a.sinceBootMs, b.sinceBootMs)) || isNear(a.wallMs, b.wallMs);
+}
+
+function isNear(aMs: number, bMs: number): boolean {
+  return Math.abs(aMs - bMs) <= toleranceMs;
+}
+
+export interface InstanceDeps {
+  readonly connection: EtcdConnection;
+  readonly keys: Keyspace;
+}
+
+/**
+ * The instance of a media process that started then: the one that its relay node saw last, if that is the same life,
+ * else a new one. So a relay node can restart beside a media process that goes on, and no call moves.
  * @throws what etcd answered
  */
 export async function resolveInstance(
-  connection: EtcdConnection,
-  keys: Keyspace,
+  { connection, keys }: InstanceDeps,
   { set, id }: { readonly set: string; readonly id: string },
-  startedAtMs: number,
-): Promise<InstanceRecord> {
-  const [known] = (await connection.range({ key: keys.instance(set, id) })).kvs;
-  const life = known && decodeInstance(known.value);
-  if (life && Math.abs(life.startedAtMs - startedAtMs) <= sameLifeMs) {
-    return life;
-  }
-  return { instance: newInstanceId(), startedAtMs };
+  start: StartTime,
+): Promise<string> {
+  const [kv] = (await connection.range({ key: keys.instance(set, id) })).kvs;
+  const known = kv && instanceCodec.decode(relayKey(set, id), kv.value);
+  const isKnown = known && !(known instanceof InvalidValue) && isSameLife(known.start, start);
+  return isKnown ? known.instance : newInstanceId();
 }

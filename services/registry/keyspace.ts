@@ -1,7 +1,7 @@
 import type { Call } from '../domain/call.js';
 import { relayKey } from '../domain/relay.js';
 
-/** Where things stand in etcd, below one prefix. Readable with etcdctl. */
+/** The keys in etcd, all below one prefix and readable with etcdctl. */
 export class Keyspace {
   readonly relays: string;
   readonly load: string;
@@ -24,7 +24,7 @@ export class Keyspace {
     return Buffer.from(this.relays + relayKey(set, id));
   }
 
-  /** The last load report of a relay; leased by its relay node. */
+  /** The newest load report of a relay; leased by its relay node. */
   loadOf(set: string, id: string): Buffer {
     return Buffer.from(this.load + relayKey(set, id));
   }
@@ -34,7 +34,7 @@ export class Keyspace {
     return Buffer.from(this.intents + relayKey(set, id));
   }
 
-  /** Which life of its media process a relay node last saw; never leased. */
+  /** The life of its media process that a relay node saw last; never leased. */
   instance(set: string, id: string): Buffer {
     return Buffer.from(this.instances + relayKey(set, id));
   }
@@ -44,7 +44,7 @@ export class Keyspace {
     return Buffer.from(this.calls + call.key);
   }
 
-  /** The last move of a call; on a short lease. */
+  /** The newest move of a call; on a short lease. */
   move(call: Call): Buffer {
     return Buffer.from(this.moves + call.key);
   }

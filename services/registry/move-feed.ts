@@ -1,9 +1,13 @@
-import { type MirrorOptions, PrefixMirror } from '../etcd/prefix-mirror.js';
-import { decodeMove } from './binding-store.js';
-import type { DirectoryDeps } from './relay-directory.js';
+import { PrefixMirror, type PrefixMirrorDeps } from '../etcd/prefix-mirror.js';
+import { type MoveRecord, moveCodec } from './codecs/move.js';
+import type { Keyspace } from './keyspace.js';
+
+export interface MoveFeedDeps extends PrefixMirrorDeps {
+  readonly keys: Keyspace;
+}
 
 export interface MoveListener {
-  /** The call was moved at this etcd revision: what was read of it before is history. */
+  /** The call was moved at this etcd revision: what was read of it before is outdated. */
   readonly onMove: (
     callKey: string,
     move: { readonly revision: number; readonly generation: number },
@@ -12,31 +16,30 @@ export interface MoveListener {
   readonly onGap: () => void;
 }
 
-/** Tells caches which calls were moved, as it happens. */
+/** Reports to caches which calls were moved, as it happens. */
 export class MoveFeed {
-  readonly #mirror: PrefixMirror<number>;
+  readonly #mirror: PrefixMirror<MoveRecord>;
 
-  constructor({ keys, ...deps }: DirectoryDeps, { onMove, onGap }: MoveListener) {
-    const options: MirrorOptions<number> = {
-      ...deps,
+  constructor({ keys, ...deps }: MoveFeedDeps, { onMove, onGap }: MoveListener) {
+    this.#mirror = new PrefixMirror(deps, {
       prefix: keys.moves,
-      decode: decodeMove,
-      // Written in the transaction of the move, the key has the binding's own mod revision.
+      decode: moveCodec.decode,
+      // The key is written in the transaction of the move, so it has the mod revision of the binding.
       onChange: (callKey, entry) => {
         if (entry) {
-          onMove(callKey, { revision: entry.revision, generation: entry.value });
+          onMove(callKey, { revision: entry.revision, generation: entry.value.generation });
         }
       },
-      // When it begins too: what was read during the gap may have been moved before its end.
+      // Also when a gap ends: what was read during it may have been moved before its end.
       onLive: onGap,
-    };
-    this.#mirror = new PrefixMirror(options);
+    });
   }
 
   get live(): boolean {
     return this.#mirror.live;
   }
 
+  /** Resolves when the feed is complete, or when it is stopped before. */
   start(): Promise<void> {
     return this.#mirror.start();
   }

@@ -3,48 +3,51 @@ import type { Intent, Load, RegisteredRelay, Relay } from '../domain/relay.js';
 import { relayKey } from '../domain/relay.js';
 import type { EtcdConnection } from '../etcd/connection.js';
 import { etcdUnavailable } from '../etcd/errors.js';
-import { type MirrorOptions, PrefixMirror } from '../etcd/prefix-mirror.js';
+import { InvalidValue } from '../etcd/invalid-value.js';
+import { PrefixMirror, type PrefixMirrorOptions } from '../etcd/prefix-mirror.js';
+import { Backoff } from '../runtime/backoff.js';
 import { type Clock, sleep } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
-import { decodeIntent, decodeLoad, decodeRelay } from './codecs.js';
+import { Subscribers } from '../runtime/subscribers.js';
+import { intentCodec } from './codecs/intent.js';
+import { loadCodec } from './codecs/load.js';
+import { relayCodec } from './codecs/relay.js';
 import type { Keyspace } from './keyspace.js';
 import { registrationTtlSeconds } from './relay-registration.js';
 import { SelfPreservation } from './self-preservation.js';
 import { ViewHealth } from './view-health.js';
 
-export interface DirectoryDeps {
+export interface RelayDirectoryDeps {
   readonly connection: EtcdConnection;
   readonly keys: Keyspace;
   readonly clock: Clock;
   readonly log: Logger;
-}
-
-export interface RelayDirectoryDeps extends DirectoryDeps {
-  /** Share of the relays, 0-100, that may vanish within a lease's time and be believed while the view is suspect. */
+  /** See `SelfPreservationOptions.percent`. */
   readonly massLossPercent: number;
 }
 
-/** Before a doubtful loss is looked at again: a relay node that could not renew its lease has registered again by then. */
-const secondLookMs = 3000;
+/** Until suspect relays are checked: a relay node that could not renew its lease has registered again by then. */
+const checkDelayMs = 3000;
+const retryPause = { firstMs: 500, mostMs: 3000 };
 
-/** All registered relays with their intents and loads, as etcd tells them. */
+/** All registered relays with their intents and loads, as etcd has them. */
 export class RelayDirectory implements Membership {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #viewHealth: ViewHealth;
-  readonly #brake: SelfPreservation;
+  readonly #selfPreservation: SelfPreservation;
   readonly #stopping = new AbortController();
   readonly #relays: PrefixMirror<Relay>;
   readonly #intents: PrefixMirror<Intent>;
-  readonly #loads: PrefixMirror<HeardLoad>;
-  /** By set, then by id: each request looks here, and would pay more to join the two to a key than to look. */
+  readonly #loads: PrefixMirror<ReceivedLoad>;
+  /** By set, then by id. Each request looks here; to join the two to one key would cost more than the look. */
   readonly #registered = new Map<string, Map<string, RegisteredRelay>>();
-  readonly #listeners = new Set<(change: RelayChange) => void>();
-  /** Relays that have just vanished. */
+  readonly #changes = new Subscribers<RelayChange>();
+  /** Keys of relays whose registrations have just gone. */
   #vanished: string[] = [];
-  /** Relays that vanished in a way that is not believed yet. */
+  /** Keys of relays whose registrations are gone, which is not believed yet. */
   readonly #suspect = new Set<string>();
-  #looking: Promise<void> | undefined;
+  #checking: Promise<void> | undefined;
   /** Since the start, for metrics. */
   readonly counters = { massLosses: 0 };
 
@@ -54,42 +57,43 @@ export class RelayDirectory implements Membership {
     this.#log = deps.log;
     const windowMs = registrationTtlSeconds * 1000;
     this.#viewHealth = new ViewHealth(clock, windowMs);
-    this.#brake = new SelfPreservation({ percent, windowMs }, this.#viewHealth, clock);
+    this.#selfPreservation = new SelfPreservation({ percent, windowMs }, this.#viewHealth, clock);
     const onChange = (key: string) => this.#compose(key);
-    const view = <T>(prefix: string, decode: MirrorOptions<T>['decode']) =>
-      new PrefixMirror<T>({ ...deps, prefix, decode, onChange });
-    this.#intents = view(keys.intents, decodeIntent);
-    this.#loads = view(keys.load, (key, bytes) => this.#heard(decodeLoad(key, bytes)));
-    this.#relays = new PrefixMirror<Relay>({
-      ...deps,
+    const mirror = <T>(prefix: string, decode: PrefixMirrorOptions<T>['decode']) =>
+      new PrefixMirror<T>(deps, { prefix, decode, onChange });
+    this.#intents = mirror(keys.intents, intentCodec.decode);
+    this.#loads = mirror(keys.load, (key, bytes) => this.#received(loadCodec.decode(key, bytes)));
+    this.#relays = new PrefixMirror<Relay>(deps, {
       prefix: keys.relays,
-      decode: decodeRelay,
+      decode: relayCodec.decode,
       onChange,
       onLive: (live) => this.suspect('its watch was cut', !live),
       onLeader: () => this.#viewHealth.note('etcd has another leader'),
     });
   }
 
-  /** Resolves when all that etcd knows of relays is known here, however long etcd takes to answer. */
+  /** Resolves when the directory is complete, however long etcd takes to answer, or when it is stopped before. */
   async start(): Promise<void> {
     // Intents and loads first: a relay must not look idle and active because its intent was not read yet.
     await Promise.all([this.#intents.start(), this.#loads.start()]);
     await this.#relays.start();
-    this.#viewHealth.start();
+    if (!this.#stopping.signal.aborted) {
+      this.#viewHealth.start();
+    }
   }
 
   async stop(): Promise<void> {
     this.#stopping.abort();
     this.#viewHealth.stop();
-    await Promise.all([this.#relays.stop(), this.#intents.stop(), this.#loads.stop(), this.#looking]);
+    await Promise.all([this.#relays.stop(), this.#intents.stop(), this.#loads.stop(), this.#checking]);
   }
 
-  /** How many relays vanished in a way that is not believed yet. */
+  /** How many relays are not registered, which is not believed yet. */
   get suspectCount(): number {
     return this.#suspect.size;
   }
 
-  /** What is heard of relays may be wrong, for that reason, while that lasts and for a lease's time after it. */
+  /** News of relays may be wrong for this reason, while it lasts and for the TTL of a registration after that. */
   suspect(reason: string, lasts: boolean): void {
     if (lasts) {
       this.#viewHealth.begin(reason);
@@ -102,7 +106,7 @@ export class RelayDirectory implements Membership {
     return this.#suspect.size > 0 && this.#suspect.has(relayKey(set, id));
   }
 
-  /** True while joins and leaves are heard as they happen. */
+  /** True while joins and leaves arrive as they happen. */
   get live(): boolean {
     return this.#relays.live;
   }
@@ -111,7 +115,7 @@ export class RelayDirectory implements Membership {
     return this.#registered.get(set)?.get(id);
   }
 
-  /** etcd's mod revision of what stands where this relay registers, even if that is junk; 0 if nothing does. */
+  /** etcd's mod revision of the relay's registration, even if its value is invalid; 0 if there is none. */
   revisionOf(set: string, id: string): number {
     return this.#relays.revisionOf(relayKey(set, id));
   }
@@ -129,14 +133,13 @@ export class RelayDirectory implements Membership {
     return this.#registered.keys();
   }
 
-  /** The listener hears every change from now on, in etcd's order; the returned function ends that. */
+  /** The listener gets every change from now on, in etcd's order; the returned function ends that. */
   subscribe(listener: (change: RelayChange) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return this.#changes.add(listener);
   }
 
   /**
-   * Asks etcd who is registered now, for a caller that has seen this directory to be behind.
+   * Lists the registered relays now, for a caller that has seen this directory to be behind.
    * @throws HoldfastError `unavailable`
    */
   refresh(): Promise<void> {
@@ -145,14 +148,14 @@ export class RelayDirectory implements Membership {
     });
   }
 
-  #heard(load: Load | undefined): HeardLoad | undefined {
-    return load && { load, heardAtMs: this.#clock.monotonicMs() };
+  #received(load: Load | InvalidValue): ReceivedLoad | InvalidValue {
+    return load instanceof InvalidValue ? load : { load, receivedAtMs: this.#clock.monotonicMs() };
   }
 
-  /** Joins what the three views say of one relay; only a registration makes a relay exist. */
+  /** Joins what the three mirrors say of one relay. Only a registration makes a relay exist. */
   #compose(key: string): void {
     const registration = this.#relays.entries.get(key);
-    const before = this.#named(key);
+    const before = this.#find(key);
     if (!registration) {
       if (before && !this.#suspect.has(key)) {
         this.#vanish(key);
@@ -160,19 +163,19 @@ export class RelayDirectory implements Membership {
       return;
     }
     this.#suspect.delete(key);
-    const heard = this.#loads.entries.get(key)?.value;
+    const received = this.#loads.entries.get(key)?.value;
     const relay: RegisteredRelay = {
       relay: registration.value,
       revision: registration.revision,
       intent: this.#intents.entries.get(key)?.value,
-      load: heard?.load,
-      loadHeardAtMs: heard?.heardAtMs,
+      load: received?.load,
+      loadHeardAtMs: received?.receivedAtMs,
     };
     this.#put(relay);
-    this.#tell(before ? { type: 'changed', relay, before } : { type: 'joined', relay });
+    this.#changes.tell(before ? { type: 'changed', relay, before } : { type: 'joined', relay });
   }
 
-  /** What vanishes in one list, or in one message of the watch, is looked at as a whole. */
+  /** What vanishes in one list, or in one message of the watch, is judged as a whole. */
   #vanish(key: string): void {
     this.#vanished.push(key);
     if (this.#vanished.length === 1) {
@@ -184,68 +187,74 @@ export class RelayDirectory implements Membership {
     const vanished = this.#vanished.filter((key) => !this.#relays.entries.has(key));
     this.#vanished = [];
     const left = this.#relays.entries.size;
-    const reason = this.#brake.doubt(vanished.length, left);
+    const reason = this.#selfPreservation.reasonToDoubt(vanished.length, left);
     if (reason === undefined) {
       for (const key of vanished) {
-        this.#believe(key);
+        this.#removeUnlessRegistered(key);
       }
       return;
     }
     for (const key of vanished) {
-      this.#doubt(key);
+      this.#suspectRelay(key);
     }
     this.counters.massLosses++;
     this.#log.warn(
       { vanished: vanished.length, left, because: reason },
-      'many relays vanished at once while this view is suspect; looking again before it is believed',
+      'many relays vanished at once while this view is suspect; listing them again before it is believed',
     );
-    this.#looking ??= this.#lookAgain().finally(() => {
-      this.#looking = undefined;
+    this.#checking ??= this.#check().finally(() => {
+      this.#checking = undefined;
     });
   }
 
-  async #lookAgain(): Promise<void> {
+  /** Until no relay is suspect any more. */
+  async #check(): Promise<void> {
     const { signal } = this.#stopping;
-    while (this.#suspect.size > 0) {
-      await sleep(this.#clock, secondLookMs, signal);
-      if (signal.aborted) {
-        return;
-      }
+    const backoff = new Backoff(retryPause, this.#clock);
+    while (this.#suspect.size > 0 && !signal.aborted) {
+      await sleep(this.#clock, checkDelayMs, signal);
       const suspect = [...this.#suspect];
-      const listed = await this.refresh().then(
-        () => true,
-        () => false,
-      );
-      if (listed) {
+      while (!signal.aborted && !(await this.#tryRefresh())) {
+        await backoff.pause(signal);
+      }
+      backoff.reset();
+      if (!signal.aborted) {
         for (const key of suspect) {
-          this.#believe(key);
+          this.#removeUnlessRegistered(key);
         }
       }
     }
   }
 
-  #doubt(key: string): void {
-    const relay = this.#named(key);
+  /** False if etcd did not answer. The mirror's own attempts log why. */
+  async #tryRefresh(): Promise<boolean> {
+    return await this.refresh().then(
+      () => true,
+      () => false,
+    );
+  }
+
+  #suspectRelay(key: string): void {
+    const relay = this.#find(key);
     if (!relay) {
       return;
     }
     this.#suspect.add(key);
-    this.#tell({ type: 'suspect', relay });
+    this.#changes.tell({ type: 'suspect', relay });
   }
 
-  /** The relay is gone, unless it has come back. */
-  #believe(key: string): void {
+  #removeUnlessRegistered(key: string): void {
     this.#suspect.delete(key);
-    const before = this.#named(key);
+    const before = this.#find(key);
     if (this.#relays.entries.has(key) || !before) {
       return;
     }
     this.#remove(before);
-    this.#tell({ type: 'left', relay: before });
+    this.#changes.tell({ type: 'left', relay: before });
   }
 
   /** The relay whose `relayKey` this is. */
-  #named(key: string): RegisteredRelay | undefined {
+  #find(key: string): RegisteredRelay | undefined {
     const [set = '', id = '', ...more] = key.split('/');
     return more.length === 0 ? this.get(set, id) : undefined;
   }
@@ -267,17 +276,12 @@ export class RelayDirectory implements Membership {
       this.#registered.delete(set);
     }
   }
-
-  #tell(change: RelayChange): void {
-    for (const listener of this.#listeners) {
-      listener(change);
-    }
-  }
 }
 
-interface HeardLoad {
+interface ReceivedLoad {
   readonly load: Load;
-  readonly heardAtMs: number;
+  /** By the monotonic clock. */
+  readonly receivedAtMs: number;
 }
 
 function compare(a: string, b: string): number {

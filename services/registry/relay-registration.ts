@@ -1,95 +1,157 @@
 import { messageOf } from '../domain/error.js';
-import type { Load, Relay } from '../domain/relay.js';
+import { type Load, type Relay, relayKey } from '../domain/relay.js';
 import type { EtcdConnection } from '../etcd/connection.js';
+import { InvalidValue } from '../etcd/invalid-value.js';
 import { LeaseSession } from '../etcd/lease-session.js';
-import type { Operation } from '../etcd/txn-codec.js';
-import { type Clock, sleep } from '../runtime/clock.js';
+import type { Compare, Operation } from '../etcd/txn-codec.js';
+import { Backoff } from '../runtime/backoff.js';
+import type { Clock } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
-import { decodeRelay, encodeInstance, encodeLoad, encodeRelay } from './codecs.js';
+import { RateLimitedWarning } from '../runtime/rate-limited-warning.js';
+import { StateMachine, type Transitions } from '../runtime/state-machine.js';
+import { instanceCodec, type StartTime } from './codecs/instance.js';
+import { loadCodec } from './codecs/load.js';
+import { relayCodec } from './codecs/relay.js';
 import type { Keyspace } from './keyspace.js';
 
 export const registrationTtlSeconds = 5;
-const retryMs = { first: 200, most: 1000 };
-const strangerPollMs = 1000;
+/** Between attempts to register while etcd does not answer, and while another relay holds the name. */
+const retryPause = { firstMs: 200, mostMs: 1000 };
+const heldPause = { firstMs: 1000, mostMs: 1000 };
+const warningPeriodMs = 30_000;
 
-export interface RegistrationDeps {
+export interface RelayRegistrationDeps {
   readonly connection: EtcdConnection;
   readonly keys: Keyspace;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
+type RegistrationState =
+  /** Not started. */
+  | { readonly name: 'idle' }
+  /** Started, without a lease. */
+  | { readonly name: 'leaseless' }
+  /** With a lease and no registration: it is about to be written, or another relay holds the name. */
+  | { readonly name: 'leased'; readonly session: LeaseSession }
+  /** Registered under the lease. `revision` is etcd's mod revision of the registration, `published` what it says. */
+  | {
+      readonly name: 'registered';
+      readonly session: LeaseSession;
+      readonly revision: number;
+      readonly published: Relay;
+    }
+  /** For good. */
+  | { readonly name: 'stopped' };
+
+const transitions: Transitions<RegistrationState> = {
+  idle: ['leaseless', 'stopped'],
+  leaseless: ['leased', 'stopped'],
+  leased: ['registered', 'leaseless', 'stopped'],
+  // To itself when the registration is written again: changed, or restored after somebody removed it.
+  registered: ['registered', 'leaseless', 'stopped'],
+  stopped: [],
+};
+
 /**
- * Keeps one relay registered: under a lease, again and again after whatever ended the lease, with the same instance
- * each time, so that a registry outage moves no call. One registration object is one life of the media process.
+ * Keeps one relay registered: under a lease, again after whatever ended the lease, and with the same instance each time,
+ * so that an outage of the registry moves no call. One object is for one life of the media process.
  */
 export class RelayRegistration {
-  readonly #deps: RegistrationDeps;
+  readonly #deps: RelayRegistrationDeps;
   readonly #log: Logger;
+  readonly #start: StartTime;
+  readonly #unregistered: RateLimitedWarning;
+  readonly #invalidLoad: RateLimitedWarning;
+  readonly #machine = new StateMachine<RegistrationState>({ name: 'idle' }, transitions);
   readonly #stopping = new AbortController();
   #relay: Relay;
-  #load: Load | undefined;
-  #session: LeaseSession | undefined;
-  /** Mod revision of the registration that stands, 0 while none does. */
-  #revision = 0;
-  /** What it says. */
-  #published: Relay | undefined;
-  #turn: Promise<unknown> = Promise.resolve();
+  /** The last valid load report, encoded. */
+  #load: Buffer | undefined;
+  /** The last write of the queue: each is guarded by the revision that the one before it made. */
+  #lastWrite: Promise<unknown> = Promise.resolve();
   #running: Promise<void> | undefined;
+  #stopped: Promise<void> | undefined;
 
-  constructor(deps: RegistrationDeps, relay: Relay) {
+  constructor(deps: RelayRegistrationDeps, relay: Relay, start: StartTime) {
+    const log = deps.log.child({ relay: relay.id, set: relay.set, instance: relay.instance });
     this.#deps = deps;
     this.#relay = relay;
-    this.#log = deps.log.child({ relay: relay.id, set: relay.set, instance: relay.instance });
+    this.#start = start;
+    this.#log = log;
+    this.#unregistered = new RateLimitedWarning(
+      'not registered; trying again',
+      deps.clock,
+      log,
+      warningPeriodMs,
+    );
+    this.#invalidLoad = new RateLimitedWarning(
+      'the load report is invalid; skipped',
+      deps.clock,
+      log,
+      warningPeriodMs,
+    );
   }
 
-  /** True while the registration stands, by this node's own clock: it may take new calls. */
+  /** True while the registration is valid by this node's own clock: the relay may get new calls. */
   get registered(): boolean {
-    const session = this.#session;
-    return this.#revision > 0 && session !== undefined && !session.ended && session.remainingMs > 0;
+    const { state } = this.#machine;
+    return state.name === 'registered' && !state.session.ended && state.session.remainingMs > 0;
   }
 
   /** Begins to register; returns at once, and tries until stopped. */
   start(): void {
-    this.#running ??= this.#run();
+    if (this.#machine.state.name === 'idle') {
+      this.#machine.enter({ name: 'leaseless' });
+      this.#running = this.#run();
+    }
   }
 
-  /** Revokes the registration, so that replicas hear at once; resolves when that was done or proved impossible. */
-  async stop(): Promise<void> {
-    this.#stopping.abort();
-    await this.#session?.close();
-    await this.#running;
+  /** Revokes the registration, so that replicas hear at once. Resolves when that is done or has proved impossible. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
   }
 
   /**
-   * Publishes that the relay takes no new calls. Resolves when etcd has it, or at once if not registered: then the
-   * next registration says so. @throws what etcd answered; then the next report says so
+   * Publishes that the relay takes no new calls. Resolves when etcd has it, or at once if the relay is not registered:
+   * the next registration says so then. @throws what etcd answered; the next report says so then
    */
   drain(): Promise<void> {
     this.#relay = { ...this.#relay, state: 'draining' };
     return this.#inTurn(async () => {
-      if (this.#session && this.registered) {
-        await this.#register(this.#session);
+      const { state } = this.#machine;
+      if (state.name === 'registered' && this.registered) {
+        await this.#register(state.session);
       }
     });
   }
 
   /**
-   * Publishes a load report. If the registration is gone, or does not say what it should, it is written again, under
-   * the lease that stands: a relay that vanished for a moment would lose its calls to others.
+   * Publishes a load report. If the registration is gone, or does not say what it should, it is written again under the
+   * same lease: a relay that disappeared for a moment would lose its calls to others. A report that replicas would
+   * reject is logged and skipped.
    * @returns whether the report is in etcd @throws what etcd answered
    */
-  report(load: Load): Promise<boolean> {
-    this.#load = load;
-    return this.#inTurn(async () => {
-      const session = this.#session;
-      if (!session || !this.registered) {
+  async report(load: Load): Promise<boolean> {
+    let encoded: Buffer;
+    try {
+      encoded = loadCodec.encode(load);
+    } catch (error) {
+      this.#invalidLoad.warn({ reason: messageOf(error) });
+      return false;
+    }
+    this.#load = encoded;
+    return await this.#inTurn(async () => {
+      const { state } = this.#machine;
+      if (state.name !== 'registered' || !this.registered) {
         return false;
       }
-      if (this.#published === this.#relay && (await this.#putLoad(session, load))) {
+      const { session, revision, published } = state;
+      if (published === this.#relay && (await this.#putLoad(session, revision, encoded))) {
         return true;
       }
-      this.#log.warn('the registration in etcd is gone, or not what it should be; writing it again');
+      this.#log.warn('the registration in etcd is missing or outdated; writing it again');
       if (await this.#register(session)) {
         return true;
       }
@@ -98,64 +160,78 @@ export class RelayRegistration {
     });
   }
 
+  async #stop(): Promise<void> {
+    const { state } = this.#machine;
+    this.#machine.enter({ name: 'stopped' });
+    this.#stopping.abort();
+    if (state.name === 'leased' || state.name === 'registered') {
+      await state.session.close();
+    }
+    await this.#running;
+  }
+
   async #run(): Promise<void> {
     const { clock } = this.#deps;
     const { signal } = this.#stopping;
-    let failures = 0;
+    const retry = new Backoff(retryPause, clock);
+    const held = new Backoff(heldPause, clock);
     while (!signal.aborted) {
       try {
-        const session = await this.#openSession();
+        const session = await this.#leasedSession();
         if (signal.aborted) {
+          // The lease was granted during the stop, which does not know it.
+          await session.close();
           break;
         }
         if (await this.#inTurn(() => this.#register(session))) {
-          failures = 0;
+          retry.reset();
           const reason = await session.done;
-          this.#revision = 0;
           if (!signal.aborted) {
+            this.#machine.enter({ name: 'leaseless' });
             this.#log.warn({ reason }, 'registration lost; registering again');
           }
         } else {
-          await sleep(clock, strangerPollMs, signal);
+          await held.pause(signal);
         }
       } catch (error) {
-        failures++;
-        if (failures === 1 || failures % 30 === 0) {
-          this.#log.warn({ reason: messageOf(error), failures }, 'not registered; trying again');
-        }
-        const delay = Math.min(retryMs.most, retryMs.first * 2 ** Math.min(failures - 1, 10));
-        await sleep(clock, delay * (0.5 + Math.random()), signal);
+        this.#unregistered.warn({ reason: messageOf(error) });
+        await retry.pause(signal);
       }
     }
-    // Stopped while the lease was being granted: nobody else closes it.
-    await this.#session?.close();
   }
 
   /**
-   * The session that there is, or a new one. An old one is never revoked here: its registration may stand still, and
-   * to take it over leaves no gap.
+   * The session that there is, or a new one. An old one is never revoked here: its registration may still exist, and to
+   * take that over leaves no gap.
    */
-  async #openSession(): Promise<LeaseSession> {
-    if (!this.#session || this.#session.ended) {
-      this.#session = await LeaseSession.open({ ...this.#deps, log: this.#log }, registrationTtlSeconds);
+  async #leasedSession(): Promise<LeaseSession> {
+    const { state } = this.#machine;
+    if (state.name === 'leased' && !state.session.ended) {
+      return state.session;
     }
-    return this.#session;
+    if (state.name === 'leased') {
+      this.#machine.enter({ name: 'leaseless' });
+    }
+    const session = await LeaseSession.open({ ...this.#deps, log: this.#log }, registrationTtlSeconds);
+    if (!this.#stopping.signal.aborted) {
+      this.#machine.enter({ name: 'leased', session });
+    }
+    return session;
   }
 
-  /** Each write is guarded by the revision that the one before made, so they go one by one. */
   #inTurn<T>(write: () => Promise<T>): Promise<T> {
-    const turn = this.#turn.then(write, write);
-    this.#turn = turn.catch(() => undefined);
-    return turn;
+    const result = this.#lastWrite.then(write, write);
+    this.#lastWrite = result.catch(() => undefined);
+    return result;
   }
 
   /** False if the registration is not what this node wrote last. */
-  async #putLoad({ lease }: LeaseSession, load: Load): Promise<boolean> {
+  async #putLoad({ lease }: LeaseSession, revision: number, load: Buffer): Promise<boolean> {
     const { connection, keys } = this.#deps;
     const { set, id } = this.#relay;
     const { succeeded } = await connection.txn({
-      compare: [{ result: 'Equal', target: 'Mod', key: keys.relay(set, id), mod_revision: this.#revision }],
-      success: [{ request_put: { key: keys.loadOf(set, id), value: encodeLoad(load), lease } }],
+      compare: [modRevisionIs(keys.relay(set, id), revision)],
+      success: [{ request_put: { key: keys.loadOf(set, id), value: load, lease } }],
     });
     return succeeded;
   }
@@ -163,47 +239,59 @@ export class RelayRegistration {
   /** False if another relay holds the name. @throws what etcd answered */
   async #register(session: LeaseSession): Promise<boolean> {
     const { connection, keys } = this.#deps;
-    const key = keys.relay(this.#relay.set, this.#relay.id);
-    const [standing] = (await connection.range({ key })).kvs;
-    const holder = standing && decodeRelay(`${this.#relay.set}/${this.#relay.id}`, standing.value);
-    // Nobody else can hold the same control address: that is this relay's own past, whose lease is not over yet.
-    if (holder && holder.controlUrl !== this.#relay.controlUrl) {
+    const { set, id, controlUrl } = this.#relay;
+    const [kv] = (await connection.range({ key: keys.relay(set, id) })).kvs;
+    const holder = kv && relayCodec.decode(relayKey(set, id), kv.value);
+    // No other relay can have the same control address: that is this one's own past, whose lease has not expired yet.
+    if (holder && !(holder instanceof InvalidValue) && holder.controlUrl !== controlUrl) {
       this.#log.error(
         { holder: { instance: holder.instance, controlUrl: holder.controlUrl } },
         'another relay is registered under this set and id; waiting until it is gone (give each relay its own id)',
       );
       return false;
     }
-    if (!(await this.#put(session, Number(standing?.mod_revision ?? 0)))) {
+    const revision = await this.#put(session, Number(kv?.mod_revision ?? 0));
+    if (revision === undefined) {
       return false;
     }
-    this.#log.info({ controlUrl: this.#relay.controlUrl, revision: this.#revision }, 'registered');
+    this.#log.info({ controlUrl, revision }, 'registered');
     return true;
   }
 
-  /** Writes registration, load and life, if the registration is still what was seen. */
-  async #put(session: LeaseSession, expected: number): Promise<boolean> {
+  /**
+   * Writes registration, instance and load, if the registration is still the one that was seen.
+   * @param expected its mod revision; 0 if there was none
+   * @returns the new mod revision
+   */
+  async #put(session: LeaseSession, expected: number): Promise<number | undefined> {
     const { connection, keys } = this.#deps;
     const relay = this.#relay;
-    const { set, id, instance, startedAtMs } = relay;
+    const { set, id, instance } = relay;
     const key = keys.relay(set, id);
     const { lease } = session;
+    const record = { instance, start: this.#start };
     const success: Operation[] = [
-      { request_put: { key, value: encodeRelay(relay), lease } },
-      { request_put: { key: keys.instance(set, id), value: encodeInstance({ instance, startedAtMs }) } },
+      { request_put: { key, value: relayCodec.encode(relay), lease } },
+      { request_put: { key: keys.instance(set, id), value: instanceCodec.encode(record) } },
     ];
     if (this.#load) {
-      success.push({ request_put: { key: keys.loadOf(set, id), value: encodeLoad(this.#load), lease } });
+      success.push({ request_put: { key: keys.loadOf(set, id), value: this.#load, lease } });
     }
     const { succeeded, revision } = await connection.txn({
-      compare: [{ result: 'Equal', target: 'Mod', key, mod_revision: expected }],
+      compare: [modRevisionIs(key, expected)],
       success,
     });
-    // A session that ended meanwhile takes what it wrote along.
-    if (succeeded && !session.ended) {
-      this.#revision = revision;
-      this.#published = relay;
+    if (!succeeded) {
+      return undefined;
     }
-    return succeeded;
+    // When a session has ended meanwhile, its lease takes with it what was written.
+    if (!session.ended) {
+      this.#machine.enter({ name: 'registered', session, revision, published: relay });
+    }
+    return revision;
   }
+}
+
+function modRevisionIs(key: Buffer, revision: number): Compare {
+  return { result: 'Equal', target: 'Mod', key, mod_revision: revision };
 }

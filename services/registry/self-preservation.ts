@@ -1,36 +1,36 @@
 import type { Clock } from '../runtime/clock.js';
 import type { ViewHealth } from './view-health.js';
 
-export interface SelfPreservationSettings {
-  /** Share of the relays, 0-100, that may vanish within the window and be believed; 100 believes all. */
+export interface SelfPreservationOptions {
+  /** Share of the relays, 0-100, whose loss within the window is believed while the view is suspect. 100: any. */
   readonly percent: number;
   readonly windowMs: number;
 }
 
 /**
- * Doubts that many relays are gone, where it is likelier that the view of them is wrong: relays die one by one, but all
- * leases run out together when their keeper was away.
+ * Doubts that many relays are gone when it is likelier that the view of them is wrong: relays die one by one, but all
+ * leases expire together when etcd was away.
  */
 export class SelfPreservation {
-  readonly #settings: SelfPreservationSettings;
+  readonly #options: SelfPreservationOptions;
   readonly #viewHealth: ViewHealth;
   readonly #clock: Clock;
-  /** When relays vanished, within the window. */
+  /** When each relay vanished, within the window, by the monotonic clock. */
   #lossesMs: number[] = [];
 
-  constructor(settings: SelfPreservationSettings, viewHealth: ViewHealth, clock: Clock) {
-    this.#settings = settings;
+  constructor(options: SelfPreservationOptions, viewHealth: ViewHealth, clock: Clock) {
+    this.#options = options;
     this.#viewHealth = viewHealth;
     this.#clock = clock;
   }
 
   /**
-   * So many relays have vanished at once.
-   * @param left how many are there still
-   * @returns why that is not to be believed before it was listed again, or undefined
+   * @param vanished how many relays vanished just now
+   * @param left how many are still registered
+   * @returns why the loss must not be believed before the relays were listed again; undefined if it can be
    */
-  doubt(vanished: number, left: number): string | undefined {
-    const { percent, windowMs } = this.#settings;
+  reasonToDoubt(vanished: number, left: number): string | undefined {
+    const { percent, windowMs } = this.#options;
     const nowMs = this.#clock.monotonicMs();
     this.#lossesMs = this.#lossesMs.filter((atMs) => nowMs - atMs <= windowMs);
     for (let i = 0; i < vanished; i++) {

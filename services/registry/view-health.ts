@@ -1,24 +1,25 @@
 import type { Clock } from '../runtime/clock.js';
 
 const heartbeatMs = 1000;
-/** What the clocks may differ by between two heartbeats: NTP slews, it does not jump. */
+/** How far the clocks may drift apart between two heartbeats: NTP slews by less. */
 const toleranceMs = 1000;
 
-/** Whether what this process sees of etcd may be wrong just now, and why. */
+/** Whether the view that this process has of etcd may be wrong now, and why. */
 export class ViewHealth {
   readonly #clock: Clock;
   readonly #lastsMs: number;
+  /** Causes that have begun and not ended. */
   readonly #lasting = new Set<string>();
   #noted: { readonly reason: string; readonly atMs: number } | undefined;
   #cancelHeartbeat: () => void = () => {};
 
-  /** @param lastsMs how long after its cause a suspicion lasts */
+  /** @param lastsMs how long the view stays suspect after a cause */
   constructor(clock: Clock, lastsMs: number) {
     this.#clock = clock;
     this.#lastsMs = lastsMs;
   }
 
-  /** Undefined if there is none. */
+  /** Why the view is suspect; undefined if it is not. */
   get reason(): string | undefined {
     for (const reason of this.#lasting) {
       return reason;
@@ -29,6 +30,7 @@ export class ViewHealth {
     return this.#noted.reason;
   }
 
+  /** A cause that is over at once. */
   note(reason: string): void {
     this.#noted = { reason, atMs: this.#clock.monotonicMs() };
   }
@@ -44,15 +46,15 @@ export class ViewHealth {
     }
   }
 
-  /** Begins to watch the clocks. */
+  /** Begins to watch for steps of the wall clock, and for time during which this process did not run. */
   start(): void {
     const dueMs = this.#clock.monotonicMs() + heartbeatMs;
     const offsetMs = this.#offsetMs();
     this.#cancelHeartbeat = this.#clock.after(heartbeatMs, () => {
       if (Math.abs(this.#offsetMs() - offsetMs) > toleranceMs) {
-        this.note('its clock jumped');
+        this.note('the wall clock was stepped');
       } else if (this.#clock.monotonicMs() - dueMs > toleranceMs) {
-        this.note('it stood still');
+        this.note('this process was suspended');
       }
       this.start();
     });

@@ -4,7 +4,7 @@
  * or shared with other machines use `wallMs`.
  */
 export interface Clock {
-  /** Milliseconds since an arbitrary point; never goes back. */
+  /** Milliseconds since the host booted, the same in all processes of a host; never goes back. */
   monotonicMs(): number;
   /** Milliseconds since 1970-01-01 UTC. */
   wallMs(): number;
@@ -12,8 +12,11 @@ export interface Clock {
   after(delayMs: number, task: () => void): () => void;
 }
 
+/** `performance.now()` counts from the start of the process, hrtime (CLOCK_MONOTONIC) from the boot of the host. */
+const processStartMs = Number(process.hrtime.bigint()) / 1e6 - performance.now();
+
 export const systemClock: Clock = {
-  monotonicMs: () => performance.now(),
+  monotonicMs: () => processStartMs + performance.now(),
   wallMs: () => Date.now(),
   after: (delayMs, task) => {
     const timer = setTimeout(task, delayMs);

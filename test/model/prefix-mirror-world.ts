@@ -1,5 +1,6 @@
 import type { Etcd3, IRangeRequest } from 'etcd3';
 import { EmbeddedEtcd } from '../../services/embedded-etcd/embedded-etcd.js';
+import { InvalidValue } from '../../services/etcd/invalid-value.js';
 import { PrefixMirror } from '../../services/etcd/prefix-mirror.js';
 import { silentLogger } from '../../services/runtime/log.js';
 import { ManualClock } from '../support/clock.js';
@@ -149,13 +150,13 @@ export class World {
 
   #newView(): PrefixMirror<string> {
     const { prefix, clock, connection, told } = this;
-    return new PrefixMirror<string>({
-      connection,
-      prefix,
-      decode: (_name, value) => (isJunk(value.toString()) ? undefined : value.toString()),
-      onChange: (name, entry) => told.push({ name, text: entry && `${entry.value}@${entry.revision}` }),
-      clock,
-      log: silentLogger,
-    });
+    return new PrefixMirror<string>(
+      { connection, clock, log: silentLogger },
+      {
+        prefix,
+        decode: (_name, value) => (isJunk(value.toString()) ? new InvalidValue('junk') : value.toString()),
+        onChange: (name, entry) => told.push({ name, text: entry && `${entry.value}@${entry.revision}` }),
+      },
+    );
   }
 }

@@ -5,7 +5,8 @@ import type { Intent, Relay } from '../../services/domain/relay.js';
 import { EmbeddedEtcd } from '../../services/embedded-etcd/embedded-etcd.js';
 import { endOfPrefix } from '../../services/etcd/range.js';
 import { decodeBinding } from '../../services/registry/binding-value.js';
-import { decodeRelay, encodeIntent, encodeRelay } from '../../services/registry/codecs.js';
+import { intentCodec } from '../../services/registry/codecs/intent.js';
+import { relayCodec } from '../../services/registry/codecs/relay.js';
 import type { Keyspace } from '../../services/registry/keyspace.js';
 import type { WithoutQuorumMode } from '../../services/selection/outage/outage-fallback.js';
 import { ManualClock, turns } from '../support/clock.js';
@@ -13,7 +14,7 @@ import { connect } from '../support/etcd.js';
 import { FaultyConnection } from '../support/faulty-connection.js';
 import { EtcdHistory, type Version } from '../support/history.js';
 import type { Scope } from '../support/process.js';
-import { newKeyspace, startSelector, type TestSelector } from '../support/registry.js';
+import { newKeyspace, startSelector, type TestSelector, valid } from '../support/registry.js';
 
 export const settings = { setupTtlSeconds: 60, callTtlSeconds: 300, lingerSeconds: 30 };
 
@@ -124,11 +125,11 @@ export class SelectorWorld {
 
   /** Registers a relay, or removes its registration. */
   async register(id: string, relay: Relay | undefined): Promise<void> {
-    await this.#write(this.keys.relay('default', id), relay && encodeRelay(relay));
+    await this.#write(this.keys.relay('default', id), relay && relayCodec.encode(relay));
   }
 
   async intend(id: string, intent: Intent | undefined): Promise<void> {
-    await this.#write(this.keys.intent('default', id), intent && encodeIntent(intent));
+    await this.#write(this.keys.intent('default', id), intent && intentCodec.encode(intent));
   }
 
   /** Resolves when everything written before is in the history. @returns etcd's revision */
@@ -174,7 +175,7 @@ export class SelectorWorld {
   registeredBefore(revision: number, relayId: string): string | undefined {
     const versions: Version[] = this.history.of(`relays/default/${relayId}`);
     const kv = versions.findLast((version) => version.revision < revision)?.kv;
-    return kv && decodeRelay(`default/${relayId}`, kv.value)?.instance;
+    return kv && valid(relayCodec.decode(`default/${relayId}`, kv.value))?.instance;
   }
 
   /** True if the binding's instance was registered at this revision, or later. */

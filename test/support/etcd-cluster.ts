@@ -67,8 +67,8 @@ export async function startRealEtcdCluster(
   size: number,
   extraArgs: readonly string[] = [],
   peers?: PeerNetwork,
+  program = findProgram('etcd'),
 ): Promise<RealEtcd[]> {
-  const program = findProgram('etcd');
   if (!program) {
     throw new Error('etcd is not installed: register such tests with testWith([etcd], …)');
   }

@@ -7,10 +7,12 @@ import { Events } from '../../services/domain/events.js';
 import type { Relay } from '../../services/domain/relay.js';
 import { EtcdConnection } from '../../services/etcd/connection.js';
 import { GroupCommit } from '../../services/etcd/group-commit.js';
+import { InvalidValue } from '../../services/etcd/invalid-value.js';
 import { LeasePool } from '../../services/etcd/lease-pool.js';
 import type { PolicyName } from '../../services/placement/placement.js';
 import { BindingStore } from '../../services/registry/binding-store.js';
-import { encodeRelay } from '../../services/registry/codecs.js';
+import type { StartTime } from '../../services/registry/codecs/instance.js';
+import { relayCodec } from '../../services/registry/codecs/relay.js';
 import { Keyspace } from '../../services/registry/keyspace.js';
 import { RelayDirectory } from '../../services/registry/relay-directory.js';
 import { type Clock, systemClock } from '../../services/runtime/clock.js';
@@ -67,9 +69,22 @@ export function aBinding(callId: string | Call, overrides: Partial<Binding> = {}
   };
 }
 
+/** When the media process of a relay started. */
+export function startOf({ startedAtMs }: Relay): StartTime {
+  return { wallMs: startedAtMs, sinceBootMs: 1000, bootId: 'boot-of-tests' };
+}
+
+/** What was decoded, unless it was invalid. */
+export function valid<T>(decoded: T | InvalidValue | undefined): T | undefined {
+  return decoded instanceof InvalidValue ? undefined : decoded;
+}
+
 /** Puts a registration into etcd as its relay node would, but without a lease. @returns its mod revision */
 export async function putRelay(client: Etcd3, keys: Keyspace, relay: Relay): Promise<number> {
-  const { header } = await client.kv.put({ key: keys.relay(relay.set, relay.id), value: encodeRelay(relay) });
+  const { header } = await client.kv.put({
+    key: keys.relay(relay.set, relay.id),
+    value: relayCodec.encode(relay),
+  });
   return Number(header.revision);
 }
 

@@ -20,7 +20,7 @@ import {
   type SelectResponse,
 } from '../../proto/generated/holdfast/v1/selection.js';
 import type { Load, Relay } from '../../services/domain/relay.js';
-import { encodeLoad } from '../../services/registry/codecs.js';
+import { loadCodec } from '../../services/registry/codecs/load.js';
 import type { Keyspace } from '../../services/registry/keyspace.js';
 import { selectionSettings } from '../../services/replica/config.js';
 import { Replica } from '../../services/replica/replica.js';
@@ -99,7 +99,7 @@ export async function replicaScene(
 
 /** Puts a load report into etcd like a relay node. */
 export async function putLoad(client: Etcd3, keys: Keyspace, id: string, load: Partial<Load>): Promise<void> {
-  const value = encodeLoad({ calls: 0, cpu: 0, packetRate: 0, atMs: Date.now(), ...load });
+  const value = loadCodec.encode({ calls: 0, cpu: 0, packetRate: 0, atMs: Date.now(), ...load });
   await client.kv.put({ key: keys.loadOf('default', id), value });
 }
 

@@ -1,5 +1,6 @@
 import type { Relay } from '../../../services/domain/relay.js';
-import { encodeLoad, encodeRelay } from '../../../services/registry/codecs.js';
+import { loadCodec } from '../../../services/registry/codecs/load.js';
+import { relayCodec } from '../../../services/registry/codecs/relay.js';
 import { Keyspace } from '../../../services/registry/keyspace.js';
 import type { Scope } from '../../support/process.js';
 import type { Etcd } from './etcd.js';
@@ -38,7 +39,7 @@ export class RegisteredRelays {
   ): Promise<RegisteredRelays> {
     const registered = new RegisteredRelays(etcd, relaysNamed(count, controlPort));
     await registered.#put(
-      registered.relays.map((relay) => ({ key: registered.#key(relay), value: encodeRelay(relay) })),
+      registered.relays.map((relay) => ({ key: registered.#key(relay), value: relayCodec.encode(relay) })),
     );
     const { kvs } = await etcd.client.kv.range({
       key: Buffer.from(registered.keys.relays),
@@ -70,7 +71,7 @@ export class RegisteredRelays {
   }
 
   async #report(): Promise<void> {
-    const report = encodeLoad({ calls: 0, cpu: 0.1, packetRate: 0, atMs: Date.now() });
+    const report = loadCodec.encode({ calls: 0, cpu: 0.1, packetRate: 0, atMs: Date.now() });
     await this.#put(this.relays.map(({ set, id }) => ({ key: this.keys.loadOf(set, id), value: report })));
   }
 

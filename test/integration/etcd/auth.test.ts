@@ -135,7 +135,7 @@ testWith(
   async (t) => {
     const { etcd } = await authScene(t);
     const cases: readonly (readonly [Record<string, string>, RegExp])[] = [
-      [{}, /etcd asks for a login: set HOLDFAST_ETCD_USERNAME and HOLDFAST_ETCD_PASSWORD/],
+      [{}, /etcd requires a login: set HOLDFAST_ETCD_USERNAME and HOLDFAST_ETCD_PASSWORD/],
       [loginOf('nobody'), /etcd refuses the login: set HOLDFAST_ETCD_USERNAME and HOLDFAST_ETCD_PASSWORD/],
       [
         { HOLDFAST_ETCD_USERNAME: 'selection', HOLDFAST_ETCD_PASSWORD: 'wrong-secret' },

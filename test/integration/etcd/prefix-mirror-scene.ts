@@ -1,6 +1,7 @@
 import type { ExecutionContext } from 'ava';
 import type { Etcd3 } from 'etcd3';
 import type { EtcdConnection } from '../../../services/etcd/connection.js';
+import { InvalidValue } from '../../../services/etcd/invalid-value.js';
 import { PrefixMirror } from '../../../services/etcd/prefix-mirror.js';
 import { endOfPrefix } from '../../../services/etcd/range.js';
 import { systemClock } from '../../../services/runtime/clock.js';
@@ -19,20 +20,21 @@ export interface Options {
   readonly log?: Logger;
 }
 
-/** A view of a prefix of its own, with all that it told. Values that begin with «junk» are junk. */
+/** A mirror of a prefix of its own, with all that it reported. Values that begin with "junk" are invalid. */
 export function open(t: ExecutionContext, connection: EtcdConnection, options: Options = {}) {
   const { prefix = newKeyspace().relays, log = silentLogger } = options;
   const told: Told[] = [];
   const lives: boolean[] = [];
-  const view = new PrefixMirror<string>({
-    connection,
-    prefix,
-    decode: (_name, value) => (value.toString().startsWith('junk') ? undefined : value.toString()),
-    onChange: (name, entry) => told.push({ name, value: entry?.value, revision: entry?.revision }),
-    onLive: (live) => lives.push(live),
-    clock: systemClock,
-    log,
-  });
+  const view = new PrefixMirror<string>(
+    { connection, clock: systemClock, log },
+    {
+      prefix,
+      decode: (_name, value) =>
+        value.toString().startsWith('junk') ? new InvalidValue('it is junk') : value.toString(),
+      onChange: (name, entry) => told.push({ name, value: entry?.value, revision: entry?.revision }),
+      onLive: (live) => lives.push(live),
+    },
+  );
   t.teardown(() => view.stop());
   return { view, told, lives, prefix };
 }

@@ -175,6 +175,18 @@ behavior('more keys than one page are listed whole, at one revision', async (t, 
   t.deepEqual(shown(view), await truth(client, prefix));
 });
 
+behavior('more than fits one answer is listed in smaller pages', async (t, client, etcd) => {
+  const { view, prefix } = open(t, openConnection(t, etcd.endpoint));
+  const value = 'x'.repeat(1024 * 1024);
+  const count = 70;
+  for (let i = 0; i < count; i++) {
+    await put(client, `${prefix}${i}`, value);
+  }
+  await view.start();
+  t.is(view.entries.size, count);
+  await Promise.all([...view.entries.keys()].map((name) => remove(client, prefix + name)));
+});
+
 behavior('junk is logged and treated as absent, and heals', async (t, client, etcd) => {
   const lines: string[] = [];
   const log = pino({ level: 'warn' }, { write: (line: string) => lines.push(line) });

@@ -49,16 +49,16 @@ testWith(
       t,
       endpoint,
       environment({ ...own, ca: strangers.ca }),
-      /etcd's certificate is not signed by an authority that this process knows: set HOLDFAST_ETCD_CA/,
+      /etcd's certificate is not signed by an authority that this process trusts: set HOLDFAST_ETCD_CA/,
     );
     const refused =
-      /etcd refuses the certificate of this process, or misses one: set HOLDFAST_ETCD_CERT and HOLDFAST_ETCD_KEY/;
+      /etcd refuses the certificate of this process, or requires one: set HOLDFAST_ETCD_CERT and HOLDFAST_ETCD_KEY/;
     await endsWith(t, endpoint, { HOLDFAST_ETCD_CA: authority.ca }, refused);
     await endsWith(t, endpoint, environment({ ...alien, ca: authority.ca }), refused);
     await endsWith(t, endpoint, environment(expired), refused);
 
     const misnamed = await startTlsEtcd(t, await authority.issue({ names: ['etcd.example.org'] }));
-    await endsWith(t, misnamed.endpoint, environment(own), /etcd's certificate does not name the host/);
+    await endsWith(t, misnamed.endpoint, environment(own), /etcd's certificate is not valid for the host/);
     const old = await startTlsEtcd(t, await authority.local({ days: -1 }));
     await endsWith(t, old.endpoint, environment(own), /etcd's certificate has expired: renew it/);
   },

@@ -33,7 +33,7 @@ test('without etcd at the start a replica reports it everywhere, and becomes rea
   const warnings = () => replica.lines.filter(({ level }) => Number(level) >= 40);
   await eventually(() => warnings().length > 0, 'warning');
   const [warning] = warnings();
-  t.is(warning?.['msg'], 'cannot hear etcd; trying again');
+  t.is(warning?.['msg'], 'cannot reach etcd; trying again');
   t.regex(String(warning?.['reason']), new RegExp(`ECONNREFUSED 127\\.0\\.0\\.1:${port}`));
   const before = warnings().length;
   const listening = replica.lines.find(({ msg }) => msg === 'listening; reading etcd');

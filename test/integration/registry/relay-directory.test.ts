@@ -2,7 +2,7 @@ import type { ExecutionContext } from 'ava';
 import type { Etcd3 } from 'etcd3';
 import type { Intent, Load } from '../../../services/domain/relay.js';
 import { endOfPrefix } from '../../../services/etcd/range.js';
-import { encodeLoad } from '../../../services/registry/codecs.js';
+import { loadCodec } from '../../../services/registry/codecs/load.js';
 import { IntentStore } from '../../../services/registry/intent-store.js';
 import { RelayDirectory } from '../../../services/registry/relay-directory.js';
 import { ManualClock } from '../../support/clock.js';
@@ -34,7 +34,7 @@ function open(t: ExecutionContext, endpoint: string, timeoutMs = 10_000) {
 }
 
 const putLoad = (client: Etcd3, key: Buffer, calls: number) =>
-  client.kv.put({ key, value: encodeLoad(load(calls)) });
+  client.kv.put({ key, value: loadCodec.encode(load(calls)) });
 
 behavior('what is known at the start is complete before it begins', async (t, client, { endpoint }) => {
   const { directory, keys, intents, changes, clock } = open(t, endpoint);
@@ -147,6 +147,24 @@ behavior('junk is no relay, no intent and no load', async (t, client, { endpoint
   );
   t.like(directory.get('default', 'r1'), { intent: undefined, load: undefined });
 });
+
+behavior(
+  'a load report beyond all limits is left out: the relay stays, and so do the others',
+  async (t, client, { endpoint }) => {
+    const { directory, keys } = open(t, endpoint);
+    for (const id of ['r1', 'r2']) {
+      await putRelay(client, keys, aRelay({ id }));
+    }
+    await putLoad(client, keys.loadOf('default', 'r2'), 2);
+    const excessive = '{"calls":1000000000000000,"cpu":0,"packetRate":0,"at":"2026-01-01T00:00:00Z"}';
+    await client.kv.put({ key: keys.loadOf('default', 'r1'), value: Buffer.from(excessive) });
+    await directory.start();
+    const calls = () => directory.list().map(({ relay, load }) => `${relay.id}: ${load?.calls}`);
+    t.deepEqual(calls(), ['r1: undefined', 'r2: 2']);
+    await putLoad(client, keys.loadOf('default', 'r1'), 1);
+    await eventually(() => calls()[0] === 'r1: 1', 'valid report');
+  },
+);
 
 behavior('relays are listed by set and id', async (t, client, { endpoint }) => {
   const { directory, keys } = open(t, endpoint);

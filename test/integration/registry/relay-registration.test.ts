@@ -3,11 +3,12 @@ import type { Etcd3, IRangeResponse, IWatchResponse } from 'etcd3';
 import { pino } from 'pino';
 import type { Load, Relay } from '../../../services/domain/relay.js';
 import { endOfPrefix } from '../../../services/etcd/range.js';
-import { decodeInstance, decodeLoad, decodeRelay, encodeRelay } from '../../../services/registry/codecs.js';
-import { resolveInstance } from '../../../services/registry/instance-id.js';
+import { instanceCodec } from '../../../services/registry/codecs/instance.js';
+import { loadCodec } from '../../../services/registry/codecs/load.js';
+import { relayCodec } from '../../../services/registry/codecs/relay.js';
 import { RelayRegistration } from '../../../services/registry/relay-registration.js';
 import { behaviors, connect, Inbox, startEmbeddedEtcd, startRealEtcd } from '../../support/etcd.js';
-import { aRelay, eventually, putRelay, registryDeps } from '../../support/registry.js';
+import { aRelay, eventually, putRelay, registryDeps, startOf, valid } from '../../support/registry.js';
 import { testWith } from '../../support/requirement.js';
 import { TcpProxy } from '../../support/tcp-proxy.js';
 
@@ -17,7 +18,7 @@ const load = (calls: number): Load => ({ calls, cpu: 0.5, packetRate: 100, atMs:
 type Parts = ReturnType<typeof registryDeps>;
 
 function begin(t: ExecutionContext, parts: Parts, relay: Relay): RelayRegistration {
-  const registration = new RelayRegistration(parts, relay);
+  const registration = new RelayRegistration(parts, relay, startOf(relay));
   registration.start();
   t.teardown(() => registration.stop());
   return registration;
@@ -31,7 +32,7 @@ async function standing(client: Etcd3, { keys }: Parts, { set, id }: Relay) {
   if (!kv) {
     return undefined;
   }
-  const relay = decodeRelay(`${set}/${id}`, kv.value);
+  const relay = valid(relayCodec.decode(`${set}/${id}`, kv.value));
   return { relay, lease: kv.lease, revision: Number(kv.mod_revision) };
 }
 
@@ -61,26 +62,29 @@ function logged(text: string) {
 
 const firstLoad = async (client: Etcd3, { keys }: Parts, { set, id }: Relay) => {
   const { kvs }: IRangeResponse = await client.kv.range({ key: keys.loadOf(set, id) });
-  return kvs[0] && decodeLoad('', kvs[0].value);
+  return valid(kvs[0] && loadCodec.decode('', kvs[0].value));
 };
 
-behavior('a relay is registered under a lease, with its life beside it', async (t, client, etcd) => {
-  const parts = registryDeps(t, etcd.endpoint);
-  const relay = aRelay();
-  const registration = begin(t, parts, relay);
-  t.false(registration.registered);
-  await registered(registration);
-  const found = await standing(client, parts, relay);
-  t.deepEqual(found?.relay, relay);
-  const { TTL } = await client.leaseClient.leaseTimeToLive({ ID: found?.lease ?? '0' });
-  t.true(Number(TTL) > 0 && Number(TTL) <= 5, `TTL ${TTL}`);
-  const [life] = (await client.kv.range({ key: parts.keys.instance(relay.set, relay.id) })).kvs;
-  t.is(life?.lease, '0', 'the life outlives the registration');
-  t.deepEqual(life && decodeInstance(life.value), {
-    instance: relay.instance,
-    startedAtMs: relay.startedAtMs,
-  });
-});
+behavior(
+  'a relay is registered under a lease, with its instance record beside it',
+  async (t, client, etcd) => {
+    const parts = registryDeps(t, etcd.endpoint);
+    const relay = aRelay();
+    const registration = begin(t, parts, relay);
+    t.false(registration.registered);
+    await registered(registration);
+    const found = await standing(client, parts, relay);
+    t.deepEqual(found?.relay, relay);
+    const { TTL } = await client.leaseClient.leaseTimeToLive({ ID: found?.lease ?? '0' });
+    t.true(Number(TTL) > 0 && Number(TTL) <= 5, `TTL ${TTL}`);
+    const [record] = (await client.kv.range({ key: parts.keys.instance(relay.set, relay.id) })).kvs;
+    t.is(record?.lease, '0', 'the record outlives the registration');
+    t.deepEqual(record && instanceCodec.decode('', record.value), {
+      instance: relay.instance,
+      start: startOf(relay),
+    });
+  },
+);
 
 behavior('stopping ends the registration at once', async (t, client, etcd) => {
   const parts = registryDeps(t, etcd.endpoint);
@@ -129,7 +133,7 @@ behavior(
     t.true(await registration.report(load(1)));
     const after = await standing(client, parts, aRelay());
     t.deepEqual(after?.relay, aRelay());
-    t.is(after?.lease, before?.lease, 'under the lease that stands');
+    t.is(after?.lease, before?.lease, 'under the same lease');
     t.true(registration.registered);
     t.like(await firstLoad(client, parts, aRelay()), { calls: 1 });
   },
@@ -174,7 +178,7 @@ behavior('a drain that did not reach etcd is published with the next report', as
 
 behavior('a drain before the registration comes with it', async (t, client, etcd) => {
   const parts = registryDeps(t, etcd.endpoint);
-  const registration = new RelayRegistration(parts, aRelay());
+  const registration = new RelayRegistration(parts, aRelay(), startOf(aRelay()));
   await registration.drain();
   t.false(await registration.report(load(1)), 'nothing to report to');
   registration.start();
@@ -205,7 +209,7 @@ behavior('its own past is taken over at once, without a gap', async (t, client, 
   const parts = registryDeps(t, etcd.endpoint);
   const past = aRelay({ instance: 'past' });
   const { ID } = await client.leaseClient.leaseGrant({ TTL: 60 });
-  await client.kv.put({ key: parts.keys.relay('default', 'r1'), value: encodeRelay(past), lease: ID });
+  await client.kv.put({ key: parts.keys.relay('default', 'r1'), value: relayCodec.encode(past), lease: ID });
   const events = await watching(t, client, parts.keys.relays);
   const registration = begin(t, parts, aRelay());
   await registered(registration);
@@ -222,23 +226,23 @@ behavior('junk under its key is no relay, and written over', async (t, client, e
   t.deepEqual((await standing(client, parts, aRelay()))?.relay, aRelay());
 });
 
-behavior('a relay node that restarts beside its relay finds the instance again', async (t, _client, etcd) => {
-  const parts = registryDeps(t, etcd.endpoint);
-  const relay = aRelay();
-  const resolve = (startedAtMs: number) => resolveInstance(parts.connection, parts.keys, relay, startedAtMs);
-  const first = await resolve(relay.startedAtMs);
-  t.regex(first.instance, /^[0-9a-f]{16}$/);
-  t.not((await resolve(relay.startedAtMs)).instance, first.instance, 'nothing is known before it registers');
-  const registration = begin(t, parts, relay);
-  await registered(registration);
-  await registration.stop();
-  for (const wobbleMs of [0, 1000, -1000, 2500]) {
-    t.is((await resolve(relay.startedAtMs + wobbleMs)).instance, relay.instance);
-  }
-  for (const laterMs of [2501, 60_000, -60_000]) {
-    t.not((await resolve(relay.startedAtMs + laterMs)).instance, relay.instance);
-  }
-});
+behavior(
+  'a load report that replicas would reject is skipped, and the relay stays',
+  async (t, client, etcd) => {
+    const warned = logged('the load report is invalid; skipped');
+    const parts = registryDeps(t, etcd.endpoint, { log: warned.log });
+    const registration = begin(t, parts, aRelay());
+    await registered(registration);
+    t.true(await registration.report(load(1)));
+    for (const calls of [1e15, -1, Number.NaN, 0.5]) {
+      t.false(await registration.report(load(calls)));
+    }
+    t.is(warned.count(), 1, 'the log has a limit');
+    t.like(await firstLoad(client, parts, aRelay()), { calls: 1 });
+    t.true(registration.registered);
+    t.true(await registration.report(load(2)));
+  },
+);
 
 test('a registration outlives an outage that is shorter than its lease, and ends itself in one that is longer', async (t) => {
   const etcd = await startEmbeddedEtcd(t);

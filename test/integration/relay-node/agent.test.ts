@@ -1,12 +1,13 @@
 import test from 'ava';
 import { NgServer } from '../../../services/control/ng/server.js';
-import { decodeLoad, decodeRelay } from '../../../services/registry/codecs.js';
+import { loadCodec } from '../../../services/registry/codecs/load.js';
+import { relayCodec } from '../../../services/registry/codecs/relay.js';
 import { Keyspace } from '../../../services/registry/keyspace.js';
 import { connect, startEmbeddedEtcd } from '../../support/etcd.js';
 import { audioSdp, newCall, ProxyClient } from '../../support/ng.js';
 import { freeTcpPort } from '../../support/ports.js';
 import type { Scope } from '../../support/process.js';
-import { ask, errorOf, eventually, startSelector, where } from '../../support/registry.js';
+import { ask, errorOf, eventually, startSelector, valid, where } from '../../support/registry.js';
 import { logged, logOf, startHoldfast, startRelayNode } from '../../support/stack.js';
 import { TcpProxy } from '../../support/tcp-proxy.js';
 
@@ -20,11 +21,11 @@ async function registry(scope: Scope, endpoint: string) {
     client,
     relay: async (id: string) => {
       const kv = await stored(keys.relay('default', id));
-      return kv && { ...decodeRelay(`default/${id}`, kv.value), lease: kv.lease };
+      return kv && { ...valid(relayCodec.decode(`default/${id}`, kv.value)), lease: kv.lease };
     },
     load: async (id: string) => {
       const kv = await stored(keys.loadOf('default', id));
-      return kv && decodeLoad('', kv.value);
+      return kv && valid(loadCodec.decode('', kv.value));
     },
   };
 }

@@ -96,7 +96,7 @@ test('it gives itself up at 90 % of the TTL after the last keepalive that was an
   await clock.pass(remainingMs - 100, 50);
   t.is(reason(), undefined);
   await clock.pass(200, 50);
-  t.is(reason(), 'it could not be renewed in time');
+  t.is(reason(), 'it was not renewed in time');
   t.true(session.remainingMs <= 0);
   t.true(session.ended);
 });

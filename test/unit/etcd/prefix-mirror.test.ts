@@ -21,11 +21,12 @@ class HeldEtcd {
   }
 
   watch(): Promise<EventEmitter> {
-    this.stream = Object.assign(new EventEmitter(), {
+    const stream = new EventEmitter();
+    this.stream = Object.assign(stream, {
       write: () => setImmediate(() => this.#send({ created: true, revision: 0 })),
-      cancel: () => {},
+      cancel: () => setImmediate(() => stream.emit('error', new Error('1 CANCELLED: Cancelled on client'))),
     });
-    return Promise.resolve(this.stream);
+    return Promise.resolve(stream);
   }
 
   tell(...events: readonly ({ put: string; at: number } | { gone: string; at: number })[]): void {
@@ -57,18 +58,21 @@ const keyValue = (name: string, mod: number) => ({
   mod_revision: `${mod}`,
 });
 
+const open = (etcd: HeldEtcd, told: string[] = []) =>
+  new PrefixMirror<string>(
+    { connection: etcd as unknown as EtcdConnection, clock: new ManualClock(), log: silentLogger },
+    {
+      prefix: '/p/',
+      decode: (_name, value) => value.toString(),
+      onChange: (name, entry) => told.push(`${name}=${entry?.value ?? 'gone'}`),
+    },
+  );
+
 /** A view that has listed revision 10, with one key, and watches. */
 async function live(t: ExecutionContext) {
   const etcd = new HeldEtcd();
   const told: string[] = [];
-  const view = new PrefixMirror<string>({
-    connection: etcd as unknown as EtcdConnection,
-    prefix: '/p/',
-    decode: (_name, value) => value.toString(),
-    onChange: (name, entry) => told.push(`${name}=${entry?.value ?? 'gone'}`),
-    clock: new ManualClock(),
-    log: silentLogger,
-  });
+  const view = open(etcd, told);
   const started = view.start();
   etcd.lists.shift()?.(10, { a: 9 });
   await started;
@@ -76,6 +80,47 @@ async function live(t: ExecutionContext) {
   t.true(view.live);
   return { etcd, view, told };
 }
+
+test('a start is for all who call it, before and after the mirror is complete', async (t) => {
+  const etcd = new HeldEtcd();
+  const mirror = open(etcd);
+  const starts = [mirror.start(), mirror.start()];
+  await turns();
+  t.is(etcd.lists.length, 1, 'it lists once');
+  etcd.lists.shift()?.(10, { a: 9 });
+  await Promise.all([...starts, mirror.start()]);
+  t.deepEqual([...mirror.entries.keys()], ['a']);
+});
+
+test('a start that is stopped before the mirror is complete ends, and tells nothing any more', async (t) => {
+  const etcd = new HeldEtcd();
+  const told: string[] = [];
+  const mirror = open(etcd, told);
+  const started = mirror.start();
+  await turns();
+  const stopped = mirror.stop();
+  etcd.lists.shift()?.(10, { a: 9 });
+  await Promise.all([started, stopped, mirror.start()]);
+  t.deepEqual(told, []);
+});
+
+test('a start after the stop ends at once and asks etcd nothing', async (t) => {
+  const etcd = new HeldEtcd();
+  const mirror = open(etcd);
+  await mirror.stop();
+  await Promise.all([mirror.start(), mirror.start()]);
+  t.deepEqual(etcd.lists, []);
+});
+
+test('a refresh that a stop overtakes tells nothing any more', async (t) => {
+  const { etcd, view, told } = await live(t);
+  const refreshed = view.refresh();
+  await turns();
+  await view.stop();
+  etcd.lists.shift()?.(11, { a: 9, b: 11 });
+  await refreshed;
+  t.deepEqual(told, ['a=9']);
+});
 
 test('a list that was overtaken by the watch does not take the view back', async (t) => {
   const { etcd, view, told } = await live(t);
@@ -102,7 +147,7 @@ test('what a list has told, the watch does not tell again', async (t) => {
   t.deepEqual(told, ['a=9', 'b=13', 'a=14']);
 });
 
-test('who asks for a refresh gets a list that began after the question; those who wait share one', async (t) => {
+test('a refresh is a list that began after the call; callers at the same time share one', async (t) => {
   const { etcd, view } = await live(t);
   const first = view.refresh();
   await turns();
@@ -114,7 +159,7 @@ test('who asks for a refresh gets a list that began after the question; those wh
   etcd.lists.shift()?.(11, { a: 9 });
   await first;
   await turns();
-  t.false(done, 'the list under way may not know what was written before the question');
+  t.false(done, 'the list under way possibly does not know what was written before the call');
   t.is(etcd.lists.length, 1);
   etcd.lists.shift()?.(12, { a: 9, b: 12 });
   await Promise.all([second, third]);

@@ -151,6 +151,45 @@ test('a loss is noticed where nobody asks, once there is a reason to look', asyn
   t.deepEqual(changes, [true]);
 });
 
+test('it is in one state at a time, and each has its cause', async (t) => {
+  const { quorum, ask, advance, setAnswers } = open();
+  t.is(quorum.state.name, 'answering');
+  setAnswers(false);
+  await ask('failure');
+  t.like(quorum.state, { name: 'doubtful' });
+  setAnswers(true);
+  await advance(100);
+  t.is(quorum.state.name, 'answering', 'a probe was answered');
+  setAnswers(false);
+  quorum.look();
+  t.like(quorum.state, { name: 'doubtful', failures: 0 }, 'a reason to look is no failure');
+  await advance(500);
+  t.is(quorum.state.name, 'lost');
+  quorum.look();
+  t.is(quorum.state.name, 'lost');
+  const stopped = quorum.stop();
+  t.is(quorum.state.name, 'stopped');
+  await advance(10);
+  await Promise.all([stopped, quorum.stop()]);
+});
+
+test('what ends after the stop changes nothing', async (t) => {
+  const { quorum, changes, advance } = open();
+  const ends: (() => void)[] = [];
+  const waiting = [
+    quorum.ask(() => new Promise<void>((resolve) => void ends.push(resolve))),
+    errorOf(quorum.ask(() => new Promise((_, reject) => void ends.push(() => reject(unavailable()))))),
+  ];
+  await quorum.stop();
+  for (const end of ends) {
+    end();
+  }
+  await Promise.all(waiting);
+  await advance(1000);
+  t.is(quorum.state.name, 'stopped');
+  t.deepEqual(changes, []);
+});
+
 test('nothing is probed after the stop', async (t) => {
   const { quorum, ask, advance, probes, setAnswers } = open();
   setAnswers(false);

@@ -1,4 +1,4 @@
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
 import fc from 'fast-check';
 import {
   type Intent,
@@ -7,19 +7,14 @@ import {
   relayKinds,
   relayStates,
 } from '../../../services/domain/relay.js';
-import { decodeMove } from '../../../services/registry/binding-store.js';
-import {
-  decodeInstance,
-  decodeIntent,
-  decodeLoad,
-  decodeRelay,
-  encodeInstance,
-  encodeIntent,
-  encodeLoad,
-  encodeRelay,
-  type InstanceRecord,
-} from '../../../services/registry/codecs.js';
-import { aRelay } from '../../support/registry.js';
+import { InvalidValue } from '../../../services/etcd/invalid-value.js';
+import { type Codec, maxValueBytes } from '../../../services/registry/codecs/codec.js';
+import { type InstanceRecord, instanceCodec } from '../../../services/registry/codecs/instance.js';
+import { intentCodec } from '../../../services/registry/codecs/intent.js';
+import { loadCodec } from '../../../services/registry/codecs/load.js';
+import { type MoveRecord, moveCodec } from '../../../services/registry/codecs/move.js';
+import { relayCodec } from '../../../services/registry/codecs/relay.js';
+import { aRelay, valid } from '../../support/registry.js';
 
 const dnsLabel = fc.stringMatching(/^[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?$/);
 const text = (limit: number) =>
@@ -55,43 +50,53 @@ const intent: fc.Arbitrary<Intent> = fc.record(
   { requiredKeys: ['state', 'reason', 'actor', 'atMs'], noNullPrototype: true },
 );
 const load: fc.Arbitrary<Load> = fc.record({
-  calls: fc.nat(),
+  calls: fc.nat({ max: 1_000_000_000 }),
   cpu: fc.double({ min: 0, max: 64, noNaN: true }).map((value) => value + 0),
-  packetRate: fc.nat(),
+  packetRate: fc.nat({ max: 1_000_000_000 }),
   atMs: time,
 });
-const life: fc.Arbitrary<InstanceRecord> = fc.record({
+const instance: fc.Arbitrary<InstanceRecord> = fc.record({
   instance: fc.stringMatching(/^[0-9a-f]{16}$/),
-  startedAtMs: time,
+  start: fc.record({ wallMs: time, sinceBootMs: fc.maxSafeInteger(), bootId: fc.uuid() }),
+});
+const move: fc.Arbitrary<MoveRecord> = fc.record({
+  generation: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
+  relayId: dnsLabel,
 });
 
-test('a relay is read as it was written', (t) => {
-  fc.assert(
-    fc.property(relay, (value) => {
-      t.deepEqual(decodeRelay(`${value.set}/${value.id}`, encodeRelay(value)), value);
-    }),
-  );
+function isReadAsWritten<T>(
+  t: ExecutionContext,
+  codec: Codec<T>,
+  records: fc.Arbitrary<T>,
+  keyOf: (record: T) => string = () => '',
+): void {
+  const property = fc.property(records, (record) => {
+    t.deepEqual(codec.decode(keyOf(record), codec.encode(record)), record);
+  });
+  fc.assert(property);
+}
+
+test('records are read as they were written', (t) => {
+  isReadAsWritten(t, relayCodec, relay, ({ set, id }) => `${set}/${id}`);
+  isReadAsWritten(t, intentCodec, intent);
+  isReadAsWritten(t, loadCodec, load);
+  isReadAsWritten(t, instanceCodec, instance);
+  isReadAsWritten(t, moveCodec, move);
 });
 
-test('so are intents, loads and lives', (t) => {
-  fc.assert(fc.property(intent, (value) => t.deepEqual(decodeIntent('', encodeIntent(value)), value)));
-  fc.assert(fc.property(load, (value) => t.deepEqual(decodeLoad('', encodeLoad(value)), value)));
-  fc.assert(fc.property(life, (value) => t.deepEqual(decodeInstance(encodeInstance(value)), value)));
-});
-
-test('a registration under another relay’s key is junk', (t) => {
-  const value = encodeRelay(aRelay({ id: 'a', set: 's' }));
-  t.truthy(decodeRelay('s/a', value));
+test('a registration under another relay’s key is invalid', (t) => {
+  const value = relayCodec.encode(aRelay({ id: 'a', set: 's' }));
+  t.false(relayCodec.decode('s/a', value) instanceof InvalidValue);
   for (const key of ['s/b', 't/a', 'a', '', 's/a/', 's/a/x']) {
-    t.is(decodeRelay(key, value), undefined, key);
+    t.deepEqual(relayCodec.decode(key, value), new InvalidValue('it is the registration of s/a'), key);
   }
 });
 
 test('what another version adds is ignored, and what it leaves out has a default', (t) => {
-  const known = JSON.parse(encodeRelay(aRelay()).toString());
+  const known = JSON.parse(relayCodec.encode(aRelay()).toString());
   const { zone, labels, features, version, ...least } = { ...known, future: [1] };
-  t.deepEqual(decodeRelay('default/r1', Buffer.from(JSON.stringify(least))), aRelay({ version: '' }));
-  t.deepEqual(decodeIntent('', Buffer.from('{"state":"draining","at":"2026-01-01T00:00:00Z"}')), {
+  t.deepEqual(relayCodec.decode('default/r1', Buffer.from(JSON.stringify(least))), aRelay({ version: '' }));
+  t.deepEqual(intentCodec.decode('', Buffer.from('{"state":"draining","at":"2026-01-01T00:00:00Z"}')), {
     state: 'draining',
     reason: '',
     actor: '',
@@ -99,22 +104,66 @@ test('what another version adds is ignored, and what it leaves out has a default
   });
 });
 
+test('what cannot be read is not written, and the error names the field', (t) => {
+  const report = { calls: 1, cpu: 0, packetRate: 0, atMs: 0 };
+  const refused: readonly (readonly [() => Buffer, RegExp])[] = [
+    [() => loadCodec.encode({ ...report, calls: 1e15 }), /^calls: .*1000000000/],
+    [() => loadCodec.encode({ ...report, packetRate: Number.NaN }), /^packetRate: .*NaN/],
+    [() => loadCodec.encode({ ...report, atMs: Number.POSITIVE_INFINITY }), /^at: /],
+    [() => relayCodec.encode(aRelay({ id: 'A' })), /^id: not a DNS label$/],
+    [() => relayCodec.encode(aRelay({ zone: 'z'.repeat(64) })), /^zone: .*63/],
+    [() => moveCodec.encode({ generation: 0, relayId: 'r1' }), /^generation: /],
+  ];
+  for (const [encode, message] of refused) {
+    t.throws(encode, { instanceOf: RangeError, message });
+  }
+});
+
+test('a value says what is wrong with it', (t) => {
+  const cases: readonly (readonly [string, RegExp])[] = [
+    ['{', /^not JSON$/],
+    ['[]', /^value: /],
+    ['{"calls":1000000001,"at":"2026-01-01T00:00:00Z"}', /^calls: .*1000000000/],
+    ['{"calls":1,"at":"tomorrow"}', /^at: /],
+    [`"${'x'.repeat(maxValueBytes)}"`, /^\d+ bytes; at most \d+$/],
+  ];
+  for (const [text, reason] of cases) {
+    const decoded = loadCodec.decode('', Buffer.from(text));
+    t.regex(decoded instanceof InvalidValue ? decoded.reason : 'valid', reason);
+  }
+});
+
+test('the largest valid relay is within the limit of a value', (t) => {
+  const largest = Object.fromEntries(
+    Array.from({ length: 16 }, (_, i) => [`${i}`.padEnd(63, '\0'), '\0'.repeat(255)]),
+  );
+  const record = aRelay({ labels: largest, mediaAddresses: largest, version: '\0'.repeat(255) });
+  t.deepEqual(relayCodec.decode('default/r1', relayCodec.encode(record)), record);
+});
+
 type Decoder = (bytes: Buffer) => unknown;
+const decoderOf =
+  <T>(codec: Codec<T>, key = ''): Decoder =>
+  (bytes) =>
+    codec.decode(key, bytes);
 const decoders: Record<string, { decode: Decoder; good: object }> = {
   relay: {
-    decode: (bytes) => decodeRelay('default/r1', bytes),
-    good: JSON.parse(encodeRelay(aRelay()).toString()),
+    decode: decoderOf(relayCodec, 'default/r1'),
+    good: JSON.parse(relayCodec.encode(aRelay()).toString()),
   },
   intent: {
-    decode: (bytes) => decodeIntent('', bytes),
+    decode: decoderOf(intentCodec),
     good: { state: 'active', weight: 1, reason: '', by: '', at: '2026-01-01T00:00:00.000Z' },
   },
   load: {
-    decode: (bytes) => decodeLoad('', bytes),
+    decode: decoderOf(loadCodec),
     good: { calls: 1, cpu: 0.5, packetRate: 1, at: '2026-01-01T00:00:00.000Z' },
   },
-  life: { decode: decodeInstance, good: { instance: 'a', startedAt: '2026-01-01T00:00:00.000Z' } },
-  move: { decode: (bytes) => decodeMove('', bytes), good: { generation: 2, relay: 'r1' } },
+  instance: {
+    decode: decoderOf(instanceCodec),
+    good: { instance: 'a', startedAt: '2026-01-01T00:00:00.000Z', sinceBootMs: 1, bootId: 'b' },
+  },
+  move: { decode: decoderOf(moveCodec), good: { generation: 2, relay: 'r1' } },
 };
 
 const wrong: Record<string, readonly unknown[]> = {
@@ -135,26 +184,30 @@ const wrong: Record<string, readonly unknown[]> = {
   at: ['', 'now', 0, null],
   reason: ['r'.repeat(257), 1],
   by: ['b'.repeat(65), 1],
-  calls: [-1, 1.5, '1', null, 1e300],
-  cpu: [-1, '1', null],
-  packetRate: [-1, '1', null],
-  generation: ['2', 1.5, null, 2 ** 53],
+  calls: [-1, 1.5, '1', null, 1_000_000_001, 1e15, 1e300],
+  cpu: [-1, '1', null, 1001],
+  packetRate: [-1, '1', null, 1e300],
+  generation: ['2', 0, 1.5, null, 2 ** 53],
+  relay: ['', 'A', 7, null],
+  sinceBootMs: ['1', 1.5, null, 2 ** 53],
+  bootId: ['b'.repeat(65), 7, null],
 };
-const mayLack = ['zone', 'labels', 'features', 'version', 'reason', 'by', 'cpu', 'packetRate', 'relay'];
+const mayLack = ['zone', 'labels', 'features', 'version', 'reason', 'by', 'cpu', 'packetRate'];
 
 for (const [name, { decode, good }] of Object.entries(decoders)) {
   test(`junk of every kind is no ${name}, and never throws`, (t) => {
     const json = (value: unknown) => Buffer.from(JSON.stringify(value));
-    t.not(decode(json(good)), undefined);
+    const isInvalid = (bytes: Buffer) => decode(bytes) instanceof InvalidValue;
+    t.false(isInvalid(json(good)));
     for (const [field, values] of Object.entries(wrong)) {
       for (const value of values) {
         if (field in good) {
-          t.is(decode(json({ ...good, [field]: value })), undefined, `${field}: ${JSON.stringify(value)}`);
+          t.true(isInvalid(json({ ...good, [field]: value })), `${field}: ${JSON.stringify(value)}`);
         }
       }
     }
     for (const field of Object.keys(good).filter((each) => !mayLack.includes(each) && each !== 'weight')) {
-      t.is(decode(json({ ...good, [field]: undefined })), undefined, `without ${field}`);
+      t.true(isInvalid(json({ ...good, [field]: undefined })), `without ${field}`);
     }
     for (const text of [
       '',
@@ -171,19 +224,20 @@ for (const [name, { decode, good }] of Object.entries(decoders)) {
       '{"a":1}x',
       'NaN',
     ]) {
-      t.is(decode(Buffer.from(text)), undefined, text);
+      t.true(isInvalid(Buffer.from(text)), text);
     }
     const bytes = fc.uint8Array({ maxLength: 64 }).map((array) => Buffer.from(array));
-    fc.assert(fc.property(bytes, (value) => t.is(decode(value), undefined)));
-    fc.assert(fc.property(fc.jsonValue(), (value) => t.is(decode(json(value)), undefined)));
+    fc.assert(fc.property(bytes, (value) => t.true(isInvalid(value))));
+    fc.assert(fc.property(fc.jsonValue(), (value) => t.true(isInvalid(json(value)))));
   });
 }
 
 test('names from a stranger reach no prototype', (t) => {
-  const text = encodeRelay(aRelay())
+  const text = relayCodec
+    .encode(aRelay())
     .toString()
     .replace('"labels":{}', '"labels":{"__proto__":"x","constructor":"y"}');
-  const labels = decodeRelay('default/r1', Buffer.from(text))?.labels;
+  const labels = valid(relayCodec.decode('default/r1', Buffer.from(text)))?.labels;
   t.is(Object.getPrototypeOf(labels ?? null), Object.prototype);
   t.is(({} as Record<string, unknown>)['x'], undefined);
 });

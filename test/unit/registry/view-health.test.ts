@@ -34,34 +34,28 @@ test('a cause is remembered for its time; one that lasts, until its end and then
 });
 
 test('clocks that part, and time that was lost, are causes; a clock that is slewed is none', (t) => {
-  let wallMs = 0;
-  const manual = new ManualClock();
-  const clock = {
-    monotonicMs: () => manual.monotonicMs(),
-    wallMs: () => manual.wallMs() + wallMs,
-    after: (delayMs: number, task: () => void) => manual.after(delayMs, task),
-  };
+  const clock = new ManualClock();
   const viewHealth = new ViewHealth(clock, lastsMs);
   viewHealth.start();
   for (let i = 0; i < 100; i++) {
-    wallMs += 0.5;
-    manual.advance(1000);
+    clock.stepWall(0.5);
+    clock.advance(1000);
   }
   t.is(viewHealth.reason, undefined);
   for (const jumpMs of [3_600_000, -3_600_000]) {
-    wallMs += jumpMs;
-    manual.advance(1000);
-    t.is(viewHealth.reason, 'its clock jumped');
-    manual.advance(lastsMs + 1000);
+    clock.stepWall(jumpMs);
+    clock.advance(1000);
+    t.is(viewHealth.reason, 'the wall clock was stepped');
+    clock.advance(lastsMs + 1000);
     t.is(viewHealth.reason, undefined);
   }
   viewHealth.stop();
-  wallMs += 3_600_000;
-  manual.advance(10_000);
+  clock.stepWall(3_600_000);
+  clock.advance(10_000);
   t.is(viewHealth.reason, undefined);
 });
 
-test('a process that stood still suspects itself', (t) => {
+test('a process that was suspended suspects its own view', (t) => {
   let nowMs = 0;
   const tasks: (() => void)[] = [];
   const viewHealth = new ViewHealth(
@@ -81,29 +75,34 @@ test('a process that stood still suspects itself', (t) => {
   t.is(viewHealth.reason, undefined);
   nowMs += 2100;
   tasks.pop()?.();
-  t.is(viewHealth.reason, 'it stood still');
+  t.is(viewHealth.reason, 'this process was suspended');
 });
 
 test('a share of the relays within the window is doubted, while there is a reason to', (t) => {
   const clock = new ManualClock();
   const viewHealth = new ViewHealth(clock, lastsMs);
-  const brake = new SelfPreservation({ percent: 15, windowMs: 5000 }, viewHealth, clock);
-  t.is(brake.doubt(50, 50), undefined, 'without a reason, relays are gone when they are gone');
+  const selfPreservation = new SelfPreservation({ percent: 15, windowMs: 5000 }, viewHealth, clock);
+  t.is(
+    selfPreservation.reasonToDoubt(50, 50),
+    undefined,
+    'without a reason, relays are gone when they are gone',
+  );
   clock.advance(5001);
   viewHealth.note('a reason');
-  t.is(brake.doubt(15, 85), undefined, '15 of 100 are believed');
-  t.is(brake.doubt(1, 84), 'a reason', 'the sixteenth within the window is not');
+  t.is(selfPreservation.reasonToDoubt(15, 85), undefined, '15 of 100 are believed');
+  t.is(selfPreservation.reasonToDoubt(1, 84), 'a reason', 'the sixteenth within the window is not');
   clock.advance(5001);
   viewHealth.note('a reason');
-  t.is(brake.doubt(1, 83), undefined, 'the others are past');
-  t.is(brake.doubt(1, 1), 'a reason', 'one of few is a large share');
+  t.is(selfPreservation.reasonToDoubt(1, 83), undefined, 'the others are past');
+  t.is(selfPreservation.reasonToDoubt(1, 1), 'a reason', 'one of few is a large share');
 });
 
 test('the share can be set, and 100 doubts nothing', (t) => {
   const clock = new ManualClock();
   const viewHealth = new ViewHealth(clock, lastsMs);
   viewHealth.note('a reason');
-  const brake = (percent: number) => new SelfPreservation({ percent, windowMs: 5000 }, viewHealth, clock);
-  t.is(brake(100).doubt(10, 0), undefined);
-  t.is(brake(0).doubt(1, 1000), 'a reason');
+  const selfPreservation = (percent: number) =>
+    new SelfPreservation({ percent, windowMs: 5000 }, viewHealth, clock);
+  t.is(selfPreservation(100).reasonToDoubt(10, 0), undefined);
+  t.is(selfPreservation(0).reasonToDoubt(1, 1000), 'a reason');
 });

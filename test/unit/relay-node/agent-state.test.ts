@@ -1,8 +1,8 @@
 import test from 'ava';
 import { type AgentEvent, type AgentState, nextState, type Served } from '../../../relay-node/agent-state.js';
 
-const served = { instance: 'one', startedAtMs: 1 } as Served;
-const other = { instance: 'two', startedAtMs: 2 } as Served;
+const served = { instance: 'one', start: { sinceBootMs: 1 } } as Served;
+const other = { instance: 'two', start: { sinceBootMs: 2 } } as Served;
 const states = {
   searching: { name: 'searching' },
   registered: { name: 'registered', served },

@@ -4,10 +4,11 @@ import { HostCpu } from '../../../relay-node/host-cpu.js';
 import type { RelayDriver, RelayStatus } from '../../../relay-node/relays/relay.js';
 import type { EtcdConnection } from '../../../services/etcd/connection.js';
 import type { Txn } from '../../../services/etcd/txn-codec.js';
-import { decodeLoad } from '../../../services/registry/codecs.js';
+import { loadCodec } from '../../../services/registry/codecs/load.js';
 import { Keyspace } from '../../../services/registry/keyspace.js';
 import { silentLogger } from '../../../services/runtime/log.js';
 import { ManualClock } from '../../support/clock.js';
+import { valid } from '../../support/registry.js';
 
 const keys = new Keyspace('/holdfast/v1');
 const never = new Promise<never>(() => {});
@@ -92,7 +93,7 @@ class FakeEtcd {
       .flatMap(({ success = [] }) => success)
       .flatMap((operation) => ('request_put' in operation ? [operation.request_put] : []))
       .filter((put) => put?.key?.toString() === key)
-      .map((put) => decodeLoad('', put?.value as Buffer));
+      .map((put) => valid(loadCodec.decode('', put?.value as Buffer)));
   }
 }
 
@@ -109,6 +110,7 @@ async function watched(t: ExecutionContext, prepare: (etcd: FakeEtcd, relay: Fak
     clock,
     log: silentLogger,
     drainDeadlineMs: 0,
+    bootId: 'boot',
     cpu: new HostCpu(() => {
       busyMs += 25;
       return [{ times: { user: busyMs, nice: 0, sys: 0, irq: 0, idle: 3 * busyMs } }];
@@ -200,3 +202,24 @@ test('a restart of the relay ends one registration and begins another', async (t
   t.deepEqual(etcd.revoked, ['1', '2']);
   t.is(agent.notReady, 'stopped');
 });
+
+for (const uptimeClock of ['monotonicMs', 'wallMs'] as const) {
+  test(`a stepped wall clock is no restart of a relay that counts its uptime by ${uptimeClock}`, async (t) => {
+    const { agent, clock, relay, etcd } = await watched(t);
+    const bornMs = clock[uptimeClock]() - 60_000;
+    Object.defineProperty(relay, 'startedAtMs', {
+      get: () => clock.monotonicMs() - 1000 * Math.floor((clock[uptimeClock]() - bornMs) / 1000),
+    });
+    await clock.pass(2500);
+    t.is(agent.notReady, undefined);
+    for (const stepMs of [300_000, -300_000, -300_000]) {
+      clock.stepWall(stepMs);
+      await clock.pass(2500);
+      t.deepEqual(etcd.revoked, [], `step of ${stepMs} ms`);
+    }
+    t.is(agent.notReady, undefined);
+    Object.defineProperty(relay, 'startedAtMs', { value: clock.monotonicMs() });
+    await clock.pass(2500);
+    t.deepEqual(etcd.revoked, ['1'], 'it has restarted');
+  });
+}

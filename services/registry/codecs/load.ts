@@ -1,0 +1,22 @@
+import { z } from 'zod';
+import type { Load } from '../../domain/relay.js';
+import { type Codec, jsonCodec, time } from './codec.js';
+
+/** Far above what one relay can carry, and small enough for sums over thousands of relays to stay exact. */
+const maxCount = 1_000_000_000;
+const maxCpu = 1000;
+
+const value = z.object({
+  calls: z.int().min(0).max(maxCount),
+  cpu: z.number().min(0).max(maxCpu).default(0),
+  packetRate: z.number().min(0).max(maxCount).default(0),
+  at: time,
+});
+
+const schema = z.codec(value, z.custom<Load>(), {
+  decode: ({ at, ...rest }) => ({ ...rest, atMs: at }),
+  encode: ({ atMs, ...rest }) => ({ ...rest, at: atMs }),
+});
+
+/** A load report. */
+export const loadCodec: Codec<Load> = jsonCodec(schema);
