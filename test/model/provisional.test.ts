@@ -59,7 +59,7 @@ async function restore(model: Model, world: SelectorWorld, at: number): Promise<
   const before = settledBy(replica);
   replica.connection.restore();
   await world.settle([replica]);
-  await world.drive(selector.claim());
+  await world.drive(selector.reconcile());
   await world.readHistory();
   assert.equal(selector.provisionalBindings, 0, 'provisional bindings are left');
   model.promises[at] = undefined;
@@ -147,7 +147,7 @@ const agree = call.map((call) =>
         continue;
       }
       const { selector } = (world.replicas[at] as Replica).parts;
-      const answer = await world.drive(selector.lookup(parseCall(call), { set: 'default' }).catch(codeOf));
+      const answer = await world.drive(selector.lookup(parseCall(call), { predicts: true }).catch(codeOf));
       if (typeof answer === 'string') {
         assert.equal(answer, 'no-relay');
       } else if (answer?.freshness === 'provisional') {

@@ -61,11 +61,19 @@ const question: fc.Arbitrary<Question> = fc.oneof(
   { weight: 8, arbitrary: record({ ask: constant('select'), at, call }) },
   {
     weight: 3,
-    arbitrary: record({ ask: fc.constantFrom('begin', 'select again', 'lookup', 'release'), at, call }),
+    arbitrary: record({
+      ask: fc.constantFrom('select again', 'lookup', 'release', 'release late'),
+      at,
+      call,
+    }),
   },
   {
-    weight: 1,
-    arbitrary: record({ ask: constant('prolong'), at, call, seconds: fc.constantFrom(10, 100, 600) }),
+    weight: 2,
+    arbitrary: record({ ask: constant('use'), at, call, seconds: fc.constantFrom(undefined, 10, 100, 600) }),
+  },
+  {
+    weight: 2,
+    arbitrary: record({ ask: constant('answer'), at, call, behind: fc.constantFrom(0, 0, 1) }),
   },
   { weight: 3, arbitrary: record({ ask: constant('move'), at, call, behind: fc.constantFrom(0, 0, 0, 1) }) },
 );
@@ -211,7 +219,7 @@ const beginAgain = fc.tuple(call, at, at).map(([call, at, other]) =>
   step(`${call} is cached at ${at}, ends at ${other} and begins again at ${at}`, async (model, world) => {
     await askTogether(model, world, [{ ask: 'select', at, call }]);
     await askTogether(model, world, [{ ask: 'release', at: other, call }]);
-    await askTogether(model, world, [{ ask: 'begin', at, call }]);
+    await askTogether(model, world, [{ ask: 'select', at, call }]);
   }),
 );
 const restore = onReplica('restore', (_world, { connection }, model) => {

@@ -1,21 +1,28 @@
 import assert from 'node:assert/strict';
-import type { Binding } from '../../services/domain/binding.js';
+import type { Binding, BindingVersion as Meant } from '../../services/domain/binding.js';
 import { effectiveState, effectiveWeight, type Intent, type Relay } from '../../services/domain/relay.js';
 import type { Answer } from '../../services/selection/requests.js';
 import { type BindingVersion, type SelectorWorld, settings } from './selector-world.js';
 
-/** The expected state of replicas, relays and calls, and the checks of answers against the guarantee. */
+/** What is known of replicas, relays and calls, and what the guarantee says of the answers that replicas give. */
 
 export const replicaCount = 3;
 export const callKeys = ['call-a', 'call-b'];
 
 export type Question =
-  /** "begin": a call with this Call-ID begins, perhaps again. */
-  | { readonly ask: 'select' | 'begin' | 'lookup' | 'release'; readonly at: number; readonly call: string }
-  /** Repeats the last request for this call, perhaps at another replica. */
+  /** `select` begins the call, or begins it again; `release late` is for a former beginning. */
+  | {
+      readonly ask: 'select' | 'lookup' | 'release' | 'release late';
+      readonly at: number;
+      readonly call: string;
+    }
+  /** The same request as the last one for this call, perhaps at another replica. */
   | { readonly ask: 'select again'; readonly at: number; readonly call: string }
-  | { readonly ask: 'prolong'; readonly at: number; readonly call: string; readonly seconds: number }
-  /** From the current generation, or an older one. */
+  /** Within the dialog. */
+  | { readonly ask: 'use'; readonly at: number; readonly call: string; readonly seconds: number | undefined }
+  /** What stands was answered, or a former beginning of the call. */
+  | { readonly ask: 'answer'; readonly at: number; readonly call: string; readonly behind: number }
+  /** From the generation that stands, or from an older one. */
   | { readonly ask: 'move'; readonly at: number; readonly call: string; readonly behind: number };
 
 export interface Asked {
@@ -23,6 +30,8 @@ export interface Asked {
   readonly requestId: string;
   /** The generation that a move names. */
   readonly generation: number;
+  /** The binding that was answered, or had ended. */
+  readonly version: Meant;
   readonly atMs: number;
   outcome?:
     | { readonly answer: Answer | undefined }
@@ -31,29 +40,31 @@ export interface Asked {
 }
 
 export interface ReplicaModel {
-  /** It has no connection, and knows it. */
+  /** Nothing goes through, and it knows. */
   isCut: boolean;
-  /** Its watches are delayed. */
+  /** News come late. */
   isLate: boolean;
-  /** So many of its calls to etcd can still fail. */
+  /** Some of its calls to etcd may fail still. */
   failing: number;
-  /** By call: index of its last answer in the call's history. */
+  /** By call: where in the call's history its last answer stood. */
   readonly answered: Map<string, number>;
 }
 
 export interface Model {
   readonly replicas: ReplicaModel[];
   readonly relays: Map<string, Relay>;
-  /** Relays that have left. */
+  /** As they were when they left. */
   readonly gone: Map<string, Relay>;
   readonly intents: Map<string, Intent>;
-  /** By call: the earliest expiry of its binding. */
+  /** By call: until when its binding must live at least. */
   readonly promised: Map<string, number>;
-  /** Calls that may be released at any time, by a request that was given up. */
+  /** By call: the beginning for which that was promised. */
+  readonly beginnings: Map<string, string>;
+  /** Calls that may be released any time, by what was given up. */
   readonly doubtful: Set<string>;
   /** By call: the last request to select. */
   readonly requests: Map<string, string>;
-  /** By Move request: the generation that it named. */
+  /** By request to move: the generation that it named. */
   readonly moves: Map<string, number>;
   requestCount: number;
   lives: number;
@@ -65,6 +76,7 @@ export const newModel = (): Model => ({
   gone: new Map(),
   intents: new Map(),
   promised: new Map(),
+  beginnings: new Map(),
   doubtful: new Set(),
   requests: new Map(),
   moves: new Map(),
@@ -83,12 +95,13 @@ const place = ({ relayId, instance, generation }: Binding) => `${relayId}/${inst
 const placeOf = (version: BindingVersion | undefined) => version?.binding && place(version.binding);
 const isWell = ({ isCut, isLate, failing }: ReplicaModel) => !isCut && !isLate && failing === 0;
 
-// --- checks of answers ---------------------------------------------------------------------------------------------
+// --- what answers must be ------------------------------------------------------------------------------------------
 
-/** Guarantees 1, 2 and 3, by etcd's own history of each call. */
+/** Guarantees 1, 2 and 3, on etcd's own history of each call. */
 export function checkHistory(model: Model, world: SelectorWorld): void {
   for (const call of callKeys) {
     let before: Binding | undefined;
+    let highest = 0;
     for (const { revision, binding } of world.bindings(call)) {
       if (binding && (!before || before.generation !== binding.generation)) {
         const { relayId, instance, generation, requestId } = binding;
@@ -96,34 +109,58 @@ export function checkHistory(model: Model, world: SelectorWorld): void {
         assert.equal(
           world.registeredBefore(revision, relayId),
           instance,
-          `bound to a relay that is not registered: ${text}`,
+          `bound to what is not there: ${text}`,
         );
-        assert.equal(generation, (before?.generation ?? 0) + 1, text);
+        // A binding that ran out may be asserted again, or a call begun above what it was.
+        const isNext = before ? generation === before.generation + 1 : generation <= highest + 1;
+        assert.ok(isNext, `at a generation that does not follow: ${text}`);
+        highest = Math.max(highest, generation);
         const named = model.moves.get(requestId);
         if (before && named === undefined) {
           assert.notEqual(
             world.registeredBefore(revision, before.relayId),
             before.instance,
-            `moved away from a registered relay: ${text}`,
+            `moved away from a relay that is there: ${text}`,
           );
         }
         if (before && named !== undefined) {
-          assert.equal(named, before.generation, `moved without a request: ${text}`);
+          assert.equal(named, before.generation, `moved unasked: ${text}`);
         }
       } else if (binding && before) {
         assert.equal(place(binding), place(before), `${call} moved without a new generation`);
+      }
+      if (binding && before) {
+        checkStep(before, binding, `${call} at ${place(binding)}, revision ${revision}`);
       }
       before = binding;
     }
   }
 }
 
+/** What a write may make of a binding. */
+function checkStep(before: Binding, after: Binding, text: string): void {
+  const states = `${before.state} → ${after.state}`;
+  assert.equal(after.createdAtMs, before.createdAtMs, `created anew: ${text}`);
+  if (after.beginning !== before.beginning) {
+    assert.equal(states, 'released → setup', `begun anew: ${text}`);
+    assert.equal(after.requestId, after.beginning, text);
+  } else {
+    assert.ok(states !== 'answered → setup' && states !== 'released → setup', `${states}: ${text}`);
+  }
+  if (after.generation === before.generation) {
+    assert.deepEqual(after.moves, before.moves, text);
+  } else {
+    assert.deepEqual(after.moves.slice(0, -1), before.moves.slice(after.moves.length === 8 ? 1 : 0), text);
+    assert.equal(after.moves.at(-1)?.from, before.relayId, text);
+  }
+}
+
 interface Circumstances {
-  /** etcd's revision before the requests. */
+  /** etcd's revision before anything was asked. */
   readonly begun: number;
-  /** By replica and call: index of the previous answer in the call's history. */
+  /** By replica and call: the place in the call's history that was answered before. */
   readonly answered: readonly ReadonlyMap<string, number>[];
-  /** There was no other request meanwhile. */
+  /** Nothing else was asked meanwhile. */
   readonly alone: boolean;
 }
 
@@ -136,7 +173,7 @@ export function checkOutcome(
   const { question, outcome } = asked;
   const replica = model.replicas[question.at] as ReplicaModel;
   const versions = world.bindings(question.call);
-  /** The versions that were in force at some time during the request. */
+  /** What stood at some time while this was asked. */
   const meanwhile = versions.filter(
     ({ revision }, i) => (versions[i + 1]?.revision ?? Number.POSITIVE_INFINITY) > begun || revision > begun,
   );
@@ -149,47 +186,56 @@ export function checkOutcome(
   if ('error' in outcome) {
     checkError(model, asked, begins?.binding, alone, text);
   } else if ('released' in outcome) {
-    if (outcome.released) {
+    if (question.ask === 'release late') {
+      assert.ok(!outcome.released, `that beginning is past: ${text}`);
+    } else if (outcome.released) {
       assert.ok(
         versions.some(({ binding }) => binding),
         text,
       );
     } else {
-      assert.ok(possible.has(undefined), `there was a binding: ${text}`);
+      assert.ok(possible.has(undefined), `a binding stood: ${text}`);
     }
   } else if (outcome.answer) {
     const { binding, freshness } = outcome.answer;
     const index = versions.findLastIndex((version) => placeOf(version) === place(binding));
-    assert.ok(index >= 0, `this was never in etcd: ${text}`);
+    assert.ok(index >= 0, `that was never so: ${text}`);
     assert.ok(
       index >= (answered[question.at]?.get(question.call) ?? 0),
-      `older than the previous answer: ${text}`,
+      `older than answered before: ${text}`,
     );
-    // Later versions with the same relay, instance and generation are the same answer.
+    // A later version at the same place is the same answer.
     const first = versions.findIndex((version) => placeOf(version) === place(binding));
     replica.answered.set(question.call, first);
     if (freshness === 'fresh') {
       assert.ok(!replica.isCut, `fresh without etcd: ${text}`);
       if (!replica.isLate) {
-        assert.ok(possible.has(place(binding)), `outdated: ${text}`);
-        if (['begin', 'select'].includes(question.ask)) {
-          assert.ok(world.registeredSince(begun, binding), `its relay had left: ${text}`);
+        assert.ok(possible.has(place(binding)), `that is history: ${text}`);
+        if (['use', 'select'].includes(question.ask)) {
+          assert.ok(world.registeredSince(begun, binding), `its relay was gone already: ${text}`);
         }
       }
     } else {
       assert.equal(freshness, 'stale');
-      assert.ok(!isWell(replica), `not fresh, although nothing is wrong: ${text}`);
+      assert.ok(!isWell(replica), `not fresh, though nothing is wrong: ${text}`);
     }
     const boundAt = versions[first]?.revision ?? 0;
-    // Without concurrent requests a call is placed on an eligible relay.
+    // A call that is alone is placed where operators want calls to go.
     if (isWell(replica) && alone && boundAt > begun) {
-      assert.ok(eligible(model).includes(binding.relayId), `not an eligible relay: ${text}`);
+      assert.ok(eligible(model).includes(binding.relayId), `not where calls should go: ${text}`);
     }
-    if (question.ask === 'begin' && alone && isWell(replica)) {
-      assert.ok(!versions.at(-1)?.binding?.released, `it begins, but is released: ${text}`);
+    const state = versions.at(-1)?.binding?.state;
+    if (question.ask === 'select' && alone && isWell(replica)) {
+      assert.notEqual(state, 'released', `it begins, and is not to last: ${text}`);
     }
+    if (question.ask === 'answer') {
+      assert.equal(question.behind, 0, `that beginning is past: ${text}`);
+      assert.ok(!alone || !isWell(replica) || state === 'answered', `answered, and is ${state}: ${text}`);
+    }
+  } else if (question.ask === 'answer') {
+    assert.ok(!alone || question.behind > 0 || possible.has(undefined), `a binding stood: ${text}`);
   } else {
-    assert.ok(possible.has(undefined), `there was a binding: ${text}`);
+    assert.ok(possible.has(undefined), `a binding stood: ${text}`);
   }
 }
 
@@ -218,9 +264,9 @@ function checkError(
         return;
       }
       const isMove = question.ask === 'move';
-      assert.ok(isMove || !stands, `its relay is registered: ${text}`);
+      assert.ok(isMove || !stands, `its relay is there: ${text}`);
       const others = eligible(model).filter((id) => !isMove || !stands || id !== before.relayId);
-      assert.deepEqual(others, [], `there is an eligible relay: ${text}`);
+      assert.deepEqual(others, [], `there is one: ${text}`);
       return;
     }
     case 'not-found':
@@ -248,13 +294,17 @@ const show = (outcome: Asked['outcome']): string => {
   return JSON.stringify(outcome);
 };
 
-// --- guarantee 4: the TTL is a minimum -----------------------------------------------------------------------------
+// --- guarantee 4: bindings live as long as they were promised to ---------------------------------------------------
 
 export function promise(model: Model, world: SelectorWorld, { question, outcome, atMs }: Asked): void {
   const { call } = question;
   const standing = world.bindings(call).at(-1)?.binding;
   const lingersUntilMs = atMs + settings.lingerSeconds * 1000;
-  const until = model.promised.get(call) ?? 0;
+  const isSame = standing?.beginning === model.beginnings.get(call);
+  const until = isSame ? (model.promised.get(call) ?? 0) : 0;
+  if (standing) {
+    model.beginnings.set(call, standing.beginning);
+  }
   if (question.ask === 'release' && outcome && 'error' in outcome) {
     model.doubtful.add(call);
   }
@@ -264,14 +314,15 @@ export function promise(model: Model, world: SelectorWorld, { question, outcome,
   } else if (model.doubtful.has(call)) {
     model.promised.delete(call);
   }
-  // The linger begins.
+  // From then on it lingers.
   else if (question.ask === 'release') {
     model.promised.set(call, Math.min(until, lingersUntilMs));
-  } else if (outcome && 'answer' in outcome && outcome.answer?.freshness === 'fresh' && !standing.released) {
-    const { ttlSeconds } = outcome.answer.binding;
-    const seconds = { lookup: 0, prolong: question.ask === 'prolong' ? question.seconds : 0 };
-    const promised = question.ask in seconds ? seconds[question.ask as 'lookup'] : ttlSeconds;
-    model.promised.set(call, Math.max(until, atMs + promised * 1000));
+  } else if (outcome && 'answer' in outcome && outcome.answer?.freshness === 'fresh') {
+    const { binding } = outcome.answer;
+    const isOfThis = binding.beginning === standing.beginning && standing.state !== 'released';
+    const isUse = isOfThis && question.ask !== 'lookup';
+    const promised = isUse ? Math.min(binding.ttlSeconds, standing.ttlSeconds) : 0;
+    model.promised.set(call, isUse ? Math.max(until, atMs + promised * 1000) : until);
   }
 }
 
@@ -280,7 +331,7 @@ export async function checkPromises(model: Model, world: SelectorWorld): Promise
   const nowMs = world.clock.monotonicMs();
   for (const [call, untilMs] of model.promised) {
     if (nowMs < untilMs) {
-      assert.ok(bound.has(call), `${call} expired ${untilMs - nowMs} ms too early`);
+      assert.ok(bound.has(call), `${call} is gone ${untilMs - nowMs} ms before its time`);
     }
   }
 }

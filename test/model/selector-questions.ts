@@ -12,17 +12,22 @@ export async function ask(model: Model, world: SelectorWorld, asked: Asked): Pro
   const call = parseCall(question.call);
   const answered = (answer: Answer | undefined) => ({ answer });
   const answering = {
-    select: async () => answered(await selector.select({ call, set: 'default', requestId, constraints: {} })),
-    begin: async () =>
-      answered(await selector.select({ call, set: 'default', requestId, constraints: {}, reopen: true })),
-    'select again': async () =>
-      answered(await selector.select({ call, set: 'default', requestId, constraints: {} })),
+    select: async () => answered(await selector.select({ call, requestId, constraints: {} })),
+    use: async () => {
+      const ttlSeconds = question.ask === 'use' ? question.seconds : undefined;
+      return answered(
+        await selector.select({ call, requestId, constraints: {}, inDialog: true, ttlSeconds }),
+      );
+    },
+    'select again': async () => answered(await selector.select({ call, requestId, constraints: {} })),
     lookup: async () => answered(await selector.lookup(call)),
-    prolong: async () =>
-      answered(await selector.prolong(call, question.ask === 'prolong' ? question.seconds : 0)),
-    move: async () =>
-      answered(await selector.move({ call, generation, reason: 'test', requestId, constraints: {} })),
+    answer: async () => answered(await selector.answered(call, asked.version)),
+    move: async () => {
+      const cause = { generation, requestId, reason: 'test', by: 'a test' };
+      return answered(await selector.move({ call, constraints: {}, ...cause }));
+    },
     release: async () => ({ released: await selector.release(call) }),
+    'release late': async () => ({ released: await selector.release(call, asked.version) }),
   };
   asked.outcome = await answering[question.ask]().catch((error: unknown) => {
     if (!(error instanceof HoldfastError)) {
@@ -41,12 +46,17 @@ export function prepare(model: Model, world: SelectorWorld, question: Question):
   if (question.ask === 'select') {
     model.requests.set(call, requestId);
   }
-  const standing = world.bindings(call).at(-1)?.binding?.generation ?? 1;
-  const generation = question.ask === 'move' ? Math.max(1, standing - question.behind) : 0;
+  const standing = world.bindings(call).at(-1)?.binding;
+  const generation = question.ask === 'move' ? Math.max(1, (standing?.generation ?? 1) - question.behind) : 0;
+  const isOfNow = question.ask === 'answer' && question.behind === 0;
+  const version = {
+    generation: standing?.generation ?? 1,
+    beginning: (isOfNow ? standing?.beginning : undefined) ?? 'a former one',
+  };
   if (question.ask === 'move') {
     model.moves.set(requestId, generation);
   }
-  return { question, requestId, generation, atMs: world.clock.monotonicMs() };
+  return { question, requestId, generation, version, atMs: world.clock.monotonicMs() };
 }
 
 /** Resolves when the connected replicas know all changes. */

@@ -1,10 +1,10 @@
 import type { Etcd3 } from 'etcd3';
 import type { Binding } from '../../services/domain/binding.js';
-import { parseCall } from '../../services/domain/call.js';
+import { callFromKey, parseCall } from '../../services/domain/call.js';
 import type { Intent, Relay } from '../../services/domain/relay.js';
 import { EmbeddedEtcd } from '../../services/embedded-etcd/embedded-etcd.js';
 import { endOfPrefix } from '../../services/etcd/range.js';
-import { decodeBinding } from '../../services/registry/binding-value.js';
+import { decodeBinding } from '../../services/registry/binding-codec.js';
 import { intentCodec } from '../../services/registry/codecs/intent.js';
 import { relayCodec } from '../../services/registry/codecs/relay.js';
 import type { Keyspace } from '../../services/registry/keyspace.js';
@@ -14,25 +14,25 @@ import { connect } from '../support/etcd.js';
 import { FaultyConnection } from '../support/faulty-connection.js';
 import { EtcdHistory, type Version } from '../support/history.js';
 import type { Scope } from '../support/process.js';
-import { newKeyspace, startSelector, type TestSelector, valid } from '../support/registry.js';
+import { newKeyspace, startSelector, type TestSelector } from '../support/registry.js';
 
 export const settings = { setupTtlSeconds: 60, callTtlSeconds: 300, lingerSeconds: 30 };
 
-/** One version of a call's binding in etcd, from this revision on. */
+/** One version of a call, as etcd had it from this revision on. */
 export interface BindingVersion {
   readonly revision: number;
   readonly binding: Binding | undefined;
 }
 
-/** The prefix of all keys. */
+/** What all keys begin with. */
 const root = ({ calls }: Keyspace) => calls.slice(0, -'calls/'.length);
 
-/** The selector of one replica, with a connection to etcd that fails on demand. */
+/** One replica's selector; its way to etcd fares as a case wants. */
 export class Replica {
   private constructor(
     readonly connection: FaultyConnection,
     readonly parts: TestSelector,
-    /** By kind of key: the newest revision that it was notified of. */
+    /** By kind of key: to which revision it was told of those. */
     private readonly heard: ReadonlyMap<string, number>,
   ) {}
 
@@ -52,19 +52,19 @@ export class Replica {
       settings,
       placement: 'rendezvous',
       withoutQuorum,
-      // Relays leave on demand, not with leases.
+      // Relays leave as cases want, not as leases do.
       massLossPercent: 100,
     });
     return new Replica(connection, await world.drive(starting), heard);
   }
 
-  /** etcd answers, and all four watches are open: relays, intents, loads and moves. */
+  /** etcd answers it, and it hears relays, intents, loads and moves. */
   get isLive(): boolean {
     const { directory, moves, quorum } = this.parts;
     return directory.live && moves.live && !quorum.lost && this.connection.openWatches === 4;
   }
 
-  /** True if it is live and knows these changes. */
+  /** True if it hears all, and has heard of these changes. */
   hasHeard(news: ReadonlyMap<string, number>): boolean {
     return this.isLive && [...news].every(([kind, revision]) => (this.heard.get(kind) ?? 0) >= revision);
   }
@@ -74,12 +74,12 @@ export class Replica {
   }
 }
 
-/** Replicas, relays and an etcd on one manual clock, with etcd's own history. */
+/** Replicas, relays and an etcd in one time, which stands until a case moves it, and etcd's own history of it all. */
 export class SelectorWorld {
   readonly replicas: Replica[] = [];
-  /** etcd's revision at the last reading of the history. */
+  /** etcd's revision when the history was read last. */
   revision = 0;
-  /** By kind of key: revision of the last change that replicas are to know. */
+  /** By kind of key: revision of the last change that replicas are to hear of. */
   readonly #news = new Map<string, number>();
 
   private constructor(
@@ -92,7 +92,7 @@ export class SelectorWorld {
     readonly withoutQuorum: WithoutQuorumMode,
   ) {}
 
-  /** With its own etcd, on the same clock. */
+  /** With an etcd of its own, in the same time. */
   static async open(
     scope: Scope,
     replicas: number,
@@ -105,7 +105,7 @@ export class SelectorWorld {
     return await SelectorWorld.over(scope, etcd.endpoint, replicas, clock, mode);
   }
 
-  /** With an existing etcd, whose leases run on another clock. */
+  /** With an etcd that is there already, whose leases run by another clock. */
   static async over(
     scope: Scope,
     endpoint: string,
@@ -123,7 +123,7 @@ export class SelectorWorld {
     return world;
   }
 
-  /** Registers a relay, or removes its registration. */
+  /** Puts a relay into etcd, or takes it out. */
   async register(id: string, relay: Relay | undefined): Promise<void> {
     await this.#write(this.keys.relay('default', id), relay && relayCodec.encode(relay));
   }
@@ -132,7 +132,7 @@ export class SelectorWorld {
     await this.#write(this.keys.intent('default', id), intent && intentCodec.encode(intent));
   }
 
-  /** Resolves when everything written before is in the history. @returns etcd's revision */
+  /** All that was written before is in the history. @returns etcd's revision */
   async readHistory(): Promise<number> {
     this.revision = await this.history.catchUp();
     for (const { key, revision } of this.history.versions) {
@@ -144,15 +144,15 @@ export class SelectorWorld {
     return this.revision;
   }
 
-  /** Resolves when these replicas know all changes. */
+  /** Resolves when those replicas have heard of everything. */
   async settle(replicas: readonly Replica[]): Promise<void> {
     await this.readHistory();
     const haveHeard = () => replicas.every((replica) => replica.hasHeard(this.#news));
-    await this.#until(haveHeard, 'the replicas do not know all changes');
+    await this.#until(haveHeard, 'the replicas have not heard of all that happened');
     await turns();
   }
 
-  /** Lets time pass until the promise is settled. */
+  /** Time goes by for as long as whoever is asked waits for it. */
   async drive<T>(asked: Promise<T>): Promise<T> {
     let isDone = false;
     const finish = () => {
@@ -164,18 +164,20 @@ export class SelectorWorld {
   }
 
   /** The versions of a call, oldest first. */
-  bindings(callKey: string): BindingVersion[] {
-    return this.history.of(`calls/${callKey}`).map(({ revision, kv }) => ({
+  bindings(callId: string): BindingVersion[] {
+    const { key } = parseCall(callId);
+    return this.history.of(`calls/${key}`).map(({ revision, kv }) => ({
       revision,
-      binding: kv && decodeBinding(parseCall(callKey), kv.value),
+      binding: kv && decodeBinding(key, kv.value),
     }));
   }
 
-  /** The instance of the relay's registration just before this revision. */
+  /** The instance that was registered just before this revision. */
   registeredBefore(revision: number, relayId: string): string | undefined {
     const versions: Version[] = this.history.of(`relays/default/${relayId}`);
     const kv = versions.findLast((version) => version.revision < revision)?.kv;
-    return kv && valid(relayCodec.decode(`default/${relayId}`, kv.value))?.instance;
+    const relay = kv && relayCodec.decode(`default/${relayId}`, kv.value);
+    return relay && 'instance' in relay ? relay.instance : undefined;
   }
 
   /** True if the binding's instance was registered at this revision, or later. */
@@ -188,11 +190,11 @@ export class SelectorWorld {
     );
   }
 
-  /** The calls in etcd, read directly. */
+  /** The calls that etcd holds, whatever the history says. */
   async bound(): Promise<Set<string>> {
     const { calls } = this.keys;
     const { kvs } = await this.client.kv.range({ key: Buffer.from(calls), range_end: endOfPrefix(calls) });
-    return new Set(kvs.map(({ key }) => key.toString().slice(calls.length)));
+    return new Set(kvs.map(({ key }) => callFromKey(key.toString().slice(calls.length))?.callId ?? ''));
   }
 
   async #write(key: Buffer, value: Buffer | undefined): Promise<void> {
@@ -209,7 +211,7 @@ export class SelectorWorld {
       if (performance.now() > deadlineMs) {
         throw new Error(`${otherwise} after 10 s`);
       }
-      // Answers arrive without time passing; only delays before another attempt need it.
+      // Answers come by themselves; only who waits before another attempt needs time to go by.
       if (round > 10) {
         this.clock.advance(20);
       }
