@@ -58,8 +58,12 @@ export class EtcdConnection {
 
   async range(request: IRangeRequest, options?: CallOptions): Promise<IRangeResponse> {
     const judge = this.#history.begin();
-    const answer = await this.#kv.call((client) => client.kv.range(request, options));
-    judge({ clusterId: String(answer.header.cluster_id), revision: Number(answer.header.revision) });
+    const answer = await this.#kv.call(async (client) => {
+      const response = await client.kv.range(request, options);
+      assertEtcd(response.header?.cluster_id);
+      return response;
+    });
+    judge({ clusterId: answer.header.cluster_id, revision: Number(answer.header.revision) });
     return answer;
   }
 
@@ -70,7 +74,11 @@ export class EtcdConnection {
 
   async txn(request: Txn): Promise<TxnResult> {
     const judge = this.#history.begin();
-    const result = await this.#kv.call((client) => (client.kv as unknown as TxnClient).txn(request));
+    const result = await this.#kv.call(async (client) => {
+      const response = await (client.kv as unknown as TxnClient).txn(request);
+      assertEtcd(response.clusterId);
+      return response;
+    });
     judge(result);
     return result;
   }
@@ -96,6 +104,13 @@ export class EtcdConnection {
     for (const members of [this.#kv, this.#lease, this.#watch, this.#login]) {
       members?.close();
     }
+  }
+}
+
+/** An empty message is a valid answer in protobuf, and could come from anywhere. @throws Error, which is no answer */
+function assertEtcd(clusterId: string | undefined): void {
+  if (!clusterId || clusterId === '0') {
+    throw new Error('the answer names no cluster: it is not from an etcd');
   }
 }
 

@@ -52,11 +52,11 @@ class HandshakeDeadline extends ChannelCredentials {
 }
 
 function destroyIfSilent(socket: Socket): void {
-  const timer = setTimeout(() => {
+  socket.setTimeout(handshakeTimeoutMs);
+  socket.once('timeout', () => {
+    socket.setTimeout(0);
     if (socket.bytesRead === 0) {
       socket.destroy();
     }
-  }, handshakeTimeoutMs);
-  timer.unref();
-  socket.once('close', () => clearTimeout(timer));
+  });
 }

@@ -21,7 +21,7 @@ const statement =
 
 /** A gRPC deadline is counted by the system's clock, whatever clock the caller has. */
 const systemTime =
-  /(?<!\bdeadline: )\bDate\.now\b|\bnew Date\(\)|\bperformance\.now\b|\bset(?:Timeout|Interval)\b|\bhrtime\b|\btimers\/promises\b/;
+  /(?<!\bdeadline: )\bDate\.now\b|\bnew Date\(\)|\bperformance\.now\b|(?<!socket\.)\bset(?:Timeout|Interval)\b|\bhrtime\b|\btimers\/promises\b/;
 
 function read(path: string): Source {
   const text = readFileSync(join(root, path), 'utf8');

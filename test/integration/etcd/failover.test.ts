@@ -15,8 +15,11 @@ import { startEmbeddedEtcd } from '../../support/etcd.js';
 import type { Scope } from '../../support/process.js';
 import { errorOf, eventually } from '../../support/registry.js';
 
-/** What a member says: a status, an empty answer, or nothing. */
-type Saying = { readonly code: status; readonly details: string } | 'ok' | 'nothing';
+/** What a member says: a status, an answer, an answer without any field, or nothing. */
+type Saying = { readonly code: status; readonly details: string } | 'ok' | 'an empty answer' | 'nothing';
+
+/** A header with `cluster_id` and `revision` 1, and no more (etcdserverpb.ResponseHeader). */
+const answer = Buffer.of(0x0a, 4, 0x08, 1, 0x18, 1);
 
 /** A gRPC server in a member's place, which says what a test wants. */
 class FakeMember {
@@ -65,6 +68,8 @@ class FakeMember {
   readonly #answer = (_call: ServerUnaryCall<Buffer, Buffer>, respond: sendUnaryData<Buffer>) => {
     this.asked++;
     if (this.saying === 'ok') {
+      respond(null, answer);
+    } else if (this.saying === 'an empty answer') {
       respond(null, Buffer.alloc(0));
     } else if (this.saying !== 'nothing') {
       respond(this.saying);
@@ -125,6 +130,7 @@ const failures: readonly Saying[] = [
   said(status.UNKNOWN, 'something new'),
   said(status.INTERNAL, ''),
   said(status.ABORTED, ''),
+  'an empty answer',
   'nothing',
 ];
 
