@@ -224,7 +224,7 @@ test('the queue is bounded: what does not fit is refused at once', async (t) => 
   const reads = Array.from({ length: maxWaiting }, (_, i) => group.read({ key: Buffer.from(`${i}`) }));
   await t.throwsAsync(write(group, 'one-more'), {
     code: 'overloaded',
-    message: /this replica has 20000 operations waiting for etcd, which is its limit; try another replica/,
+    message: /this replica has 20000 operations waiting for etcd, its limit; try another replica/,
   });
   etcd.open = true;
   await Promise.all(reads);
