@@ -44,7 +44,8 @@ export function remote(command: Command): Command {
         const client = new HoldfastClient(server, {
           ...(trust && { credentials: credentials.createSsl(trust.ca, trust.key, trust.cert) }),
           attemptTimeoutMs: timeoutMs,
-          attempts: server.length,
+          // A connection may be lost once for no lasting reason.
+          attempts: server.length + 1,
         });
         try {
           return await task(client);
@@ -78,6 +79,11 @@ export function constraintsOf({ exclude, zone, label }: ConstraintOptions) {
 /** `--set`, for commands that concern one relay set. */
 export function setOption(description: string): Option {
   return new Option('--set <name>', description).default(defaultSet, defaultSet);
+}
+
+/** `--set`, for commands that concern one call. */
+export function callSetOption(): Option {
+  return new Option('--set <name>', `relay set; by default the one that has the call, else ${defaultSet}`);
 }
 
 /** An option that takes a whole number. */

@@ -1,7 +1,6 @@
 import { HoldfastError, messageOf } from '../domain/error.js';
 import { Backoff } from '../runtime/backoff.js';
 import type { Clock } from '../runtime/clock.js';
-import type { Logger } from '../runtime/log.js';
 import { StateMachine, type Transitions } from '../runtime/state-machine.js';
 
 export interface QuorumMonitorDeps {
@@ -12,7 +11,6 @@ export interface QuorumMonitorDeps {
   /** Called with the error that all waiting requests get when etcd is lost, and without one when it is back. */
   readonly onChange: (lost: HoldfastError | undefined) => void;
   readonly clock: Clock;
-  readonly log: Logger;
 }
 
 export type QuorumState =
@@ -127,10 +125,8 @@ export class QuorumMonitor {
     if (name === 'answering' || name === 'stopped') {
       return;
     }
-    const lostForMs = Math.round(this.lostForMs);
     this.#machine.enter({ name: 'answering' });
     if (name === 'lost') {
-      this.#deps.log.info({ lostForMs }, 'etcd answers again');
       this.#deps.onChange(undefined);
     }
   }

@@ -77,7 +77,7 @@ export async function startReplica(
     ...env,
   });
   const { grpc, http } = await logged(child, 'ready');
-  const client = new HoldfastClient(String(grpc), { attempts: 1, attemptTimeoutMs: 5000 });
+  const client = new HoldfastClient(String(grpc), { attempts: 3, attemptTimeoutMs: 5000 });
   scope.teardown(() => client.close());
   return { process: child, client, grpc: String(grpc), http: String(http) };
 }

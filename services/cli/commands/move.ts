@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import {
   type ConstraintOptions,
+  callSetOption,
   constraintsOf,
   type RemoteOptions,
   remote,
@@ -10,6 +11,7 @@ import {
 import { printAnswer } from '../shapes.js';
 
 interface MoveOptions extends ConstraintOptions, RemoteOptions {
+  readonly set?: string;
   readonly generation: number;
   readonly reason: string;
   readonly to?: string;
@@ -24,6 +26,7 @@ export function addMoveCommand(program: Command): void {
       'Moves a call. Name the generation that holdfast lookup shows: if the call has been moved since, nothing is ' +
         'done and the exit code is 5. Its media follow when the SIP proxy sends the next offer to the new relay.',
     )
+    .addOption(callSetOption())
     .requiredOption(
       '--generation <number>',
       'the generation to replace (required)',
@@ -34,9 +37,10 @@ export function addMoveCommand(program: Command): void {
     .option('--branch <via-branch>', 'the branch that was bound')
     .option('--request-id <id>', 'identifies this request across retries')
     .action(async (callId: string, options: MoveOptions) => {
-      const { generation, reason, to, branch, requestId } = options;
+      const { set, generation, reason, to, branch, requestId } = options;
       const request = {
         callId,
+        set,
         viaBranch: branch,
         generation: BigInt(generation),
         reason,

@@ -1,8 +1,9 @@
 import type { Command } from 'commander';
-import { type RemoteOptions, remote } from '../options.js';
+import { callSetOption, type RemoteOptions, remote } from '../options.js';
 import { json, print } from '../output.js';
 
 interface ReleaseOptions extends RemoteOptions {
+  readonly set?: string;
   readonly branch?: string;
 }
 
@@ -12,10 +13,11 @@ export function addReleaseCommand(program: Command): void {
     .description(
       'Ends the binding of a call, after a linger in which a late BYE still reaches its relay. Can be repeated.',
     )
+    .addOption(callSetOption())
     .option('--branch <via-branch>', 'the branch that was bound')
     .action(async (callId: string, options: ReleaseOptions) => {
       await options.withClient(async (client) => {
-        const { found } = await client.release({ callId, viaBranch: options.branch });
+        const { found } = await client.release({ callId, set: options.set, viaBranch: options.branch });
         if (options.json) {
           print(json({ callId, found }));
         } else {

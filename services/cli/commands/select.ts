@@ -2,17 +2,17 @@ import type { Command } from 'commander';
 import { maxTtlSeconds, minTtlSeconds } from '../../domain/binding.js';
 import {
   type ConstraintOptions,
+  callSetOption,
   constraintsOf,
   type RemoteOptions,
   remote,
-  setOption,
   wholeOption,
   withConstraints,
 } from '../options.js';
 import { printAnswer } from '../shapes.js';
 
 interface SelectOptions extends ConstraintOptions, RemoteOptions {
-  readonly set: string;
+  readonly set?: string;
   readonly branch?: string;
   readonly ttl?: number;
   readonly requestId?: string;
@@ -22,7 +22,7 @@ export function addSelectCommand(program: Command): void {
   withConstraints(remote(program.command('select <call-id>')))
     .summary('the relay of a call, which is bound if it is not bound yet')
     .description('Selects the relay of a call, as a SIP proxy does for every INVITE and re-INVITE.')
-    .addOption(setOption('relay set to choose from'))
+    .addOption(callSetOption())
     .option('--branch <via-branch>', 'bind this branch of a forked call separately')
     .option(
       '--ttl <seconds>',

@@ -63,7 +63,7 @@ const wrong: [string[], RegExp][] = [
     ['select', 'a', '--label', 'codec'],
     /--label <name=value>' argument 'codec' is invalid\. allowed: NAME=VALUE/,
   ],
-  [['select', 'a b'], /^holdfast: INVALID_ARGUMENT: call_id: "a b"/],
+  [['select', ''], /^holdfast: INVALID_ARGUMENT: call_id: is empty/],
   [['select', 'a', '--exclude', 'R'], /^holdfast: INVALID_ARGUMENT: excluded_relay_ids: "R"/],
   [['move', 'a', '--reason', 'x'], /^error: required option '--generation <number>' not specified/],
   [['move', 'a', '--generation', '1'], /^error: required option '--reason <text>' not specified/],

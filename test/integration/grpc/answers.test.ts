@@ -295,6 +295,13 @@ test('a new call goes beside the one that it is to meet, and to a relay that can
   t.regex(none.details, /none fits the request's exclusions, labels and features/);
 });
 
+test('an error about the longest Call-ID reaches the client', async (t) => {
+  const { selection } = await replicaScene(t);
+  const unknown = await failure(lookup(selection, '%'.repeat(16_384)));
+  t.is(unknown.code, status.NOT_FOUND);
+  t.regex(unknown.details, /^call %%%/);
+});
+
 test('a request above 64 KiB is refused, and the connection goes on', async (t) => {
   const { selection } = await replicaScene(t);
   const huge = await failure(select(selection, { callId: 'x'.repeat(70_000) }));

@@ -84,15 +84,15 @@ test.serial(
   'SelectStream replies to a quick request before a slow one, and a bad one costs its own answer only',
   async (t) => {
     const { selection } = await replicaScene(t);
-    await select(selection, { callId: 'known', requestId: 'first' });
-    await select(selection, { callId: 'known', requestId: 'second' });
+    await select(selection, { callId: 'known', requestId: 'first', inDialog: true });
+    await select(selection, { callId: 'known', requestId: 'second', inDialog: true });
     const stream = selection.selectStream();
     const answered = replies(stream);
     stream.write(asking({ callId: 'unknown', requestId: 'slow' }));
-    stream.write(asking({ callId: 'bad call', requestId: 'bad' }));
+    stream.write(asking({ callId: '', requestId: 'bad' }));
     stream.write(asking({ callId: 'call' }));
     stream.write({ request: undefined });
-    stream.write(asking({ callId: 'known', requestId: 'quick' }));
+    stream.write(asking({ callId: 'known', requestId: 'quick', inDialog: true }));
     stream.write(asking({ callId: 'call', set: 'empty', requestId: 'lost' }));
     stream.end();
     const all = await answered;
@@ -104,7 +104,7 @@ test.serial(
       return result?.$case === 'error' ? result.value : undefined;
     };
     t.is(errorOf('bad')?.code, status.INVALID_ARGUMENT);
-    t.regex(errorOf('bad')?.message ?? '', /^call_id: "bad call"/);
+    t.regex(errorOf('bad')?.message ?? '', /^call_id: is empty/);
     t.is(errorOf('lost')?.code, status.UNAVAILABLE);
     const unnamed = all.filter(({ requestId }) => requestId === '');
     t.is(unnamed.length, 2);

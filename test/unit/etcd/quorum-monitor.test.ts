@@ -3,7 +3,6 @@ import { HoldfastError } from '../../../services/domain/error.js';
 import { QuorumMonitor } from '../../../services/etcd/quorum-monitor.js';
 import { ManualClock } from '../../support/clock.js';
 import { errorOf } from '../../support/registry.js';
-import { openLog } from '../../support/replica.js';
 
 const unavailable = () => new HoldfastError('unavailable', 'no answer');
 /** Lets promises that are settled be heard. */
@@ -24,7 +23,6 @@ function open() {
     timeoutMs: 1000,
     onChange: (lost) => void changes.push(lost !== undefined),
     clock,
-    log: openLog().log,
   });
   const advance = async (ms: number) => {
     for (let passed = 0; passed < ms; passed += 10) {
