@@ -10,7 +10,9 @@ export interface BindingFields {
   /** Identifies the binding: a call that begins again has another value. */
   readonly createdAtMs?: number;
   readonly expiresAtMs?: number;
-  readonly released?: boolean;
+  readonly state?: 'setup' | 'answered' | 'released';
+  /** The request that began the call; `q1`, if not said. */
+  readonly begun?: string;
 }
 
 export interface RequestFields {
@@ -65,29 +67,30 @@ export class SampleHistory {
     return this.#delete(`relays/default/${relay}`);
   }
 
-  /** Writes a binding of the call to etcd; with `unpublished`, a move without its key under `moves/`. */
-  bind(fields: BindingFields = {}, { unpublished = false } = {}): this {
-    const { generation = 1, expiresAtMs = this.#nowMs + 22_500, createdAtMs = 0 } = fields;
-    this.#put('calls/c', {
-      relay: fields.relay ?? 'r1',
-      set: 'default',
-      instance: fields.instance ?? 'i1',
+  /** etcd takes a binding of the call. With `untold`, no cache is told of a move. */
+  bind(told: Told = {}, { untold = false } = {}): this {
+    const { generation = 1, expiresAtMs = this.#nowMs + 22_500, createdAtMs = 0 } = told;
+    const { state = 'setup', begun = 'q1' } = told;
+    this.#put('calls/c/default', {
+      relay: told.relay ?? 'r1',
+      instance: told.instance ?? 'i1',
+      state,
       generation,
-      request: fields.request ?? 'q1',
+      request: told.request ?? 'q1',
+      begun,
       createdAt: new Date(beginMs + createdAtMs).toISOString(),
       ttlSeconds: 15,
       expiresAt: new Date(expiresAtMs).toISOString(),
-      ...(fields.released ? { released: true } : {}),
     });
     if (generation > 1 && !unpublished) {
       this.#revision--;
-      this.#put('moves/c', { generation });
+      this.#put('moves/c/default', { generation });
     }
     return this;
   }
 
   unbind(): this {
-    return this.#delete('calls/c');
+    return this.#delete('calls/c/default');
   }
 
   /** A fault for this long. */

@@ -5,7 +5,8 @@ import { loadPackageDefinition } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import { noop } from 'cockatiel';
 import { Etcd3, type ICompare, type IRequestOp, type ITxnRequest } from 'etcd3';
-import type { Target } from './job.js';
+import { parseCall } from '../../../services/domain/call.js';
+import type { Calls, Target } from './job.js';
 import type { Operations } from './operations.js';
 import { callIdOf, Numbers } from './requests.js';
 import { UnaryCalls } from './unary.js';
@@ -75,7 +76,7 @@ export class EtcdCreates implements Operations {
     const { prefix, calls, guard } = this.#target;
     const number = this.#numbers.next();
     const value = this.#values[number % this.#values.length] as Buffer;
-    return createIfAbsent(Buffer.from(prefix + callIdOf(calls, number)), value, lease, guard);
+    return createIfAbsent(keyOf(prefix, calls, number), value, lease, guard);
   }
 
   async #grant(): Promise<string> {
@@ -101,14 +102,16 @@ export function openEtcdBytes({
     path: '/etcdserverpb.KV/Txn',
     nextNumber: () => numbers.next(),
     request: (number) => {
-      const message = serialize(
-        createIfAbsent(Buffer.from(prefix + callIdOf(calls, number)), valueBytes, lease, guard),
-      );
+      const message = serialize(createIfAbsent(keyOf(prefix, calls, number), valueBytes, lease, guard));
       const length = Buffer.alloc(5);
       length.writeUInt32BE(message.length, 1);
       return Buffer.concat([length, message]);
     },
   });
+}
+
+function keyOf(prefix: string, calls: Calls, number: number): Buffer {
+  return Buffer.from(prefix + parseCall(callIdOf(calls, number)).key);
 }
 
 function createIfAbsent(

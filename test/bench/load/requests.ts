@@ -74,10 +74,10 @@ export interface Method {
 export function unaryMethod(name: 'Select' | 'Lookup' | 'Release' | 'Echo', calls: Calls): Method {
   const callId = callIdOf(calls, 0);
   const message = {
-    Select: () => SelectRequest.encode(selectRequest(callId)).finish(),
-    Echo: () => SelectRequest.encode(selectRequest(callId)).finish(),
-    Lookup: () => LookupRequest.encode({ callId, viaBranch: '' }).finish(),
-    Release: () => ReleaseRequest.encode({ callId, viaBranch: '' }).finish(),
+    Select: () => SelectRequest.encode(selectRequest(callId, calls)).finish(),
+    Echo: () => SelectRequest.encode(selectRequest(callId, calls)).finish(),
+    Lookup: () => LookupRequest.encode({ callId, viaBranch: '', set: '' }).finish(),
+    Release: () => ReleaseRequest.encode({ callId, viaBranch: '', set: '' }).finish(),
   }[name]();
   const template = new Template(message);
   return {
@@ -88,7 +88,7 @@ export function unaryMethod(name: 'Select' | 'Lookup' | 'Release' | 'Echo', call
 }
 
 export function streamMethod(name: 'SelectStream' | 'EchoStream', calls: Calls): Method {
-  const request = selectRequest(callIdOf(calls, 0));
+  const request = selectRequest(callIdOf(calls, 0), calls);
   const template = new Template(SelectStreamRequest.encode({ request }).finish());
   return {
     path: name === 'EchoStream' ? '/bench.Echo/Stream' : `${service}/${name}`,
@@ -100,7 +100,8 @@ export function streamMethod(name: 'SelectStream' | 'EchoStream', calls: Calls):
   };
 }
 
-function selectRequest(callId: string): SelectRequest {
+/** Of calls that are known by their number, those in progress are asked for; of the others, each is new. */
+function selectRequest(callId: string, { count }: Calls): SelectRequest {
   return {
     callId,
     viaBranch: '',
@@ -110,6 +111,9 @@ function selectRequest(callId: string): SelectRequest {
     excludedRelayIds: [],
     zone: '',
     labels: {},
+    inDialog: count !== undefined,
+    withCallId: '',
+    features: [],
   };
 }
 

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { leaseSeconds } from '../../../services/domain/binding.js';
 import { parseCall } from '../../../services/domain/call.js';
-import { encodeBinding } from '../../../services/registry/binding-value.js';
+import { encodeBinding } from '../../../services/registry/binding-codec.js';
 import type { LoadGenerator } from '../load/generator.js';
 import type { Calls } from '../load/job.js';
 import { callIdOf } from '../load/requests.js';
@@ -23,16 +23,17 @@ export function bindingValues({ relays }: RegisteredRelays, calls: Calls): strin
   const nowMs = Date.now();
   return relays.slice(0, mostValues).map(({ id, set, instance }) =>
     encodeBinding({
-      call: parseCall(callIdOf(calls, 0)),
-      set,
+      call: parseCall(callIdOf(calls, 0), '', set),
       relayId: id,
       instance,
       generation: 1,
       requestId: 'request-0000000000',
+      state: 'answered',
+      beginning: 'request-0000000000',
       createdAtMs: nowMs,
       ttlSeconds,
       expiresAtMs: nowMs + leaseSeconds(ttlSeconds) * 1000,
-      released: false,
+      moves: [],
     }).toString('base64'),
   );
 }

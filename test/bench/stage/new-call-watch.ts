@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { credentials } from '@grpc/grpc-js';
-import { SelectionServiceClient } from '../../../proto/generated/holdfast/v1/selection.js';
+import { SelectionServiceClient, SelectRequest } from '../../../proto/generated/holdfast/v1/selection.js';
 import type { Scope } from '../../support/process.js';
 import type { Replica } from './replica.js';
 
@@ -31,16 +31,7 @@ export class NewCallWatch {
   }
 
   #select(): void {
-    const request = {
-      callId: `watch-${randomBytes(9).toString('hex')}`,
-      viaBranch: '',
-      set: '',
-      requestId: '',
-      ttlSeconds: 0,
-      excludedRelayIds: [],
-      zone: '',
-      labels: {},
-    };
+    const request = SelectRequest.fromPartial({ callId: `watch-${randomBytes(9).toString('hex')}` });
     this.#client.select(request, (error, answer) => {
       if (error) {
         this.#failures++;

@@ -12,7 +12,7 @@ BindingCache.prototype.remember = function (stored, askedAtMs) {
   remember.call(this, stored, askedAtMs);
 };
 Selector.prototype.select = function (request) {
-  const stored = cache?.fresh(request.call.key, performance.now());
+  const stored = cache?.fresh(request.call);
   if (!stored) {
     return select.call(this, request);
   }

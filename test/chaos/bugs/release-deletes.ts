@@ -4,7 +4,7 @@ import { rewriteWrites } from './transactions.js';
 rewriteWrites({
   operation: (operation) => {
     const { key, value } = operation.request_put ?? {};
-    const releases = key !== undefined && value?.toString().includes('"released":true');
+    const releases = key !== undefined && value?.toString().includes('"state":"released"');
     return releases ? { request_delete_range: { key } } : operation;
   },
 });

@@ -38,7 +38,7 @@ export interface FaultSpan extends Stretch {
 /** Half of the time that a replica waits for the answer to a probe. */
 const slowMs = 100;
 
-/** All records of one Call-ID. */
+/** All that is known of one Call-ID, which is in one set: the workload names none, and needs no escapes in keys. */
 export interface CallEvidence {
   readonly callId: string;
   readonly operations: Operation[];
@@ -96,10 +96,11 @@ export function gather(history: readonly HistoryRecord[], log: readonly LogRecor
     const { revision, key } = event;
     const moment = { revision, afterMs: clock.after(revision), byMs: clock.by(revision) };
     const [room = '', name = ''] = split(key);
+    const [callId = '', set = ''] = name.split('/');
     if (room === 'calls') {
-      callOf(unescaped(name)).story.add({ ...moment, binding: readBinding(event.value ?? '') });
+      callOf(callId).story.add({ ...moment, binding: readBinding(set, event.value ?? '') });
     } else if (room === 'moves' && event.type === 'put') {
-      callOf(unescaped(name)).moves.set(revision, Number(read(event.value)?.['generation']));
+      callOf(callId).moves.set(revision, Number(read(event.value)?.['generation']));
     } else if (room === 'relays') {
       const instance = event.type === 'put' ? String(read(event.value)?.['instance']) : undefined;
       const known = registrations.get(name) ?? [];
@@ -186,10 +187,6 @@ function gap(event: EventRecord, versions: Map<string, number>): Violation | und
 function split(key: string): [string, string] {
   const at = key.indexOf('/');
   return [key.slice(0, at), key.slice(at + 1)];
-}
-
-function unescaped(text: string): string {
-  return text.replaceAll('%2F', '/').replaceAll('%25', '%');
 }
 
 function read(text: string | undefined): Record<string, unknown> | undefined {

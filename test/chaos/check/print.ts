@@ -67,8 +67,8 @@ function stateText(binding: Span['binding'] | undefined): string {
   if (!binding) {
     return 'deleted';
   }
-  const { relay, instance, generation, request, released } = binding;
-  return `${relay}/${instance.slice(0, 6)}/${generation} by ${request}${released ? ' released' : ''}`;
+  const { relay, instance, generation, request, state } = binding;
+  return `${relay}/${instance.slice(0, 6)}/${generation} by ${request} ${state}`;
 }
 
 function moment({ revision, afterMs, byMs }: Moment): string {

@@ -10,11 +10,13 @@ export interface LoggedBinding {
   readonly set: string;
   readonly instance: string;
   readonly generation: number;
+  readonly state: 'setup' | 'answered' | 'released';
   readonly request: string;
+  /** The request that began the call. */
+  readonly begun: string;
   readonly createdAtMs: number;
   readonly ttlSeconds: number;
   readonly expiresAtMs: number;
-  readonly released: boolean;
 }
 
 /** The value of a call's key from a revision on; undefined if it was deleted. */
@@ -25,6 +27,8 @@ export interface BindingState extends Moment {
 /** One generation of one binding, from its first state to the next generation or its deletion. */
 export interface Span {
   readonly binding: LoggedBinding;
+  /** That made this generation, or began the call again in it. */
+  readonly requests: ReadonlySet<string>;
   readonly begin: Moment;
   /** Undefined while it is in force. */
   readonly end: Moment | undefined;
@@ -63,42 +67,48 @@ export function isSameGeneration(one: LoggedBinding, other: LoggedBinding): bool
 
 function spansOf(states: readonly BindingState[]): Span[] {
   const spans: Span[] = [];
+  let requests = new Set<string>();
   let begin: (Moment & { binding: LoggedBinding }) | undefined;
   for (const state of states) {
     if (begin && state.binding && isSameGeneration(begin.binding, state.binding)) {
+      requests.add(state.binding.request);
       continue;
     }
     if (begin) {
       spans.push({
         binding: begin.binding,
+        requests,
         begin,
         end: state,
         endedBy: state.binding ? 'move' : 'deletion',
       });
     }
     begin = state.binding ? { ...state, binding: state.binding } : undefined;
+    requests = new Set(state.binding ? [state.binding.request] : []);
   }
   if (begin) {
-    spans.push({ binding: begin.binding, begin, end: undefined, endedBy: 'nothing' });
+    spans.push({ binding: begin.binding, requests, begin, end: undefined, endedBy: 'nothing' });
   }
   return spans;
 }
 
-/** Decodes a value in etcd independently of the program's own decoder; undefined if it is malformed. */
-export function readBinding(text: string): LoggedBinding | undefined {
+/** What a value in etcd says, read without the program's own reader; undefined if it is junk. */
+export function readBinding(set: string, text: string): LoggedBinding | undefined {
   try {
-    const { relay, set, instance, generation, request, createdAt, ttlSeconds, expiresAt, released } =
-      JSON.parse(text);
+    const value = JSON.parse(text);
+    const { relay, instance, generation, state, request, begun = request } = value;
+    const { createdAt, ttlSeconds, expiresAt } = value;
     return {
       relay: String(relay),
-      set: String(set),
+      set,
       instance: String(instance),
       generation: Number(generation),
+      state,
       request: String(request),
+      begun: String(begun),
       createdAtMs: Date.parse(createdAt),
       ttlSeconds: Number(ttlSeconds),
       expiresAtMs: Date.parse(expiresAt),
-      released: released === true,
     };
   } catch {
     return undefined;

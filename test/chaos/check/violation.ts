@@ -5,6 +5,7 @@ export const checkNames = [
   'generation',
   'live target',
   'cause of move',
+  'state',
   'move is told',
   'lifetime',
   'answer is of the log',

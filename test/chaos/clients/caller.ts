@@ -58,12 +58,14 @@ export class Caller {
     await Promise.all(this.#doors.map(({ ng }) => ng.stop()));
   }
 
-  /** @param first index of the first replica to try; random by default */
-  select(callId: string, first?: number): Promise<Outcome> {
+  /** @param first index of the replica that is asked first; any, if not given */
+  select(callId: string, inDialog: boolean, first?: number): Promise<Outcome> {
     const requestId = this.#newRequestId();
     const method = this.#random.chance(0.3) ? 'stream' : 'select';
     return this.#try({ method, callId, requestId }, first, ({ grpc }) =>
-      method === 'stream' ? grpc.selectInStream(callId, requestId) : grpc.select(callId, requestId),
+      method === 'stream'
+        ? grpc.selectInStream(callId, requestId, inDialog)
+        : grpc.select(callId, requestId, inDialog),
     );
   }
 

@@ -59,8 +59,8 @@ export class ReplicaClient {
     this.#client.close();
   }
 
-  select(callId: string, requestId: string): Promise<Outcome> {
-    const request = SelectRequest.fromPartial({ callId, requestId });
+  select(callId: string, requestId: string, inDialog: boolean): Promise<Outcome> {
+    const request = SelectRequest.fromPartial({ callId, requestId, inDialog });
     return this.#unary((metadata, options, done) =>
       this.#client.select(request, metadata, options, (error, reply) =>
         done(error, () => ({ outcome: 'ok', answer: answerOf(reply) })),
@@ -68,8 +68,8 @@ export class ReplicaClient {
     );
   }
 
-  /** The same over the stream of this client. */
-  selectInStream(callId: string, requestId: string): Promise<Outcome> {
+  /** The same over the one stream of this client. */
+  selectInStream(callId: string, requestId: string, inDialog: boolean): Promise<Outcome> {
     return new Promise((settle) => {
       const timer = setTimeout(() => {
         this.#settle(requestId, { outcome: 'unknown', reason: 'no reply in the stream' });
@@ -78,13 +78,13 @@ export class ReplicaClient {
       }, deadlineMs);
       this.#pending.set(requestId, { settle, timer });
       const stream = this.#openStream();
-      stream.write({ request: SelectRequest.fromPartial({ callId, requestId }) });
+      stream.write({ request: SelectRequest.fromPartial({ callId, requestId, inDialog }) });
     });
   }
 
   lookup(callId: string): Promise<Outcome> {
     return this.#unary((metadata, options, done) =>
-      this.#client.lookup({ callId, viaBranch: '' }, metadata, options, (error, reply) =>
+      this.#client.lookup({ callId, viaBranch: '', set: '' }, metadata, options, (error, reply) =>
         done(error, () => ({ outcome: 'ok', answer: answerOf(reply) })),
       ),
     );
@@ -106,7 +106,7 @@ export class ReplicaClient {
 
   release(callId: string): Promise<Outcome> {
     return this.#unary((metadata, options, done) =>
-      this.#client.release({ callId, viaBranch: '' }, metadata, options, (error, reply) =>
+      this.#client.release({ callId, viaBranch: '', set: '' }, metadata, options, (error, reply) =>
         done(error, () => ({ outcome: 'ok', found: reply.found })),
       ),
     );

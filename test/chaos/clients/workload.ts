@@ -18,6 +18,8 @@ const mix = {
 /** Beyond this limit, requests that fall due are dropped, so that they do not pile up during an outage. */
 const maxUnderWay = 400;
 const burstSize = 1000;
+const usesInDialog = 0.7;
+const beginsAgain = 0.3;
 
 /** Loads the replicas with calls that begin, continue and end, at a steady rate. */
 export class Workload {
@@ -81,7 +83,7 @@ export class Workload {
       return this.#late();
     }
     if (what === 'again') {
-      return this.#select(live);
+      return this.#use(live);
     }
     if (what === 'contend') {
       return this.#contend(live);
@@ -90,7 +92,7 @@ export class Workload {
       return this.#lookup(live);
     }
     if (live.isNg) {
-      return this.#select(live);
+      return this.#lookup(live);
     }
     return what === 'move' ? this.#move(live) : this.#release(live);
   }
@@ -105,8 +107,15 @@ export class Workload {
     return Promise.all(Array.from({ length: this.#caller.replicas }, (_, at) => this.#select(call, at)));
   }
 
+  /** An INVITE, or a branch of one. */
   async #select(call: KnownCall, first?: number): Promise<void> {
-    this.#calls.hear(call, await this.#caller.select(call.callId, first));
+    this.#calls.hear(call, await this.#caller.select(call.callId, false, first));
+  }
+
+  /** An answer, or a re-INVITE; some proxies do not say that it is one. */
+  async #use(call: KnownCall): Promise<void> {
+    const inDialog = !call.isNg && this.#random.chance(usesInDialog);
+    this.#calls.hear(call, await this.#caller.select(call.callId, inDialog));
   }
 
   async #lookup(call: KnownCall): Promise<void> {
@@ -114,8 +123,15 @@ export class Workload {
   }
 
   async #late(): Promise<void> {
-    const call = this.#calls.ended() ?? this.#calls.begin();
-    await (this.#random.chance(0.5) ? this.#lookup(call) : this.#select(call));
+    const call = this.#calls.ended();
+    if (!call) {
+      return this.#select(this.#calls.begin());
+    }
+    if (this.#random.chance(0.5)) {
+      return this.#lookup(call);
+    }
+    // A 401, 407 or 503 ends a call that is tried again under the same Call-ID.
+    return this.#random.chance(beginsAgain) ? this.#select(call) : this.#use(call);
   }
 
   async #move(call: KnownCall): Promise<void> {

@@ -36,7 +36,7 @@ good('a call that is bound, selected again, moved on request, released and expir
     .bind({ ...second, request: 'm1' })
     .ask('move', move, { answer: second })
     .ask('select', { request: 'q3' }, moved)
-    .bind({ ...second, request: 'm1', released: true })
+    .bind({ ...second, request: 'm1', state: 'released' })
     .ask('release', {}, { found: true })
     .pass(25)
     .unbind()
@@ -91,19 +91,69 @@ bad('a move by an offer that ended long before', 'cause of move', () =>
     .pass(15)
     .bind({ ...second, request: 'g1' }),
 );
-bad('a move without a notification to caches', 'move is told', () =>
-  bound().unregister('r1').bind(second, { unpublished: true }),
+bad('a move by an offer once the call was answered', 'cause of move', () =>
+  bound()
+    .bind({ state: 'answered' })
+    .ask('offer', {}, {})
+    .bind({ ...second, state: 'answered', request: 'g1' }),
+);
+bad('a move that caches are not told of', 'move is told', () =>
+  bound().unregister('r1').bind(second, { untold: true }),
 );
 
-good('a call that expires after its TTL', () =>
+const ended = () => bound().bind({ state: 'answered' }).bind({ state: 'released' });
+const again = { request: 'q2', begun: 'q2' };
+good('a call that was answered, ended and began again', () =>
+  ended()
+    .bind(again)
+    .ask('select', { request: 'q2' }, isNew)
+    .ask('select', { request: 'q3', replica: 's2' }, existing)
+    .ask('select', { request: 'q1', replica: 's2' }, existing)
+    .bind({ ...again, state: 'answered' }),
+);
+good('a call whose relay takes an answer after its release', () => ended().bind({ state: 'answered' }));
+bad('an answered call that is in setup again', 'state', () => bound().bind({ state: 'answered' }).bind());
+bad('a released call that is in setup without a new beginning', 'state', () => ended().bind());
+bad('a call that begins again while it is in progress', 'state', () =>
+  bound().bind({ state: 'answered' }).bind(again),
+);
+bad('a call that is in progress from another beginning', 'state', () =>
+  ended().bind({ ...again, state: 'answered' }),
+);
+bad('EXISTING for the only request that made the binding', 'retries converge', () =>
+  ended().ask('select', { request: 'q1' }, existing),
+);
+bad('NEW for a request that did not begin the call again', 'retries converge', () =>
+  ended().bind(again).ask('select', { request: 'q3' }, isNew),
+);
+good('a binding that ran out while etcd was away, and is asserted again', () =>
+  bound().unregister('r1').bind(second).pass(23).unbind().bind(second),
+);
+bad('one that is asserted above all that it was', 'generation', () =>
+  bound()
+    .pass(23)
+    .unbind()
+    .bind({ ...second, generation: 3 }),
+);
+good('a call that began again, and is forgotten after the TTL of that beginning', () =>
+  bound()
+    .ask('select', { request: 'q5' }, existing)
+    .bind({ state: 'released' })
+    .bind({ ...again })
+    .ask('select', { request: 'q2' }, isNew)
+    .pass(23)
+    .unbind(),
+);
+
+good('a call that is forgotten after its TTL', () =>
   bound().ask('select', { request: 'q1' }, isNew).pass(23).unbind(),
 );
 bad('a call that expires before its TTL', 'lifetime', () => bound().pass(10).unbind());
 bad('a call that expires before the TTL of its last use', 'lifetime', () =>
   bound().ask('select', { request: 'q2' }, existing).pass(25).unbind(),
 );
-bad('a released call that is deleted at once', 'lifetime', () =>
-  bound().bind({ released: true, expiresAtMs: 0 }).pass(5).unbind(),
+bad('a released call that is forgotten at once', 'lifetime', () =>
+  bound().bind({ state: 'released', expiresAtMs: 0 }).pass(5).unbind(),
 );
 
 good('an answer shortly after a move that the replica does not know yet', () =>

@@ -9,10 +9,12 @@ const afterOfferMs = 10_000;
 export function checkBindings(evidence: Evidence, call: CallEvidence): Violation[] {
   const violations: Violation[] = [];
   let before: LoggedBinding | undefined;
+  let highest = 0;
   for (const state of call.story.states) {
     const { binding } = state;
     if (binding) {
-      violations.push(...checkChange(evidence, call, before, { ...state, binding }));
+      violations.push(...checkChange(evidence, call, { before, highest }, { ...state, binding }));
+      highest = Math.max(highest, binding.generation);
     }
     before = binding;
   }
@@ -24,18 +26,21 @@ type Written = BindingState & { readonly binding: LoggedBinding };
 function checkChange(
   evidence: Evidence,
   call: CallEvidence,
-  before: LoggedBinding | undefined,
+  { before, highest }: { before: LoggedBinding | undefined; highest: number },
   state: Written,
 ): Violation[] {
   const { binding, byMs, revision } = state;
   const say = (check: Violation['check'], message: string) =>
     violation(check, call.callId, byMs, `revision ${revision}: ${message}`);
   if (!before) {
-    const wrong = binding.generation === 1 ? [] : [say('generation', `begins with ${binding.generation}`)];
+    // What ran out while etcd was away may be asserted again, or begin above what it was.
+    const isPossible = binding.generation <= Math.max(1, highest + 1);
+    const wrong = isPossible ? [] : [say('generation', `begins with ${binding.generation}`)];
     return [...wrong, ...checkTarget(evidence, state, say)];
   }
+  const wrong = checkState(before, binding, say);
   if (isSameGeneration(before, binding)) {
-    return [];
+    return wrong;
   }
   if (binding.createdAtMs === before.createdAtMs && binding.generation !== before.generation + 1) {
     return [say('generation', `${before.generation} is followed by ${binding.generation}`)];
@@ -44,6 +49,7 @@ function checkChange(
     return [say('one binding', `${where(before)} is replaced by ${where(binding)}`)];
   }
   return [
+    ...wrong,
     ...checkTarget(evidence, state, say),
     ...checkCause(evidence, call, before, state, say),
     ...checkTold(call, state, say),
@@ -51,6 +57,16 @@ function checkChange(
 }
 
 type Say = (check: Violation['check'], message: string) => Violation;
+
+/** A call is set up, answered and released; only one that was released begins again, by another request. */
+function checkState(before: LoggedBinding, after: LoggedBinding, say: Say): Violation[] {
+  const change = `${before.state} → ${after.state}`;
+  const isAgain = after.begun !== before.begun;
+  const isRight = isAgain
+    ? change === 'released → setup'
+    : after.state === before.state || after.state !== 'setup';
+  return isRight ? [] : [say('state', `${change}, begun by ${before.begun} and ${after.begun}`)];
+}
 
 function checkTarget(evidence: Evidence, { binding, revision }: Written, say: Say): Violation[] {
   const instance = registered(evidence, binding, revision);
@@ -90,7 +106,9 @@ function asksFor(operation: Operation, before: LoggedBinding, { binding, byMs, a
   if (operation.method === 'move') {
     return operation.requestId === binding.request && operation.generation === before.generation;
   }
-  return operation.method === 'offer' && operation.returnMs + afterOfferMs >= afterMs;
+  // Once it is answered, no relay that is there loses it.
+  const isHunting = operation.method === 'offer' && before.state === 'setup';
+  return isHunting && operation.returnMs + afterOfferMs >= afterMs;
 }
 
 /** A move writes a key that notifies caches. */

@@ -13,12 +13,14 @@ export function checkLifetimes(evidence: Evidence, call: CallEvidence): Violatio
   const violations: Violation[] = [];
   let before: LoggedBinding | undefined;
   let releasedAfterMs = 0;
+  let begunAfterMs = 0;
   for (const state of call.story.states) {
     const { binding } = state;
     if (!binding && before) {
-      const dueMs = before.released
-        ? Math.max(before.expiresAtMs, releasedAfterMs + evidence.run.lingerSeconds * 1000)
-        : Math.max(before.expiresAtMs, lastUseDueMs(evidence, call, before, state));
+      const dueMs =
+        before.state === 'released'
+          ? Math.max(before.expiresAtMs, releasedAfterMs + evidence.run.lingerSeconds * 1000)
+          : Math.max(before.expiresAtMs, lastUseDueMs(evidence, call, { ...before, begunAfterMs }, state));
       const earlyMs = dueMs - state.byMs;
       if (earlyMs > clockToleranceMs) {
         violations.push(
@@ -31,26 +33,31 @@ export function checkLifetimes(evidence: Evidence, call: CallEvidence): Violatio
         );
       }
     }
-    if (binding?.released && !before?.released) {
+    if (binding?.state === 'released' && before?.state !== 'released') {
       releasedAfterMs = Math.max(0, state.afterMs);
+    }
+    if (binding && binding.begun !== before?.begun) {
+      begunAfterMs = state.afterMs;
     }
     before = binding;
   }
   return violations;
 }
 
-/** The earliest expiry that the answered uses of this binding allow. */
+/** Until when the answered uses of this binding had it live at least; what was before it began again is past. */
 function lastUseDueMs(
   { run }: Evidence,
   { operations }: CallEvidence,
-  binding: LoggedBinding,
+  binding: LoggedBinding & { readonly begunAfterMs: number },
   deleted: BindingState,
 ): number {
   let dueMs = 0;
   for (const operation of operations) {
     const ttlSeconds = ttlOf(operation, binding, run);
-    // An operation that began after the deletion concerns another binding.
-    if (ttlSeconds > 0 && operation.invokeMs < deleted.byMs) {
+    // One that began after the deletion was heard of is about another binding.
+    const isOfIt = operation.invokeMs < deleted.byMs && operation.returnMs >= binding.begunAfterMs;
+    const isSure = operation.requestId === binding.begun || operation.invokeMs >= binding.begunAfterMs;
+    if (ttlSeconds > 0 && isOfIt && isSure) {
       dueMs = Math.max(dueMs, operation.invokeMs + ttlSeconds * 1000);
     }
   }

@@ -76,7 +76,7 @@ function checkMoved(
   ];
 }
 
-/** NEW is the answer only to the request that made the binding. */
+/** NEW is told to the request that made the binding, or began the call again, and to nobody else. */
 function checkOrigin({ answer, requestId }: Operation, spans: readonly Span[], say: Say): Violation[] {
   if (answer?.freshness !== 'fresh' || answer.generation !== 1) {
     return [];
@@ -87,11 +87,15 @@ function checkOrigin({ answer, requestId }: Operation, spans: readonly Span[], s
   if (!span) {
     return [];
   }
-  const expected = span.binding.request === requestId ? 'new' : 'existing';
-  if (answer.origin === expected) {
+  const { requests } = span;
+  const isMaker = requestId !== undefined && requests.has(requestId);
+  // Of several beginnings, a request may have found the one of another.
+  const isRight = answer.origin === 'new' ? isMaker : !isMaker || requests.size > 1;
+  if (isRight) {
     return [];
   }
-  return [say('retries converge', `origin ${answer.origin}, where ${span.binding.request} made the binding`)];
+  const makers = [...requests].join(', ');
+  return [say('retries converge', `origin ${answer.origin}, where ${makers} made the binding`)];
 }
 
 /** The binding was released or gone at some moment between request and answer. */
@@ -99,7 +103,7 @@ function checkReleased(evidence: Evidence, operation: Operation, call: CallEvide
   const { states } = call.story;
   const isDone = states.some(
     ({ binding, afterMs }, i) =>
-      (!binding || binding.released) &&
+      (!binding || binding.state === 'released') &&
       afterMs <= operation.returnMs &&
       (states[i + 1]?.byMs ?? Number.POSITIVE_INFINITY) > operation.invokeMs - unheardMs,
   );
