@@ -89,18 +89,20 @@ export class GrpcServer {
   async stop(graceMs: number): Promise<void> {
     this.setServing(false);
     this.#listener.stop();
-    await new Promise<void>((resolve) => {
-      // Long-lived streams (watches, health) end only when their connections are cut. forceShutdown() cannot do that: it
-      // finds no connections without channelz, and its CANCELLED would tell clients not to retry.
-      const cancel = this.#clock.after(graceMs, () => {
-        for (const socket of this.#connections) {
-          socket.destroy();
-        }
-      });
-      this.#server.tryShutdown(() => {
-        cancel();
-        resolve();
-      });
+    // Long-lived streams (watches, health) end only when their connections are cut. forceShutdown() cannot do that: it
+    // finds no connections without channelz, and its CANCELLED would tell clients not to retry.
+    const cancel = this.#clock.after(graceMs, () => {
+      for (const socket of this.#connections) {
+        socket.destroy();
+      }
     });
+    // From Node 24 on a closing server closes its sessions, and tryShutdown() takes these for ended while requests are
+    // still under way: only a closed connection has answered all of them.
+    const closed = [...this.#connections].map(
+      (socket) => new Promise<void>((resolve) => socket.once('close', () => resolve())),
+    );
+    await new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
+    await Promise.all(closed);
+    cancel();
   }
 }

@@ -19,7 +19,7 @@ import { newRequestId } from './request-id.js';
 import { type Answer, answerOf, type MoveRequest, mayBeginAgain, type SelectRequest } from './requests.js';
 import { Retry } from './retry.js';
 import { type SelectorSettings, TtlPolicy } from './ttl-policy.js';
-import { asksAlike, bound, isOutage } from './write-result.js';
+import { asksAlike, bound, foundOf, isOutage } from './write-result.js';
 
 export interface SelectorDeps extends CachedBindingStoreDeps {
   readonly placement: Placement;
@@ -264,7 +264,7 @@ export class Selector {
    */
   async reassert(remembered: StoredBinding): Promise<boolean> {
     const { call } = remembered.binding;
-    const stored = await this.#retry.run<StoredBinding | Missing>(undefined, async (seen) => {
+    const stored = await this.#retry.run<StoredBinding | typeof missing>(undefined, async (seen) => {
       const found = seen ?? (await this.#cachedStore.read(call));
       const stored = bound(found);
       if (stored && !isAhead(remembered.binding, stored.binding)) {
@@ -398,8 +398,3 @@ export class Selector {
 
 /** Nothing was written: the relay is not registered. */
 const missing = { binding: undefined, revision: 0 } as const;
-type Missing = typeof missing;
-
-function foundOf({ binding, revision }: StoredBinding): Found {
-  return { call: binding.call, revision, binding, hasOthers: false };
-}

@@ -8,6 +8,11 @@ export function bound({ binding, revision }: Found): StoredBinding | undefined {
   return binding && { binding, revision };
 }
 
+/** The same binding, as a read would find it. */
+export function foundOf({ binding, revision }: StoredBinding): Found {
+  return { call: binding.call, revision, binding, hasOthers: false };
+}
+
 /** What a read found, for the next step: as if a write had been refused and told it. */
 export function asRefused(found: Found): WriteOutcome {
   return { written: false, found, guardsHeld: true };

@@ -67,16 +67,16 @@ export class SampleHistory {
     return this.#delete(`relays/default/${relay}`);
   }
 
-  /** etcd takes a binding of the call. With `untold`, no cache is told of a move. */
-  bind(told: Told = {}, { untold = false } = {}): this {
-    const { generation = 1, expiresAtMs = this.#nowMs + 22_500, createdAtMs = 0 } = told;
-    const { state = 'setup', begun = 'q1' } = told;
+  /** Writes a binding of the call to etcd. If `unpublished`, without the key that tells caches of a move. */
+  bind(fields: BindingFields = {}, { unpublished = false } = {}): this {
+    const { generation = 1, expiresAtMs = this.#nowMs + 22_500, createdAtMs = 0 } = fields;
+    const { state = 'setup', begun = 'q1' } = fields;
     this.#put('calls/c/default', {
-      relay: told.relay ?? 'r1',
-      instance: told.instance ?? 'i1',
+      relay: fields.relay ?? 'r1',
+      instance: fields.instance ?? 'i1',
       state,
       generation,
-      request: told.request ?? 'q1',
+      request: fields.request ?? 'q1',
       begun,
       createdAt: new Date(beginMs + createdAtMs).toISOString(),
       ttlSeconds: 15,

@@ -98,7 +98,7 @@ bad('a move by an offer once the call was answered', 'cause of move', () =>
     .bind({ ...second, state: 'answered', request: 'g1' }),
 );
 bad('a move that caches are not told of', 'move is told', () =>
-  bound().unregister('r1').bind(second, { untold: true }),
+  bound().unregister('r1').bind(second, { unpublished: true }),
 );
 
 const ended = () => bound().bind({ state: 'answered' }).bind({ state: 'released' });
