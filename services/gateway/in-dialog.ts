@@ -66,7 +66,13 @@ export class InDialogHandler {
     retries.schedule({
       purpose: `note that call ${binding.call.callId} is answered`,
       attempt: async () => {
-        await router.answered(binding.call, binding);
+        if (!(await router.answered(binding.call, binding))) {
+          // What this replica remembered was a former beginning of the call, on the same relay.
+          const now = (await router.lookup(binding.call))?.binding;
+          if (now?.instance === binding.instance) {
+            await router.answered(now.call, now);
+          }
+        }
         return 'done';
       },
     });

@@ -98,8 +98,8 @@ export class Rebuilder {
     const { callIds, isComplete } = (await list) ?? { callIds: new Set<string>(), isComplete: false };
     const isListed = callIds.has(call.callId);
     const isCarried = isListed || (isComplete ? false : await inquiry.carries(relay, call));
-    // A call that is being set up may not have reached its relay yet.
-    if (isCarried === false && stored.binding.state === 'answered') {
+    // It may have been released unheard; one that is about to reach its relay is bound anew by its next request.
+    if (isCarried === false) {
       cache.forget(call);
       return 'ended';
     }
