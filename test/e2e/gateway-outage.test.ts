@@ -20,9 +20,7 @@ testWith.serial(
     }
     await eventually(
       () =>
-        scene.replicas.every((replica) =>
-          replica.warnings().some(({ msg }) => msg.startsWith('etcd is lost')),
-        ),
+        scene.replicas.every((replica) => replica.warnings().some(({ msg }) => msg.startsWith('etcd lost'))),
       'both gateways to notice',
     );
     const fresh = await scene.caller('new', { calls: 50, perSecond: 50 });

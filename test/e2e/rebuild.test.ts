@@ -1,11 +1,8 @@
-import { execFileSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
-import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ExecutionContext } from 'ava';
 import { type RealEtcd, startRealEtcd } from '../support/etcd.js';
 import { audioSdp, type CallTags, newCall, ProxyClient } from '../support/ng.js';
-import { findProgram } from '../support/program.js';
 import { eventually } from '../support/registry.js';
 import { testWith } from '../support/requirement.js';
 import { mediaNetwork, startRelay, type TestRelay } from './gateway-relays.js';
@@ -90,15 +87,10 @@ async function each<T>(items: readonly T[], work: (item: T, index: number) => Pr
 const calls = (count: number) => Array.from({ length: count }, () => newCall());
 
 /** Calls that live, some of them moved; and calls that have ended. */
-async function populate(
-  stage: Stage,
-  halfway: (etcd: RealEtcd) => void,
-): Promise<{ known: Known[]; ended: CallTags[] }> {
+async function populate(stage: Stage): Promise<{ known: Known[]; ended: CallTags[] }> {
   const [live, ended] = [calls(liveCalls), calls(endedCalls)];
   const all = [...ended, ...live];
-  await each(all.slice(0, all.length / 2), (tags, at) => stage.setUp(tags, at));
-  halfway(stage.etcd);
-  await each(all.slice(all.length / 2), (tags, at) => stage.setUp(tags, at));
+  await each(all, (tags, at) => stage.setUp(tags, at));
   await each(ended, async (tags, at) => {
     await (stage.proxies[at % 3] as ProxyClient).delete(tags);
   });
@@ -140,16 +132,14 @@ async function count(stage: Stage, known: readonly Known[], ended: readonly Call
 
 interface Loss {
   readonly title: string;
-  /** When half of the calls are set up, and none has moved or ended. */
-  readonly halfway?: (etcd: RealEtcd) => void;
   readonly lose: (etcd: RealEtcd) => void;
 }
 
-async function rebuilt(t: ExecutionContext, { title, halfway = () => {}, lose }: Loss): Promise<void> {
+async function rebuilt(t: ExecutionContext, { title, lose }: Loss): Promise<void> {
   t.timeout(240_000);
   await ownTurn(t);
   const stage = await Stage.start(t);
-  const { known, ended } = await populate(stage, halfway);
+  const { known, ended } = await populate(stage);
   t.is(known.length, liveCalls);
   await stage.etcd.kill();
   lose(stage.etcd);
@@ -176,30 +166,8 @@ async function rebuilt(t: ExecutionContext, { title, halfway = () => {}, lose }:
   });
 }
 
-const programs = ['etcd', 'etcdctl', 'rtpengine'];
+const programs = ['etcd', 'rtpengine'];
 
 testWith.serial(programs, 'an etcd that was wiped is rebuilt from what relays and replicas know', (t) =>
   rebuilt(t, { title: 'wiped', lose: ({ dataDirectory }) => rmSync(dataDirectory, { recursive: true }) }),
 );
-
-testWith.serial(programs, 'an etcd that was restored from an older snapshot is brought up to date', (t) => {
-  const snapshotOf = ({ dataDirectory }: RealEtcd) => join(dataDirectory, '..', 'snapshot.db');
-  const etcdctl = (...args: string[]) =>
-    execFileSync(findProgram('etcdctl') ?? 'etcdctl', args, {
-      env: { ...process.env, ETCDCTL_API: '3' },
-      stdio: 'pipe',
-    });
-  return rebuilt(t, {
-    title: 'restored',
-    halfway: (etcd) => etcdctl(`--endpoints=${etcd.endpoint}`, 'snapshot', 'save', snapshotOf(etcd)),
-    lose(etcd) {
-      const { dataDirectory, member } = etcd;
-      rmSync(dataDirectory, { recursive: true });
-      etcdctl(
-        ...['snapshot', 'restore', snapshotOf(etcd), '--data-dir', dataDirectory, '--name', member.name],
-        ...['--initial-cluster', `${member.name}=${member.peerUrl}`],
-        ...['--initial-advertise-peer-urls', member.peerUrl],
-      );
-    },
-  });
-});
