@@ -152,6 +152,8 @@ export class PrefixMirror<T> {
     const { prefix } = this.#options;
     const end = endOfPrefix(prefix);
     const listed = new Map<string, { value: Buffer; revision: number }>();
+    // A stopped mirror hears nothing, but a caller may still have it list; what the stop overtook is not reported.
+    const wasStopped = this.#stopping.signal.aborted;
     const revisionBefore = this.#revision;
     let revision = 0;
     let from = Buffer.from(prefix);
@@ -171,7 +173,7 @@ export class PrefixMirror<T> {
     // An etcd that lost its data begins again at a low revision: what it says now is what counts.
     const isBackwards = revision < revisionBefore;
     // A watch that ran meanwhile has reported more than this list can know.
-    if (this.#stopping.signal.aborted || (!isBackwards && revision < this.#revision)) {
+    if (this.#stopping.signal.aborted !== wasStopped || (!isBackwards && revision < this.#revision)) {
       return;
     }
     if (isBackwards) {

@@ -40,9 +40,13 @@ export class TtlPolicy {
   }
 
   /** The state of the call once this request has used it. */
-  stateAfter({ state }: Binding, { inDialog = false }: SelectRequest): Binding['state'] {
+  stateAfter(
+    { state, beginning }: Binding,
+    { inDialog = false, requestId }: SelectRequest,
+  ): Binding['state'] {
     if (state === 'released') {
-      return inDialog ? 'released' : 'setup';
+      // A late retry of the request that began the call does not begin it again.
+      return inDialog || requestId === beginning ? 'released' : 'setup';
     }
     return inDialog ? 'answered' : state;
   }

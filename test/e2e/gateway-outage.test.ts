@@ -41,7 +41,7 @@ testWith.serial(
       return [...promised].every(([callId, relay]) => bindings.get(callId)?.relay === relay);
     }, 'all promises kept');
     const conflicts = scene.replicas.flatMap((replica) =>
-      replica.warnings().filter(({ msg }) => msg.startsWith('a call was promised')),
+      replica.warnings().filter(({ msg }) => msg.startsWith('provisional call is on another relay')),
     );
     t.deepEqual(conflicts, []);
     await old.go(bound.keys(), 20);

@@ -53,6 +53,12 @@ spec:
           value: {{ $values.ports.mediaMax | quote }}
         - name: HOLDFAST_RELAY_IDLE_TIMEOUT_SECONDS
           value: {{ $values.idleTimeoutSeconds | quote }}
+        - name: HOLDFAST_RELAY_DELETE_DELAY_SECONDS
+          value: {{ $values.deleteDelaySeconds | quote }}
+        {{- end }}
+        {{- with $values.features }}
+        - name: HOLDFAST_RELAY_FEATURES
+          value: {{ join "," . | quote }}
         {{- end }}
         - name: HOLDFAST_DRAIN_DEADLINE_SECONDS
           value: {{ $values.drainDeadlineSeconds | quote }}
