@@ -78,7 +78,8 @@ export class Stack {
   async startReplica(index: number): Promise<{ client: HoldfastClient; child: Child }> {
     const address = `${host}:${this.#ports[index]}`;
     const child = this.#start(`selection-${index + 1}`, 'selection', { HOLDFAST_GRPC_LISTEN: address });
-    const client = new HoldfastClient(address);
+    // A thousand calls at once, on a machine that may be busy: here waiting is better than asking again.
+    const client = new HoldfastClient(address, { attemptTimeoutMs: 10_000 });
     await this.#until(child, async () => (await client.listRelays('')).fresh);
     return { client, child };
   }
