@@ -91,11 +91,11 @@ export class Engine {
       },
     });
     this.finder = new CallFinder({ ...deps, relays: this.directory });
+    const ttlPolicy = new TtlPolicy(options, this.directory, clock);
     this.selector = new Selector(
-      { ...deps, ...this.#parts(), placement, hearsMoves: () => this.moves.live },
+      { ...deps, ...this.#parts(), ttlPolicy, placement, hearsMoves: () => this.moves.live },
       options,
     );
-    const ttlPolicy = new TtlPolicy(options, this.directory, clock);
     const carried = { ...deps, ...this.#parts(), ttlPolicy, selector: this.selector };
     this.keeper = new BindingKeeper(carried);
     this.rebuilder = new Rebuilder(carried);

@@ -18,12 +18,13 @@ import { ProvisionalReconciler } from './outage/provisional-reconciler.js';
 import { newRequestId } from './request-id.js';
 import { type Answer, answerOf, type MoveRequest, mayBeginAgain, type SelectRequest } from './requests.js';
 import { Retry } from './retry.js';
-import { type SelectorSettings, TtlPolicy } from './ttl-policy.js';
+import type { SelectorSettings, TtlPolicy } from './ttl-policy.js';
 import { asksAlike, bound, foundOf, isOutage } from './write-result.js';
 
 export interface SelectorDeps extends CachedBindingStoreDeps {
   readonly placement: Placement;
   readonly finder: CallFinder;
+  readonly ttlPolicy: TtlPolicy;
   readonly events: Events;
 }
 
@@ -65,15 +66,10 @@ export class Selector {
 
   constructor(deps: SelectorDeps, options: SelectorOptions) {
     const { directory, clock, events } = deps;
-    this.#ttlPolicy = new TtlPolicy(options, directory, clock);
+    this.#ttlPolicy = deps.ttlPolicy;
     this.#cachedStore = new CachedBindingStore(deps);
     this.#provisional = new ProvisionalBindings(options.provisionalEntries, clock);
-    const shared = {
-      ...deps,
-      cachedStore: this.#cachedStore,
-      ttlPolicy: this.#ttlPolicy,
-      provisional: this.#provisional,
-    };
+    const shared = { ...deps, cachedStore: this.#cachedStore, provisional: this.#provisional };
     this.#writer = new BindingWriter(shared);
     this.#retry = new Retry(this.#cachedStore, directory, clock);
     this.#fallback = new OutageFallback({ ...shared, mode: options.withoutQuorum });

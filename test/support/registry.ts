@@ -17,12 +17,18 @@ import { Keyspace } from '../../services/registry/keyspace.js';
 import { RelayDirectory } from '../../services/registry/relay-directory.js';
 import { type Clock, systemClock } from '../../services/runtime/clock.js';
 import { type Logger, silentLogger } from '../../services/runtime/log.js';
-import { type RelayInquiry, silentInquiry } from '../../services/selection/carried/relay-inquiry.js';
+import type { RelayInquiry } from '../../services/selection/carried/relay-inquiry.js';
 import { Engine } from '../../services/selection/engine.js';
 import type { WithoutQuorumMode } from '../../services/selection/outage/outage-fallback.js';
 import type { Answer, SelectRequest } from '../../services/selection/requests.js';
 import type { SelectorSettings } from '../../services/selection/ttl-policy.js';
 import type { Scope } from './process.js';
+
+/** Relays that do not say what they carry. */
+const silentInquiry: RelayInquiry = {
+  carries: async () => undefined,
+  list: async () => undefined,
+};
 
 /** A keyspace that no other test of the same etcd uses. */
 export function newKeyspace(): Keyspace {

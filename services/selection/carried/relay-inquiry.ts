@@ -22,9 +22,3 @@ export interface CarriedCalls {
   readonly callIds: ReadonlySet<string>;
   readonly isComplete: boolean;
 }
-
-/** For a replica that cannot reach the control ports of relays. */
-export const silentInquiry: RelayInquiry = {
-  carries: async () => undefined,
-  list: async () => undefined,
-};
