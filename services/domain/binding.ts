@@ -5,6 +5,7 @@ export const maxTtlSeconds = 86_400;
 /** Moves that a binding remembers; older ones are forgotten. */
 export const maxMoves = 8;
 
+/** In the order in which a call goes through them. */
 export const bindingStates = ['setup', 'answered', 'released'] as const;
 /**
  * How far the call is. `setup`: it was offered, and may go to another relay if this one is full, silent, dead or refuses.
@@ -62,7 +63,8 @@ export function isAhead(one: Binding, other: Binding): boolean {
   if (one.generation !== other.generation) {
     return one.generation > other.generation;
   }
-  return one.beginning === other.beginning && one.state === 'answered' && other.state === 'setup';
+  const isSameCall = one.beginning === other.beginning;
+  return isSameCall && bindingStates.indexOf(one.state) > bindingStates.indexOf(other.state);
 }
 
 /**

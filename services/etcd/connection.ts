@@ -9,7 +9,7 @@ import type {
   IWatchResponse,
 } from 'etcd3';
 import type { TlsFiles } from '../runtime/tls-files.js';
-import { EtcdHistory } from './history.js';
+import { EtcdHistory, type HistoryChange } from './history.js';
 import { EtcdLogin } from './login.js';
 import { MemberClients } from './member-clients.js';
 import type { Txn, TxnResult } from './txn-codec.js';
@@ -51,8 +51,8 @@ export class EtcdConnection {
     this.memberCount = options.endpoints.length;
   }
 
-  /** The listener hears why etcd may have lost what was written to it. */
-  onHistoryChange(listener: (reason: string) => void): void {
+  /** The listener hears that etcd may have lost what was written to it. */
+  onHistoryChange(listener: (change: HistoryChange) => void): void {
     this.#history.onChange(listener);
   }
 

@@ -9,18 +9,24 @@ export interface AnswerHeader {
   readonly revision: number;
 }
 
+/** etcd has another history than before. */
+export interface HistoryChange {
+  readonly reason: string;
+  /** Where the new history was first seen: what it has up to there, it has from an older state or from nobody. */
+  readonly revision: number;
+}
+
 /**
  * Notices that etcd has another history than the one that this process knows: another cluster answers, or a revision goes back.
  * Then what was read before proves nothing, and what was written before may be gone.
  */
 export class EtcdHistory {
-  readonly #changes = new Subscribers<string>();
+  readonly #changes = new Subscribers<HistoryChange>();
   #clusterId = '';
   #revision = 0;
   #epoch = 0;
 
-  /** The listener hears why. */
-  onChange(listener: (reason: string) => void): void {
+  onChange(listener: (change: HistoryChange) => void): void {
     this.#changes.add(listener);
   }
 
@@ -50,6 +56,6 @@ export class EtcdHistory {
     this.#epoch++;
     this.#clusterId = clusterId;
     this.#revision = revision;
-    this.#changes.tell(reason);
+    this.#changes.tell({ reason, revision });
   }
 }

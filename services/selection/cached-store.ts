@@ -1,16 +1,18 @@
-import { remainingSeconds, type StoredBinding } from '../domain/binding.js';
+import { type Binding, isAhead, remainingSeconds, type StoredBinding } from '../domain/binding.js';
 import { type Call, inSet } from '../domain/call.js';
 import type { QuorumMonitor } from '../etcd/quorum-monitor.js';
 import type { BindingStore, BindingWrite, Found, WriteOutcome } from '../registry/binding-store.js';
 import type { RelayDirectory } from '../registry/relay-directory.js';
 import type { Clock } from '../runtime/clock.js';
 import type { BindingCache, HistoryLoss } from './cache/binding-cache.js';
+import type { RestoredBindings } from './carried/restored-bindings.js';
 
 export interface CachedBindingStoreDeps {
   readonly store: BindingStore;
   readonly quorum: QuorumMonitor;
   readonly cache: BindingCache;
   readonly directory: RelayDirectory;
+  readonly restored: RestoredBindings;
   /** True while moves by other replicas are heard as they happen. */
   readonly hearsMoves: () => boolean;
   readonly clock: Clock;
@@ -46,6 +48,9 @@ export class CachedBindingStore {
   beginHistory(loss: HistoryLoss): void {
     if (loss.kind === 'replaced' || loss.lostForMs > rebuildMs) {
       this.#lostBindingsAtMs = this.#deps.clock.monotonicMs();
+    }
+    if (loss.kind === 'replaced') {
+      this.#deps.restored.begin(loss.revision);
     }
     this.#deps.cache.beginHistory(loss);
   }
@@ -84,8 +89,7 @@ export class CachedBindingStore {
   async read(call: Call): Promise<Found> {
     const askedAtMs = this.#deps.clock.monotonicMs();
     const found = await this.#deps.quorum.ask(() => this.#deps.store.read(call));
-    this.#remember(found, askedAtMs);
-    return found;
+    return this.#believed(found, askedAtMs);
   }
 
   /** @throws HoldfastError `unavailable` (the outcome is unknown), `overloaded` (nothing was written) */
@@ -94,11 +98,10 @@ export class CachedBindingStore {
     const outcome = await this.#deps.quorum.ask(() => this.#deps.store.write(write));
     if (outcome.written) {
       this.#deps.cache.remember(outcome.stored, askedAtMs);
-    } else {
-      this.#remember(outcome.found, askedAtMs);
-      this.counters.guardFailures++;
+      return outcome;
     }
-    return outcome;
+    this.counters.guardFailures++;
+    return { ...outcome, found: await this.#believed(outcome.found, askedAtMs) };
   }
 
   /** A call that names no set is the one of the default set, or the only one that is remembered in another. */
@@ -118,11 +121,30 @@ export class CachedBindingStore {
     return elsewhere;
   }
 
-  #remember({ call, binding, revision }: Found, askedAtMs: number): void {
-    if (binding) {
-      this.#deps.cache.remember({ binding, revision }, askedAtMs);
-    } else if (!this.#deps.cache.survivor(call)) {
-      this.#deps.cache.forget(call);
+  /**
+   * What etcd said, as far as it is so. A restored etcd may have a binding that the call has left behind: that counts as
+   * none. Or it has one of a call that has ended since: that counts as released.
+   */
+  async #believed(found: Found, askedAtMs: number): Promise<Found> {
+    const { cache, restored } = this.#deps;
+    const { binding, revision } = found;
+    const survivor = cache.survivor(binding?.call ?? found.call);
+    if (!binding) {
+      if (!survivor) {
+        cache.forget(found.call);
+      }
+      return found;
     }
+    const isOutdated = survivor && isAhead(survivor.binding, binding);
+    if (isOutdated || cache.lostGeneration(binding.call) > binding.generation) {
+      return { ...found, binding: undefined };
+    }
+    if (!(await restored.isEnded({ binding, revision }))) {
+      cache.remember({ binding, revision }, askedAtMs);
+      return found;
+    }
+    const ended: Binding = { ...binding, state: 'released' };
+    cache.remember({ binding: ended, revision }, askedAtMs);
+    return { ...found, binding: ended };
   }
 }

@@ -19,6 +19,7 @@ import { BindingKeeper } from './carried/binding-keeper.js';
 import { CallFinder } from './carried/call-finder.js';
 import { Rebuilder } from './carried/rebuilder.js';
 import type { RelayInquiry } from './carried/relay-inquiry.js';
+import { RestoredBindings } from './carried/restored-bindings.js';
 import { LeaseClock } from './outage/lease-clock.js';
 import type { WithoutQuorumMode } from './outage/outage-fallback.js';
 import { Selector } from './selector.js';
@@ -92,15 +93,16 @@ export class Engine {
     });
     this.finder = new CallFinder({ ...deps, relays: this.directory });
     const ttlPolicy = new TtlPolicy(options, this.directory, clock);
+    const restored = new RestoredBindings({ ...deps, ttlPolicy });
     this.selector = new Selector(
-      { ...deps, ...this.#parts(), ttlPolicy, placement, hearsMoves: () => this.moves.live },
+      { ...deps, ...this.#parts(), ttlPolicy, restored, placement, hearsMoves: () => this.moves.live },
       options,
     );
     const carried = { ...deps, ...this.#parts(), ttlPolicy, selector: this.selector };
     this.keeper = new BindingKeeper(carried);
-    this.rebuilder = new Rebuilder(carried);
+    this.rebuilder = new Rebuilder({ ...carried, repair: this.selector.repair, restored });
     this.#subscribe(events, leaseClock, options.withoutQuorum);
-    connection.onHistoryChange((reason) => this.#beginHistory(events, { kind: 'replaced', reason }));
+    connection.onHistoryChange((change) => this.#beginHistory(events, { kind: 'replaced', ...change }));
   }
 
   /** True while changes in etcd are heard as they happen. */

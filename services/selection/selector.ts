@@ -1,6 +1,6 @@
 import type { Binding, BindingVersion, StoredBinding } from '../domain/binding.js';
-import { isAhead, isVersionOf } from '../domain/binding.js';
-import { type Call, inSet } from '../domain/call.js';
+import { isVersionOf } from '../domain/binding.js';
+import type { Call } from '../domain/call.js';
 import { HoldfastError } from '../domain/error.js';
 import type { Events } from '../domain/events.js';
 import type { RegisteredRelay } from '../domain/relay.js';
@@ -11,6 +11,7 @@ import type { Clock } from '../runtime/clock.js';
 import { BindingWriter, type Tried } from './binding-writer.js';
 import type { HistoryLoss } from './cache/binding-cache.js';
 import { CachedBindingStore, type CachedBindingStoreDeps } from './cached-store.js';
+import { BindingRepair } from './carried/binding-repair.js';
 import type { CallFinder } from './carried/call-finder.js';
 import { OutageFallback, type Prediction, type WithoutQuorumMode } from './outage/outage-fallback.js';
 import { ProvisionalBindings } from './outage/provisional-bindings.js';
@@ -61,6 +62,7 @@ export class Selector {
   readonly #finder: CallFinder;
   readonly #placement: Placement;
   readonly #clock: Clock;
+  readonly repair: BindingRepair;
   /** Concurrent requests for one call share the work. */
   readonly #binding = new Map<string, Underway>();
 
@@ -79,6 +81,7 @@ export class Selector {
       bind: (request) => this.#bind(request, undefined),
     });
     this.#finder = deps.finder;
+    this.repair = new BindingRepair({ ...shared, writer: this.#writer, retry: this.#retry });
     this.#placement = deps.placement;
     this.#clock = clock;
   }
@@ -145,7 +148,14 @@ export class Selector {
       if (promised) {
         return answerOf(promised, this.#ttlPolicy.relayOf(promised), '', 'provisional');
       }
+      const survivor = this.#cachedStore.survivor(call)?.binding;
+      if (survivor && this.#ttlPolicy.relayOf(survivor)) {
+        return answerOf(survivor, this.#ttlPolicy.relayOf(survivor), '', 'stale');
+      }
       const carrier = options.adopts ? await this.#finder.find(call) : undefined;
+      if (!options.adopts && this.#cachedStore.isRebuilding) {
+        throw new HoldfastError('unavailable', 'what etcd has lost is being written again; ask again');
+      }
       return carrier && (await this.adopt(call, carrier));
     } catch (error) {
       return this.#fallback.find(call, error, options.predicts ? options : undefined);
@@ -187,7 +197,7 @@ export class Selector {
     const { call, generation, requestId, reason, by } = request;
     await this.#reconciler.reconcile(call);
     const stored = await this.#retry.run<StoredBinding>(undefined, async (seen) => {
-      const found = bound(seen ?? (await this.#cachedStore.read(call)));
+      const found = bound(seen ?? (await this.repair.read(call)));
       if (!found) {
         throw new HoldfastError('not-found', `call ${call.callId} has no binding`);
       }
@@ -238,7 +248,7 @@ export class Selector {
    */
   async adopt(call: Call, relay: RegisteredRelay): Promise<Answer> {
     const requestId = newRequestId();
-    return this.#answer((await this.#adopt(call, relay, requestId)).binding, requestId);
+    return this.#answer((await this.repair.adopt(call, relay, requestId)).binding, requestId);
   }
 
   /**
@@ -253,25 +263,6 @@ export class Selector {
     return reservation.registered;
   }
 
-  /**
-   * Writes a binding that this replica remembers and etcd has lost, or has an older generation of.
-   * @returns whether etcd has it now
-   * @throws HoldfastError `unavailable`, `overloaded`
-   */
-  async reassert(remembered: StoredBinding): Promise<boolean> {
-    const { call } = remembered.binding;
-    const stored = await this.#retry.run<StoredBinding | typeof missing>(undefined, async (seen) => {
-      const found = seen ?? (await this.#cachedStore.read(call));
-      const stored = bound(found);
-      if (stored && !isAhead(remembered.binding, stored.binding)) {
-        return stored;
-      }
-      const relay = this.#ttlPolicy.relayOf(remembered.binding);
-      return relay ? this.#writer.reassert(remembered, found, relay) : missing;
-    });
-    return stored !== missing;
-  }
-
   /** etcd answers again: what was promised meanwhile is bound. Resolves when that is done, or etcd is lost again. */
   reconcile(): Promise<void> {
     return this.#reconciler.reconcileAll();
@@ -280,17 +271,6 @@ export class Selector {
   /** Bindings may be gone from etcd. */
   beginHistory(loss: HistoryLoss): void {
     this.#cachedStore.beginHistory(loss);
-  }
-
-  /** In the set of its carrier, where the request named none. */
-  #adopt(call: Call, relay: RegisteredRelay, requestId: string): Promise<StoredBinding> {
-    const own = inSet(call, relay.relay.set);
-    return this.#retry.run<StoredBinding>(undefined, async (seen) => {
-      const found = seen ?? (await this.#cachedStore.read(own));
-      const known = bound(found);
-      const isSettled = known && this.#ttlPolicy.relayOf(known.binding);
-      return isSettled ? known : this.#writer.adopt(found, relay, requestId);
-    });
   }
 
   /** What is found of the call, after a write where `writeOf` has one for the binding. */
@@ -305,7 +285,7 @@ export class Selector {
     // Another version than the one that was meant may be the one before it: of beginnings caches do not hear.
     const begin = fresh && version && !isVersionOf(fresh.binding, version) ? undefined : fresh;
     const found = await this.#retry.run<Found | StoredBinding>(begin && foundOf(begin), async (seen) => {
-      const found = seen ?? (await this.#cachedStore.read(call));
+      const found = seen ?? (await this.repair.read(call));
       const stored = bound(found);
       if (!stored || (version && !isVersionOf(stored.binding, version))) {
         return { ...found, binding: undefined };
@@ -346,9 +326,11 @@ export class Selector {
       const stored = await this.#retry.run<StoredBinding>(fresh && foundOf(fresh), async (seen) => {
         const found = seen ?? (await this.#searched(request));
         if (found && !found.binding) {
-          const carrier = this.#isSearchedFor(request) ? await this.#finder.find(request.call) : undefined;
+          // A key without a binding that counts: the call was elsewhere before etcd was restored.
+          const isSearchedFor = found.revision > 0 || this.#isSearchedFor(request);
+          const carrier = isSearchedFor ? await this.#finder.find(request.call) : undefined;
           if (carrier) {
-            return this.#adopt(request.call, carrier, request.requestId);
+            return this.repair.adopt(request.call, carrier, request.requestId);
           }
         }
         return this.#writer.bind(found?.binding ? request : await this.#preferring(request), found, tried);
@@ -391,6 +373,3 @@ export class Selector {
     return answerOf(binding, this.#ttlPolicy.relayOf(binding), requestId, 'fresh');
   }
 }
-
-/** Nothing was written: the relay is not registered. */
-const missing = { binding: undefined, revision: 0 } as const;

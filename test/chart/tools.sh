@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the Go programs for the tests of the chart: helm, the version of etcd that the chart deploys, and the checker of
-# rendered objects. Prints the directory, where the tests look for them.
+# Installs the Go programs for the tests of the chart: helm, the version of etcd that the chart deploys with its
+# `etcdutl`, and the checker of rendered objects. Prints the directory, where the tests look for them.
 set -euo pipefail
 
 helm=v3.22.0
@@ -22,7 +22,8 @@ trap 'rm -rf "$scratch"' EXIT
 (
   cd "$scratch"
   go mod init scratch
-  go get "go.etcd.io/etcd/server/v3@$etcd"
+  go get "go.etcd.io/etcd/server/v3@$etcd" "go.etcd.io/etcd/etcdutl/v3@$etcd"
   nice go build -o "$bin/etcd-3.6" go.etcd.io/etcd/server/v3
+  nice go build -o "$bin/etcdutl-3.6" go.etcd.io/etcd/etcdutl/v3
 )
 echo "$bin"

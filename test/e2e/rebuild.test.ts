@@ -1,8 +1,13 @@
-import { rmSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import type { ExecutionContext } from 'ava';
-import { type RealEtcd, startRealEtcd } from '../support/etcd.js';
+import { type RealEtcd, startRealEtcdCluster } from '../support/etcd.js';
 import { audioSdp, type CallTags, newCall, ProxyClient } from '../support/ng.js';
+import { findProgram } from '../support/program.js';
 import { eventually } from '../support/registry.js';
 import { testWith } from '../support/requirement.js';
 import { mediaNetwork, startRelay, type TestRelay } from './gateway-relays.js';
@@ -31,8 +36,12 @@ class Stage {
     readonly relays: readonly TestRelay[],
   ) {}
 
-  static async start(t: ExecutionContext): Promise<Stage> {
-    const [etcd, network] = [await startRealEtcd(t), mediaNetwork()];
+  static async start(t: ExecutionContext, program = 'etcd'): Promise<Stage> {
+    const [etcd] = await startRealEtcdCluster(t, 1, [], undefined, findProgram(program));
+    if (!etcd) {
+      throw new Error('no etcd was started');
+    }
+    const network = mediaNetwork();
     const replicas = await Promise.all([1, 2, 3].map(() => GatewayReplica.start(t, etcd.endpoint)));
     const relays = await Promise.all(
       relayKinds.map((kind, i) =>
@@ -86,11 +95,19 @@ async function each<T>(items: readonly T[], work: (item: T, index: number) => Pr
 
 const calls = (count: number) => Array.from({ length: count }, () => newCall());
 
-/** Calls that live, some of them moved; and calls that have ended. */
-async function populate(stage: Stage): Promise<{ known: Known[]; ended: CallTags[] }> {
+/**
+ * Calls that live, some of them moved, and calls that have ended. Half of the former begin, and the latter end, after
+ * `snapshot`: as do the moves.
+ */
+async function populate(
+  stage: Stage,
+  snapshot: () => Promise<void> | void,
+): Promise<{ known: Known[]; ended: CallTags[] }> {
   const [live, ended] = [calls(liveCalls), calls(endedCalls)];
-  const all = [...ended, ...live];
-  await each(all, (tags, at) => stage.setUp(tags, at));
+  const setUp = (some: readonly CallTags[]) => each(some, (tags, at) => stage.setUp(tags, at));
+  await setUp([...ended, ...live.slice(0, liveCalls / 2)]);
+  await snapshot();
+  await setUp(live.slice(liveCalls / 2));
   await each(ended, async (tags, at) => {
     await (stage.proxies[at % 3] as ProxyClient).delete(tags);
   });
@@ -130,19 +147,68 @@ async function count(stage: Stage, known: readonly Known[], ended: readonly Call
   return sums;
 }
 
-interface Loss {
-  readonly title: string;
-  readonly lose: (etcd: RealEtcd) => void;
+/** Calls that begin, go on and end all the time. What they meet while etcd is away does not matter here. */
+function traffic(stage: Stage): () => Promise<void> {
+  let isOver = false;
+  const run = async () => {
+    for (let at = 0; !isOver; at++) {
+      const [tags] = calls(1) as [CallTags];
+      try {
+        await stage.setUp(tags, at);
+        await stage.setUp(tags, at + 1, true);
+        await (stage.proxies[(at + 2) % 3] as ProxyClient).delete(tags);
+      } catch {
+        await delay(20);
+      }
+    }
+  };
+  const running = Promise.all([run(), run()]);
+  return async () => {
+    isOver = true;
+    await running;
+  };
 }
 
-async function rebuilt(t: ExecutionContext, { title, lose }: Loss): Promise<void> {
+/** Calls that another relay than their own carries. A moved call has left a session on its first relay. */
+async function orphans(stage: Stage, known: readonly Known[]): Promise<string[]> {
+  const own = new Map(known.map(({ tags, relay }) => [tags.callId, relay]));
+  const found: string[] = [];
+  for (const { id, ng } of stage.relays) {
+    const { calls: carried } = await ng.request({ command: 'list', limit: 2000 });
+    for (const callId of carried as string[]) {
+      const relay = own.get(callId);
+      if (relay !== undefined && relay !== id) {
+        found.push(`${callId} of ${relay} on ${id}`);
+      }
+    }
+  }
+  return found;
+}
+
+interface Loss {
+  readonly title: string;
+  readonly etcd?: string;
+  /** What is kept of etcd while calls come and go. */
+  readonly keep?: (etcd: RealEtcd, file: string) => Promise<void>;
+  /** What becomes of its data. */
+  readonly lose: (etcd: RealEtcd, file: string) => Promise<void>;
+}
+
+async function rebuilt(t: ExecutionContext, { title, etcd: program, keep, lose }: Loss): Promise<void> {
   t.timeout(240_000);
   await ownTurn(t);
-  const stage = await Stage.start(t);
-  const { known, ended } = await populate(stage);
+  const directory = mkdtempSync(join(tmpdir(), 'holdfast-snapshot-'));
+  t.teardown(() => rmSync(directory, { recursive: true }));
+  const file = join(directory, 'snapshot');
+  const stage = await Stage.start(t, program);
+  const { known, ended } = await populate(stage, () => keep?.(stage.etcd, file));
   t.is(known.length, liveCalls);
+  const orphansBefore = await orphans(stage, known);
+  const endTraffic = traffic(stage);
+  t.teardown(endTraffic);
   await stage.etcd.kill();
-  lose(stage.etcd);
+  rmSync(stage.etcd.dataDirectory, { recursive: true });
+  await lose(stage.etcd, file);
   await stage.etcd.restart();
   const backAt = performance.now();
   const first = await count(stage, known, ended);
@@ -150,6 +216,7 @@ async function rebuilt(t: ExecutionContext, { title, lose }: Loss): Promise<void
   const second = await count(stage, known, ended);
   await delay(Math.max(0, 5000 - (performance.now() - backAt)));
   const last = await count(stage, known, ended);
+  await endTraffic();
   t.log(
     `${title}: at once ${JSON.stringify(first)}, after 1 s ${JSON.stringify(second)}, after 5 s ${JSON.stringify(last)}`,
   );
@@ -159,6 +226,11 @@ async function rebuilt(t: ExecutionContext, { title, lose }: Loss): Promise<void
     t.is(revived, 0, 'ended calls that came back');
     t.is(elsewhere, 0, 'calls on another relay');
   }
+  t.deepEqual(
+    await orphans(stage, known),
+    orphansBefore,
+    'sessions on relays that are not those of their calls',
+  );
   // The call goes on: its own relay answers a re-INVITE.
   await each(known.slice(0, 100), async ({ tags, relay }, at) => {
     await stage.setUp(tags, at, true);
@@ -166,8 +238,47 @@ async function rebuilt(t: ExecutionContext, { title, lose }: Loss): Promise<void
   });
 }
 
-const programs = ['etcd', 'rtpengine'];
+const run = promisify(execFile);
+const env = { ...process.env, ETCDCTL_API: '3' };
 
-testWith.serial(programs, 'an etcd that was wiped is rebuilt from what relays and replicas know', (t) =>
-  rebuilt(t, { title: 'wiped', lose: ({ dataDirectory }) => rmSync(dataDirectory, { recursive: true }) }),
+async function save({ endpoint }: RealEtcd, file: string): Promise<void> {
+  await run(findProgram('etcdctl') ?? '', ['--endpoints', endpoint, 'snapshot', 'save', file], { env });
+}
+
+async function restore(
+  program: string,
+  { member: { name, peerUrl }, dataDirectory }: RealEtcd,
+  file: string,
+  more: readonly string[] = [],
+): Promise<void> {
+  const args = [
+    ...['snapshot', 'restore', file, '--name', name, '--data-dir', dataDirectory],
+    ...['--initial-cluster', `${name}=${peerUrl}`, '--initial-advertise-peer-urls', peerUrl, ...more],
+  ];
+  await run(findProgram(program) ?? '', args, { env });
+}
+
+testWith.serial(
+  ['etcd', 'rtpengine'],
+  'an etcd that was wiped is rebuilt from what relays and replicas know',
+  (t) => rebuilt(t, { title: 'wiped', lose: async () => {} }),
+);
+
+testWith.serial(
+  ['etcd', 'etcdctl', 'rtpengine'],
+  'an etcd that was restored from an older state is corrected by what relays and replicas know',
+  (t) => rebuilt(t, { title: 'restored', keep: save, lose: (etcd, file) => restore('etcdctl', etcd, file) }),
+);
+
+testWith.serial(
+  ['etcd-3.6', 'etcdctl', 'etcdutl-3.6', 'rtpengine'],
+  'so is one whose revisions were raised by the restore',
+  (t) =>
+    rebuilt(t, {
+      title: 'restored, with raised revisions',
+      etcd: 'etcd-3.6',
+      keep: save,
+      lose: (etcd, file) =>
+        restore('etcdutl-3.6', etcd, file, ['--bump-revision', '1000000000', '--mark-compacted']),
+    }),
 );

@@ -1,5 +1,6 @@
 import { leaseSeconds, type StoredBinding } from '../../domain/binding.js';
 import type { Call } from '../../domain/call.js';
+import type { HistoryChange } from '../../etcd/history.js';
 import type { Clock } from '../../runtime/clock.js';
 import type { LeaseClock } from '../outage/lease-clock.js';
 import {
@@ -36,7 +37,7 @@ export interface BindingCacheOptions {
 /** Why bindings may be gone from etcd. */
 export type HistoryLoss =
   /** It was wiped, or restored from an older state. */
-  | { readonly kind: 'replaced'; readonly reason: string }
+  | ({ readonly kind: 'replaced' } & HistoryChange)
   /** It was away for so long: what nobody could renew may have run out. */
   | { readonly kind: 'outage'; readonly lostForMs: number };
 

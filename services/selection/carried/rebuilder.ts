@@ -1,22 +1,29 @@
 import type { StoredBinding } from '../../domain/binding.js';
+import type { Call } from '../../domain/call.js';
 import type { Events } from '../../domain/events.js';
 import type { RegisteredRelay } from '../../domain/relay.js';
 import { type Clock, sleep } from '../../runtime/clock.js';
 import type { BindingCache } from '../cache/binding-cache.js';
-import type { Selector } from '../selector.js';
 import type { TtlPolicy } from '../ttl-policy.js';
 import { isOutage } from '../write-result.js';
+import type { BindingRepair } from './binding-repair.js';
 import type { CarriedCalls, RelayInquiry } from './relay-inquiry.js';
+import type { RestoredBindings } from './restored-bindings.js';
 
 /** Relays register again within a lease's time; what has no relay by then is dropped. */
 const timeoutMs = 30_000;
 const pausePeriodMs = 250;
+/** What becomes of a remembered binding. */
+type Fate = 'reasserted' | 'ended' | 'left';
+
 /** Bindings written at once; they share commits. */
 const maxUnderWay = 64;
 
 export interface RebuilderDeps {
   readonly cache: BindingCache;
-  readonly selector: Pick<Selector, 'reassert'>;
+  readonly store: { list(): AsyncIterable<StoredBinding> };
+  readonly repair: Pick<BindingRepair, 'reassert' | 'correct'>;
+  readonly restored: RestoredBindings;
   readonly ttlPolicy: TtlPolicy;
   readonly inquiry: RelayInquiry;
   readonly events: Events;
@@ -25,7 +32,7 @@ export interface RebuilderDeps {
 
 /**
  * Writes again what etcd has lost: the bindings that this replica remembers and whose relay still carries the call. A call
- * that its relay has ended stays ended.
+ * that its relay has ended stays ended. Then corrects what a restored etcd has from before.
  */
 export class Rebuilder {
   readonly #deps: RebuilderDeps;
@@ -58,24 +65,17 @@ export class Rebuilder {
   }
 
   async #rebuild(): Promise<void> {
-    const { cache, clock, events } = this.#deps;
+    const { clock, events } = this.#deps;
     const { signal } = this.#stopping;
     const startedAtMs = clock.monotonicMs();
     const counts = { reasserted: 0, ended: 0, left: 0 };
     for (;;) {
       counts.left = 0;
-      const lists = new Map<RegisteredRelay, Promise<CarriedCalls | undefined>>();
-      for (const survivors of cache.survivors()) {
-        const waiting = survivors.filter(({ binding }) => binding.state !== 'released');
-        const work = async () => {
-          for (let next = waiting.pop(); next && !signal.aborted; next = waiting.pop()) {
-            counts[await this.#restore(next, lists)]++;
-          }
-        };
-        await Promise.all(Array.from({ length: Math.min(maxUnderWay, waiting.length) }, work));
-      }
-      const isOver = counts.left === 0 || clock.monotonicMs() - startedAtMs > timeoutMs;
-      if (isOver || signal.aborted || this.#isWanted) {
+      await this.#reassertAll(counts);
+      const isCorrect = await this.#correctAll();
+      const isOver = counts.left === 0 && isCorrect;
+      const isLate = clock.monotonicMs() - startedAtMs > timeoutMs;
+      if (isOver || isLate || signal.aborted || this.#isWanted) {
         break;
       }
       await sleep(clock, pausePeriodMs, signal);
@@ -83,33 +83,99 @@ export class Rebuilder {
     events.bindingsReasserted(counts);
   }
 
-  async #restore(
+  /** What this replica remembers and etcd has lost. */
+  async #reassertAll(counts: Record<Fate, number>): Promise<void> {
+    const lists = new Map<RegisteredRelay, Promise<CarriedCalls | undefined>>();
+    for (const survivors of this.#deps.cache.survivors()) {
+      await this.#each(survivors, async (survivor) => {
+        counts[await this.#reassert(survivor, lists)]++;
+      });
+    }
+  }
+
+  async #reassert(
     stored: StoredBinding,
     lists: Map<RegisteredRelay, Promise<CarriedCalls | undefined>>,
-  ): Promise<'reasserted' | 'ended' | 'left'> {
-    const { ttlPolicy, selector, cache, inquiry } = this.#deps;
-    const { call } = stored.binding;
+  ): Promise<Fate> {
+    const { ttlPolicy, repair, cache } = this.#deps;
+    const { call, state } = stored.binding;
     const relay = ttlPolicy.relayOf(stored.binding);
     if (!relay) {
-      return 'left';
+      return state === 'released' ? 'ended' : 'left';
     }
-    const list = lists.get(relay) ?? inquiry.list(relay);
-    lists.set(relay, list);
-    const { callIds, isComplete } = (await list) ?? { callIds: new Set<string>(), isComplete: false };
-    const isListed = callIds.has(call.callId);
-    const isCarried = isListed || (isComplete ? false : await inquiry.carries(relay, call));
     // It may have been released unheard; one that is about to reach its relay is bound anew by its next request.
-    if (isCarried === false) {
+    if (state !== 'released' && (await this.#isCarried(relay, call, lists)) === false) {
       cache.forget(call);
       return 'ended';
     }
     try {
-      return (await selector.reassert(stored)) ? 'reasserted' : 'left';
+      const isThere = await repair.reassert(stored);
+      return state === 'released' ? 'ended' : isThere ? 'reasserted' : 'left';
     } catch (error) {
       if (isOutage(error)) {
         return 'left';
       }
       throw error;
     }
+  }
+
+  /** By the list of the relay, if that says it; undefined if the relay does not say. */
+  async #isCarried(
+    relay: RegisteredRelay,
+    call: Call,
+    lists: Map<RegisteredRelay, Promise<CarriedCalls | undefined>>,
+  ): Promise<boolean | undefined> {
+    const { inquiry } = this.#deps;
+    const list = lists.get(relay) ?? inquiry.list(relay);
+    lists.set(relay, list);
+    const listed = await list;
+    if (listed?.callIds.has(call.callId)) {
+      return true;
+    }
+    const carried = listed?.isComplete ? false : await inquiry.carries(relay, call);
+    return carried && true;
+  }
+
+  /** What a restored etcd has from before. @returns whether all of it is known to be true now */
+  async #correctAll(): Promise<boolean> {
+    const { store, repair, restored } = this.#deps;
+    if (!restored.any) {
+      return true;
+    }
+    try {
+      let some: StoredBinding[] = [];
+      for await (const stored of store.list()) {
+        if (restored.has(stored) && stored.binding.state !== 'released') {
+          some.push(stored);
+        }
+        if (some.length === maxUnderWay) {
+          await this.#each(some, (each) => repair.correct(each));
+          some = [];
+        }
+      }
+      await this.#each(some, (each) => repair.correct(each));
+    } catch (error) {
+      if (isOutage(error)) {
+        return false;
+      }
+      throw error;
+    }
+    if (!this.#stopping.signal.aborted) {
+      restored.end();
+    }
+    return true;
+  }
+
+  async #each(
+    items: readonly StoredBinding[],
+    work: (stored: StoredBinding) => Promise<void>,
+  ): Promise<void> {
+    const waiting = [...items];
+    const worker = async () => {
+      for (let next = waiting.pop(); next && !this.#stopping.signal.aborted; next = waiting.pop()) {
+        await work(next);
+      }
+    };
+    await Promise.all(Array.from({ length: Math.min(maxUnderWay, waiting.length) }, worker));
   }
 }

@@ -1,8 +1,10 @@
 import type { Etcd3 } from 'etcd3';
+import type { Binding } from '../../../services/domain/binding.js';
 import { parseCall } from '../../../services/domain/call.js';
 import type { HoldfastEvent } from '../../../services/domain/events.js';
 import { endOfPrefix } from '../../../services/etcd/range.js';
 import type { Keyspace } from '../../../services/registry/keyspace.js';
+import type { HistoryLoss } from '../../../services/selection/cache/binding-cache.js';
 import type { Answer } from '../../../services/selection/requests.js';
 import { ShiftedClock } from '../../support/clock.js';
 import { behaviors } from '../../support/etcd.js';
@@ -15,7 +17,9 @@ import { aMove, scene } from './scene.js';
 
 const behavior = behaviors();
 const threeHoursMs = 3 * 3_600_000;
-const replaced = { kind: 'replaced', reason: 'test' } as const;
+const replaced = { kind: 'replaced', reason: 'test', revision: 0 } as const;
+/** All that etcd has is from an older state. */
+const restored = { ...replaced, revision: Number.MAX_SAFE_INTEGER } as const;
 const ids = (what: string, count: number) => Array.from({ length: count }, (_, i) => `${what}-${i}`);
 
 async function wipe(client: Etcd3, { calls, moves }: Keyspace): Promise<void> {
@@ -25,8 +29,8 @@ async function wipe(client: Etcd3, { calls, moves }: Keyspace): Promise<void> {
 }
 
 /** As the engine does when it hears that etcd has another history. */
-function beginHistory({ selector, engine }: TestSelector): void {
-  selector.beginHistory(replaced);
+function beginHistory({ selector, engine }: TestSelector, loss: HistoryLoss = replaced): void {
+  selector.beginHistory(loss);
   engine.rebuilder.rebuild();
 }
 
@@ -176,22 +180,82 @@ behavior(
   },
 );
 
-behavior(
-  'a released call that came back from an older state is released again or forgotten, not in progress',
-  async (t, client, etcd) => {
-    const { a, keys } = await scene(t, client, etcd, { replicas: 1 });
-    const call = parseCall('over');
-    await a.selector.select(ask(call));
-    await a.selector.release(call);
-    await wipe(client, keys);
-    beginHistory(a);
-    const told = new Promise<HoldfastEvent>((resolve) => {
-      a.events.subscribe((event) => event.type === 'bindingsReasserted' && resolve(event));
-    });
-    t.like((await told).details, { reasserted: 0 });
-    t.is(await bindingOf(a, 'over'), undefined);
-  },
-);
+const rebuiltBy = (replica: TestSelector) =>
+  new Promise<HoldfastEvent>((resolve) => {
+    replica.events.subscribe((event) => event.type === 'bindingsReasserted' && resolve(event));
+  });
+
+behavior('a released call of which nothing came back is forgotten', async (t, client, etcd) => {
+  const { a, keys } = await scene(t, client, etcd, { replicas: 1 });
+  const call = parseCall('over');
+  await a.selector.select(ask(call));
+  await a.selector.release(call);
+  await wipe(client, keys);
+  const told = rebuiltBy(a);
+  beginHistory(a);
+  t.like((await told).details, { reasserted: 0 });
+  t.is(await bindingOf(a, 'over'), undefined);
+});
+
+behavior('calls that ended after the state that etcd was restored to stay ended', async (t, client, etcd) => {
+  const inquiry = new FakeInquiry();
+  const { a, b, keys } = await scene(t, client, etcd, { inquiry });
+  const snapshot: { key: Buffer; value: Buffer }[] = [];
+  // One replica has heard of the release, or none remembers the call at all; another lives on.
+  const [released, unknown, alive] = [ids('released', 10), ids('unknown', 10), ids('alive', 10)];
+  for (const id of [...released, ...unknown, ...alive]) {
+    const { binding } = await a.selector.select(ask(id));
+    await a.selector.answered(parseCall(id), binding);
+    snapshot.push(...(await client.kv.range({ key: keys.call(parseCall(id)) })).kvs);
+    if (alive.includes(id)) {
+      inquiry.carry(binding.relayId, id);
+    }
+  }
+  for (const id of released) {
+    await a.selector.release(parseCall(id));
+  }
+  for (const id of unknown) {
+    a.cache.forget(parseCall(id, '', 'default'));
+  }
+  await wipe(client, keys);
+  for (const { key, value } of snapshot) {
+    await client.kv.put({ key, value });
+  }
+  for (const { selector } of [a, b]) {
+    selector.beginHistory(restored);
+  }
+  for (const id of [...released, ...unknown, ...alive]) {
+    for (const { selector } of [a, b]) {
+      const state = (await selector.lookup(parseCall(id)))?.binding.state;
+      t.is(state === 'answered', alive.includes(id), `${id} is ${state} at once`);
+    }
+  }
+  const told = rebuiltBy(a);
+  beginHistory(a, restored);
+  await told;
+  for (const id of [...released, ...unknown, ...alive]) {
+    t.is((await bindingOf(a, id))?.state, alive.includes(id) ? 'answered' : 'released', id);
+  }
+});
+
+behavior('a generation that came back is left behind at once', async (t, client, etcd) => {
+  const inquiry = new FakeInquiry();
+  const { a, b, keys } = await scene(t, client, etcd, { inquiry });
+  const call = parseCall('restored');
+  await a.selector.select(ask(call));
+  const [snapshot] = (await client.kv.range({ key: keys.call(call) })).kvs;
+  const moved = await a.selector.move(aMove({ call }));
+  const answered = await a.selector.answered(call, moved.binding);
+  inquiry.carry(moved.binding.relayId, 'restored');
+  await client.kv.put({ key: keys.call(call), value: snapshot?.value ?? Buffer.alloc(0) });
+  for (const { selector } of [a, b]) {
+    selector.beginHistory(restored);
+  }
+  t.like(await a.selector.lookup(call), { freshness: 'stale', binding: answered?.binding as Binding });
+  await t.throwsAsync(b.selector.lookup(call), { message: /being written again/ });
+  t.is(where((await b.selector.lookup(call, { adopts: true })) as Answer), where(moved));
+  t.is(where(await b.selector.select(ask(call, { inDialog: true }))), where(moved));
+});
 
 behavior(
   'an outage longer than the leases: known calls are answered, and asserted again',

@@ -5,7 +5,7 @@ import { EtcdHistory } from '../../../services/etcd/history.js';
 function open() {
   const history = new EtcdHistory();
   const reasons: string[] = [];
-  history.onChange((reason) => reasons.push(reason));
+  history.onChange(({ reason }) => reasons.push(reason));
   /** A request that is answered before the next is sent. */
   const hear = (revision: number, clusterId = 'c1') => history.begin()({ clusterId, revision });
   return { history, reasons, hear };

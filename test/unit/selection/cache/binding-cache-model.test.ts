@@ -216,7 +216,7 @@ const anAction: fc.Arbitrary<Action> = fc.oneof(
       ),
   },
   { weight: 1, arbitrary: fc.constant(both((cache) => cache.invalidateAll())) },
-  { weight: 1, arbitrary: fc.constant(lose({ kind: 'replaced', reason: 'test' })) },
+  { weight: 1, arbitrary: fc.constant(lose({ kind: 'replaced', reason: 'test', revision: 0 })) },
   { weight: 1, arbitrary: fc.nat({ max: 60_000 }).map((lostForMs) => lose({ kind: 'outage', lostForMs })) },
   {
     weight: 2,

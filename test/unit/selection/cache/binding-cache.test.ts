@@ -8,7 +8,7 @@ import { aBinding } from '../../../support/registry.js';
 
 const trustMs = 1000;
 const minute = 60_000;
-const replaced = { kind: 'replaced', reason: 'test' } as const;
+const replaced = { kind: 'replaced', reason: 'test', revision: 0 } as const;
 
 function open(capacity = 10) {
   const clock = new ManualClock();

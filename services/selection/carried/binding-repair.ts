@@ -1,0 +1,102 @@
+import { isAhead, type StoredBinding } from '../../domain/binding.js';
+import { type Call, inSet } from '../../domain/call.js';
+import type { RegisteredRelay } from '../../domain/relay.js';
+import type { Found } from '../../registry/binding-store.js';
+import type { BindingWriter } from '../binding-writer.js';
+import type { CachedBindingStore } from '../cached-store.js';
+import { newRequestId } from '../request-id.js';
+import type { Retry } from '../retry.js';
+import type { TtlPolicy } from '../ttl-policy.js';
+import { bound } from '../write-result.js';
+import type { CallFinder } from './call-finder.js';
+
+export interface BindingRepairDeps {
+  readonly cachedStore: CachedBindingStore;
+  readonly writer: BindingWriter;
+  readonly retry: Retry;
+  readonly finder: CallFinder;
+  readonly ttlPolicy: TtlPolicy;
+}
+
+/** Makes etcd say of a call what is so, by what relays carry and this replica remembers. */
+export class BindingRepair {
+  readonly #deps: BindingRepairDeps;
+
+  constructor(deps: BindingRepairDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * What etcd has of the call, once it has what this replica remembers of it.
+   * @throws HoldfastError `unavailable`, `overloaded`
+   */
+  async read(call: Call): Promise<Found> {
+    const { cachedStore } = this.#deps;
+    const found = await cachedStore.read(call);
+    const survivor = found.binding ? undefined : cachedStore.survivor(call);
+    return survivor && (await this.reassert(survivor)) ? cachedStore.read(call) : found;
+  }
+
+  /**
+   * Binds the call to the relay that carries it, unless it is bound to one that is registered. In the set of that relay,
+   * if the call names none.
+   * @throws HoldfastError `unavailable`, `overloaded`
+   */
+  adopt(call: Call, relay: RegisteredRelay, requestId = newRequestId()): Promise<StoredBinding> {
+    const { cachedStore, writer, retry, ttlPolicy } = this.#deps;
+    const own = inSet(call, relay.relay.set);
+    return retry.run<StoredBinding>(undefined, async (seen) => {
+      const found = seen ?? (await cachedStore.read(own));
+      const known = bound(found);
+      const isSettled = known && ttlPolicy.relayOf(known.binding);
+      return isSettled ? known : writer.adopt(found, relay, requestId);
+    });
+  }
+
+  /**
+   * Writes a binding that this replica remembers and etcd has lost, or has an older state of.
+   * @returns whether etcd has it now
+   * @throws HoldfastError `unavailable`, `overloaded`
+   */
+  async reassert(remembered: StoredBinding): Promise<boolean> {
+    const { cachedStore, writer, retry, ttlPolicy } = this.#deps;
+    const { call } = remembered.binding;
+    const stored = await retry.run<StoredBinding | typeof missing>(undefined, async (seen) => {
+      const found = seen ?? (await cachedStore.read(call));
+      const stored = bound(found);
+      if (stored && !isAhead(remembered.binding, stored.binding)) {
+        return stored;
+      }
+      // A call that has ended, and of which nothing is left, is as it should be.
+      if (remembered.binding.state === 'released' && found.revision === 0) {
+        return remembered;
+      }
+      const relay = ttlPolicy.relayOf(remembered.binding);
+      return relay ? writer.reassert(remembered, found, relay) : missing;
+    });
+    return stored !== missing;
+  }
+
+  /**
+   * Corrects a binding that etcd has from before it was restored: the call may be on another relay, or have ended.
+   * @throws HoldfastError `unavailable`, `overloaded`
+   */
+  async correct({ binding: { call } }: StoredBinding): Promise<void> {
+    const { writer, retry, finder } = this.#deps;
+    await retry.run<Found | StoredBinding>(undefined, async (seen) => {
+      if (seen) {
+        return seen;
+      }
+      const found = await this.read(call);
+      const stored = bound(found);
+      if (stored) {
+        return stored.binding.state === 'released' ? writer.release(stored) : found;
+      }
+      const carrier = await finder.find(call);
+      return carrier ? this.adopt(call, carrier) : found;
+    });
+  }
+}
+
+/** Nothing was written: the relay is not registered. */
+const missing = { binding: undefined, revision: 0 } as const;
