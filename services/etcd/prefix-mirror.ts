@@ -28,6 +28,8 @@ export interface PrefixMirrorOptions<T> {
   readonly decode: (name: string, bytes: Buffer) => T | InvalidValue;
   /** Called for each change, in etcd's order. `entry` is undefined when the key is gone or its value is invalid. */
   readonly onChange: (name: string, entry: MirrorEntry<T> | undefined) => void;
+  /** False: puts are reported as they happen, and nothing is kept of them, however many keys there are. */
+  readonly keeps?: boolean;
   /** Called when the watch is established, and when it breaks. */
   readonly onLive?: (live: boolean) => void;
   /** Called when etcd has another leader than before, ahead of the changes that come with the news. */
@@ -161,8 +163,14 @@ export class PrefixMirror<T> {
       const page = await this.#readPage(from, end, revision);
       revision ||= Number(page.header.revision);
       this.#hearTerm(page.header.raft_term);
-      for (const { key, value, mod_revision } of page.kvs) {
-        listed.set(key.toString().slice(prefix.length), { value, revision: Number(mod_revision) });
+      for (const kv of page.kvs) {
+        const name = kv.key.toString().slice(prefix.length);
+        const modRevision = Number(kv.mod_revision);
+        if (this.#options.keeps ?? true) {
+          listed.set(name, { value: kv.value, revision: modRevision });
+        } else if (modRevision > revisionBefore) {
+          this.#put(name, kv.value, modRevision);
+        }
       }
       more = page.more;
       const last = page.kvs.at(-1);
@@ -300,17 +308,21 @@ export class PrefixMirror<T> {
   }
 
   #put(name: string, bytes: Buffer, revision: number): void {
-    const { prefix, decode, onChange } = this.#options;
+    const { prefix, decode, onChange, keeps = true } = this.#options;
     const value = decode(name, bytes);
     if (value instanceof InvalidValue) {
       this.#deps.log.warn({ key: prefix + name, revision, reason: value.reason }, 'junk in etcd; skipped');
       this.#remove(name);
-      this.#invalid.set(name, revision);
+      if (keeps) {
+        this.#invalid.set(name, revision);
+      }
       return;
     }
     this.#invalid.delete(name);
     const entry = { value, revision };
-    this.#entries.set(name, entry);
+    if (keeps) {
+      this.#entries.set(name, entry);
+    }
     onChange(name, entry);
   }
 

@@ -24,6 +24,8 @@ export class MoveFeed {
     this.#mirror = new PrefixMirror(deps, {
       prefix: keys.moves,
       decode: moveCodec.decode,
+      // A set of relays that dies moves all its calls: what is remembered of that is the caches' affair, and bounded there.
+      keeps: false,
       // The key is written in the transaction of the move, so it has the mod revision of the binding.
       onChange: (callKey, entry) => {
         if (entry) {

@@ -18,11 +18,12 @@ export interface Told {
 export interface Options {
   readonly prefix?: string;
   readonly log?: Logger;
+  readonly keeps?: boolean;
 }
 
 /** A mirror of a prefix of its own, with all that it reported. Values that begin with "junk" are invalid. */
 export function open(t: ExecutionContext, connection: EtcdConnection, options: Options = {}) {
-  const { prefix = newKeyspace().relays, log = silentLogger } = options;
+  const { prefix = newKeyspace().relays, log = silentLogger, keeps = true } = options;
   const told: Told[] = [];
   const lives: boolean[] = [];
   const view = new PrefixMirror<string>(
@@ -33,6 +34,7 @@ export function open(t: ExecutionContext, connection: EtcdConnection, options: O
         value.toString().startsWith('junk') ? new InvalidValue('it is junk') : value.toString(),
       onChange: (name, entry) => told.push({ name, value: entry?.value, revision: entry?.revision }),
       onLive: (live) => lives.push(live),
+      keeps,
     },
   );
   t.teardown(() => view.stop());

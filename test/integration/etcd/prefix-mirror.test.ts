@@ -76,6 +76,30 @@ behavior('nor across many short ones in the middle of changes', async (t, client
   inOrder(t, told);
 });
 
+behavior('what is only to be told is not kept, and told once', async (t, client, etcd) => {
+  const proxy = await TcpProxy.start(t, etcd.endpoint);
+  const { view, told, prefix } = open(t, openConnection(t, proxy.endpoint), { keeps: false });
+  await put(client, `${prefix}before`, '1');
+  await view.start();
+  await eventually(() => view.live, 'live view');
+  await put(client, `${prefix}live`, '1');
+  await put(client, `${prefix}junk`, 'junk');
+  await eventually(() => told.length === 2, 'two changes');
+  proxy.cut();
+  await eventually(() => !view.live, 'the cut to be noticed');
+  await put(client, `${prefix}meanwhile`, '1');
+  await put(client, `${prefix}live`, '2');
+  proxy.restore();
+  await eventually(() => view.live && told.length === 4, 'what was missed');
+  await put(client, `${prefix}after`, '1');
+  await eventually(() => told.length === 5, 'the last change');
+  t.deepEqual(
+    told.map(({ name, value }) => `${name}=${value}`),
+    ['before=1', 'live=1', 'live=2', 'meanwhile=1', 'after=1'],
+  );
+  t.is(view.entries.size, 0);
+});
+
 behavior('a compaction during the cut is survived', async (t, client, etcd) => {
   const proxy = await TcpProxy.start(t, etcd.endpoint);
   const { view, told, prefix } = open(t, openConnection(t, proxy.endpoint));
