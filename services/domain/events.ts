@@ -45,6 +45,7 @@ export interface CallDetails {
   readonly set: string;
   readonly relay: string;
   readonly generation: number;
+  readonly ttlSeconds: number;
 }
 
 export interface RelayDetails {
@@ -156,8 +157,8 @@ export class Events {
   }
 }
 
-function callDetails({ call, relayId, generation }: Binding): CallDetails {
-  return { callId: call.callId, set: call.set, relay: relayId, generation };
+function callDetails({ call, relayId, generation, ttlSeconds }: Binding): CallDetails {
+  return { callId: call.callId, set: call.set, relay: relayId, generation, ttlSeconds };
 }
 
 function relayDetails({ relay }: RegisteredRelay): RelayDetails {

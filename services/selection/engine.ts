@@ -133,6 +133,11 @@ export class Engine {
 
   #subscribe(events: Events, leaseClock: LeaseClock, mode: WithoutQuorumMode): void {
     this.directory.subscribe((change) => tellRelay(events, change));
+    events.subscribe((event) => {
+      if (event.type === 'callBound') {
+        this.keeper.heed(event.details.ttlSeconds);
+      }
+    });
     this.onQuorumChange((lost) => {
       // A watch may live on beside a member that is cut off from the others: it hears of no move.
       this.cache.invalidateAll();

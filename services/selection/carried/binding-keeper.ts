@@ -9,7 +9,7 @@ import type { RelayInquiry } from './relay-inquiry.js';
 
 /** A binding that has less than its TTL left is due: its lease is half a TTL longer. */
 const looksPerTtl = 6;
-const periodLimitsMs = { least: 2500, most: 60_000 };
+const periodLimitsMs = { least: 2000, most: 60_000 };
 /** Calls that relays are asked for at once. */
 const maxInquiries = 32;
 /** So many calls of one relay are better asked for by its list. */
@@ -31,12 +31,20 @@ export interface BindingKeeperDeps {
 export class BindingKeeper {
   readonly #deps: BindingKeeperDeps;
   readonly #stopping = new AbortController();
+  /** The shortest TTL of all bindings, as far as this replica knows. */
+  #shortestTtlSeconds: number;
   #running: Promise<void> | undefined;
   /** Since the start, for metrics. */
   readonly counters = { renewed: 0, notCarried: 0, unknown: 0 };
 
   constructor(deps: BindingKeeperDeps) {
     this.#deps = deps;
+    this.#shortestTtlSeconds = this.#defaultTtlSeconds;
+  }
+
+  /** A call was bound for that long. */
+  heed(ttlSeconds: number): void {
+    this.#shortestTtlSeconds = Math.min(this.#shortestTtlSeconds, ttlSeconds);
   }
 
   start(): void {
@@ -49,34 +57,55 @@ export class BindingKeeper {
   }
 
   async #run(): Promise<void> {
-    const { clock, ttlPolicy, log } = this.#deps;
+    const { log } = this.#deps;
     const { signal } = this.#stopping;
-    const { setupTtlSeconds, callTtlSeconds } = ttlPolicy.settings;
-    const wantedMs = (Math.min(setupTtlSeconds, callTtlSeconds) * 1000) / looksPerTtl;
-    const periodMs = Math.min(periodLimitsMs.most, Math.max(periodLimitsMs.least, wantedMs));
     for (;;) {
-      // Replicas that started together do not look together.
-      await sleep(clock, periodMs * (0.75 + Math.random() / 2), signal);
+      await this.#pause(signal);
       if (signal.aborted) {
         return;
       }
+      const shortest = this.#shortestTtlSeconds;
       try {
         await this.look();
       } catch (error) {
+        this.heed(shortest);
         log.debug({ reason: messageOf(error) }, 'bindings not kept; trying again');
       }
     }
+  }
+
+  /** A call with a shorter TTL may be bound meanwhile. */
+  async #pause(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#deps;
+    const startedAtMs = clock.monotonicMs();
+    // Replicas that started together do not look together.
+    const jitter = 0.75 + Math.random() / 2;
+    const remainingMs = () => {
+      const wantedMs = (this.#shortestTtlSeconds * 1000) / looksPerTtl;
+      const periodMs = Math.min(periodLimitsMs.most, Math.max(periodLimitsMs.least, wantedMs));
+      return startedAtMs + periodMs * jitter - clock.monotonicMs();
+    };
+    for (let ms = remainingMs(); ms > 0 && !signal.aborted; ms = remainingMs()) {
+      await sleep(clock, Math.min(ms, periodLimitsMs.least), signal);
+    }
+  }
+
+  get #defaultTtlSeconds(): number {
+    const { setupTtlSeconds, callTtlSeconds } = this.#deps.ttlPolicy.settings;
+    return Math.min(setupTtlSeconds, callTtlSeconds);
   }
 
   /** Looks at all bindings once. @throws HoldfastError `unavailable` */
   async look(): Promise<void> {
     const { store, ttlPolicy, clock } = this.#deps;
     const due = new Map<RegisteredRelay, StoredBinding[]>();
+    this.#shortestTtlSeconds = this.#defaultTtlSeconds;
     for await (const stored of store.list()) {
       if (this.#stopping.signal.aborted) {
         return;
       }
       const { binding } = stored;
+      this.heed(binding.ttlSeconds);
       const isDue = remainingSeconds(binding, clock.wallMs()) < binding.ttlSeconds;
       const relay = binding.state !== 'released' && isDue ? ttlPolicy.relayOf(binding) : undefined;
       if (!relay) {

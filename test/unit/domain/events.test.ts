@@ -16,7 +16,10 @@ test('whoever subscribes hears, until it has enough', (t) => {
   events.subscribe((event) => others.push(event));
   events.callBound(aBinding('a'));
   t.deepEqual(heard, [
-    { type: 'callBound', details: { callId: 'a', set: 'default', relay: 'r1', generation: 1 } },
+    {
+      type: 'callBound',
+      details: { callId: 'a', set: 'default', relay: 'r1', generation: 1, ttlSeconds: 300 },
+    },
   ]);
   unsubscribe();
   events.callReleased(aBinding('a'));
