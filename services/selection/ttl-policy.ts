@@ -1,4 +1,4 @@
-import { type Binding, leaseSeconds, originOf, remainingSeconds } from '../domain/binding.js';
+import { type Binding, leaseSeconds, remainingSeconds } from '../domain/binding.js';
 import type { RegisteredRelay } from '../domain/relay.js';
 import type { Clock } from '../runtime/clock.js';
 import type { SelectRequest } from './requests.js';
@@ -58,7 +58,8 @@ export class TtlPolicy {
 
   wantedTtl(binding: Binding, request: SelectRequest): number {
     const { setupTtlSeconds, callTtlSeconds } = this.settings;
-    const isFirstUse = originOf(binding, request.requestId) === 'new';
+    // Also of a call that begins again after it was moved.
+    const isFirstUse = request.requestId === binding.beginning;
     const wanted =
       request.ttlSeconds ?? (isFirstUse && request.inDialog !== true ? setupTtlSeconds : callTtlSeconds);
     return Math.max(binding.ttlSeconds, wanted);

@@ -66,8 +66,8 @@ function lastUseDueMs(
 
 /** The TTL that this use gives the binding, s; 0 if none. */
 function ttlOf(
-  { method, outcome, answer }: Operation,
-  { createdAtMs }: LoggedBinding,
+  { method, outcome, answer, requestId }: Operation,
+  { createdAtMs, begun }: LoggedBinding,
   { setupTtlSeconds, callTtlSeconds }: Evidence['run'],
 ): number {
   if (outcome !== 'ok' || (method !== 'select' && method !== 'stream')) {
@@ -76,5 +76,5 @@ function ttlOf(
   if (answer?.freshness !== 'fresh' || answer.released || answer.createdAtMs !== createdAtMs) {
     return 0;
   }
-  return answer.origin === 'new' ? setupTtlSeconds : callTtlSeconds;
+  return requestId === begun ? setupTtlSeconds : callTtlSeconds;
 }
