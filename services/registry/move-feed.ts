@@ -8,10 +8,7 @@ export interface MoveFeedDeps extends PrefixMirrorDeps {
 
 export interface MoveListener {
   /** The call was moved at this etcd revision: what was read of it before is outdated. */
-  readonly onMove: (
-    callKey: string,
-    move: { readonly revision: number; readonly generation: number },
-  ) => void;
+  readonly onMove: (callKey: string, move: MoveRecord & { readonly revision: number }) => void;
   /** Moves may have been missed: what is remembered has to be read again before it counts as fresh. */
   readonly onGap: () => void;
 }
@@ -29,7 +26,7 @@ export class MoveFeed {
       // The key is written in the transaction of the move, so it has the mod revision of the binding.
       onChange: (callKey, entry) => {
         if (entry) {
-          onMove(callKey, { revision: entry.revision, generation: entry.value.generation });
+          onMove(callKey, { ...entry.value, revision: entry.revision });
         }
       },
       // Also when a gap ends: what was read during it may have been moved before its end.

@@ -61,7 +61,7 @@ export class BindingWriter {
     found: Found | undefined,
     tried: Tried,
   ): StoredBinding | Promise<WriteOutcome> {
-    const { ttlPolicy, directory } = this.#deps;
+    const { ttlPolicy } = this.#deps;
     const stored = found && bound(found);
     if (!stored) {
       return this.#create(request, found, tried);
@@ -70,14 +70,17 @@ export class BindingWriter {
     if (ttlPolicy.suffices(binding, request) && ttlPolicy.relayOf(binding)) {
       return stored;
     }
+    return ttlPolicy.relayOf(binding)
+      ? this.#update(stored, this.#used(binding, request))
+      : this.#moveFromGone({ binding, revision }, request);
+  }
+
+  #moveFromGone({ binding, revision }: StoredBinding, request: SelectRequest): Promise<WriteOutcome> {
+    const { call, relayId: id } = binding;
+    const gone = { set: call.set, id, revision: this.#deps.directory.revisionOf(call.set, id) };
+    const cause = { requestId: request.requestId, reason: 'its relay is gone', by: 'selection' };
     const next = this.#used(binding, request);
-    if (!ttlPolicy.relayOf(binding)) {
-      const { call, relayId: id } = binding;
-      const gone = { set: call.set, id, revision: directory.revisionOf(call.set, id) };
-      const cause = { requestId: request.requestId, reason: 'its relay is gone', by: 'selection' };
-      return this.move({ binding: next, revision }, cause, request.constraints, [gone]);
-    }
-    return this.#update(stored, next);
+    return this.move({ binding: next, revision }, cause, request.constraints, [gone]);
   }
 
   /** Binds the call to another relay, generation + 1. @throws HoldfastError also `relays-full`, `no-relay` */
@@ -133,11 +136,13 @@ export class BindingWriter {
     const { set, id, instance } = relay.relay;
     const nowMs = clock.wallMs();
     const { call, binding: before } = found;
+    const lost = cachedStore.lostMove(call);
+    const lostGeneration = lost ? lost.generation + (lost.relayId === id ? 0 : 1) : 1;
     const ttlSeconds = ttlPolicy.settings.callTtlSeconds;
     const binding: Binding = {
       ...this.#newBinding(call, relay, requestId),
       state: 'answered',
-      generation: before ? before.generation + 1 : Math.max(1, cachedStore.lostGeneration(call)),
+      generation: before ? before.generation + 1 : lostGeneration,
       createdAtMs: before?.createdAtMs ?? nowMs,
       ttlSeconds,
       moves: before
@@ -221,6 +226,9 @@ export class BindingWriter {
       };
       return this.reassert({ ...survivor, binding }, none, carrier);
     }
+    if (survivor) {
+      return this.#moveFromGone({ ...survivor, revision: found?.revision ?? 0 }, request);
+    }
     const target = this.#choose(call, request.constraints);
     if (target instanceof HoldfastError) {
       // No relay for a new call; but this one may be bound already.
@@ -235,7 +243,7 @@ export class BindingWriter {
     const binding: Binding = {
       ...this.#newBinding(call, target.registered, requestId),
       state,
-      generation: Math.max(1, cachedStore.lostGeneration(call) + 1),
+      generation: (cachedStore.lostMove(call)?.generation ?? 0) + 1,
       ttlSeconds: request.ttlSeconds ?? (state === 'setup' ? setupTtlSeconds : callTtlSeconds),
     };
     tried.relay = target.registered;

@@ -5,6 +5,7 @@ import type { BindingStore, BindingWrite, Found, WriteOutcome } from '../registr
 import type { RelayDirectory } from '../registry/relay-directory.js';
 import type { Clock } from '../runtime/clock.js';
 import type { BindingCache, HistoryLoss } from './cache/binding-cache.js';
+import type { HeardMove } from './cache/move-memory.js';
 import type { RestoredBindings } from './carried/restored-bindings.js';
 
 export interface CachedBindingStoreDeps {
@@ -80,9 +81,9 @@ export class CachedBindingStore {
     return this.#remembered(call, (each) => this.#deps.cache.survivor(each));
   }
 
-  /** The generation that a call had when etcd may have lost it; 0 if that is not known. */
-  lostGeneration(call: Call): number {
-    return this.#deps.cache.lostGeneration(call);
+  /** The last move of a call that etcd may have lost since, if one was heard. */
+  lostMove(call: Call): HeardMove | undefined {
+    return this.#deps.cache.lostMove(call);
   }
 
   /** @throws HoldfastError `unavailable`, `overloaded` */
@@ -136,7 +137,7 @@ export class CachedBindingStore {
       return found;
     }
     const isOutdated = survivor && isAhead(survivor.binding, binding);
-    if (isOutdated || cache.lostGeneration(binding.call) > binding.generation) {
+    if (isOutdated || (cache.lostMove(binding.call)?.generation ?? 0) > binding.generation) {
       return { ...found, binding: undefined };
     }
     if (!(await restored.isEnded({ binding, revision }))) {

@@ -59,7 +59,6 @@ export class Selector {
   readonly #provisional: ProvisionalBindings;
   readonly #fallback: OutageFallback;
   readonly #reconciler: ProvisionalReconciler;
-  readonly #finder: CallFinder;
   readonly #placement: Placement;
   readonly #clock: Clock;
   readonly repair: BindingRepair;
@@ -80,7 +79,6 @@ export class Selector {
       events,
       bind: (request) => this.#bind(request, undefined),
     });
-    this.#finder = deps.finder;
     this.repair = new BindingRepair({ ...shared, writer: this.#writer, retry: this.#retry });
     this.#placement = deps.placement;
     this.#clock = clock;
@@ -152,7 +150,7 @@ export class Selector {
       if (survivor && this.#ttlPolicy.relayOf(survivor)) {
         return answerOf(survivor, this.#ttlPolicy.relayOf(survivor), '', 'stale');
       }
-      const carrier = options.adopts ? await this.#finder.find(call) : undefined;
+      const carrier = options.adopts ? await this.repair.find(call) : undefined;
       if (!options.adopts && this.#cachedStore.isRebuilding) {
         throw new HoldfastError('unavailable', 'what etcd has lost is being written again; ask again');
       }
@@ -328,7 +326,7 @@ export class Selector {
         if (found && !found.binding) {
           // A key without a binding that counts: the call was elsewhere before etcd was restored.
           const isSearchedFor = found.revision > 0 || this.#isSearchedFor(request);
-          const carrier = isSearchedFor ? await this.#finder.find(request.call) : undefined;
+          const carrier = isSearchedFor ? await this.repair.find(request.call) : undefined;
           if (carrier) {
             return this.repair.adopt(request.call, carrier, request.requestId);
           }

@@ -117,12 +117,10 @@ export class BindingCache {
     }
   }
 
-  /**
-   * The generation that a call had when etcd may have lost it, or 0: it must not begin below that.
-   */
-  lostGeneration(call: Call): number {
+  /** The last move of a call that etcd may have lost since: its generation must not go back below that. */
+  lostMove(call: Call): HeardMove | undefined {
     const move = this.#moves.of(call.key);
-    return move && move.history < this.#history ? move.generation : 0;
+    return move && move.history < this.#history ? move : undefined;
   }
 
   /** @param askedAtMs when the question was sent whose answer this is, by the monotonic clock */

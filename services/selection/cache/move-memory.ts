@@ -2,7 +2,9 @@
 export interface HeardMove {
   /** etcd's revision of the move. */
   readonly revision: number;
+  /** Of the binding that the move made, and its relay. */
   readonly generation: number;
+  readonly relayId: string;
 }
 
 interface Remembered extends HeardMove {

@@ -37,6 +37,12 @@ export class BindingRepair {
     return survivor && (await this.reassert(survivor)) ? cachedStore.read(call) : found;
   }
 
+  /** The relay that carries a call which etcd does not know, or does not know any more. */
+  find(call: Call): Promise<RegisteredRelay | undefined> {
+    const { finder, cachedStore } = this.#deps;
+    return finder.find(call, cachedStore.lostMove(call)?.relayId);
+  }
+
   /**
    * Binds the call to the relay that carries it, unless it is bound to one that is registered. In the set of that relay,
    * if the call names none.
@@ -82,7 +88,7 @@ export class BindingRepair {
    * @throws HoldfastError `unavailable`, `overloaded`
    */
   async correct({ binding: { call } }: StoredBinding): Promise<void> {
-    const { writer, retry, finder } = this.#deps;
+    const { writer, retry } = this.#deps;
     await retry.run<Found | StoredBinding>(undefined, async (seen) => {
       if (seen) {
         return seen;
@@ -92,7 +98,7 @@ export class BindingRepair {
       if (stored) {
         return stored.binding.state === 'released' ? writer.release(stored) : found;
       }
-      const carrier = await finder.find(call);
+      const carrier = await this.find(call);
       return carrier ? this.adopt(call, carrier) : found;
     });
   }

@@ -35,8 +35,11 @@ export class CallFinder {
     this.#tokensAtMs = deps.clock.monotonicMs();
   }
 
-  /** @returns undefined if no relay says that it carries the call, or too many calls are looked for */
-  find(call: Call): Promise<RegisteredRelay | undefined> {
+  /**
+   * @param likeliest id of the relay that the call was moved to, as far as that is known: others may have sessions of it left
+   * @returns undefined if no relay says that it carries the call, or too many calls are looked for
+   */
+  find(call: Call, likeliest?: string): Promise<RegisteredRelay | undefined> {
     const underWay = this.#searches.get(call.key);
     if (underWay) {
       return underWay;
@@ -49,12 +52,12 @@ export class CallFinder {
       return Promise.resolve(undefined);
     }
     this.counters.searches++;
-    const search = this.#search(call).finally(() => this.#searches.delete(call.key));
+    const search = this.#search(call, likeliest).finally(() => this.#searches.delete(call.key));
     this.#searches.set(call.key, search);
     return search;
   }
 
-  async #search(call: Call): Promise<RegisteredRelay | undefined> {
+  async #search(call: Call, likeliest: string | undefined): Promise<RegisteredRelay | undefined> {
     const { inquiry, relays, events } = this.#deps;
     const candidates = relays.list(call.anySet ? undefined : call.set);
     const answers = await Promise.all(
@@ -62,7 +65,7 @@ export class CallFinder {
     );
     const carriers = answers.flatMap(({ relay, carried }) => (carried ? [{ relay, ...carried }] : []));
     carriers.sort((one, other) => other.packets - one.packets);
-    const [best] = carriers;
+    const best = carriers.find(({ relay }) => relay.relay.id === likeliest) ?? carriers[0];
     if (!best) {
       this.#miss(call.key);
       return undefined;

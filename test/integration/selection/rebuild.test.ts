@@ -2,6 +2,7 @@ import type { Etcd3 } from 'etcd3';
 import type { Binding } from '../../../services/domain/binding.js';
 import { parseCall } from '../../../services/domain/call.js';
 import type { HoldfastEvent } from '../../../services/domain/events.js';
+import type { Relay } from '../../../services/domain/relay.js';
 import { endOfPrefix } from '../../../services/etcd/range.js';
 import type { Keyspace } from '../../../services/registry/keyspace.js';
 import type { HistoryLoss } from '../../../services/selection/cache/binding-cache.js';
@@ -9,9 +10,17 @@ import type { Answer } from '../../../services/selection/requests.js';
 import { ShiftedClock } from '../../support/clock.js';
 import { behaviors } from '../../support/etcd.js';
 import { FakeInquiry } from '../../support/fake-inquiry.js';
-import { ask, errorOf, eventually, startSelector, type TestSelector, where } from '../../support/registry.js';
+import {
+  ask,
+  deleteRelay,
+  errorOf,
+  eventually,
+  startSelector,
+  type TestSelector,
+  where,
+} from '../../support/registry.js';
 import { TcpProxy } from '../../support/tcp-proxy.js';
-import { aMove, scene } from './scene.js';
+import { aMove, known, scene } from './scene.js';
 
 /** What becomes of calls that etcd has lost: wiped, restored from an older state, or away for longer than its leases. */
 
@@ -236,6 +245,43 @@ behavior('calls that ended after the state that etcd was restored to stay ended'
   for (const id of [...released, ...unknown, ...alive]) {
     t.is((await bindingOf(a, id))?.state, alive.includes(id) ? 'answered' : 'released', id);
   }
+});
+
+behavior('a moved call is found where it went, not where it left a session', async (t, client, etcd) => {
+  const inquiry = new FakeInquiry();
+  const { a, b, keys } = await scene(t, client, etcd, { inquiry });
+  const expected = new Map<string, string>();
+  for (const id of ids('moved', 10)) {
+    const first = await a.selector.select(ask(id));
+    const moved = await a.selector.move(aMove({ call: parseCall(id) }));
+    inquiry.carry(first.binding.relayId, id, 100);
+    inquiry.carry(moved.binding.relayId, id, 10);
+    expected.set(id, where(moved));
+    await eventually(
+      async () => (await b.selector.lookup(parseCall(id)))?.binding.generation === 2,
+      'news of the move',
+    );
+    b.cache.forget(parseCall(id, '', 'default'));
+  }
+  await wipe(client, keys);
+  b.selector.beginHistory(replaced);
+  for (const [id, moved] of expected) {
+    t.is(where((await b.selector.lookup(parseCall(id), { adopts: true })) as Answer), moved, id);
+  }
+});
+
+behavior('a call whose relay went down with etcd goes on at the next generation', async (t, client, etcd) => {
+  const { a, keys, registered } = await scene(t, client, etcd, { replicas: 1 });
+  const first = await a.selector.select(ask('both-gone', { inDialog: true }));
+  await wipe(client, keys);
+  const gone = registered.find(({ id }) => id === first.binding.relayId) as Relay;
+  await deleteRelay(client, keys, gone);
+  await known([a], gone.id, undefined);
+  a.selector.beginHistory(replaced);
+  const next = await a.selector.select(ask('both-gone', { inDialog: true }));
+  t.is(next.binding.generation, 2);
+  t.is(next.origin, 'moved');
+  t.is(next.binding.moves[0]?.from, gone.id);
 });
 
 behavior('a generation that came back is left behind at once', async (t, client, etcd) => {

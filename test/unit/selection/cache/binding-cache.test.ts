@@ -28,9 +28,9 @@ function open(capacity = 10) {
   const lastKnown = (callId: string) => cache.lastKnown(parseCall(callId));
   const survivor = (callId: string) => cache.survivor(parseCall(callId));
   const survivors = () => [...cache.survivors()].flat().map(({ binding }) => binding.call.callId);
-  const lostGeneration = (callId: string) => cache.lostGeneration(parseCall(callId));
+  const lostGeneration = (callId: string) => cache.lostMove(parseCall(callId))?.generation ?? 0;
   const hearMove = (callId: string, revision: number, generation = 2) =>
-    cache.hearMove(parseCall(callId).key, { revision, generation });
+    cache.hearMove(parseCall(callId).key, { revision, generation, relayId: 'r2' });
   const asking = { fresh, lastKnown, survivor, survivors, lostGeneration };
   return { clock, leaseClock, cache, stored, remember, hearMove, ...asking };
 }

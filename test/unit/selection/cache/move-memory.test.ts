@@ -1,7 +1,10 @@
 import test from 'ava';
 import { MoveMemory } from '../../../../services/selection/cache/move-memory.js';
 
-const move = (revision: number, generation = 2, history = 0) => ({ revision, generation, history });
+const move = (revision: number, generation = 2, history = 0) => ({
+  ...{ revision, generation, history },
+  relayId: 'r2',
+});
 
 test('what etcd said of a call before its move is past, whenever it comes', (t) => {
   const moves = new MoveMemory(10);
