@@ -1,5 +1,3 @@
-import { status } from '@grpc/grpc-js';
-
 /** Exit codes, for scripts. `--help` lists them. */
 export const exits = {
   ok: 0,
@@ -22,24 +20,6 @@ Exit codes:
   6  every relay is at its capacity
  78  (selection, relay-node, up) the configuration is wrong: the message says where
 `;
-
-export function exitCodeOf(code: status | undefined): number {
-  switch (code) {
-    case status.INVALID_ARGUMENT:
-      return exits.usage;
-    case status.NOT_FOUND:
-      return exits.notFound;
-    case status.UNAVAILABLE:
-    case status.DEADLINE_EXCEEDED:
-      return exits.unavailable;
-    case status.FAILED_PRECONDITION:
-      return exits.precondition;
-    case status.RESOURCE_EXHAUSTED:
-      return exits.full;
-    default:
-      return exits.failed;
-  }
-}
 
 /** Ends the command, with a message on standard error and an exit code. */
 export class CommandError extends Error {

@@ -1,7 +1,7 @@
 import { status } from '@grpc/grpc-js';
 import { HoldfastRpcError } from '../client/index.js';
 import type { TlsMaterial } from '../runtime/tls-material.js';
-import { CommandError, exitCodeOf, exits } from './exit.js';
+import { CommandError, exits } from './exit.js';
 import { diagnose } from './trust.js';
 
 /** How long a command waits for a replica. */
@@ -36,4 +36,22 @@ function meaningOf({ code, message, server }: HoldfastRpcError): string {
     return `the replica at ${server} did not answer within ${timeoutMs / 1000} s ${help}`;
   }
   return `${status[code] ?? code}: ${message}`;
+}
+
+function exitCodeOf(code: status | undefined): number {
+  switch (code) {
+    case status.INVALID_ARGUMENT:
+      return exits.usage;
+    case status.NOT_FOUND:
+      return exits.notFound;
+    case status.UNAVAILABLE:
+    case status.DEADLINE_EXCEEDED:
+      return exits.unavailable;
+    case status.FAILED_PRECONDITION:
+      return exits.precondition;
+    case status.RESOURCE_EXHAUSTED:
+      return exits.full;
+    default:
+      return exits.failed;
+  }
 }

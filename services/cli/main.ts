@@ -1,22 +1,10 @@
 #!/usr/bin/env -S node --max-semi-space-size=64
 // A replica allocates short-lived objects at a high rate: V8's default of 16 MB for them makes collections a tenth dearer.
 import { createRequire } from 'node:module';
-import { logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
 import { Command, CommanderError } from 'commander';
 import { messageOf } from '../domain/error.js';
-import { ConfigError } from '../runtime/config.js';
+import { ConfigError } from '../runtime/config-error.js';
 import { exitCodes } from '../runtime/lifecycle.js';
-import { addBindingsCommand } from './commands/bindings.js';
-import { addDrainCommand } from './commands/drain.js';
-import { addLookupCommand } from './commands/lookup.js';
-import { addMoveCommand } from './commands/move.js';
-import { addRelayNodeCommand } from './commands/relay-node.js';
-import { addRelaysCommand } from './commands/relays.js';
-import { addReleaseCommand } from './commands/release.js';
-import { addResumeCommand } from './commands/resume.js';
-import { addSelectCommand } from './commands/select.js';
-import { addSelectionCommand } from './commands/selection.js';
-import { addUpCommand } from './commands/up.js';
 import { CommandError, exitHelp, exits } from './exit.js';
 import { exitOnClosedPipe } from './output.js';
 
@@ -31,6 +19,21 @@ Examples:
   holdfast bindings --relay relay-1 --json | wc -l
 `;
 
+/** In the order of --help. Each loads what it needs: the client of a replica takes longer to load than to run. */
+const commands: Readonly<Record<string, () => Promise<{ addTo(program: Command): void }>>> = {
+  up: () => import('./commands/up.js'),
+  selection: () => import('./commands/selection.js'),
+  'relay-node': () => import('./commands/relay-node.js'),
+  relays: () => import('./commands/relays.js'),
+  drain: () => import('./commands/drain.js'),
+  resume: () => import('./commands/resume.js'),
+  bindings: () => import('./commands/bindings.js'),
+  select: () => import('./commands/select.js'),
+  lookup: () => import('./commands/lookup.js'),
+  move: () => import('./commands/move.js'),
+  release: () => import('./commands/release.js'),
+};
+
 const program = new Command('holdfast')
   .description('A session registry for SIP media relays: a call stays on its relay.')
   .version(version)
@@ -38,32 +41,31 @@ const program = new Command('holdfast')
   .exitOverride()
   .addHelpText('after', examples + exitHelp);
 
-// In the order of --help.
-addUpCommand(program);
-addSelectionCommand(program);
-addRelayNodeCommand(program);
-addRelaysCommand(program);
-addDrainCommand(program);
-addResumeCommand(program);
-addBindingsCommand(program);
-addSelectCommand(program);
-addLookupCommand(program);
-addMoveCommand(program);
-addReleaseCommand(program);
+// gRPC reports its problems as errors, too; its own log lines would only mix with ours. It
+// reads this as it is loaded.
+process.env['GRPC_VERBOSITY'] ??= 'NONE';
+// gRPC passes an IP address as TLS server name, and Node prints a deprecation warning that no user can act on.
+process.noDeprecation = true;
+
+for (const load of loadersFor(process.argv[2])) {
+  (await load()).addTo(program);
+}
 for (const command of program.commands) {
   command.exitOverride().showHelpAfterError('(see --help)');
 }
 
 exitOnClosedPipe();
-// gRPC reports its problems as errors, too; its own log lines would only mix with ours.
-setLogVerbosity(logVerbosity.NONE);
-// gRPC passes an IP address as TLS server name, and Node prints a deprecation warning that no user can act on.
-process.noDeprecation = true;
 
 try {
   await program.parseAsync();
 } catch (error) {
   process.exitCode = report(error);
+}
+
+/** The command that is named first, or all of them, for help. */
+function loadersFor(name = ''): readonly (() => Promise<{ addTo(program: Command): void }>)[] {
+  const named = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  return named ? [named] : Object.values(commands);
 }
 
 /** Prints what went wrong. @returns the exit code */

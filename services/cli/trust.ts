@@ -3,7 +3,7 @@ import { isIP } from 'node:net';
 import { connect } from 'node:tls';
 import { messageOf } from '../domain/error.js';
 import { parseAddress } from '../runtime/address.js';
-import { ConfigError } from '../runtime/config.js';
+import { ConfigError } from '../runtime/config-error.js';
 import { readTls, type TlsMaterial } from '../runtime/tls-material.js';
 import { CommandError, exits } from './exit.js';
 

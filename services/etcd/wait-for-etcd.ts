@@ -1,7 +1,7 @@
 import { messageOf } from '../domain/error.js';
 import { Backoff } from '../runtime/backoff.js';
 import type { Clock } from '../runtime/clock.js';
-import { ConfigError } from '../runtime/config.js';
+import { ConfigError } from '../runtime/config-error.js';
 import type { Logger } from '../runtime/log.js';
 import { RateLimitedWarning } from '../runtime/rate-limited-warning.js';
 import type { EtcdConnection } from './connection.js';

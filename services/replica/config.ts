@@ -4,7 +4,6 @@ import { parseNamePattern } from '../grpc/certificate-names.js';
 import { policyNames } from '../placement/placement.js';
 import {
   addressSchema,
-  ConfigError,
   type ConfigOf,
   commonSettings,
   etcdProblems,
@@ -16,6 +15,7 @@ import {
   type Settings,
   wholeNumber,
 } from '../runtime/config.js';
+import { ConfigError } from '../runtime/config-error.js';
 import { parseNetwork } from '../runtime/network.js';
 import { withoutQuorumModes } from '../selection/outage/outage-fallback.js';
 

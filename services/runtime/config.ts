@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type Address, parseAddress } from './address.js';
+import { ConfigError } from './config-error.js';
 import { logLevels } from './log.js';
 
 /** One setting, given by an environment variable or by a command-line flag, which wins. */
@@ -28,15 +29,6 @@ export type ConfigOf<S extends Settings> = {
       : T | undefined
     : never;
 };
-
-/** A wrong configuration, which prevents the start: all problems, each with variable, value and what is allowed. */
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError';
-
-  constructor(readonly problems: readonly string[]) {
-    super(`configuration is wrong:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
-  }
-}
 
 /**
  * Reads all settings from the environment. An empty variable counts as not set.

@@ -2,7 +2,8 @@ import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
 import { messageOf } from '../domain/error.js';
-import { ConfigError, type Setting } from './config.js';
+import type { Setting } from './config.js';
+import { ConfigError } from './config-error.js';
 
 /** A PEM file, and the setting that names it. */
 export interface TlsFile {

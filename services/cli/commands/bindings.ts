@@ -7,7 +7,7 @@ interface BindingsOptions extends RemoteOptions {
   readonly set: string;
 }
 
-export function addBindingsCommand(program: Command): void {
+export function addTo(program: Command): void {
   remote(program.command('bindings'))
     .summary('the calls that are bound to a relay')
     .description(

@@ -12,7 +12,7 @@ interface DrainOptions extends RemoteOptions {
   readonly wait?: true;
 }
 
-export function addDrainCommand(program: Command): void {
+export function addTo(program: Command): void {
   remote(program.command('drain <relay>'))
     .summary('give a relay no new calls; its calls go on')
     .description(

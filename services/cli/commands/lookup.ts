@@ -7,7 +7,7 @@ interface LookupOptions extends RemoteOptions {
   readonly branch?: string;
 }
 
-export function addLookupCommand(program: Command): void {
+export function addTo(program: Command): void {
   remote(program.command('lookup <call-id>'))
     .summary('the relay of a call, if it is bound')
     .description('Shows the relay of a call without changing anything. Exit code 3 if the call is not bound.')

@@ -19,7 +19,7 @@ interface MoveOptions extends ConstraintOptions, RemoteOptions {
   readonly requestId?: string;
 }
 
-export function addMoveCommand(program: Command): void {
+export function addTo(program: Command): void {
   withConstraints(remote(program.command('move <call-id>')))
     .summary('bind a call to another relay')
     .description(

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { relayNodeSettings } from '../../../relay-node/config.js';
 import { processCommand } from '../process-command.js';
 
-export function addRelayNodeCommand(program: Command): void {
+export function addTo(program: Command): void {
   processCommand(
     program
       .command('relay-node')

@@ -10,7 +10,7 @@ interface RelaysOptions extends RemoteOptions {
   readonly watch?: true;
 }
 
-export function addRelaysCommand(program: Command): void {
+export function addTo(program: Command): void {
   remote(program.command('relays'))
     .summary('the registered relays')
     .description('Lists the registered relays. With --watch, also prints every change until interrupted.')

@@ -7,7 +7,7 @@ interface ReleaseOptions extends RemoteOptions {
   readonly branch?: string;
 }
 
-export function addReleaseCommand(program: Command): void {
+export function addTo(program: Command): void {
   remote(program.command('release <call-id>'))
     .summary('end the binding of a call that is over')
     .description(

@@ -9,7 +9,7 @@ interface ResumeOptions extends RemoteOptions {
   readonly weight?: number;
 }
 
-export function addResumeCommand(program: Command): void {
+export function addTo(program: Command): void {
   remote(program.command('resume <relay>'))
     .summary('give a drained or disabled relay calls again')
     .description(

@@ -18,7 +18,7 @@ interface SelectOptions extends ConstraintOptions, RemoteOptions {
   readonly requestId?: string;
 }
 
-export function addSelectCommand(program: Command): void {
+export function addTo(program: Command): void {
   withConstraints(remote(program.command('select <call-id>')))
     .summary('the relay of a call, which is bound if it is not bound yet')
     .description('Selects the relay of a call, as a SIP proxy does for every INVITE and re-INVITE.')

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { selectionSettings } from '../../replica/config.js';
 import { processCommand } from '../process-command.js';
 
-export function addSelectionCommand(program: Command): void {
+export function addTo(program: Command): void {
   processCommand(
     program
       .command('selection')

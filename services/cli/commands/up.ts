@@ -6,7 +6,7 @@ import type { UpOptions } from '../up/run.js';
 
 const { etcd } = commonSettings;
 
-export function addUpCommand(program: Command): void {
+export function addTo(program: Command): void {
   program
     .command('up')
     .summary('run everything on this machine, and prove it with real calls')

@@ -1,12 +1,8 @@
 import test from 'ava';
 import { readRelayNodeConfig, relayNodeSettings } from '../../../relay-node/config.js';
 import { readSelectionConfig, selectionSettings } from '../../../services/replica/config.js';
-import {
-  ConfigError,
-  readConfig,
-  type Settings,
-  unknownVariables,
-} from '../../../services/runtime/config.js';
+import { readConfig, type Settings, unknownVariables } from '../../../services/runtime/config.js';
+import { ConfigError } from '../../../services/runtime/config-error.js';
 
 /** For each setting of every process, what is taken and what is refused. */
 const address = {

@@ -2,7 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import { systemClock } from '../../../services/runtime/clock.js';
-import { ConfigError } from '../../../services/runtime/config.js';
+import { ConfigError } from '../../../services/runtime/config-error.js';
 import { TlsFiles } from '../../../services/runtime/tls-files.js';
 import type { TlsPaths } from '../../../services/runtime/tls-material.js';
 import { Authority, type CertificateFiles, MountedSecret } from '../../support/certificates.js';
