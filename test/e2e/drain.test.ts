@@ -53,7 +53,7 @@ testWith.serial(
 testWith.serial(programs, 'a second signal or the deadline ends a draining relay node', async (t) => {
   const scene = await Scene.start(t, []);
   const env = { HOLDFAST_DRAIN_DEADLINE_SECONDS: '3' };
-  const [patient, hasty] = [await scene.join('r1'), await scene.join('r2', env)];
+  const [patient, hasty] = [await scene.join('r1'), await scene.join('r2', { env })];
   const carried = new Set<string>();
   while (carried.size < 2) {
     carried.add((await scene.invite()).relay);

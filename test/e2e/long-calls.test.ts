@@ -1,6 +1,7 @@
-import { newCall } from '../support/ng.js';
+import { audioSdp, newCall, ProxyClient } from '../support/ng.js';
 import { eventually } from '../support/registry.js';
 import { testWith } from '../support/requirement.js';
+import { mediaNetwork } from './gateway-relays.js';
 import { negotiate, programs, Scene } from './scene.js';
 
 testWith.serial(programs, 'a binding outlives its TTL while its relay carries the call', async (t) => {
@@ -24,4 +25,52 @@ testWith.serial(programs, 'a binding outlives its TTL while its relay carries th
   const { binding } = await scene.b.lookup({ callId: talking.callId });
   t.is(binding?.generation, 1n);
   t.true((binding?.expireTime?.getTime() ?? 0) > Date.now(), 'kept for some time to come');
+});
+
+testWith.serial(programs, 'so do the bindings of 9,800 calls on one relay', async (t) => {
+  t.timeout(300_000);
+  const scene = await Scene.start(t, []);
+  // Two sockets for each call that is published, of the 20,000 that a process may have open here.
+  const count = Number(process.env['COUNT'] ?? 3000);
+  const ports = ['--port-min=10000', '--port-max=59999'];
+  await scene.join('r1', { args: ports, address: `${mediaNetwork()}.1` });
+  const { port } = scene.relay('r1').rtpengine;
+  const proxy = new ProxyClient('127.0.0.1', port, { timeoutMs: 2000, retransmitMs: 500 });
+  await proxy.start();
+  t.teardown(() => proxy.stop());
+
+  const calls = Array.from({ length: count }, () => newCall());
+  const waiting = [...calls];
+  const phone = audioSdp({ address: '127.0.0.1', port: 50_000, direction: 'sendonly' });
+  const work = async () => {
+    for (let call = waiting.pop(); call; call = waiting.pop()) {
+      const { callId, fromTag } = call;
+      const published = { command: 'publish', 'call-id': callId, 'from-tag': fromTag, sdp: phone };
+      t.like(await proxy.request(published), { result: 'ok' });
+    }
+  };
+  await Promise.all(Array.from({ length: 40 }, work));
+  const ttlSeconds = Number(process.env['TTL'] ?? 20);
+  const bind = (callId: string) => scene.a.select({ callId, ttlSeconds });
+  const stream = scene.a.selectStream();
+  t.teardown(() => stream.close());
+  for (let at = 0; at < count; at += 500) {
+    const some = calls.slice(at, at + 500);
+    await Promise.all(some.map(({ callId }) => stream.select({ callId, ttlSeconds })));
+  }
+  const ended = 'of-which-no-relay-knows@proxy.example';
+  await bind(ended);
+  const isBound = () =>
+    scene.b.lookup({ callId: ended }).then(
+      () => true,
+      () => false,
+    );
+  await eventually(async () => !(await isBound()), 'end of a call that is not carried', 120_000);
+  const kept = new Set<string>();
+  for await (const { callId } of scene.b.listBindings('default', 'r1')) {
+    kept.add(callId);
+  }
+  const lost = calls.filter(({ callId }) => !kept.has(callId));
+  t.log(`${kept.size} of ${count} kept`);
+  t.is(lost.length, 0);
 });

@@ -22,6 +22,14 @@ export interface NodeWithRtpengine {
   node: RelayNodeProcess;
 }
 
+export interface JoinOptions {
+  /** Of the relay node. */
+  readonly env?: RelayNodeOptions['env'];
+  /** Further arguments of rtpengine, and its media address. */
+  readonly args?: readonly string[];
+  readonly address?: string;
+}
+
 /** A real etcd, two replicas, and rtpengines with their relay nodes, all separate processes. */
 export class Scene {
   readonly relays = new Map<string, NodeWithRtpengine>();
@@ -49,8 +57,8 @@ export class Scene {
   }
 
   /** Starts an rtpengine and its relay node; resolves when both replicas list it. */
-  async join(id: string, env: RelayNodeOptions['env'] = {}): Promise<NodeWithRtpengine> {
-    const rtpengine = await startRtpengine(this.scope);
+  async join(id: string, { env = {}, args = [], address }: JoinOptions = {}): Promise<NodeWithRtpengine> {
+    const rtpengine = await startRtpengine(this.scope, args, address);
     const node = await startRelayNode(this.scope, { id, etcd: this.etcd, rtpengine, env });
     const relay = { id, rtpengine, node };
     this.relays.set(id, relay);
