@@ -1,8 +1,9 @@
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls';
 import { messageOf } from '../domain/error.js';
-import { type Address, formatAddress, listenError } from '../runtime/address.js';
+import { type Address, formatAddress } from '../runtime/address.js';
 import type { Clock } from '../runtime/clock.js';
+import { listen } from '../runtime/listen.js';
 import type { Logger } from '../runtime/log.js';
 import { RateLimitedWarning } from '../runtime/rate-limited-warning.js';
 import type { TlsFiles } from '../runtime/tls-files.js';
@@ -48,24 +49,14 @@ export class Listener {
 
   /** Hands each connection over. @throws Error naming the address, if it cannot be listened on */
   async start(accept: (socket: Socket) => void): Promise<void> {
-    const { listen, tls, clock, log } = this.#deps;
+    const { listen: address, tls } = this.#deps;
     this.#accept = accept;
     if (tls) {
       this.#useCertificates();
       this.#unsubscribe = tls.subscribe(() => this.#useCertificates());
     }
-    await new Promise<void>((resolve, reject) => {
-      const fail = (error: Error) => reject(listenError('gRPC (HOLDFAST_GRPC_LISTEN)', listen, error));
-      this.#server.once('error', fail);
-      this.#server.listen({ ...listen }, () => {
-        this.#server.off('error', fail);
-        resolve();
-      });
-    });
+    await listen(this.#server, address, 'gRPC (HOLDFAST_GRPC_LISTEN)', this.#deps);
     this.#port = (this.#server.address() as AddressInfo).port;
-    // Such as running out of file descriptors: the connections that there are go on, and so does this process.
-    const failed = new RateLimitedWarning('cannot accept a connection', clock, log);
-    this.#server.on('error', (error) => failed.warn({ reason: messageOf(error) }));
   }
 
   /** Accepts no more connections; those handed over belong to their new owner. */
