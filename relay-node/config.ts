@@ -9,7 +9,15 @@ import {
   maxMediaAddresses,
   maxWeight,
 } from '../services/domain/relay.js';
-import { addressSchema, type ConfigOf, commonSettings, etcdProblems, readConfig, type Settings, wholeNumber } from '../services/runtime/config.js';
+import {
+  addressSchema,
+  type ConfigOf,
+  commonSettings,
+  etcdProblems,
+  readConfig,
+  type Settings,
+  wholeNumber,
+} from '../services/runtime/config.js';
 import { ConfigError } from '../services/runtime/config-error.js';
 
 /** The kinds of relay that a relay node can serve. */
