@@ -1,4 +1,3 @@
-import { isIP } from 'node:net';
 import type { Payload } from './packet.js';
 
 /** An IP address (or a name, which is never sent to) and a UDP port. */
@@ -27,9 +26,4 @@ export interface MediaEndpoint {
 export interface LocalPorts {
   readonly rtp: number;
   readonly rtcp: number;
-}
-
-/** 0.0.0.0 or ::, with which old phones signal hold (RFC 3264 section 8.4). */
-export function isUnspecified(address: string): boolean {
-  return address === '0.0.0.0' || (isIP(address) === 6 && /^[0:]+$/.test(address));
 }

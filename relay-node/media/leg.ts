@@ -1,7 +1,8 @@
 import type { RemoteInfo } from 'node:dgram';
 import { isIP } from 'node:net';
+import { isUnspecified } from '../../services/runtime/address.js';
 import type { Traffic } from './counters.js';
-import { isUnspecified, type TransportAddress } from './endpoint.js';
+import type { TransportAddress } from './endpoint.js';
 
 /** Told about every packet that a party sends; the packet path makes no closure for it. */
 export interface PacketListener {

@@ -1,9 +1,8 @@
 import { isIP } from 'node:net';
-import { listenError } from '../../services/runtime/address.js';
+import { isUnspecified, listenError } from '../../services/runtime/address.js';
 import type { Clock } from '../../services/runtime/clock.js';
 import type { Logger } from '../../services/runtime/log.js';
 import { newTraffic, type Traffic } from './counters.js';
-import { isUnspecified } from './endpoint.js';
 import { PortPool } from './port-pool.js';
 import { Sessions } from './sessions.js';
 import { MediaSockets } from './sockets.js';

@@ -1,4 +1,5 @@
-import { type Direction, isUnspecified, type MediaEndpoint, type TransportAddress } from './endpoint.js';
+import { isUnspecified } from '../../services/runtime/address.js';
+import type { Direction, MediaEndpoint, TransportAddress } from './endpoint.js';
 import { RefusedError } from './errors.js';
 import type { Leg, PacketListener } from './leg.js';
 import type { MediaSockets, PortPair } from './sockets.js';

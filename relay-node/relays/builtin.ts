@@ -2,9 +2,8 @@ import { createRequire } from 'node:module';
 import { isIPv6 } from 'node:net';
 import type { UdpServerCounters } from '../../services/control/udp/server.js';
 import { newInstanceId } from '../../services/registry/instance-id.js';
-import { type Address, formatAddress } from '../../services/runtime/address.js';
+import { type Address, formatAddress, isUnspecified } from '../../services/runtime/address.js';
 import { NgFront } from '../control/ng/server.js';
-import { isUnspecified } from '../media/endpoint.js';
 import { MediaRelay, type MediaRelayOptions } from '../media/media-relay.js';
 import type { RelayDriver, RelayStatus } from './relay.js';
 

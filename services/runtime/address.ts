@@ -1,4 +1,4 @@
-import { isIPv6 } from 'node:net';
+import { isIP, isIPv6 } from 'node:net';
 
 /** A host and a port; port 0 takes a free one. */
 export interface Address {
@@ -18,6 +18,11 @@ export function parseAddress(text: string): Address | undefined {
   const host = bracketed !== undefined && isIPv6(bracketed) ? bracketed : plain;
   const port = Number(digits);
   return host !== undefined && port <= 65_535 ? { host, port } : undefined;
+}
+
+/** 0.0.0.0 or ::, which nothing can be sent to. Old phones signal hold with it (RFC 3264 section 8.4). */
+export function isUnspecified(address: string): boolean {
+  return address === '0.0.0.0' || (isIP(address) === 6 && /^[0:]+$/.test(address));
 }
 
 const advice: Readonly<Record<string, string>> = {

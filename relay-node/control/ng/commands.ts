@@ -8,6 +8,7 @@ import {
   viaBranch,
 } from '../../../services/control/ng/fields.js';
 import { errorReply, type NgDictionary, type NgMessage } from '../../../services/control/ng/message.js';
+import { SdpError, SessionDescription } from '../../../services/control/ng/session-description.js';
 import { unsupportedOption } from '../../../services/control/ng/unsupported.js';
 import type { Clock } from '../../../services/runtime/clock.js';
 import type { Logger } from '../../../services/runtime/log.js';
@@ -16,7 +17,7 @@ import type { MediaRelay } from '../../media/media-relay.js';
 import { endpointsOf } from './endpoints.js';
 import { firstUnsupported, mediaOptions } from './options.js';
 import { callReport } from './report.js';
-import { SdpError, SessionDescription } from './sdp.js';
+import { rewriteSdp } from './rewrite.js';
 import { statisticsReport } from './statistics.js';
 
 /** As many calls as rtpengine's `list` names when the request does not say how many. */
@@ -120,7 +121,7 @@ export class Commands {
     if (!ports) {
       return errorReply('Unknown call-id');
     }
-    const rewritten = sdp.rewrite({ ...rewrite, address, kind, media: ports });
+    const rewritten = rewriteSdp(sdp, { ...rewrite, address, kind, media: ports });
     // What came as bytes leaves as bytes: Latin-1 text has one character for each.
     return {
       sdp: Buffer.isBuffer(body['sdp']) ? Buffer.from(rewritten, 'latin1') : rewritten,

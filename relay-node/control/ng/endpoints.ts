@@ -1,7 +1,11 @@
 import { isIP } from 'node:net';
-import { isUnspecified, type MediaEndpoint } from '../../media/endpoint.js';
+import type {
+  MediaDescription,
+  SessionDescription,
+} from '../../../services/control/ng/session-description.js';
+import { isUnspecified } from '../../../services/runtime/address.js';
+import type { MediaEndpoint } from '../../media/endpoint.js';
 import type { Payload } from '../../media/packet.js';
-import type { MediaDescription, SessionDescription } from './sdp.js';
 
 /**
  * What an SDP says to the relay: one endpoint per media, undefined where nothing is relayed. The `source` address is

@@ -1,8 +1,9 @@
 import { isIP } from 'node:net';
 import { text } from '../../../services/control/ng/fields.js';
 import type { NgDictionary, NgValue } from '../../../services/control/ng/message.js';
-import { isUnspecified } from '../../media/endpoint.js';
-import type { RtcpAttribute, SessionDescription } from './sdp.js';
+import type { SessionDescription } from '../../../services/control/ng/session-description.js';
+import { isUnspecified } from '../../../services/runtime/address.js';
+import type { RtcpAttribute } from './rewrite.js';
 
 /** What the relay has to offer, by which some options are judged. */
 export interface Equipment {

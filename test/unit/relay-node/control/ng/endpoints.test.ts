@@ -1,6 +1,6 @@
 import test from 'ava';
 import { endpointsOf, isRelayable, payloadOf } from '../../../../../relay-node/control/ng/endpoints.js';
-import { SessionDescription } from '../../../../../relay-node/control/ng/sdp.js';
+import { SessionDescription } from '../../../../../services/control/ng/session-description.js';
 import { audioSdp } from '../../../../support/ng.js';
 
 test('what the packets of a protocol look like', (t) => {

@@ -4,8 +4,8 @@ import {
   firstUnsupported,
   mediaOptions,
 } from '../../../../../relay-node/control/ng/options.js';
-import { SessionDescription } from '../../../../../relay-node/control/ng/sdp.js';
 import type { NgDictionary } from '../../../../../services/control/ng/message.js';
+import { SessionDescription } from '../../../../../services/control/ng/session-description.js';
 import { isUnsupported, unsupportedOption } from '../../../../../services/control/ng/unsupported.js';
 import { audioSdp } from '../../../../support/ng.js';
 

@@ -1,8 +1,9 @@
 import { createRequire } from 'node:module';
 import test from 'ava';
 import fc from 'fast-check';
-import { type Rewrite, SdpError, SessionDescription } from '../../../../../relay-node/control/ng/sdp.js';
-import { isUnspecified } from '../../../../../relay-node/media/endpoint.js';
+import { type Rewrite, rewriteSdp } from '../../../../../relay-node/control/ng/rewrite.js';
+import { SdpError, SessionDescription } from '../../../../../services/control/ng/session-description.js';
+import { isUnspecified } from '../../../../../services/runtime/address.js';
 
 /** An independent reader of what the relay writes. */
 interface Reader {
@@ -30,8 +31,7 @@ const offer: Rewrite = {
   media: [{ rtp: 30_000, rtcp: 30_001 }],
 };
 const rewritten = (sdp: string, rewrite: Partial<Rewrite> = {}) =>
-  SessionDescription.parse(sdp)
-    .rewrite({ ...offer, ...rewrite })
+  rewriteSdp(SessionDescription.parse(sdp), { ...offer, ...rewrite })
     .split('\r\n')
     .slice(0, -1);
 
@@ -75,7 +75,7 @@ test('connection lines of session and media, in both families', (t) => {
     { rtp: 30_000, rtcp: 30_001 },
     { rtp: 30_002, rtcp: 30_003 },
   ];
-  const read = reader.parse(description.rewrite({ ...offer, media }));
+  const read = reader.parse(rewriteSdp(description, { ...offer, media }));
   t.is(read.connection?.ip, '192.0.2.9');
   t.is(read.media[0]?.connection?.ip, '192.0.2.9');
   t.deepEqual(
@@ -211,7 +211,7 @@ test('no text makes the reader throw anything else, or take long', (t) => {
       const sdp = ['v=0', ...text].join('\r\n');
       try {
         const parsed = SessionDescription.parse(sdp);
-        parsed.rewrite({ ...offer, media: parsed.media.map(() => ({ rtp: 30_000, rtcp: 30_001 })) });
+        rewriteSdp(parsed, { ...offer, media: parsed.media.map(() => ({ rtp: 30_000, rtcp: 30_001 })) });
       } catch (error) {
         if (!(error instanceof SdpError)) {
           throw error;

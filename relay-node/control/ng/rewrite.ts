@@ -1,0 +1,100 @@
+import { isIPv6 } from 'node:net';
+import {
+  connectionLine,
+  iceLine,
+  type MediaSection,
+  mediaLine,
+  rtcpLine,
+  SdpError,
+  type SessionDescription,
+} from '../../../services/control/ng/session-description.js';
+import { isUnspecified } from '../../../services/runtime/address.js';
+import type { LocalPorts } from '../../media/endpoint.js';
+
+/** What a=rtcp is to be: as the party sent it, left out, or always there and with the address (RFC 3605). */
+export type RtcpAttribute = 'as-sent' | 'none' | 'full';
+
+export interface Rewrite {
+  /** The relay's address, as the parties reach it. */
+  readonly address: string;
+  readonly kind: 'offer' | 'answer';
+  readonly replaceOrigin: boolean;
+  readonly rtcpAttribute: RtcpAttribute;
+  /** The relay's ports, one entry for each media, in order; undefined leaves the media as it is. */
+  readonly media: readonly (LocalPorts | undefined)[];
+}
+
+const originLine = /^(o=\S+ \S+ \S+) IN IP[46] \S+/;
+
+/**
+ * The description with the relay's transport addresses in place of the party's; all other lines leave as they came. The relay
+ * is no ICE agent: without the lines of ICE both parties use c= and m=.
+ * @throws SdpError if `rewrite.media` has not one entry for each media
+ */
+export function rewriteSdp({ session, sections }: SessionDescription, rewrite: Rewrite): string {
+  if (rewrite.media.length !== sections.length) {
+    throw new SdpError('one replacement for each media is needed');
+  }
+  const lines = session.filter((line) => !iceLine.test(line)).map((line) => sessionLine(line, rewrite));
+  sections.forEach((section, index) => {
+    const ports = rewrite.media[index];
+    lines.push(...(ports ? replaced(section, ports, rewrite) : kept(section, session)));
+  });
+  return `${lines.join('\r\n')}\r\n`;
+}
+
+/** The session's c= is replaced above such a media, so the media must now state its own address. */
+function kept({ lines, media }: MediaSection, session: readonly string[]): string[] {
+  const inherited = session.find((line) => connectionLine.test(line));
+  const needsOwn = media.port !== 0 && inherited && !lines.some((line) => line.startsWith('c='));
+  if (!needsOwn) {
+    return [...lines];
+  }
+  // RFC 8866 section 5: i= comes before c=.
+  const at = lines[1]?.startsWith('i=') ? 2 : 1;
+  return [...lines.slice(0, at), inherited, ...lines.slice(at)];
+}
+
+function replaced({ media, lines }: MediaSection, ports: LocalPorts, rewrite: Rewrite): string[] {
+  // RFC 5761 section 5.1.1: beside rtcp-mux, an offer's a=rtcp is the port to fall back to, while an
+  // answer that agrees to multiplexing has no other port than that of RTP.
+  const muxed = media.rtcpMuxOnly || (media.rtcpMux && rewrite.kind === 'answer');
+  const rtcpPort = muxed ? ports.rtp : ports.rtcp;
+  const full = `a=rtcp:${rtcpPort} ${network(rewrite.address)}`;
+  const without = rewrite.rtcpAttribute !== 'as-sent';
+  const body = lines
+    .filter((line) => !iceLine.test(line) && !(without && rtcpLine.test(line)))
+    .map((line, index) => {
+      if (index === 0) {
+        return line.replace(mediaLine, `m=$1 ${ports.rtp} $3`);
+      }
+      if (line.startsWith('c=')) {
+        return connection(line, rewrite.address);
+      }
+      if (rtcpLine.test(line)) {
+        return line.includes(' ') ? full : `a=rtcp:${rtcpPort}`;
+      }
+      return line;
+    });
+  return rewrite.rtcpAttribute === 'full' ? [...body, full] : body;
+}
+
+function sessionLine(line: string, rewrite: Rewrite): string {
+  if (line.startsWith('c=')) {
+    return connection(line, rewrite.address);
+  }
+  if (rewrite.replaceOrigin && line.startsWith('o=')) {
+    return line.replace(originLine, (_, start: string) => `${start} ${network(rewrite.address)}`);
+  }
+  return line;
+}
+
+/** RFC 3264 section 8.4: the old way to say hold is the address 0.0.0.0; the other party must see it. */
+function connection(line: string, address: string): string {
+  const own = connectionLine.exec(line)?.[1];
+  return own !== undefined && isUnspecified(own) ? line : `c=${network(address)}`;
+}
+
+function network(address: string): string {
+  return `IN IP${isIPv6(address) ? 6 : 4} ${address}`;
+}
