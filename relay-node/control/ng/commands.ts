@@ -8,6 +8,7 @@ import {
   viaBranch,
 } from '../../../services/control/ng/fields.js';
 import { errorReply, type NgDictionary, type NgMessage } from '../../../services/control/ng/message.js';
+import { needsOf } from '../../../services/control/ng/needs.js';
 import { SdpError, SessionDescription } from '../../../services/control/ng/session-description.js';
 import { unsupportedOption } from '../../../services/control/ng/unsupported.js';
 import type { Clock } from '../../../services/runtime/clock.js';
@@ -15,7 +16,7 @@ import type { Logger } from '../../../services/runtime/log.js';
 import { OutOfPortsError, RefusedError, SessionLimitError } from '../../media/errors.js';
 import type { MediaRelay } from '../../media/media-relay.js';
 import { endpointsOf } from './endpoints.js';
-import { firstUnsupported, mediaOptions } from './options.js';
+import { mediaOptions } from './options.js';
 import { callReport } from './report.js';
 import { rewriteSdp } from './rewrite.js';
 import { statisticsReport } from './statistics.js';
@@ -111,9 +112,9 @@ export class Commands {
     }
     const sdp = SessionDescription.parse(sdpText);
     const { advertised: address } = media.sockets;
-    const unsupported = firstUnsupported(body, sdp, { address, interfaces });
-    if (unsupported !== undefined) {
-      throw new RefusedError(unsupportedOption(unsupported));
+    const [need] = needsOf(body, sdp, { address, interfaces });
+    if (need) {
+      throw new RefusedError(unsupportedOption(need.option));
     }
     const { source, ...rewrite } = mediaOptions(body);
     const request = { ...parties, fromTag: from, media: endpointsOf(sdp, source) };

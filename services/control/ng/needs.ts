@@ -1,0 +1,248 @@
+import { isIP } from 'node:net';
+import { isUnspecified } from '../../runtime/address.js';
+import { text } from './fields.js';
+import type { NgDictionary } from './message.js';
+import { optionsOf, sourceOf } from './options.js';
+import { SdpError, SessionDescription } from './session-description.js';
+
+/** Something that an offer or answer asks for, and a relay that merely forwards RTP does not do. */
+export interface Need {
+  /** What asks for it, as people know it. */
+  readonly option: string;
+  /** What a relay publishes that can do it. */
+  readonly feature: string;
+}
+
+/** What the relay has that is to carry it out, by which some options are judged. */
+export interface Equipment {
+  /** The address that parties are told. */
+  readonly address: string;
+  /** Names of the interface of that address. */
+  readonly interfaces: readonly string[];
+}
+
+interface Request {
+  readonly sdp: SessionDescription;
+  readonly isAnswer: boolean;
+  /** Undefined if it is still to be chosen. */
+  readonly relay: Equipment | undefined;
+}
+
+interface Rule {
+  /** For which values; the default is all. */
+  readonly when?: (values: readonly string[], request: Request) => boolean;
+  /** Why it is safe to answer ok. */
+  readonly because: string;
+}
+
+const isOneOf =
+  (...allowed: readonly string[]) =>
+  (values: readonly string[]) =>
+    values.every((value) => allowed.includes(value.toLowerCase()));
+const identity: Rule = { because: 'says what the request is about' };
+const rtpOnly: Rule = { because: 'done: nothing of it is generated here' };
+const noRecording: Rule = { because: 'describes recordings, and there are none' };
+const faxTuning: Rule = { because: 'tunes a fax gateway that only T.38-decode and T.38-force start' };
+
+/**
+ * Every option of an offer or answer that a relay carries out which merely forwards, or that asks for nothing that it does not
+ * do. All others need more, also those that nobody has heard of: an option that is ignored makes one-way audio, or no
+ * encryption. RTP/SAVP, DTLS and SDES pass as they come, end to end; such a relay has no keys.
+ */
+const forwarding: Readonly<Record<string, Rule>> = {
+  command: identity,
+  sdp: identity,
+  'call-id': identity,
+  'from-tag': identity,
+  'to-tag': identity,
+  'via-branch': identity,
+  'received-from': { because: 'done: used with SIP-source-address' },
+  'supports-load-limit': { because: 'done: see the session limit' },
+  label: { because: 'names a party in reports; media do not depend on it' },
+  'from-label': { because: 'as label' },
+  'to-label': { because: 'as label' },
+  'set-label': { because: 'as label' },
+
+  'replace-origin': { because: 'done' },
+  'replace-session-connection': { because: 'done: always' },
+  'replace-zero-address': {
+    when: (_, { sdp }) => !sdp.media.some(({ address }) => address !== undefined && isUnspecified(address)),
+    because: 'there is no zero address in this SDP',
+  },
+  'no-rtcp-attribute': { because: 'done' },
+  'full-rtcp-attribute': { because: 'done' },
+  'rtcp-mux-accept': { because: 'done: passes from party to party' },
+  'original-sendrecv': { because: 'done: directions pass as they come' },
+  'transport-protocol': {
+    when: (values, { sdp }) => values.every((value) => value === 'accept' || isProtocolOfAll(sdp, value)),
+    because: 'the media have this protocol already',
+  },
+  'address-family': {
+    when: (values, { relay }) => values.every((value) => value === `IP${isIP(relay?.address ?? '')}`),
+    because: 'the media address is of this family',
+  },
+  'media-address': {
+    when: (values, { relay }) => values.every((value) => value === relay?.address),
+    because: 'it is the media address',
+  },
+  direction: {
+    when: (values, { relay }) => values.every((value) => relay?.interfaces.includes(value)),
+    because: 'it is the one interface',
+  },
+
+  'sip-source-address': { because: 'done' },
+  'trust-address': { because: 'done: the default' },
+  symmetric: { because: 'done: the default' },
+  'strict-source': { because: 'done: strangers are always dropped' },
+  'port-latching': { because: 'done: ports never change during a call' },
+  'no-port-latching': { because: 'concerns parties that speak ICE' },
+  reset: { because: 'done: every offer and answer is learned anew' },
+  'endpoint-learning': {
+    when: isOneOf('immediate', 'delayed', 'heuristic'),
+    because: 'done: the first source after an offer or answer, and the signaled address at any time',
+  },
+
+  ice: { when: isOneOf('remove', 'default'), because: 'done: without ICE, parties use c= and m= (RFC 8839)' },
+  'ice-lite': { when: isOneOf('off'), because: 'done: no ICE at all' },
+  'reject-ice': { because: 'done: ICE is always removed' },
+  dtls: {
+    when: (values, { sdp }) => isOff(values) && !sdp.media.some(({ keys }) => keys === 'dtls'),
+    because: 'no DTLS is in this SDP, and none is added',
+  },
+  'sdes-off': {
+    when: (_, { sdp }) => !sdp.media.some(({ keys }) => keys === 'sdes'),
+    because: 'no SDES keys are in this SDP, and none are added',
+  },
+  'sdes-nonew': rtpOnly,
+  'pad-crypto': rtpOnly,
+
+  ptime: { when: (_, { isAnswer }) => isAnswer, because: 'concerns offers only' },
+  'ptime-reverse': { when: (_, { isAnswer }) => isAnswer, because: 'concerns offers only' },
+  'allow-transcoding': { because: 'allows, and does not ask for anything' },
+  'asymmetric-codecs': { because: 'done: codecs are between the parties' },
+  'no-jitter-buffer': { because: 'done: there is none' },
+  'delay-buffer': { when: isOneOf('0'), because: 'done: there is none' },
+  'generate-rtcp': { when: isOneOf('off'), because: 'done: RTCP passes as it comes' },
+  'drop-traffic': { when: isOneOf('stop'), because: 'done: nothing is dropped' },
+  'audio-player': { when: isOneOf('off', 'default'), because: 'done: there is none' },
+  'early-media': { because: 'concerns the audio player' },
+  tos: {
+    when: (values) => values.every((value) => Number(value) < 0 || Number(value) > 255),
+    because: 'leaves the default',
+  },
+  't.38-stop': faxTuning,
+  't.38-fec': faxTuning,
+  't.38-no-ecm': faxTuning,
+  't.38-no-v.17': faxTuning,
+  't.38-no-v.27ter': faxTuning,
+  't.38-no-v.29': faxTuning,
+  't.38-no-v.34': faxTuning,
+  't.38-no-iaf': faxTuning,
+
+  'record-call': { when: isOneOf('no', 'off'), because: 'done: nothing is recorded' },
+  metadata: noRecording,
+  'discard-recording': noRecording,
+  'exclude-recording': noRecording,
+  'skip-recording-db': noRecording,
+
+  unidirectional: { because: 'concerns the kernel path of rtpengine' },
+  'loop-protect': { because: 'a call that passes here twice is relayed twice, never in a circle' },
+  'no-redis-update': { because: 'done: there is no Redis' },
+  debug: { because: 'concerns the log' },
+  debugging: { because: 'concerns the log' },
+  all: { because: 'concerns other commands' },
+  fatal: { because: 'concerns other commands' },
+  'delete-delay': { because: 'concerns delete' },
+  // Not of rtpengine: rtpproxy's, which old proxy scripts still hand over.
+  force: { because: 'an rtpproxy flag that rtpengine ignores as well' },
+};
+
+/** Everything that rtpengine knows, for what no other feature names: a relay that has it refuses no option. */
+const anything = 'ng';
+/** The features that options need, by their keys; the first that matches. */
+const features: readonly (readonly [RegExp, string])[] = [
+  [/^(?:transport-protocol$|sdes-|dtls|osrtp-)/, 'srtp'],
+  [/^(?:trickle-)?ice(?:-|$)/, 'ice'],
+  [/^(?:codec-(?:accept|consume|mask|set|transcode)|(?:always-)?transcode|ptime)/, 'transcode'],
+  [/^(?:t\.38-|(?:inject|detect)-dtmf$|dtmf-|delay-buffer$)/, 'transcode'],
+  [/^record/, 'record'],
+  [/^(?:audio-player|moh)$/, 'play'],
+  [/^(?:direction|interface|from-interface|to-interface|internal|external)$/, 'bridge'],
+];
+/** What a command needs, whatever its options; of all others that begin a call nothing is known. */
+const commands: Readonly<Record<string, readonly string[]>> = { offer: [], publish: ['subscribe'] };
+
+/** Features of a relay that a request should go to, where it begins a call; none if any relay will do. */
+export function featuresFor(body: NgDictionary): readonly string[] {
+  const command = text(body['command']) ?? '';
+  const ofCommand = Object.hasOwn(commands, command) ? commands[command] : undefined;
+  const sdp = text(body['sdp']);
+  if (!ofCommand || sdp === undefined) {
+    return ofCommand ?? [anything];
+  }
+  return [...new Set([...ofCommand, ...featuresOf(body, sdp)])];
+}
+
+function featuresOf(body: NgDictionary, text: string): string[] {
+  try {
+    const sdp = SessionDescription.parse(text);
+    const features = needsOf(body, sdp, undefined).map(({ feature }) => feature);
+    // Keys pass from party to party. But a later offer may have to take them off, and an answered call cannot move.
+    return sdp.media.some(({ protocol }) => /SAVP/i.test(protocol)) ? [...features, 'srtp'] : features;
+  } catch (error) {
+    if (error instanceof SdpError) {
+      return [anything];
+    }
+    throw error;
+  }
+}
+
+/**
+ * What an offer or answer needs beyond forwarding, in its order; a relay that merely forwards refuses the first of them.
+ * @param relay undefined if it is still to be chosen: then nothing is taken for granted
+ */
+export function needsOf(body: NgDictionary, sdp: SessionDescription, relay: Equipment | undefined): Need[] {
+  const request = { sdp, relay, isAnswer: text(body['command']) === 'answer' };
+  const options = optionsOf(body);
+  const needs: Need[] = [];
+  for (const { key, name, values } of options) {
+    const rule = Object.hasOwn(forwarding, key) ? forwarding[key] : undefined;
+    if (!rule || (rule.when && !rule.when(values, request))) {
+      needs.push({ option: name, feature: featureOf(key, values) });
+    }
+  }
+  // RFC 8827: browsers speak to nobody without ICE. Others fall back, which is why it is removed.
+  const removesIce = options.some(({ key, values }) => key === 'ice' && isOneOf('remove')(values));
+  if (sdp.hasIce && !removesIce && sdp.media.some(({ protocol }) => /\/TLS\//i.test(protocol))) {
+    needs.push({ option: 'ICE', feature: 'ice' });
+  }
+  for (const version of versionsOf(sdp, sourceOf(body, options))) {
+    if (version !== isIP(relay?.address ?? '')) {
+      needs.push({ option: 'address-family', feature: `ipv${version}` });
+    }
+  }
+  return needs;
+}
+
+function featureOf(key: string, values: readonly string[]): string {
+  const version = key === 'address-family' ? /^IP([46])$/.exec(values[0] ?? '')?.[1] : undefined;
+  return version ? `ipv${version}` : (features.find(([keys]) => keys.test(key))?.[1] ?? anything);
+}
+
+function isOff(values: readonly string[]): boolean {
+  return isOneOf('off', 'no', 'disable')(values);
+}
+
+function isProtocolOfAll(sdp: SessionDescription, wanted: string): boolean {
+  return sdp.media.every(
+    ({ port, protocol }) => port === 0 || protocol.toUpperCase() === wanted.toUpperCase(),
+  );
+}
+
+/** Versions of IP over which parties are reached. */
+function versionsOf(sdp: SessionDescription, source: string | undefined): Set<number> {
+  const addresses = sdp.media.flatMap(({ port, address = '' }) =>
+    port !== 0 && !isUnspecified(address) ? (source ?? address) : [],
+  );
+  return new Set(addresses.map((address) => isIP(address)).filter((version) => version !== 0));
+}
