@@ -110,7 +110,7 @@ export const relayNodeSettings = {
     name: 'HOLDFAST_RELAY_FEATURES',
     flag: '--features <name,...>',
     description: 'what the relay can do beyond plain RTP, if not what it says itself',
-    allowed: `at most ${maxFeatures} names such as srtp, ice, transcode, record, play, ipv4, ipv6, bridge, separated by commas`,
+    allowed: `at most ${maxFeatures} names such as srtp, ice, transcode, record, play, ipv4, ipv6, bridge, ng, separated by commas`,
     fallback: '',
     schema: z
       .string()

@@ -76,12 +76,12 @@ export class RtpengineDriver implements RelayDriver {
   }
 
   /**
-   * SRTP and ICE are in every rtpengine. What depends on how it was built and configured is asked for: media players and
-   * transcoders are built together, interfaces are in the statistics.
+   * SRTP, ICE and the lesser options of the ng protocol are in every rtpengine. What depends on how it was built and configured
+   * is asked for: media players and transcoders are built together, interfaces are in the statistics.
    */
   async features(): Promise<string[]> {
     const { statistics } = await this.#ask({ command: 'statistics' });
-    const features = new Set(['ice', 'srtp']);
+    const features = new Set(['ice', 'ng', 'srtp']);
     const interfaces = dig(statistics, 'interfaces');
     const listed = Array.isArray(interfaces) ? interfaces : [];
     for (const each of listed) {

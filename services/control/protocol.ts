@@ -73,6 +73,8 @@ export interface ControlRequest {
   readonly toTag: Buffer | undefined;
   /** Names one branch of a forked call (RFC 3261 section 20.42). */
   readonly viaBranch: Buffer | undefined;
+  /** Features of a relay that the request should go to, if it begins a call; none if any relay will do. */
+  readonly needs: readonly string[];
   /** Goes to the relay as it came, byte for byte. */
   readonly body: Buffer;
 

@@ -33,7 +33,10 @@ export interface Relay {
   /** Empty if not said. */
   readonly zone: string;
   readonly labels: Readonly<Record<string, string>>;
-  /** What it can do beyond plain RTP: `srtp`, `ice`, `transcode`, `record`, `play`, `ipv4`, `ipv6`, `bridge`, …; at most 32. */
+  /**
+   * What it can do beyond plain RTP: `srtp`, `ice`, `transcode`, `record`, `play`, `ipv4`, `ipv6`, `bridge`, `ng` (whatever
+   * rtpengine knows besides), …; at most 32.
+   */
   readonly features: readonly string[];
   /** Version of the media process, as it reports itself. */
   readonly version: string;

@@ -116,6 +116,7 @@ export class OfferHandler {
       constraints: {
         zone: scope.zone,
         labels: scope.labels,
+        needs: request.needs,
         excluded: [...clients.unspoken(scope.set, request.protocol), ...failed],
       },
     });
@@ -153,7 +154,7 @@ export class OfferHandler {
           by: 'gateway',
           requestId,
           inSetupOnly: true,
-          constraints: { zone, labels, excluded: [...unspoken, ...failed] },
+          constraints: { zone, labels, needs: request.needs, excluded: [...unspoken, ...failed] },
         });
       } catch (error) {
         if (error instanceof HoldfastError && otherHands.has(error.code)) {

@@ -61,7 +61,7 @@ export class UnnamedCallHandler {
     const { router, clients } = this.#deps;
     const excluded = [...clients.unspoken(set, request.protocol), ...failed];
     try {
-      return router.place(set ?? defaultSet, { zone, labels, excluded });
+      return router.place(set ?? defaultSet, { zone, labels, needs: request.needs, excluded });
     } catch (error) {
       if (error instanceof HoldfastError) {
         return error.message;

@@ -18,6 +18,8 @@ export interface RelayConstraints {
   readonly preferred?: string | undefined;
   /** What the relay must be able to do, as it publishes in its features. */
   readonly features?: readonly string[] | undefined;
+  /** Preferred while one that publishes all of these is eligible: others are tried, and may refuse the call. */
+  readonly needs?: readonly string[] | undefined;
 }
 
 /** All replicas use this policy, so they agree. */
@@ -107,7 +109,7 @@ export class Pool {
       (candidate) =>
         (!target || candidate.id === target) &&
         !excluded?.includes(candidate.id) &&
-        (features ?? []).every((feature) => candidate.registered.relay.features.includes(feature)) &&
+        hasAll(candidate, features ?? []) &&
         wanted.every(([name, value]) => candidate.registered.relay.labels[name] === value),
     );
   }
@@ -146,14 +148,21 @@ export function noRelayRegistered(set: string): HoldfastError {
   });
 }
 
+/** What the call needs counts more than the relay of another call, and that more than the zone. */
 function prefer(
   candidates: readonly Candidate[],
-  { preferred, zone }: RelayConstraints,
+  { needs = [], preferred, zone }: RelayConstraints,
 ): readonly Candidate[] {
-  const one = preferred ? candidates.filter(({ id }) => id === preferred) : [];
+  const able = needs.length > 0 ? candidates.filter((candidate) => hasAll(candidate, needs)) : [];
+  const fitting = able.length > 0 ? able : candidates;
+  const one = preferred ? fitting.filter(({ id }) => id === preferred) : [];
   if (one.length > 0 || !zone) {
-    return one.length > 0 ? one : candidates;
+    return one.length > 0 ? one : fitting;
   }
-  const near = candidates.filter((candidate) => candidate.registered.relay.zone === zone);
-  return near.length > 0 ? near : candidates;
+  const near = fitting.filter((candidate) => candidate.registered.relay.zone === zone);
+  return near.length > 0 ? near : fitting;
+}
+
+function hasAll({ registered: { relay } }: Candidate, features: readonly string[]): boolean {
+  return features.every((feature) => relay.features.includes(feature));
 }

@@ -157,7 +157,7 @@ const forwarding: Readonly<Record<string, Rule>> = {
   force: { because: 'an rtpproxy flag that rtpengine ignores as well' },
 };
 
-/** Everything that rtpengine knows, for what no other feature names: a relay that has it refuses no option. */
+/** Whatever rtpengine knows besides: what no other feature names. */
 const anything = 'ng';
 /** The features that options need, by their keys; the first that matches. */
 const features: readonly (readonly [RegExp, string])[] = [

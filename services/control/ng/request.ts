@@ -1,6 +1,7 @@
 import type { Act, ControlRequest, Verdict } from '../protocol.js';
 import { bytes, command, field, hasFlag } from './fields.js';
 import { encodeBody, errorReply, type NgDictionary, type NgMessage } from './message.js';
+import { featuresFor } from './needs.js';
 import { deletedNothing, judgeReply } from './reply.js';
 
 const acts: Readonly<Record<string, Act>> = {
@@ -66,6 +67,10 @@ export class NgRequest implements ControlRequest {
     this.fromTag = bytes(field(body, 'from-tag'));
     this.toTag = bytes(field(body, 'to-tag'));
     this.viaBranch = bytes(field(body, 'via-branch'));
+  }
+
+  get needs(): readonly string[] {
+    return this.act === 'begin' || this.act === 'unknown' ? featuresFor(this.message.body) : [];
   }
 
   get body(): Buffer {

@@ -23,6 +23,7 @@ testWith(['rtpengine'], 'an rtpengine is asked what it can do, and has no call a
     'ice',
     'ipv4',
     'ipv6',
+    'ng',
     'play',
     'record',
     'srtp',
@@ -43,5 +44,5 @@ test('an rtpengine without media players has no transcoding either', async (t) =
   await server.start();
   t.teardown(() => server.stop());
   const relay = await driver(t, server.addresses()[0]?.port ?? 0);
-  t.deepEqual(await relay.features(), ['ice', 'ipv4', 'srtp']);
+  t.deepEqual(await relay.features(), ['ice', 'ipv4', 'ng', 'srtp']);
 });

@@ -1,6 +1,8 @@
 import test from 'ava';
+import type { NgDictionary } from '../../../services/control/ng/message.js';
 import { HoldfastError } from '../../../services/domain/error.js';
 import { turns } from '../../support/clock.js';
+import { audioSdp } from '../../support/ng.js';
 import { deletion, offer, plain, registered, scene, theCall } from './scene.js';
 
 const sessionLimit = 'Parallel session limit reached';
@@ -78,6 +80,31 @@ test('when no relay answers, the proxy hears of full relays within its time', as
   const reply = ask({ ...offer, supports: ['load limit'] });
   await pass(500);
   t.is((await reply)['result'], 'load limit');
+});
+
+test('an offer goes first to a relay that has what it needs, and to any where none has', async (t) => {
+  const { ask, clients } = scene(t, ['plain', { id: 'secure', features: ['ice', 'srtp'] }]);
+  const needing = (callId: string, more: NgDictionary) => ask({ ...offer, 'call-id': callId, ...more });
+  const sdp = audioSdp({ address: 'phone.example.org', port: 4000 });
+  await needing('plain', { sdp });
+  await needing('secure', { sdp, ICE: 'force', flags: ['RTP/SAVPF'] });
+  await needing('recorded', { sdp, 'record-call': 'on' });
+  t.deepEqual(clients.log, ['plain offer', 'secure offer', 'plain offer']);
+  const unsupported = { result: 'error', 'error-reason': 'Option "ICE" is not supported by this relay' };
+  clients.tells = (relay) => (relay === 'secure' ? { result: 'load limit' } : unsupported);
+  t.deepEqual(
+    plain(await needing('full', { sdp, ICE: 'force' })),
+    unsupported,
+    'the next one speaks for itself',
+  );
+  t.deepEqual(clients.log.slice(3), ['secure offer', 'plain offer']);
+});
+
+test('a call that comes without a name goes to a relay that knows what begins it', async (t) => {
+  const { ask, clients } = scene(t, ['plain', { id: 'all', features: ['ng'] }]);
+  clients.tells = () => ({ result: 'ok', 'call-id': 'made' });
+  await ask({ command: 'create' });
+  t.deepEqual(clients.log, ['all create']);
 });
 
 test('relays of another protocol are not chosen', async (t) => {

@@ -21,7 +21,7 @@ import { ManualClock, turns } from '../../support/clock.js';
 import { aRelay } from '../../support/registry.js';
 import { openLog } from '../../support/replica.js';
 
-/** Binds calls in memory, to the first relay that is not excluded. */
+/** Binds calls in memory, to the first relay that is not excluded, or the first of these that has what the call needs. */
 export class FakeRouter implements CallRouter {
   readonly bindings = new Map<string, Binding>();
   /** Thrown by the next calls, while set. */
@@ -100,7 +100,10 @@ export class FakeRouter implements CallRouter {
   }
 
   place(_set: string, constraints: SelectRequest['constraints']): RegisteredRelay {
-    const found = this.relays.find(({ relay }) => !constraints.excluded?.includes(relay.id));
+    const { excluded, needs = [] } = constraints;
+    const eligible = this.relays.filter(({ relay }) => !excluded?.includes(relay.id));
+    const isAble = ({ relay }: RegisteredRelay) => needs.every((need) => relay.features.includes(need));
+    const found = eligible.find(isAble) ?? eligible[0];
     if (!found) {
       throw new HoldfastError(this.relays.length > 0 ? 'relays-full' : 'no-relay', 'no eligible relay');
     }
@@ -192,11 +195,11 @@ export function registered(overrides: Partial<Relay>): RegisteredRelay {
 }
 
 /** The handlers of a gateway, with relays and a router that a test commands. */
-export function scene(t: ExecutionContext, relayIds: readonly string[] = ['r1', 'r2']) {
+export function scene(t: ExecutionContext, relays: readonly (string | Partial<Relay>)[] = ['r1', 'r2']) {
   const clock = new ManualClock();
   const { log, lines } = openLog();
   const router = new FakeRouter(
-    relayIds.map((id) => registered({ id })),
+    relays.map((each) => registered(typeof each === 'string' ? { id: each } : each)),
     clock,
   );
   const clients = new FakeRelays(clock);

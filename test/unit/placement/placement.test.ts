@@ -224,6 +224,21 @@ test('all wanted features must be published', (t) => {
   t.is(chosen(made, { features: ['ice'] }), 'c', 'what a relay can do may change while it lives');
 });
 
+test('a relay with what a call needs is preferred, and others take it where there is none', (t) => {
+  const made = placement([
+    { id: 'a', features: ['srtp', 'ice'], capacity: 1, zone: 'x' },
+    { id: 'b', features: ['srtp'], zone: 'y' },
+    { id: 'c', zone: 'x' },
+  ]);
+  t.is(chosen(made, { needs: ['srtp'] }), 'a b');
+  t.is(chosen(made, { needs: ['srtp'], zone: 'x' }), 'a');
+  t.is(chosen(made, { needs: ['srtp'], preferred: 'c', zone: 'y' }), 'b', 'another relay would refuse');
+  t.is(chosen(made, { needs: ['srtp'], excluded: ['a', 'b'] }), 'c');
+  t.is(chosen(made, { needs: ['record'] }), 'a b c');
+  made.choose('default', 'x', { needs: ['ice'] }, 0);
+  t.is(chosen(made, { needs: ['ice'] }), 'b c', 'the relay that has it is full');
+});
+
 test('replicas predict alike where a call needs features', (t) => {
   const relays = ['a', 'b', 'c', 'd'].map((id) => ({ id, features: id === 'a' ? [] : ['srtp'] }));
   const [one, other] = [placement(relays), placement([...relays].reverse())];
