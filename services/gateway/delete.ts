@@ -1,11 +1,13 @@
 import type { ControlProtocol } from '../control/protocol.js';
 import { isVersionOf } from '../domain/binding.js';
 import { messageOf } from '../domain/error.js';
+import type { RegisteredRelay } from '../domain/relay.js';
 import { type Clock, sleep } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
 import type { Answer } from '../selection/requests.js';
 import type { CallRequest } from './call-request.js';
 import type { CallRouter } from './deps.js';
+import type { FormerRelays } from './former-relays.js';
 import type { RelayAccess } from './relay-clients.js';
 import type { RetryQueue } from './retry-queue.js';
 
@@ -24,6 +26,7 @@ export interface DeleteDeps {
   readonly router: CallRouter;
   readonly clients: RelayAccess;
   readonly retries: RetryQueue;
+  readonly formerRelays: FormerRelays;
   readonly protocol: ControlProtocol;
   readonly clock: Clock;
   readonly log: Logger;
@@ -42,7 +45,7 @@ export class DeleteHandler {
   }
 
   async handle(deletion: CallRequest): Promise<Buffer> {
-    const { clients, log } = this.#deps;
+    const { clients, formerRelays, log } = this.#deps;
     const { request, call } = deletion;
     const found = await this.#lookup(deletion);
     if (typeof found === 'string') {
@@ -54,13 +57,16 @@ export class DeleteHandler {
       return request.unknownCall();
     }
     const { binding, relay, freshness } = found;
+    // A moved call without a re-INVITE since is still on its former relay.
+    const former = formerRelays.of(binding);
+    formerRelays.end(binding, request);
     if (!relay) {
       void this.#release(found);
       return request.ok(`relay ${binding.relayId} of this call is gone`);
     }
     const asked = await clients.ask(relay, request, timeoutMs);
     if (asked.kind === 'replied') {
-      if (request.judge(asked.reply).kind === 'accepted') {
+      if (request.judge(asked.reply).kind === 'accepted' || former.length > 0) {
         this.#releaseOnceEnded(deletion, found, 0);
         this.#releaseOnceEnded(deletion, found, deleteDelayMs);
       }
@@ -113,20 +119,27 @@ export class DeleteHandler {
     done.abort();
   }
 
-  #releaseOnceEnded({ parties, call }: CallRequest, { binding, relay }: Answer, delayMs: number): void {
-    const { router, clients, retries, protocol } = this.#deps;
-    const query = protocol.queryRequest(parties);
+  #releaseOnceEnded(deletion: CallRequest, { binding, relay }: Answer, delayMs: number): void {
+    const { router, retries, formerRelays } = this.#deps;
     retries.schedule({
-      purpose: `ask relay ${binding.relayId} whether it still carries call ${call.callId}`,
+      purpose: `ask relay ${binding.relayId} whether it still carries call ${binding.call.callId}`,
       delayMs,
       attempt: async () => {
-        const asked = relay && (await clients.ask(relay, query, timeoutMs));
-        if (asked?.kind === 'replied' && query.judge(asked.reply).kind === 'unknown-call') {
+        const relays = relay ? [relay, ...formerRelays.of(binding)] : [];
+        const ended = await Promise.all(relays.map((each) => this.#hasEnded(each, deletion)));
+        if (relay && ended.every(Boolean)) {
           await router.release(binding.call, binding);
         }
         return 'done';
       },
     });
+  }
+
+  async #hasEnded(relay: RegisteredRelay, { parties }: CallRequest): Promise<boolean> {
+    const { clients, protocol } = this.#deps;
+    const query = protocol.queryRequest(parties);
+    const asked = await clients.ask(relay, query, timeoutMs);
+    return asked.kind === 'replied' && query.judge(asked.reply).kind === 'unknown-call';
   }
 
   /** @param meant undefined if the call could not be looked up: then the one that is found first is meant */

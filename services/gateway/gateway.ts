@@ -7,6 +7,7 @@ import { Admission, type AdmissionSettings } from './admission.js';
 import { CallHandler } from './call-handler.js';
 import { DeleteHandler } from './delete.js';
 import type { CallRouter, RelayList } from './deps.js';
+import { FormerRelays } from './former-relays.js';
 import { InDialogHandler } from './in-dialog.js';
 import type { GatewayListener } from './listener.js';
 import { NgFront } from './ng/front.js';
@@ -52,6 +53,7 @@ export class Gateway implements Component {
     const shared = {
       ...deps,
       retries: this.#retries,
+      formerRelays: new FormerRelays({ ...deps, retries: this.#retries }),
       readiness: new Readiness(notReady, clock),
       protocol: ng,
       callTtlSeconds,

@@ -1,8 +1,10 @@
+import type { ControlProtocol } from '../control/protocol.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
 import type { Answer } from '../selection/requests.js';
 import type { CallRequest } from './call-request.js';
 import type { CallRouter } from './deps.js';
+import type { FormerRelays } from './former-relays.js';
 import type { RelayAccess } from './relay-clients.js';
 import type { RetryQueue } from './retry-queue.js';
 
@@ -10,6 +12,8 @@ export interface InDialogDeps {
   readonly router: CallRouter;
   readonly clients: RelayAccess;
   readonly retries: RetryQueue;
+  readonly formerRelays: FormerRelays;
+  readonly protocol: ControlProtocol;
   readonly callTtlSeconds: number;
   readonly clock: Clock;
   readonly log: Logger;
@@ -30,8 +34,8 @@ export class InDialogHandler {
    * Undefined if the call is not bound, and no relay carries it.
    * @throws HoldfastError `unavailable`, `overloaded`
    */
-  async handle({ request, call, deadlineMs }: CallRequest): Promise<Buffer | undefined> {
-    const { router, clients, clock, callTtlSeconds, log } = this.#deps;
+  async handle({ request, call, parties, deadlineMs }: CallRequest): Promise<Buffer | undefined> {
+    const { router, clients, formerRelays, protocol, clock, callTtlSeconds, log } = this.#deps;
     const isAnswer = request.act === 'answer';
     const options = { adopts: true, predicts: true };
     const answer = await router.lookup(
@@ -49,6 +53,8 @@ export class InDialogHandler {
     if (asked.kind === 'replied') {
       if (isAnswer && request.judge(asked.reply).kind === 'accepted') {
         this.#answered(answer);
+        // Both parties know the new relay by now.
+        formerRelays.end(answer.binding, protocol.deleteRequest({ callId: parties.callId }));
       }
       return asked.reply;
     }

@@ -7,6 +7,7 @@ import { newRequestId } from '../selection/request-id.js';
 import type { Answer } from '../selection/requests.js';
 import type { CallRequest } from './call-request.js';
 import type { CallRouter } from './deps.js';
+import { type FormerRelays, mover } from './former-relays.js';
 import type { Asked, RelayAccess } from './relay-clients.js';
 import type { RetryQueue } from './retry-queue.js';
 
@@ -14,13 +15,12 @@ import type { RetryQueue } from './retry-queue.js';
 export const setupTimeoutMs = 250;
 /** While a relay refuses a call that it carries, its registration is about to go: look again this often, ms. */
 const lookAgainMs = 50;
-/** For what a relay has to answer after the proxy was answered, ms. */
-const cleanUpTimeoutMs = 400;
 
 export interface OfferDeps {
   readonly router: CallRouter;
   readonly clients: RelayAccess;
   readonly retries: RetryQueue;
+  readonly formerRelays: FormerRelays;
   readonly protocol: ControlProtocol;
   readonly clock: Clock;
   readonly log: Logger;
@@ -68,7 +68,7 @@ export class OfferHandler {
           break;
         }
         if (isSetup) {
-          await this.#toNextRelay(answer, last, failed, requestId, offer);
+          await this.#toNextRelay(answer, last, failed, requestId, offer, begun !== undefined);
         } else if (this.#remainingMs(offer) > lookAgainMs) {
           await sleep(this.#deps.clock, lookAgainMs);
         } else {
@@ -138,8 +138,9 @@ export class OfferHandler {
     failed: string[],
     requestId: string,
     offer: CallRequest,
+    isNew: boolean,
   ): Promise<void> {
-    const { router, clients } = this.#deps;
+    const { router, clients, formerRelays, protocol } = this.#deps;
     const { request, scope } = offer;
     failed.push(binding.relayId);
     // Without etcd there is nothing to move: the next Select promises another one.
@@ -151,7 +152,7 @@ export class OfferHandler {
           call: binding.call,
           generation: binding.generation,
           reason: reasonOf(tried),
-          by: 'gateway',
+          by: mover,
           requestId,
           inSetupOnly: true,
           constraints: { zone, labels, needs: request.needs, excluded: [...unspoken, ...failed] },
@@ -164,9 +165,9 @@ export class OfferHandler {
       }
     }
     this.counters.failovers++;
-    // It may have begun the call all the same, and would keep its ports until they time out.
-    if (tried.kind === 'silent' && relay) {
-      this.#cleanUp(relay, offer);
+    // One that is silent may have begun the call all the same, and would keep its ports until they time out.
+    if (relay && (tried.kind === 'silent' || !isNew)) {
+      formerRelays.endOn(relay, binding, protocol.deleteRequest(offer.parties));
     }
   }
 
@@ -177,24 +178,6 @@ export class OfferHandler {
       attempt: async () => {
         await this.#deps.router.release(binding.call, binding);
         return 'done';
-      },
-    });
-  }
-
-  /** Ends what a relay may have begun for a call that then went elsewhere. */
-  #cleanUp(relay: RegisteredRelay, { call, parties }: CallRequest): void {
-    const { router, clients, retries, protocol } = this.#deps;
-    const deletion = protocol.deleteRequest(parties);
-    retries.schedule({
-      purpose: `delete call ${call.callId} on relay ${relay.relay.id}, which it has left`,
-      attempt: async () => {
-        const now = await router.lookup(call);
-        if (now?.binding.instance === relay.relay.instance) {
-          // The call has come back to it.
-          return 'canceled';
-        }
-        const asked = await clients.ask(relay, deletion, cleanUpTimeoutMs);
-        return asked.kind === 'replied' ? 'done' : 'again';
       },
     });
   }

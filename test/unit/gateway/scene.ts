@@ -9,7 +9,8 @@ import type { RegisteredRelay, Relay } from '../../../services/domain/relay.js';
 import { CallHandler } from '../../../services/gateway/call-handler.js';
 import { type CallScope, callOf } from '../../../services/gateway/call-request.js';
 import { DeleteHandler } from '../../../services/gateway/delete.js';
-import type { CallRouter } from '../../../services/gateway/deps.js';
+import type { CallRouter, RelayList } from '../../../services/gateway/deps.js';
+import { FormerRelays } from '../../../services/gateway/former-relays.js';
 import { InDialogHandler } from '../../../services/gateway/in-dialog.js';
 import { OfferHandler } from '../../../services/gateway/offer.js';
 import { Readiness } from '../../../services/gateway/readiness.js';
@@ -22,7 +23,7 @@ import { aRelay } from '../../support/registry.js';
 import { openLog } from '../../support/replica.js';
 
 /** Binds calls in memory, to the first relay that is not excluded, or the first of these that has what the call needs. */
-export class FakeRouter implements CallRouter {
+export class FakeRouter implements CallRouter, RelayList {
   readonly bindings = new Map<string, Binding>();
   /** Thrown by the next calls, while set. */
   error: HoldfastError | undefined;
@@ -43,6 +44,18 @@ export class FakeRouter implements CallRouter {
     for (const goOn of this.#hung.splice(0)) {
       goOn();
     }
+  }
+
+  list(): readonly RegisteredRelay[] {
+    return this.relays;
+  }
+
+  get(_set: string, id: string): RegisteredRelay | undefined {
+    return this.relays.find(({ relay }) => relay.id === id);
+  }
+
+  subscribe(): () => void {
+    return () => {};
   }
 
   async select(request: SelectRequest): Promise<Answer> {
@@ -76,15 +89,24 @@ export class FakeRouter implements CallRouter {
       : undefined;
   }
 
-  async move({ call, generation, constraints, requestId, inSetupOnly }: MoveRequest): Promise<Answer> {
+  async move({
+    call,
+    generation,
+    constraints,
+    requestId,
+    inSetupOnly,
+    reason,
+    by,
+  }: MoveRequest): Promise<Answer> {
     await this.#check();
     const old = this.bindings.get(call.key);
     if (old?.generation !== generation || (inSetupOnly && old.state !== 'setup')) {
       throw new HoldfastError('failed-precondition', 'moved by another gateway');
     }
     const to = this.place(call.set, constraints);
+    const moves = [...old.moves, { atMs: this.clock.wallMs(), from: old.relayId, reason, by }];
     return this.#answer(
-      this.bind(call, to, { ...old, ...carrierOf(to), generation: generation + 1, requestId }),
+      this.bind(call, to, { ...old, ...carrierOf(to), generation: generation + 1, requestId, moves }),
       requestId,
     );
   }
@@ -199,7 +221,12 @@ export function scene(t: ExecutionContext, relays: readonly (string | Partial<Re
   const clock = new ManualClock();
   const { log, lines } = openLog();
   const router = new FakeRouter(
-    relays.map((each) => registered(typeof each === 'string' ? { id: each } : each)),
+    relays.map((each, at) =>
+      registered({
+        controlUrl: `udp:192.0.2.1:${2000 + at}`,
+        ...(typeof each === 'string' ? { id: each } : each),
+      }),
+    ),
     clock,
   );
   const clients = new FakeRelays(clock);
@@ -210,7 +237,8 @@ export function scene(t: ExecutionContext, relays: readonly (string | Partial<Re
     await clock.pass(1000);
     await stopped;
   });
-  const shared = { router, clients, retries, protocol: ng, callTtlSeconds: 3600, clock, log };
+  const formerRelays = new FormerRelays({ router, clients, retries, directory: router });
+  const shared = { router, clients, retries, formerRelays, protocol: ng, callTtlSeconds: 3600, clock, log };
   let notReady: string | undefined;
   const offers = new OfferHandler(shared);
   const calls = new CallHandler({
