@@ -11,7 +11,7 @@ const sdp = audioSdp({ address: '127.0.0.1', port: 6000 });
 /** Calls in progress on rtpengines that forget a deleted call at once, and what each of these carries. */
 async function inProgress(t: ExecutionContext, count: number) {
   const engines = await Promise.all(
-    [1, 2, 3].map(async (n) => ({ id: `r${n}`, ...(await startRtpengine(t, ['--delete-delay=0'])) })),
+    [1, 2, 3].map(async (n) => ({ id: `r${n}`, ...(await startRtpengine(t)) })),
   );
   const made = await gateway(
     t,
