@@ -68,6 +68,11 @@ export interface ControlRequest {
   readonly command: string;
   /** Undefined if it names no call: then it is about none, or the relay makes an id. */
   readonly callId: Buffer | undefined;
+  /**
+   * Other calls that the relay is to join with this one, which it can only if it carries them all. Where the request begins a
+   * call: the one that it is to be joined with later.
+   */
+  readonly joinedCallIds: readonly Buffer[];
   readonly fromTag: Buffer | undefined;
   /** A dialog has one once the other side has answered (RFC 3261 section 12). */
   readonly toTag: Buffer | undefined;

@@ -1,12 +1,17 @@
-import type { ControlProtocol } from '../control/protocol.js';
+import type { ControlProtocol, ControlRequest } from '../control/protocol.js';
+import { quote } from '../domain/name.js';
+import type { RegisteredRelay } from '../domain/relay.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
 import type { Answer } from '../selection/requests.js';
-import type { CallRequest } from './call-request.js';
+import { type CallRequest, type CallScope, callOf } from './call-request.js';
 import type { CallRouter } from './deps.js';
 import type { FormerRelays } from './former-relays.js';
 import type { RelayAccess } from './relay-clients.js';
 import type { RetryQueue } from './retry-queue.js';
+
+/** Calls that one request may join with its own. */
+export const maxJoinedCalls = 64;
 
 export interface InDialogDeps {
   readonly router: CallRouter;
@@ -34,7 +39,7 @@ export class InDialogHandler {
    * Undefined if the call is not bound, and no relay carries it.
    * @throws HoldfastError `unavailable`, `overloaded`
    */
-  async handle({ request, call, parties, deadlineMs }: CallRequest): Promise<Buffer | undefined> {
+  async handle({ request, call, parties, scope, deadlineMs }: CallRequest): Promise<Buffer | undefined> {
     const { router, clients, formerRelays, protocol, clock, callTtlSeconds, log } = this.#deps;
     const isAnswer = request.act === 'answer';
     const options = { adopts: true, predicts: true };
@@ -48,6 +53,10 @@ export class InDialogHandler {
     const { relayId, generation } = answer.binding;
     if (!answer.relay) {
       return request.error(`relay ${relayId} of this call is gone; offer again`);
+    }
+    const apart = await this.#apart(request, scope, answer.relay);
+    if (apart !== undefined) {
+      return request.error(`${request.command}: ${apart}`);
     }
     const asked = await clients.ask(answer.relay, request, deadlineMs - clock.monotonicMs());
     if (asked.kind === 'replied') {
@@ -64,6 +73,26 @@ export class InDialogHandler {
       'relay did not answer',
     );
     return request.error(`relay ${relayId} of this call did not answer: ${asked.reason}`);
+  }
+
+  /** Why the relay of the call cannot join it with the others that the request names, as far as that is known here. */
+  async #apart(
+    { joinedCallIds }: ControlRequest,
+    scope: CallScope,
+    { relay: { id, controlUrl } }: RegisteredRelay,
+  ): Promise<string | undefined> {
+    if (joinedCallIds.length > maxJoinedCalls) {
+      return `${joinedCallIds.length} calls are named besides its own, of at most ${maxJoinedCalls}`;
+    }
+    const others = await Promise.all(
+      joinedCallIds.map((callId) => this.#deps.router.lookup(callOf(callId, scope))),
+    );
+    const other = others.find((each) => each?.relay && each.relay.relay.controlUrl !== controlUrl);
+    return (
+      other &&
+      `call ${quote(other.binding.call.callId)} is on relay ${other.binding.relayId}, and this one on relay ${id}. ` +
+        'A relay joins only calls of its own: name this call as to-call-id in the offer that begins the other, or move one'
+    );
   }
 
   /** From now on the call is in progress. The proxy is not kept waiting: as one that is set up it has minutes to live. */

@@ -5,7 +5,7 @@ import { type Clock, sleep } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
 import { newRequestId } from '../selection/request-id.js';
 import type { Answer } from '../selection/requests.js';
-import type { CallRequest } from './call-request.js';
+import { type CallRequest, callOf } from './call-request.js';
 import type { CallRouter } from './deps.js';
 import { type FormerRelays, mover } from './former-relays.js';
 import type { Asked, RelayAccess } from './relay-clients.js';
@@ -108,11 +108,13 @@ export class OfferHandler {
     failed: readonly string[],
   ): Answer | Promise<Answer> {
     const { router, clients } = this.#deps;
+    const [beside] = request.joinedCallIds;
     return router.select({
       call,
       requestId,
       // A dialog has a to-tag once the other side has answered: if the call is unknown, a relay may know it.
       maybeCarried: request.toTag !== undefined,
+      withCall: beside && callOf(beside, scope),
       constraints: {
         zone: scope.zone,
         labels: scope.labels,

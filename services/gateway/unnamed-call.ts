@@ -30,8 +30,9 @@ export class UnnamedCallHandler {
     const failed: string[] = [];
     let last: Buffer | undefined;
     let reason = 'no relay answered in time';
+    const preferred = await this.#relayBeside(request, scope);
     while (remainingMs() > 0) {
-      const relay = this.#place(request, scope, failed);
+      const relay = this.#place(request, scope, failed, preferred);
       if (typeof relay === 'string') {
         reason = relay;
         break;
@@ -52,16 +53,32 @@ export class UnnamedCallHandler {
     return last ?? request.full(reason);
   }
 
+  /** That of the call with which this one is to be joined, if it is known: without it the call can still begin. */
+  async #relayBeside(
+    { joinedCallIds: [callId] }: ControlRequest,
+    scope: CallScope,
+  ): Promise<string | undefined> {
+    try {
+      return callId && (await this.#deps.router.lookup(callOf(callId, scope)))?.binding.relayId;
+    } catch (error) {
+      if (error instanceof HoldfastError) {
+        return undefined;
+      }
+      throw error;
+    }
+  }
+
   /** Or why there is none. */
   #place(
     request: ControlRequest,
     { set, zone, labels }: CallScope,
     failed: string[],
+    preferred: string | undefined,
   ): RegisteredRelay | string {
     const { router, clients } = this.#deps;
     const excluded = [...clients.unspoken(set, request.protocol), ...failed];
     try {
-      return router.place(set ?? defaultSet, { zone, labels, needs: request.needs, excluded });
+      return router.place(set ?? defaultSet, { zone, labels, preferred, needs: request.needs, excluded });
     } catch (error) {
       if (error instanceof HoldfastError) {
         return error.message;

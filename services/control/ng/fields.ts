@@ -5,10 +5,11 @@ import type { NgDictionary, NgValue } from './message.js';
  * the dictionary in its order, knows several spellings of a key, and parses an `rtpp-flags` string where it meets it. What
  * comes last counts.
  */
-export type FieldName = 'call-id' | 'from-tag' | 'to-tag' | 'via-branch';
+export type FieldName = 'call-id' | 'to-call-id' | 'from-tag' | 'to-tag' | 'via-branch';
 
 const spellings: Readonly<Record<FieldName, readonly string[]>> = {
   'call-id': ['call-id', 'call-ID', 'call id', 'call ID'],
+  'to-call-id': ['to-call-id', 'to call id'],
   'from-tag': ['from-tag', 'from tag', 'from_tag'],
   'to-tag': ['to-tag', 'to tag', 'to_tag'],
   'via-branch': ['via-branch'],

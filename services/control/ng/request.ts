@@ -1,6 +1,6 @@
 import type { Act, ControlRequest, Verdict } from '../protocol.js';
 import { bytes, command, field, hasFlag } from './fields.js';
-import { encodeBody, errorReply, type NgDictionary, type NgMessage } from './message.js';
+import { encodeBody, errorReply, type NgDictionary, type NgMessage, type NgValue } from './message.js';
 import { featuresFor } from './needs.js';
 import { deletedNothing, judgeReply } from './reply.js';
 
@@ -33,6 +33,9 @@ const inDialog: Readonly<Record<string, string>> = {
   ...unknownCallWords('Unknown call-ID', ['connect', 'mesh', 'create answer']),
 };
 
+/** Commands that make one call of several, on their relay. `mesh` names them all in a list. */
+const joining: ReadonlySet<string> = new Set(['connect', 'mesh', 'inject start', 'inject stop']);
+
 function unknownCallWords(words: string, commands: readonly string[]): Record<string, string> {
   return Object.fromEntries(commands.map((each) => [each, words]));
 }
@@ -54,6 +57,7 @@ export class NgRequest implements ControlRequest {
   readonly act: Act;
   readonly command: string;
   readonly callId: Buffer | undefined;
+  readonly joinedCallIds: readonly Buffer[];
   readonly fromTag: Buffer | undefined;
   readonly toTag: Buffer | undefined;
   readonly viaBranch: Buffer | undefined;
@@ -63,7 +67,14 @@ export class NgRequest implements ControlRequest {
     this.command = command(body) ?? '';
     this.act = actOf(this.command);
     // One binding for all branches: rtpengine keeps the branches of a call together.
-    this.callId = bytes(field(body, 'call-id'));
+    const named = joining.has(this.command) ? listOf(body['calls']) : [];
+    const callId = bytes(field(body, 'call-id')) ?? named[0];
+    const other = bytes(field(body, 'to-call-id'));
+    const isJoined = this.act === 'begin' || joining.has(this.command);
+    this.callId = callId;
+    this.joinedCallIds = isJoined
+      ? [...named, ...(other ? [other] : [])].filter((each) => !callId?.equals(each))
+      : [];
     this.fromTag = bytes(field(body, 'from-tag'));
     this.toTag = bytes(field(body, 'to-tag'));
     this.viaBranch = bytes(field(body, 'via-branch'));
@@ -108,4 +119,8 @@ export class NgRequest implements ControlRequest {
   reply(body: NgDictionary): Buffer {
     return encodeBody(body, this.message.format);
   }
+}
+
+function listOf(value: NgValue | undefined): Buffer[] {
+  return Array.isArray(value) ? value.flatMap((each) => bytes(each) ?? []) : [];
 }

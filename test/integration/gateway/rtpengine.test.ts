@@ -1,7 +1,7 @@
 import type { ExecutionContext } from 'ava';
 import type { NgDictionary } from '../../../services/control/ng/message.js';
 import { parseAddress } from '../../../services/runtime/address.js';
-import { audioSdp, newCall, ProxyClient, relayedTo } from '../../support/ng.js';
+import { audioSdp, type CallTags, newCall, ProxyClient, relayedTo } from '../../support/ng.js';
 import { lookup, replicaScene, select } from '../../support/replica.js';
 import { testWith } from '../../support/requirement.js';
 import { type Rtpengine, startRtpengine } from '../../support/rtpengine.js';
@@ -115,6 +115,47 @@ testWith.serial(
         t.deepEqual(await through.request(request), await own.request(request), JSON.stringify(request));
       }
     }
+  },
+);
+
+testWith.serial(
+  ['rtpengine'],
+  'a call that names another begins on its relay, where the two can be joined',
+  async (t) => {
+    const { through, direct, selection } = await gateway(t, [
+      await startRtpengine(t),
+      await startRtpengine(t),
+    ]);
+    const relayOf = async ({ callId }: CallTags) =>
+      (await lookup(selection, callId)).binding?.relay?.id ?? '';
+    for (let i = 0; i < 6; i++) {
+      const [one, other] = [newCall(), newCall()];
+      t.truthy(relayedTo(await through.offer(one, sdp)));
+      t.truthy(relayedTo(await through.offer(other, sdp, { extra: { 'to-call-id': one.callId } })));
+      t.is(await relayOf(other), await relayOf(one));
+      // This version does not know the command, and says so.
+      const connect = {
+        command: 'connect',
+        'call-id': one.callId,
+        'from-tag': one.fromTag,
+        'to-tag': other.fromTag,
+      };
+      const request = { ...connect, 'to-call-id': other.callId };
+      const own = direct[(await relayOf(one)) === 'r1' ? 0 : 1];
+      t.deepEqual(await through.request(request), await own?.request(request));
+    }
+    const first = newCall();
+    t.truthy(relayedTo(await through.offer(first, sdp)));
+    let apart: CallTags;
+    do {
+      apart = newCall();
+      t.truthy(relayedTo(await through.offer(apart, sdp)));
+    } while ((await relayOf(apart)) === (await relayOf(first)));
+    const reply = await through.request({
+      ...{ command: 'connect', 'call-id': first.callId, 'from-tag': first.fromTag },
+      ...{ 'to-call-id': apart.callId, 'to-tag': apart.fromTag },
+    });
+    t.regex(String(reply['error-reason']), /^connect: call .* is on relay r\d, and this one on relay r\d/);
   },
 );
 

@@ -65,7 +65,10 @@ export class FakeRouter implements CallRouter, RelayList {
     const known = this.bindings.get(call.key);
     const binding =
       known ??
-      this.bind(call, this.place(call.set, request.constraints), { requestId, beginning: requestId });
+      this.bind(call, this.place(call.set, { ...request.constraints, preferred: this.#besideOf(request) }), {
+        requestId,
+        beginning: requestId,
+      });
     if (binding.state === 'released') {
       return this.#answer(
         this.#put({ ...binding, state: 'setup', beginning: requestId, requestId }),
@@ -122,10 +125,11 @@ export class FakeRouter implements CallRouter, RelayList {
   }
 
   place(_set: string, constraints: SelectRequest['constraints']): RegisteredRelay {
-    const { excluded, needs = [] } = constraints;
+    const { excluded, preferred, needs = [] } = constraints;
     const eligible = this.relays.filter(({ relay }) => !excluded?.includes(relay.id));
     const isAble = ({ relay }: RegisteredRelay) => needs.every((need) => relay.features.includes(need));
-    const found = eligible.find(isAble) ?? eligible[0];
+    const found =
+      eligible.find(({ relay }) => relay.id === preferred) ?? eligible.find(isAble) ?? eligible[0];
     if (!found) {
       throw new HoldfastError(this.relays.length > 0 ? 'relays-full' : 'no-relay', 'no eligible relay');
     }
@@ -153,6 +157,10 @@ export class FakeRouter implements CallRouter, RelayList {
       moves: [],
       ...overrides,
     });
+  }
+
+  #besideOf({ withCall }: SelectRequest): string | undefined {
+    return withCall && this.bindings.get(withCall.key)?.relayId;
   }
 
   #put(binding: Binding): Binding {

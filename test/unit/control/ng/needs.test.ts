@@ -85,6 +85,7 @@ const impossible: readonly (readonly [NgDictionary, string])[] = [
   [{ 'T.38': ['decode'] }, 'T.38-decode'],
   [{ 'sdp-attr': { audio: { remove: ['x'] } } }, 'sdp-attr'],
   [{ 'rtpp-flags': 'replace-origin ICE=force' }, 'ICE'],
+  [{ 'to-call-id': 'another' }, 'to-call-id'],
   [{ 'xmlrpc-callback': '192.0.2.1' }, 'xmlrpc-callback'],
   [{ 'an option of tomorrow': 1 }, 'an-option-of-tomorrow'],
   [{ __proto__: null, constructor: 'x' } as unknown as NgDictionary, 'constructor'],
