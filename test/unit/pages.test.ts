@@ -2,6 +2,8 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { relayNodeSettings } from '../../relay-node/config.js';
+import { ng } from '../../services/control/ng/protocol.js';
+import { readReply } from '../../services/control/ng/reply.js';
 import { selectionSettings } from '../../services/replica/config.js';
 import type { Setting } from '../../services/runtime/config.js';
 import { amount, figure } from '../bench/table.js';
@@ -93,6 +95,29 @@ test('pages tell no setting that the programs do not know', (t) => {
       t.true(known.has(name), `${path} names ${name}`);
     }
   }
+});
+
+test('what pages tell to set in a proxy is set in its example', (t) => {
+  const { rows } = pageAt('services/README.md');
+  const told = rows.filter(([proxy = '']) => /^(?:Kamailio|OpenSIPS)/.test(proxy));
+  t.true(told.length >= 4);
+  for (const [proxy = '', parameter = ''] of told) {
+    const [, name = '', value = ''] = /^`(\w+)` (\d+)$/.exec(parameter) ?? [];
+    const [product = '', version] = proxy.split(' ');
+    const example = readFileSync(join(repository, `test/e2e/kamailio/${product.toLowerCase()}.cfg`), 'utf8');
+    const line = `modparam("rtpengine", "${name}", ${value})`;
+    t.true(
+      example.includes(version ? `#!ifdef KAMAILIO_${version}\n${line}` : line),
+      `${proxy}: ${parameter}`,
+    );
+  }
+});
+
+test('a gateway without a free relay answers in the words that pages tell', (t) => {
+  const reading = ng.read(Buffer.from('d7:command5:offer7:call-id1:ce'));
+  const reply = reading.kind === 'request' ? reading.request.full('all relays are full') : Buffer.alloc(0);
+  const words = String(readReply(reply)?.['error-reason']);
+  t.true(pageAt('services/README.md').codeSpans.includes(words), words);
 });
 
 test('log lines that operators look for are logged', (t) => {
