@@ -1,17 +1,13 @@
-import type { ControlProtocol, ControlRequest } from '../control/protocol.js';
-import { quote } from '../domain/name.js';
-import type { RegisteredRelay } from '../domain/relay.js';
+import type { ControlProtocol } from '../control/protocol.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
 import type { Answer } from '../selection/requests.js';
-import { type CallRequest, type CallScope, callOf } from './call-request.js';
+import type { CallRequest } from './call-request.js';
 import type { CallRouter } from './deps.js';
 import type { FormerRelays } from './former-relays.js';
+import { whyApart } from './joined-calls.js';
 import type { RelayAccess } from './relay-clients.js';
 import type { RetryQueue } from './retry-queue.js';
-
-/** Calls that one request may join with its own. */
-export const maxJoinedCalls = 64;
 
 export interface InDialogDeps {
   readonly router: CallRouter;
@@ -54,7 +50,7 @@ export class InDialogHandler {
     if (!answer.relay) {
       return request.error(`relay ${relayId} of this call is gone; offer again`);
     }
-    const apart = await this.#apart(request, scope, answer.relay);
+    const apart = await whyApart(router, request, scope, answer.relay);
     if (apart !== undefined) {
       return request.error(`${request.command}: ${apart}`);
     }
@@ -73,26 +69,6 @@ export class InDialogHandler {
       'relay did not answer',
     );
     return request.error(`relay ${relayId} of this call did not answer: ${asked.reason}`);
-  }
-
-  /** Why the relay of the call cannot join it with the others that the request names, as far as that is known here. */
-  async #apart(
-    { joinedCallIds }: ControlRequest,
-    scope: CallScope,
-    { relay: { id, controlUrl } }: RegisteredRelay,
-  ): Promise<string | undefined> {
-    if (joinedCallIds.length > maxJoinedCalls) {
-      return `${joinedCallIds.length} calls are named besides its own, of at most ${maxJoinedCalls}`;
-    }
-    const others = await Promise.all(
-      joinedCallIds.map((callId) => this.#deps.router.lookup(callOf(callId, scope))),
-    );
-    const other = others.find((each) => each?.relay && each.relay.relay.controlUrl !== controlUrl);
-    return (
-      other &&
-      `call ${quote(other.binding.call.callId)} is on relay ${other.binding.relayId}, and this one on relay ${id}. ` +
-        'A relay joins only calls of its own: name this call as to-call-id in the offer that begins the other, or move one'
-    );
   }
 
   /** From now on the call is in progress. The proxy is not kept waiting: as one that is set up it has minutes to live. */

@@ -6,6 +6,7 @@ import { type Clock, sleep } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
 import { type CallScope, callOf } from './call-request.js';
 import type { CallRouter } from './deps.js';
+import { otherCall } from './joined-calls.js';
 import { setupTimeoutMs } from './offer.js';
 import type { RelayAccess } from './relay-clients.js';
 
@@ -25,12 +26,13 @@ export class UnnamedCallHandler {
   }
 
   async handle(request: ControlRequest, scope: CallScope, deadlineMs: number): Promise<Buffer> {
-    const { clients, clock } = this.#deps;
+    const { router, clients, clock } = this.#deps;
     const remainingMs = () => deadlineMs - clock.monotonicMs();
     const failed: string[] = [];
     let last: Buffer | undefined;
     let reason = 'no relay answered in time';
-    const preferred = await this.#relayBeside(request, scope);
+    const [beside] = request.joinedCallIds;
+    const preferred = beside && (await otherCall(router, beside, scope))?.binding.relayId;
     while (remainingMs() > 0) {
       const relay = this.#place(request, scope, failed, preferred);
       if (typeof relay === 'string') {
@@ -51,21 +53,6 @@ export class UnnamedCallHandler {
       failed.push(relay.relay.id);
     }
     return last ?? request.full(reason);
-  }
-
-  /** That of the call with which this one is to be joined, if it is known: without it the call can still begin. */
-  async #relayBeside(
-    { joinedCallIds: [callId] }: ControlRequest,
-    scope: CallScope,
-  ): Promise<string | undefined> {
-    try {
-      return callId && (await this.#deps.router.lookup(callOf(callId, scope)))?.binding.relayId;
-    } catch (error) {
-      if (error instanceof HoldfastError) {
-        return undefined;
-      }
-      throw error;
-    }
   }
 
   /** Or why there is none. */

@@ -1,5 +1,6 @@
 import test, { type ExecutionContext } from 'ava';
-import { maxJoinedCalls } from '../../../services/gateway/in-dialog.js';
+import { HoldfastError } from '../../../services/domain/error.js';
+import { maxJoinedCalls } from '../../../services/gateway/joined-calls.js';
 import { offer, plain, registered, scene, theCall } from './scene.js';
 
 const connect = {
@@ -77,6 +78,13 @@ test('a call that the relay will name begins beside the one that it names', asyn
   t.is(router.bindings.get('made/default')?.relayId, 'r2');
   await ask({ command: 'create', 'to call id': 'unknown' });
   t.is(clients.log[1], 'r1 create');
+});
+
+test('a call begins though the one that it names cannot be looked up', async (t) => {
+  const { ask, clients, router } = onSecond(t);
+  clients.tells = () => ({ result: 'ok', 'call-id': 'made' });
+  router.error = new HoldfastError('unavailable', 'etcd is lost');
+  t.is((await ask({ command: 'create', 'to-call-id': 'call-1' }))['call-id'], 'made');
 });
 
 test('a list of calls has a bound', async (t) => {
