@@ -89,6 +89,9 @@ function textOrBytes(value: NgValue | undefined): string | Buffer | undefined {
  * brackets; the words in there belong to it.
  */
 function flagValue(flags: string, name: FieldName): string | undefined {
+  if (!spellings[name].some((each) => flags.includes(`${each}=`))) {
+    return undefined;
+  }
   let found: string | undefined;
   let depth = 0;
   for (const word of flags.split(' ')) {
@@ -96,7 +99,9 @@ function flagValue(flags: string, name: FieldName): string | undefined {
     if (depth === 0 && end > 0 && end + 1 < word.length && spellings[name].includes(word.slice(0, end))) {
       found = word.slice(end + 1);
     }
-    depth = Math.max(0, depth + count(word, '[') - count(word, ']'));
+    if (/[[\]]/.test(word)) {
+      depth = Math.max(0, depth + count(word, '[') - count(word, ']'));
+    }
   }
   return found;
 }

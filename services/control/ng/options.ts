@@ -14,18 +14,40 @@ export interface Option {
 const lists = ['replace', 'rtcp-mux', 'sdes', 'osrtp', 't.38', 'supports', 'codec'];
 const transports = /^(?:UDP\/TLS\/)?RTP\/S?AVPF?$/;
 
-/** The options of an ng request, from its keys, lists, `flags` and `rtpp-flags`, in its order. */
+/** More than any proxy sends; each one costs a little work. */
+export const maxOptions = 512;
+const maxNameLength = 255;
+
+/**
+ * The options of an ng request, from its keys, lists, `flags` and `rtpp-flags`, in its order. Those above the limit are one,
+ * `too-many-options`, which nobody supports.
+ */
 export function optionsOf(body: NgDictionary): Option[] {
-  return Object.entries(body).flatMap(([key, value]) => {
-    const spelled = spell(key);
-    if (spelled === 'flags' || spelled === 'rtpp-flags') {
-      return wordsOf(value).map(fromWord);
+  const options: Option[] = [];
+  for (const [key, value] of Object.entries(body)) {
+    for (const each of writtenAs(key, value)) {
+      if (options.length === maxOptions) {
+        return [...options, option('too-many-options')];
+      }
+      options.push(each);
     }
-    if (lists.includes(spelled)) {
-      return elementsOf(value).map((element) => option(`${key}-${element}`));
+  }
+  return options;
+}
+
+function* writtenAs(key: string, value: NgValue): Generator<Option> {
+  const spelled = spell(key);
+  if (spelled === 'flags' || spelled === 'rtpp-flags') {
+    for (const word of wordsOf(value)) {
+      yield fromWord(word);
     }
-    return [option(key, Array.isArray(value) ? value.map(String) : [text(value) ?? String(value)])];
-  });
+  } else if (lists.includes(spelled)) {
+    for (const element of elementsOf(value)) {
+      yield option(`${key}-${element}`);
+    }
+  } else {
+    yield option(key, Array.isArray(value) ? value.map(String) : [text(value) ?? String(value)]);
+  }
 }
 
 /** Where the SIP message came from, if that address is to be believed more than the SDP's. */
@@ -46,7 +68,8 @@ function fromWord(word: string): Option {
   return transports.test(word) ? option('transport-protocol', [word]) : option(word, ['on']);
 }
 
-function option(name: string, values: readonly string[] = []): Option {
+function option(longName: string, values: readonly string[] = []): Option {
+  const name = longName.slice(0, maxNameLength);
   const shown = name.replaceAll(/[ _]/g, '-');
   const key = spell(name);
   return { key: /^sdes-(?:no|disable)$/.test(key) ? 'sdes-off' : key, name: shown, values };
@@ -54,7 +77,7 @@ function option(name: string, values: readonly string[] = []): Option {
 
 /** rtpengine takes blanks for hyphens, and most names in lower case too. */
 function spell(name: string): string {
-  return name.replaceAll(/[ _]/g, '-').toLowerCase();
+  return name.slice(0, maxNameLength).replaceAll(/[ _]/g, '-').toLowerCase();
 }
 
 function wordsOf(value: NgValue): string[] {

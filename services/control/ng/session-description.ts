@@ -71,21 +71,38 @@ export class SessionDescription {
     }
     const starts = lines.flatMap((line, index) => (line.startsWith('m=') ? [index] : []));
     const session = lines.slice(0, starts[0] ?? lines.length);
+    const inherited = levelOf(session);
     const sections = starts.map((start, index) => {
       const own = lines.slice(start, starts[index + 1] ?? lines.length);
-      return { media: describe(own, session), lines: own };
+      return { media: describe(own, inherited), lines: own };
     });
     return new SessionDescription(session, sections);
   }
 }
 
-function describe(lines: readonly string[], session: readonly string[]): MediaDescription {
+/** What may be said once for the session, or of each media. */
+interface Level {
+  readonly address: string | undefined;
+  readonly direction: MediaDescription['direction'] | undefined;
+  readonly keys: MediaDescription['keys'];
+}
+
+function levelOf(lines: readonly string[]): Level {
+  return {
+    address: find(lines, connectionLine)?.[1],
+    direction: find(lines, directionLine)?.[1] as Level['direction'],
+    keys: keysOf(lines),
+  };
+}
+
+function describe(lines: readonly string[], session: Level): MediaDescription {
   const [, type, portText, protocol] = mediaLine.exec(lines[0] ?? '') ?? [];
   const port = Number(portText);
   if (type === undefined || protocol === undefined || port > 65_535) {
     throw new SdpError('bad m= line');
   }
-  const address = find(lines, connectionLine)?.[1] ?? find(session, connectionLine)?.[1];
+  const own = levelOf(lines);
+  const address = own.address ?? session.address;
   if (address === undefined && port !== 0) {
     throw new SdpError('a media without a c= line');
   }
@@ -100,9 +117,8 @@ function describe(lines: readonly string[], session: readonly string[]): MediaDe
     rtcp: { address: rtcp?.[2] ?? address, port: rtcpPort > 65_535 ? 0 : rtcpPort },
     rtcpMux: rtcpMuxOnly || has(lines, 'a=rtcp-mux'),
     rtcpMuxOnly,
-    keys: keysOf(lines) ?? keysOf(session),
-    direction: ((find(lines, directionLine) ?? find(session, directionLine))?.[1] ??
-      'sendrecv') as MediaDescription['direction'],
+    keys: own.keys ?? session.keys,
+    direction: own.direction ?? session.direction ?? 'sendrecv',
   };
 }
 

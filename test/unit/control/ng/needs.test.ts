@@ -1,6 +1,7 @@
 import test from 'ava';
 import type { NgDictionary } from '../../../../services/control/ng/message.js';
 import { type Equipment, featuresFor, needsOf } from '../../../../services/control/ng/needs.js';
+import { maxOptions } from '../../../../services/control/ng/options.js';
 import { SessionDescription } from '../../../../services/control/ng/session-description.js';
 import { audioSdp } from '../../../support/ng.js';
 
@@ -190,4 +191,15 @@ test('whatever a relay that merely forwards refuses, the gateway looks for in an
     const missing = featuresFor(request(options, plain)).filter((feature) => !published.includes(feature));
     t.true(missing.length > 0, JSON.stringify(options));
   }
+});
+
+test('options have a bound, and no SDP or list of flags takes long to read', (t) => {
+  const flags = Array.from({ length: maxOptions + 1 }, (_, i) => `flag-${i}`);
+  t.true(needsOf({ flags }, SessionDescription.parse(plain), equipment).length <= maxOptions + 1);
+  t.is(refused({ flags: Array.from({ length: 20_000 }, () => 'trust-address') }), 'too-many-options');
+  t.is(features({ flags: Array.from({ length: 20_000 }, () => 'trust-address') }), 'ipv4 ng');
+  t.is(features({ flags: ['x'.repeat(60_000)] }), 'ipv4 ng');
+  const [head] = plain.split('m=');
+  // The lines of the session are read once, not for each media.
+  t.is(features({}, `${head}${'a=x\r\n'.repeat(2000)}${'m=audio 4000 RTP/AVP 0\r\n'.repeat(2000)}`), 'ipv4');
 });
