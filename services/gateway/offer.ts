@@ -118,7 +118,10 @@ export class OfferHandler {
       constraints: {
         zone: scope.zone,
         labels: scope.labels,
-        needs: request.needs,
+        // Read only where a relay is chosen: most offers are of calls that have one.
+        get needs() {
+          return request.needs;
+        },
         excluded: [...clients.unspoken(scope.set, request.protocol), ...failed],
       },
     });
