@@ -162,11 +162,17 @@ export class BindingWriter {
     return outcome;
   }
 
-  /** Writes a remembered binding that etcd has lost, or has an older generation of. */
-  async reassert({ binding }: StoredBinding, found: Found, relay: RegisteredRelay): Promise<WriteOutcome> {
-    const { set, id } = relay.relay;
-    const guard = { set, id, revision: relay.revision };
-    const outcome = await this.#write(binding, found.revision, [guard], false);
+  /**
+   * Writes a remembered binding that etcd has lost, or has an older generation of.
+   * @param relay that must still be registered as it was seen; undefined for a call that has ended
+   */
+  async reassert(
+    { binding }: StoredBinding,
+    found: Found,
+    relay: RegisteredRelay | undefined,
+  ): Promise<WriteOutcome> {
+    const guards = relay ? [{ set: relay.relay.set, id: relay.relay.id, revision: relay.revision }] : [];
+    const outcome = await this.#write(binding, found.revision, guards, false);
     if (outcome.written) {
       this.counters.reasserted++;
       this.#deps.events.callReasserted(outcome.stored.binding);

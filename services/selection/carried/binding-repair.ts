@@ -73,11 +73,11 @@ export class BindingRepair {
       if (stored && !isAhead(remembered.binding, stored.binding)) {
         return stored;
       }
-      // A call that has ended, and of which nothing is left, is as it should be.
-      if (remembered.binding.state === 'released' && found.revision === 0) {
-        return remembered;
-      }
       const relay = ttlPolicy.relayOf(remembered.binding);
+      if (remembered.binding.state === 'released') {
+        // A call that has ended, and of which nothing is left, is as it should be; and its end needs no relay.
+        return found.revision === 0 ? remembered : writer.reassert(remembered, found, relay);
+      }
       return relay ? writer.reassert(remembered, found, relay) : missing;
     });
     return stored !== missing;

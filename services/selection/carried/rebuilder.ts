@@ -100,13 +100,15 @@ export class Rebuilder {
     const { ttlPolicy, repair, cache } = this.#deps;
     const { call, state } = stored.binding;
     const relay = ttlPolicy.relayOf(stored.binding);
-    if (!relay) {
-      return state === 'released' ? 'ended' : 'left';
-    }
-    // It may have been released unheard; one that is about to reach its relay is bound anew by its next request.
-    if (state !== 'released' && (await this.#isCarried(relay, call, lists)) === false) {
-      cache.forget(call);
-      return 'ended';
+    if (state !== 'released') {
+      if (!relay) {
+        return 'left';
+      }
+      // It may have been released unheard; one that is about to reach its relay is bound anew by its next request.
+      if ((await this.#isCarried(relay, call, lists)) === false) {
+        cache.forget(call);
+        return 'ended';
+      }
     }
     try {
       const isThere = await repair.reassert(stored);

@@ -206,6 +206,21 @@ behavior('a released call of which nothing came back is forgotten', async (t, cl
   t.is(await bindingOf(a, 'over'), undefined);
 });
 
+behavior('a call that had ended stays ended although its relay is gone', async (t, client, etcd) => {
+  const { a, keys } = await scene(t, client, etcd, { replicas: 1 });
+  const call = parseCall('over');
+  await a.selector.select(ask(call, { constraints: { target: 'r1' } }));
+  const { kvs } = await client.kv.range({ key: keys.call(call) });
+  await a.selector.release(call);
+  await client.kv.put({ key: keys.call(call), value: kvs[0]?.value ?? Buffer.alloc(0) });
+  await client.kv.deleteRange({ key: keys.relay('default', 'r1') });
+  await eventually(() => a.directory.get('default', 'r1') === undefined, 'news of the relay');
+  const told = rebuiltBy(a);
+  beginHistory(a, restored);
+  await told;
+  t.is((await bindingOf(a, 'over'))?.state, 'released');
+});
+
 behavior('calls that ended after the state that etcd was restored to stay ended', async (t, client, etcd) => {
   const inquiry = new FakeInquiry();
   const { a, b, keys } = await scene(t, client, etcd, { inquiry });
