@@ -9,6 +9,7 @@ import type { Retry } from '../retry.js';
 import type { TtlPolicy } from '../ttl-policy.js';
 import { bound } from '../write-result.js';
 import type { CallFinder } from './call-finder.js';
+import type { RestoredBindings } from './restored-bindings.js';
 
 export interface BindingRepairDeps {
   readonly cachedStore: CachedBindingStore;
@@ -16,6 +17,7 @@ export interface BindingRepairDeps {
   readonly retry: Retry;
   readonly finder: CallFinder;
   readonly ttlPolicy: TtlPolicy;
+  readonly restored: RestoredBindings;
 }
 
 /** Makes etcd say of a call what is so, by what relays carry and this replica remembers. */
@@ -85,11 +87,12 @@ export class BindingRepair {
 
   /**
    * Corrects a binding that etcd has from before it was restored: the call may be on another relay, or have ended.
+   * @returns whether etcd says now what is so; false if the relay of the call has not said
    * @throws HoldfastError `unavailable`, `overloaded`
    */
-  async correct({ binding: { call } }: StoredBinding): Promise<void> {
-    const { writer, retry } = this.#deps;
-    await retry.run<Found | StoredBinding>(undefined, async (seen) => {
+  async correct({ binding: { call } }: StoredBinding): Promise<boolean> {
+    const { writer, retry, restored } = this.#deps;
+    const corrected = await retry.run<Found | StoredBinding>(undefined, async (seen) => {
       if (seen) {
         return seen;
       }
@@ -101,6 +104,8 @@ export class BindingRepair {
       const carrier = await this.find(call);
       return carrier ? this.adopt(call, carrier) : found;
     });
+    const { binding, revision } = corrected;
+    return !binding || !restored.isOpen({ binding, revision });
   }
 }
 

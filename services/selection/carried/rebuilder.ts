@@ -69,10 +69,10 @@ export class Rebuilder {
     const { signal } = this.#stopping;
     const startedAtMs = clock.monotonicMs();
     const counts = { reasserted: 0, ended: 0, left: 0 };
-    for (;;) {
+    for (let isFirst = true; ; isFirst = false) {
       counts.left = 0;
       await this.#reassertAll(counts);
-      const isCorrect = await this.#correctAll();
+      const isCorrect = await this.#correctAll(isFirst);
       const isOver = counts.left === 0 && isCorrect;
       const isLate = clock.monotonicMs() - startedAtMs > timeoutMs;
       if (isOver || isLate || signal.aborted || this.#isWanted) {
@@ -138,34 +138,41 @@ export class Rebuilder {
     return carried && true;
   }
 
-  /** What a restored etcd has from before. @returns whether all of it is known to be true now */
-  async #correctAll(): Promise<boolean> {
+  /**
+   * What a restored etcd has from before; after the first time, what relays have not said yet.
+   * @returns whether all of it is known to be true now
+   */
+  async #correctAll(isFirst: boolean): Promise<boolean> {
     const { store, repair, restored } = this.#deps;
     if (!restored.any) {
       return true;
     }
+    let isAll = true;
+    const correct = async (stored: StoredBinding) => {
+      isAll = (await repair.correct(stored)) && isAll;
+    };
     try {
       let some: StoredBinding[] = [];
       for await (const stored of store.list()) {
-        if (restored.has(stored) && stored.binding.state !== 'released') {
+        if (isFirst ? restored.has(stored) && stored.binding.state !== 'released' : restored.isOpen(stored)) {
           some.push(stored);
         }
         if (some.length === maxUnderWay) {
-          await this.#each(some, (each) => repair.correct(each));
+          await this.#each(some, correct);
           some = [];
         }
       }
-      await this.#each(some, (each) => repair.correct(each));
+      await this.#each(some, correct);
     } catch (error) {
       if (isOutage(error)) {
         return false;
       }
       throw error;
     }
-    if (!this.#stopping.signal.aborted) {
+    if (isAll && !this.#stopping.signal.aborted) {
       restored.end();
     }
-    return true;
+    return isAll;
   }
 
   async #each(

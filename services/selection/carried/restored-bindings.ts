@@ -17,6 +17,8 @@ export class RestoredBindings {
   readonly #deps: RestoredBindingsDeps;
   #untilRevision = 0;
   #asking = 0;
+  /** Keys of calls that their relays were found to carry since. */
+  readonly #carried = new Set<string>();
 
   constructor(deps: RestoredBindingsDeps) {
     this.#deps = deps;
@@ -25,11 +27,13 @@ export class RestoredBindings {
   /** @param revision up to which what etcd has is from before */
   begin(revision: number): void {
     this.#untilRevision = revision;
+    this.#carried.clear();
   }
 
   /** Each of them is known to be true, or was corrected. */
   end(): void {
     this.#untilRevision = 0;
+    this.#carried.clear();
   }
 
   /** There may be some that nobody has corrected. */
@@ -41,17 +45,28 @@ export class RestoredBindings {
     return revision <= this.#untilRevision;
   }
 
+  /** What became of its call is not known: the relay is there, and has not said. */
+  isOpen(stored: StoredBinding): boolean {
+    const { binding } = stored;
+    const isKnown = binding.state === 'released' || this.#carried.has(binding.call.key);
+    return this.has(stored) && !isKnown && this.#deps.ttlPolicy.relayOf(binding) !== undefined;
+  }
+
   /** The relay of the binding says that it does not know the call. */
   async isEnded(stored: StoredBinding): Promise<boolean> {
     const { inquiry, ttlPolicy } = this.#deps;
-    const { binding } = stored;
-    if (!this.has(stored) || binding.state === 'released' || this.#asking >= maxInquiries) {
+    const { call } = stored.binding;
+    const relay = ttlPolicy.relayOf(stored.binding);
+    if (!relay || !this.isOpen(stored) || this.#asking >= maxInquiries) {
       return false;
     }
-    const relay = ttlPolicy.relayOf(binding);
     this.#asking++;
     try {
-      return relay !== undefined && (await inquiry.carries(relay, binding.call)) === false;
+      const carried = await inquiry.carries(relay, call);
+      if (carried && this.any) {
+        this.#carried.add(call.key);
+      }
+      return carried === false;
     } finally {
       this.#asking--;
     }

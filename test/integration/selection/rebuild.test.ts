@@ -299,6 +299,21 @@ behavior('a call whose relay went down with etcd goes on at the next generation'
   t.is(next.binding.moves[0]?.from, gone.id);
 });
 
+behavior('a relay that is silent when etcd is restored is asked again', async (t, client, etcd) => {
+  const inquiry = new FakeInquiry();
+  const { a, keys } = await scene(t, client, etcd, { replicas: 1, inquiry });
+  const call = parseCall('over');
+  await a.selector.select(ask(call, { constraints: { target: 'r1' } }));
+  a.cache.forget(parseCall('over', '', 'default'));
+  inquiry.silent.add('r1');
+  beginHistory(a, restored);
+  await eventually(() => inquiry.asked > 2, 'a relay that is asked more than once');
+  t.is((await bindingOf(a, 'over'))?.state, 'setup');
+  inquiry.silent.delete('r1');
+  await eventually(async () => (await bindingOf(a, 'over'))?.state === 'released', 'end of the call');
+  t.is((await client.kv.range({ key: keys.call(call) })).kvs.length, 1);
+});
+
 behavior('a generation that came back is left behind at once', async (t, client, etcd) => {
   const inquiry = new FakeInquiry();
   const { a, b, keys } = await scene(t, client, etcd, { inquiry });
