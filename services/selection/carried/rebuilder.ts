@@ -12,6 +12,8 @@ import type { RestoredBindings } from './restored-bindings.js';
 
 /** Relays register again within a lease's time; what has no relay by then is dropped. */
 const timeoutMs = 30_000;
+/** For so long a relay that does not say what it carries is asked again; then what is remembered counts. */
+const silenceMs = 2000;
 const pausePeriodMs = 250;
 /** What becomes of a remembered binding. */
 type Fate = 'reasserted' | 'ended' | 'left';
@@ -71,7 +73,8 @@ export class Rebuilder {
     const counts = { reasserted: 0, ended: 0, left: 0 };
     for (let isFirst = true; ; isFirst = false) {
       counts.left = 0;
-      await this.#reassertAll(counts);
+      const mustSay = clock.monotonicMs() - startedAtMs < silenceMs;
+      await this.#reassertAll(counts, mustSay);
       const isCorrect = await this.#correctAll(isFirst);
       const isOver = counts.left === 0 && isCorrect;
       const isLate = clock.monotonicMs() - startedAtMs > timeoutMs;
@@ -84,11 +87,11 @@ export class Rebuilder {
   }
 
   /** What this replica remembers and etcd has lost. */
-  async #reassertAll(counts: Record<Fate, number>): Promise<void> {
+  async #reassertAll(counts: Record<Fate, number>, mustSay: boolean): Promise<void> {
     const lists = new Map<RegisteredRelay, Promise<CarriedCalls | undefined>>();
     for (const survivors of this.#deps.cache.survivors()) {
       await this.#each(survivors, async (survivor) => {
-        counts[await this.#reassert(survivor, lists)]++;
+        counts[await this.#reassert(survivor, lists, mustSay)]++;
       });
     }
   }
@@ -96,6 +99,7 @@ export class Rebuilder {
   async #reassert(
     stored: StoredBinding,
     lists: Map<RegisteredRelay, Promise<CarriedCalls | undefined>>,
+    mustSay: boolean,
   ): Promise<Fate> {
     const { ttlPolicy, repair, cache } = this.#deps;
     const { call, state } = stored.binding;
@@ -104,10 +108,14 @@ export class Rebuilder {
       if (!relay) {
         return 'left';
       }
+      const isCarried = await this.#isCarried(relay, call, lists);
       // It may have been released unheard; one that is about to reach its relay is bound anew by its next request.
-      if ((await this.#isCarried(relay, call, lists)) === false) {
+      if (isCarried === false) {
         cache.forget(call);
         return 'ended';
+      }
+      if (isCarried === undefined && mustSay) {
+        return 'left';
       }
     }
     try {
