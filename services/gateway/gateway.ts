@@ -13,7 +13,7 @@ import type { GatewayListener } from './listener.js';
 import { NgFront } from './ng/front.js';
 import { OfferHandler } from './offer.js';
 import { Readiness } from './readiness.js';
-import type { RelayClients } from './relay-clients.js';
+import type { RelayAccess } from './relay-clients.js';
 import { RetryQueue } from './retry-queue.js';
 import { UnnamedCallHandler } from './unnamed-call.js';
 
@@ -27,7 +27,7 @@ export interface GatewayOptions {
 
 export interface GatewayDeps {
   readonly router: CallRouter;
-  readonly clients: RelayClients;
+  readonly clients: RelayAccess;
   readonly directory: RelayList;
   /** Why requests cannot be served yet, or undefined. */
   readonly notReady: () => string | undefined;

@@ -2,7 +2,7 @@ import type { NgDictionary, NgValue } from '../../control/ng/message.js';
 import { readReply } from '../../control/ng/reply.js';
 import type { NgRequest } from '../../control/ng/request.js';
 import type { RegisteredRelay } from '../../domain/relay.js';
-import type { RelayClients } from '../relay-clients.js';
+import type { RelayAccess } from '../relay-clients.js';
 import { mergeStatistics } from './statistics.js';
 
 const timeoutMs = 500;
@@ -13,7 +13,7 @@ const defaultLimit = 32;
 export async function aggregate(
   request: NgRequest,
   relays: readonly RegisteredRelay[],
-  clients: RelayClients,
+  clients: RelayAccess,
 ): Promise<NgDictionary> {
   const asked = await Promise.all(relays.map((relay) => clients.ask(relay, request, timeoutMs)));
   const replies: NgDictionary[] = [];

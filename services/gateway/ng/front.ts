@@ -11,7 +11,7 @@ import type { CallScope } from '../call-request.js';
 import type { RelayList } from '../deps.js';
 import type { GatewayListener } from '../listener.js';
 import type { Readiness } from '../readiness.js';
-import type { RelayClients } from '../relay-clients.js';
+import type { RelayAccess } from '../relay-clients.js';
 import { aggregate } from './aggregate.js';
 
 export interface NgFrontOptions {
@@ -22,7 +22,7 @@ export interface NgFrontOptions {
 
 export interface NgFrontDeps {
   readonly calls: CallHandler;
-  readonly clients: RelayClients;
+  readonly clients: RelayAccess;
   readonly directory: RelayList;
   readonly admission: Admission;
   readonly readiness: Readiness;
