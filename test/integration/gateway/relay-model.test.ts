@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import type { NgDictionary } from '../../../services/control/ng/message.js';
+import { NgRelayModel } from '../../model/ng-relay-model.js';
+import { type MediaRequest, SipCall, type SipEvent, sipEvent } from '../../model/sip-trace.js';
+import { ManualClock } from '../../support/clock.js';
+import { audioSdp, newCall, ProxyClient } from '../../support/ng.js';
+import type { Scope } from '../../support/process.js';
+import { holds } from '../../support/property.js';
+import { eventually } from '../../support/registry.js';
+import { testWith } from '../../support/requirement.js';
+import { startRtpengine } from '../../support/rtpengine.js';
+
+/** The model of a relay says what a real rtpengine says, of the requests that SIP proxies send. */
+
+const delaySeconds = 3;
+const sdp = audioSdp({ address: '127.0.0.1', port: 6000 });
+
+async function proxyOf(scope: Scope, port: number): Promise<ProxyClient> {
+  const proxy = new ProxyClient('127.0.0.1', port);
+  await proxy.start();
+  scope.teardown(() => proxy.stop());
+  return proxy;
+}
+
+const bodyOf = (callId: string, { command, from, to, branch }: MediaRequest): NgDictionary => ({
+  command,
+  'call-id': callId,
+  'from-tag': from,
+  ...(to === undefined ? {} : { 'to-tag': to }),
+  ...(branch === undefined ? {} : { 'via-branch': branch }),
+  ...(command === 'delete' ? {} : { sdp }),
+});
+
+const kindOf = ({ result, warning, ...more }: NgDictionary) =>
+  [result, more['error-reason'], warning].filter((each) => each !== undefined).join(': ');
+
+/** A call that is played to a relay and to its model, and what both have said. */
+class Played {
+  readonly call = newCall();
+  readonly told: string[] = [];
+  readonly expected: string[] = [];
+
+  constructor(
+    private readonly proxy: ProxyClient,
+    private readonly model: NgRelayModel,
+  ) {}
+
+  async play(events: readonly SipEvent[], namesBranches: boolean): Promise<void> {
+    const sip = new SipCall(namesBranches);
+    for (const event of events) {
+      for (const request of sip.after(event)) {
+        await this.#ask(bodyOf(this.call.callId, request));
+        await this.query();
+      }
+    }
+  }
+
+  async query(): Promise<void> {
+    await this.#ask({ command: 'query', 'call-id': this.call.callId });
+  }
+
+  async #ask(body: NgDictionary): Promise<void> {
+    const { command, sdp: _, 'call-id': __, ...names } = body;
+    const text = [command, ...Object.values(names)].join(' ');
+    this.told.push(`${text}: ${kindOf(await this.proxy.request(body))}`);
+    this.expected.push(`${text}: ${kindOf(this.model.handle(body))}`);
+  }
+}
+
+const trace = fc.record({
+  events: fc.array(sipEvent, { minLength: 1, maxLength: 14 }),
+  namesBranches: fc.boolean(),
+});
+
+testWith.serial(['rtpengine'], 'a relay that ends calls at once answers as its model', async (t) => {
+  const { port } = await startRtpengine(t, [], '127.0.0.3');
+  const proxy = await proxyOf(t, port);
+  const property = fc.asyncProperty(trace, async ({ events, namesBranches }) => {
+    const played = new Played(proxy, new NgRelayModel(new ManualClock(), { deleteDelayMs: 0 }));
+    await played.play(events, namesBranches);
+    assert.deepEqual(played.told, played.expected);
+    await proxy.delete(played.call);
+  });
+  await holds(t, property, { runs: 300, limitMs: 6000 });
+});
+
+testWith.serial(['rtpengine'], 'one that ends them after a delay, too', async (t) => {
+  const { port } = await startRtpengine(t, [`--delete-delay=${delaySeconds}`], '127.0.0.4');
+  const proxy = await proxyOf(t, port);
+  const traces = fc.array(trace, { minLength: 40, maxLength: 60 });
+  const property = fc.asyncProperty(traces, async (all) => {
+    const clock = new ManualClock();
+    const model = new NgRelayModel(clock, { deleteDelayMs: delaySeconds * 1000 });
+    const calls = all.map(() => new Played(proxy, model));
+    const startedAtMs = performance.now();
+    await Promise.all(all.map(({ events, namesBranches }, i) => calls[i]?.play(events, namesBranches)));
+    const last = newCall();
+    await proxy.offer(last, sdp);
+    await proxy.delete(last);
+    // Counted in whole seconds; on a busy machine the first may have ended already.
+    fc.pre(performance.now() - startedAtMs < (delaySeconds - 1) * 1000);
+    clock.advance(delaySeconds * 1000);
+    await eventually(async () => (await proxy.query(last))['result'] === 'error', 'end of the last call');
+    for (const played of calls) {
+      await played.query();
+      assert.deepEqual(played.told, played.expected);
+      await proxy.delete(played.call, { 'delete delay': 0 });
+    }
+  });
+  await holds(t, property, { runs: 2, limitMs: 8000 });
+});

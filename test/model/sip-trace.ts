@@ -1,0 +1,186 @@
+import fc from 'fast-check';
+
+/** What SIP proxies make of a call, and what they ask of a media relay meanwhile. */
+
+/** A request to a media relay. Tags and branch are named as Kamailio's rtpengine module names them. */
+export interface MediaRequest {
+  readonly command: 'offer' | 'answer' | 'delete';
+  readonly from: string;
+  readonly to: string | undefined;
+  readonly branch: string | undefined;
+  /** It stems from a request within the dialog, or from what answers an offer. */
+  readonly inDialog: boolean;
+}
+
+/** What happens in SIP. Where it cannot happen to the call as it is, nothing does. */
+export interface SipEvent {
+  readonly happens: /** An INVITE along a branch of its own: the first, a fork, hunting, or a retry after 401, 407, 422 or 503. */
+    | 'invite'
+    /** An INVITE without SDP. */
+    | 'late invite'
+    /** 183 with SDP. */
+    | 'progress'
+    /** 200; of a late offer the ACK too. */
+    | 'accept'
+    /** A final response of 300 or more, or CANCEL and its 487. */
+    | 'reject'
+    /** The caller has hung up before anybody answered. */
+    | 'cancel'
+    /** A re-INVITE or UPDATE: hold, a new address. In glare its answer never comes. */
+    | 'reinvite'
+    /** The 200 to it. */
+    | 'reanswer'
+    | 'bye'
+    /** The last request once more, by a proxy that keeps no transactions. */
+    | 'again';
+  /** Which of the branches. */
+  readonly branch: number;
+  readonly by: 'caller' | 'callee';
+  /** Whether the proxy names the to-tag and the branch where it has a choice. */
+  readonly names: { readonly to: boolean; readonly branch: boolean };
+}
+
+interface Branch {
+  readonly via: string;
+  readonly tag: string;
+  readonly isLate: boolean;
+  state: 'offered' | 'early' | 'confirmed' | 'ended';
+}
+
+const caller = 'caller';
+
+/** One call as the proxies on its way see it. */
+export class SipCall {
+  readonly #branches: Branch[] = [];
+  #last: readonly MediaRequest[] = [];
+  /** Who has sent a re-INVITE that is not answered. */
+  #reinvite: { readonly branch: Branch; readonly from: string; readonly to: string } | undefined;
+
+  /** @param namesBranches whether offers carry the branch, which is a setting of the proxy */
+  constructor(private readonly namesBranches: boolean) {}
+
+  /** Some branch of it is set up, or in progress. */
+  get isUp(): boolean {
+    return this.#branches.some(({ state }) => state !== 'ended');
+  }
+
+  /** What proxies ask of the relay because of this, in order. */
+  after(event: SipEvent): readonly MediaRequest[] {
+    const requests = event.happens === 'again' ? this.#last : this.#requests(event);
+    this.#last = requests;
+    return requests;
+  }
+
+  #requests(event: SipEvent): MediaRequest[] {
+    const { happens } = event;
+    switch (happens) {
+      case 'invite':
+      case 'late invite':
+        return this.#invite(happens === 'late invite');
+      case 'cancel': {
+        const waiting = this.#branches.filter(({ state }) => state === 'offered' || state === 'early');
+        return waiting.flatMap((branch) => this.#reject(branch, event));
+      }
+      case 'reanswer':
+        return this.#reanswer();
+      default: {
+        const branch = this.#branches[event.branch % Math.max(1, this.#branches.length)];
+        return branch ? this.#ofBranch(branch, event) : [];
+      }
+    }
+  }
+
+  #invite(isLate: boolean): MediaRequest[] {
+    const number = this.#branches.length + 1;
+    const branch: Branch = { via: `z9hG4bK${number}`, tag: `callee-${number}`, isLate, state: 'offered' };
+    this.#branches.push(branch);
+    return isLate
+      ? []
+      : [{ command: 'offer', from: caller, to: undefined, branch: this.#viaOf(branch), inDialog: false }];
+  }
+
+  #ofBranch(branch: Branch, event: SipEvent): MediaRequest[] {
+    const { happens, by } = event;
+    const { state, tag } = branch;
+    const isWaiting = state === 'offered' || state === 'early';
+    const [from, to] = by === 'caller' ? [caller, tag] : [tag, caller];
+    if (happens === 'progress' && isWaiting && !branch.isLate) {
+      branch.state = 'early';
+      return [this.#answer(branch)];
+    }
+    if (happens === 'accept' && isWaiting) {
+      branch.state = 'confirmed';
+      return branch.isLate ? this.#lateOffer(branch) : [this.#answer(branch)];
+    }
+    if (happens === 'reject' && isWaiting) {
+      return this.#reject(branch, event);
+    }
+    if (happens === 'reinvite' && state === 'confirmed') {
+      this.#reinvite = { branch, from, to };
+      return [{ command: 'offer', from, to, branch: this.#viaOf(branch), inDialog: true }];
+    }
+    if (happens === 'bye' && state === 'confirmed') {
+      branch.state = 'ended';
+      return [this.#delete(branch, from, event.names.to ? to : undefined, event)];
+    }
+    return [];
+  }
+
+  #answer(branch: Branch): MediaRequest {
+    return { command: 'answer', from: caller, to: branch.tag, branch: this.#viaOf(branch), inDialog: true };
+  }
+
+  /** The offer comes in the 200, the answer in the ACK: both from the callee's tag to the caller's. */
+  #lateOffer(branch: Branch): MediaRequest[] {
+    const names = { from: branch.tag, to: caller, branch: this.#viaOf(branch) };
+    return [
+      { command: 'offer', ...names, inDialog: false },
+      { command: 'answer', ...names, inDialog: true },
+    ];
+  }
+
+  #reject(branch: Branch, event: SipEvent): MediaRequest[] {
+    branch.state = 'ended';
+    // Of a late offer no relay has heard yet.
+    return branch.isLate
+      ? []
+      : [this.#delete(branch, caller, event.names.to ? branch.tag : undefined, event)];
+  }
+
+  #reanswer(): MediaRequest[] {
+    const reinvite = this.#reinvite;
+    this.#reinvite = undefined;
+    if (reinvite?.branch.state !== 'confirmed') {
+      return [];
+    }
+    const { branch, from, to } = reinvite;
+    return [{ command: 'answer', from, to, branch: this.#viaOf(branch), inDialog: true }];
+  }
+
+  #delete(branch: Branch, from: string, to: string | undefined, { names }: SipEvent): MediaRequest {
+    return { command: 'delete', from, to, branch: names.branch ? branch.via : undefined, inDialog: true };
+  }
+
+  #viaOf({ via }: Branch): string | undefined {
+    return this.namesBranches ? via : undefined;
+  }
+}
+
+/** Events as calls see them, the usual ones more often. */
+export const sipEvent: fc.Arbitrary<SipEvent> = fc.record({
+  happens: fc.oneof(
+    { weight: 5, arbitrary: fc.constant('invite' as const) },
+    { weight: 1, arbitrary: fc.constant('late invite' as const) },
+    { weight: 2, arbitrary: fc.constant('progress' as const) },
+    { weight: 6, arbitrary: fc.constant('accept' as const) },
+    { weight: 2, arbitrary: fc.constant('reject' as const) },
+    { weight: 1, arbitrary: fc.constant('cancel' as const) },
+    { weight: 2, arbitrary: fc.constant('reinvite' as const) },
+    { weight: 2, arbitrary: fc.constant('reanswer' as const) },
+    { weight: 5, arbitrary: fc.constant('bye' as const) },
+    { weight: 1, arbitrary: fc.constant('again' as const) },
+  ),
+  branch: fc.nat(2),
+  by: fc.constantFrom('caller' as const, 'callee' as const),
+  names: fc.record({ to: fc.boolean(), branch: fc.boolean() }),
+});
