@@ -90,7 +90,9 @@ export class DeleteHandler {
   /** Or why it cannot be known in time. */
   async #lookup({ call }: CallRequest): Promise<Answer | undefined | string> {
     const answered = new AbortController();
-    const lookup = this.#deps.router.lookup(call, { adopts: true, predicts: true }).catch(messageOf);
+    // What is done about the call from here on is meant for the binding of now, and for no other.
+    const options = { adopts: true, predicts: true, current: true };
+    const lookup = this.#deps.router.lookup(call, options).catch(messageOf);
     const late = sleep(this.#deps.clock, timeoutMs, answered.signal);
     const found = await Promise.race([lookup, late.then(() => `no answer within ${timeoutMs} ms`)]);
     answered.abort();

@@ -41,6 +41,8 @@ export interface LookupOptions extends Prediction {
   readonly adopts?: boolean;
   /** Without quorum a call of which nothing is known is answered where it would be placed. */
   readonly predicts?: boolean;
+  /** etcd is read, if it can be: that a call has begun again at another replica, caches do not hear. */
+  readonly current?: boolean;
 }
 
 /** A call that is being bound. */
@@ -136,7 +138,7 @@ export class Selector {
   async lookup(call: Call, options: LookupOptions = {}): Promise<Answer | undefined> {
     try {
       this.#fallback.assertNotSuspect(call);
-      const fresh = this.#cachedStore.fresh(call);
+      const fresh = options.current ? undefined : this.#cachedStore.fresh(call);
       const found = fresh ? undefined : await this.#cachedStore.read(call);
       const stored = fresh ?? (found && bound(found));
       if (stored) {
