@@ -1,9 +1,10 @@
-import type { ControlProtocol } from '../control/protocol.js';
+import type { CallParties, ControlProtocol } from '../control/protocol.js';
 import { isVersionOf } from '../domain/binding.js';
 import { messageOf } from '../domain/error.js';
 import type { RegisteredRelay } from '../domain/relay.js';
 import { type Clock, sleep } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
+import { newRequestId } from '../selection/request-id.js';
 import type { Answer } from '../selection/requests.js';
 import type { CallRequest } from './call-request.js';
 import type { CallRouter } from './deps.js';
@@ -21,6 +22,8 @@ const timeoutMs = 400;
  * it as before: the end shows only afterwards.
  */
 const deleteDelayMs = 32_000;
+/** An offer that was under way has been answered by then. */
+const offerTimeoutMs = 1000;
 
 export interface DeleteDeps {
   readonly router: CallRouter;
@@ -121,50 +124,108 @@ export class DeleteHandler {
     done.abort();
   }
 
-  #releaseOnceEnded(deletion: CallRequest, { binding, relay }: Answer, delayMs: number): void {
-    const { router, retries, formerRelays } = this.#deps;
+  #releaseOnceEnded({ parties }: CallRequest, found: Answer, delayMs: number): void {
+    const { router, retries } = this.#deps;
+    const { binding } = found;
     retries.schedule({
       purpose: `ask relay ${binding.relayId} whether it still carries call ${binding.call.callId}`,
       delayMs,
       attempt: async () => {
-        const relays = relay ? [relay, ...formerRelays.of(binding)] : [];
-        const ended = await Promise.all(relays.map((each) => this.#hasEnded(each, deletion)));
-        if (relay && ended.every(Boolean)) {
-          await router.release(binding.call, binding);
+        const hasEnded = (await this.#isCarried(found, parties)) === false;
+        if (hasEnded && (await router.release(binding.call, binding))) {
+          this.#reopenIfCarried(found, parties);
         }
         return 'done';
       },
     });
   }
 
-  async #hasEnded(relay: RegisteredRelay, { parties }: CallRequest): Promise<boolean> {
+  /** A proxy may have offered the call again before it was released, and the relay have begun it after it was asked. */
+  #reopenIfCarried(found: Answer, parties: CallParties): void {
+    const { binding } = found;
+    this.#deps.retries.schedule({
+      purpose: `ask relay ${binding.relayId} whether call ${binding.call.callId} has begun again`,
+      delayMs: offerTimeoutMs,
+      attempt: async () => {
+        if (await this.#isCarried(found, parties)) {
+          await this.#reopen(found);
+        }
+        return 'done';
+      },
+    });
+  }
+
+  /** The call was released, and its relay carries it: it goes on. */
+  async #reopen({ binding }: Answer): Promise<Answer | undefined> {
+    const { router } = this.#deps;
+    const now = await router.lookup(binding.call, { current: true });
+    if (now?.binding.state !== 'released' || !isVersionOf(now.binding, binding)) {
+      return now;
+    }
+    const reopened = await router.select({
+      call: binding.call,
+      requestId: newRequestId(),
+      constraints: {},
+    });
+    return binding.state === 'answered' ? router.answered(binding.call, reopened.binding) : reopened;
+  }
+
+  /** By its relay, or by one that it was moved away from. Undefined if that is not known. */
+  async #isCarried({ binding, relay }: Answer, parties: CallParties): Promise<boolean | undefined> {
+    const relays = relay ? [relay, ...this.#deps.formerRelays.of(binding)] : [];
+    const answers = await Promise.all(relays.map((each) => this.#knows(each, parties)));
+    if (answers.includes(true)) {
+      return true;
+    }
+    return relay && !answers.includes(undefined) ? false : undefined;
+  }
+
+  /** Undefined if the relay does not say. */
+  async #knows(relay: RegisteredRelay, parties: CallParties): Promise<boolean | undefined> {
     const { clients, protocol } = this.#deps;
     const query = protocol.queryRequest(parties);
     const asked = await clients.ask(relay, query, timeoutMs);
-    return asked.kind === 'replied' && query.judge(asked.reply).kind === 'unknown-call';
+    if (asked.kind !== 'replied') {
+      return undefined;
+    }
+    const { kind } = query.judge(asked.reply);
+    return kind === 'unknown-call' ? false : kind === 'accepted' || undefined;
   }
 
   /** @param meant undefined if the call could not be looked up: then the one that is found first is meant */
-  #deleteLater({ request, call }: CallRequest, meant: Answer | undefined): void {
+  #deleteLater(deletion: CallRequest, meant: Answer | undefined): void {
+    const { request, call } = deletion;
     const { router, clients, retries } = this.#deps;
-    let binding = meant?.binding;
+    let found = meant;
     retries.schedule({
       purpose: `delete call ${call.callId}`,
       attempt: async () => {
-        const now = await router.lookup(binding?.call ?? call);
+        const now = await router.lookup(found?.binding.call ?? call, { current: true });
         if (!now) {
           return 'done';
         }
-        binding ??= now.binding;
-        if (!isVersionOf(now.binding, binding)) {
+        found ??= now;
+        if (!isVersionOf(now.binding, found.binding)) {
           return 'canceled';
         }
         if (now.relay && (await clients.ask(now.relay, request, timeoutMs)).kind !== 'replied') {
           return 'again';
         }
-        await router.release(binding.call, binding);
+        await this.#releaseUnlessCarried(deletion, { ...now, binding: found.binding });
         return 'done';
       },
     });
+  }
+
+  /** The relay has answered a delete late: now it can be known whether that was the end of the call. */
+  async #releaseUnlessCarried(deletion: CallRequest, found: Answer): Promise<void> {
+    if (!(await this.#isCarried(found, deletion.parties))) {
+      await this.#deps.router.release(found.binding.call, found.binding);
+      return;
+    }
+    const reopened = await this.#reopen(found);
+    if (reopened) {
+      this.#releaseOnceEnded(deletion, reopened, deleteDelayMs);
+    }
   }
 }

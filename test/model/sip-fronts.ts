@@ -153,14 +153,12 @@ export class GrpcProxy implements Front {
     replica: SelectionServiceClient,
     delayMs: number,
   ): void {
-    const { relays, retries } = this.#deps;
+    const { retries } = this.#deps;
     retries.schedule({
       purpose: `release ${callId} once it has ended`,
       delayMs,
       attempt: async () => {
-        const query = { command: 'query', 'call-id': callId };
-        const reply = await relays.request(relayId, query, timeoutsMs.delete);
-        const hasEnded = typeof reply !== 'string' && reply['result'] === 'error';
+        const hasEnded = (await this.#isCarried(callId, relayId)) === false;
         const now = hasEnded ? await find(replica, callId) : undefined;
         if (now && now.generation === meant.generation) {
           await release(replica, callId);
@@ -184,9 +182,25 @@ export class GrpcProxy implements Front {
           return 'canceled';
         }
         const reply = await relays.request(relayId, body, timeoutsMs.delete);
-        return typeof reply === 'string' ? 'again' : 'done';
+        if (typeof reply === 'string') {
+          return 'again';
+        }
+        if (await this.#isCarried(callId, relayId)) {
+          const { binding } = await select(replica, { callId });
+          if (meant.state === CallState.ANSWERED) {
+            await select(replica, { callId, inDialog: true });
+          }
+          this.#releaseOnceEnded(callId, binding ?? meant, relayId, replica, deleteDelayMs);
+        }
+        return 'done';
       },
     });
+  }
+
+  async #isCarried(callId: string, relayId: string): Promise<boolean | undefined> {
+    const query = { command: 'query', 'call-id': callId };
+    const reply = await this.#deps.relays.request(relayId, query, timeoutsMs.delete);
+    return typeof reply === 'string' ? undefined : reply['result'] === 'ok';
   }
 
   /** A relay that was silent may have begun the call all the same. */

@@ -8,7 +8,7 @@ export interface MediaRequest {
   readonly from: string;
   readonly to: string | undefined;
   readonly branch: string | undefined;
-  /** It stems from a request within the dialog, or from what answers an offer. */
+  /** It belongs to a dialog of which the relay has accepted an answer. */
   readonly inDialog: boolean;
 }
 
@@ -45,6 +45,8 @@ interface Branch {
   readonly tag: string;
   readonly isLate: boolean;
   state: 'offered' | 'early' | 'confirmed' | 'ended';
+  /** The relay has accepted its answer. */
+  isAnswered: boolean;
 }
 
 const caller = 'caller';
@@ -59,16 +61,19 @@ export class SipCall {
   /** @param namesBranches whether offers carry the branch, which is a setting of the proxy */
   constructor(private readonly namesBranches: boolean) {}
 
-  /** Some branch of it is set up, or in progress. */
-  get isUp(): boolean {
-    return this.#branches.some(({ state }) => state !== 'ended');
-  }
-
   /** What proxies ask of the relay because of this, in order. */
   after(event: SipEvent): readonly MediaRequest[] {
     const requests = event.happens === 'again' ? this.#last : this.#requests(event);
     this.#last = requests;
     return requests;
+  }
+
+  /** The relay has done what it was asked. */
+  noteDone({ command, from, to }: MediaRequest): void {
+    const branch = this.#branches.find(({ tag }) => tag === from || tag === to);
+    if (branch && command === 'answer') {
+      branch.isAnswered = true;
+    }
   }
 
   #requests(event: SipEvent): MediaRequest[] {
@@ -92,11 +97,10 @@ export class SipCall {
 
   #invite(isLate: boolean): MediaRequest[] {
     const number = this.#branches.length + 1;
-    const branch: Branch = { via: `z9hG4bK${number}`, tag: `callee-${number}`, isLate, state: 'offered' };
+    const names = { via: `z9hG4bK${number}`, tag: `callee-${number}` };
+    const branch: Branch = { ...names, isLate, state: 'offered', isAnswered: false };
     this.#branches.push(branch);
-    return isLate
-      ? []
-      : [{ command: 'offer', from: caller, to: undefined, branch: this.#viaOf(branch), inDialog: false }];
+    return isLate ? [] : [this.#request('offer', branch, caller)];
   }
 
   #ofBranch(branch: Branch, event: SipEvent): MediaRequest[] {
@@ -106,18 +110,18 @@ export class SipCall {
     const [from, to] = by === 'caller' ? [caller, tag] : [tag, caller];
     if (happens === 'progress' && isWaiting && !branch.isLate) {
       branch.state = 'early';
-      return [this.#answer(branch)];
+      return this.#accepted(branch);
     }
     if (happens === 'accept' && isWaiting) {
       branch.state = 'confirmed';
-      return branch.isLate ? this.#lateOffer(branch) : [this.#answer(branch)];
+      return this.#accepted(branch);
     }
     if (happens === 'reject' && isWaiting) {
       return this.#reject(branch, event);
     }
     if (happens === 'reinvite' && state === 'confirmed') {
       this.#reinvite = { branch, from, to };
-      return [{ command: 'offer', from, to, branch: this.#viaOf(branch), inDialog: true }];
+      return [this.#request('offer', branch, from, to)];
     }
     if (happens === 'bye' && state === 'confirmed') {
       branch.state = 'ended';
@@ -126,17 +130,14 @@ export class SipCall {
     return [];
   }
 
-  #answer(branch: Branch): MediaRequest {
-    return { command: 'answer', from: caller, to: branch.tag, branch: this.#viaOf(branch), inDialog: true };
-  }
-
   /** The offer comes in the 200, the answer in the ACK: both from the callee's tag to the caller's. */
-  #lateOffer(branch: Branch): MediaRequest[] {
-    const names = { from: branch.tag, to: caller, branch: this.#viaOf(branch) };
-    return [
-      { command: 'offer', ...names, inDialog: false },
-      { command: 'answer', ...names, inDialog: true },
-    ];
+  #accepted(branch: Branch): MediaRequest[] {
+    return branch.isLate
+      ? [
+          this.#request('offer', branch, branch.tag, caller),
+          this.#request('answer', branch, branch.tag, caller),
+        ]
+      : [this.#request('answer', branch, caller, branch.tag)];
   }
 
   #reject(branch: Branch, event: SipEvent): MediaRequest[] {
@@ -154,15 +155,17 @@ export class SipCall {
       return [];
     }
     const { branch, from, to } = reinvite;
-    return [{ command: 'answer', from, to, branch: this.#viaOf(branch), inDialog: true }];
+    return [this.#request('answer', branch, from, to)];
   }
 
   #delete(branch: Branch, from: string, to: string | undefined, { names }: SipEvent): MediaRequest {
-    return { command: 'delete', from, to, branch: names.branch ? branch.via : undefined, inDialog: true };
+    const via = names.branch ? branch.via : undefined;
+    return { ...this.#request('delete', branch, from, to), branch: via };
   }
 
-  #viaOf({ via }: Branch): string | undefined {
-    return this.namesBranches ? via : undefined;
+  #request(command: MediaRequest['command'], branch: Branch, from: string, to?: string): MediaRequest {
+    const via = this.namesBranches ? branch.via : undefined;
+    return { command, from, to, branch: via, inDialog: branch.isAnswered };
   }
 }
 

@@ -209,6 +209,13 @@ export class SipWorld {
     }
   }
 
+  /** The next case begins with idle relays. */
+  forgetCalls(): void {
+    for (const id of relayIds) {
+      this.relays.host(id).model.forgetAll();
+    }
+  }
+
   /** Its registration goes, as that of a relay that has died. */
   async deregister(id: string): Promise<void> {
     await deleteRelay(this.client, this.keys, aRelay({ id }));

@@ -2,47 +2,72 @@ import test from 'ava';
 import fc from 'fast-check';
 import { fileScope } from '../support/etcd.js';
 import { holds } from '../support/property.js';
-import { Case, type Event, trace } from './sip-case.js';
+import { Case, crossedTrace, type Event, type FrontName, trace } from './sip-case.js';
 import type { SipEvent } from './sip-trace.js';
 import { SipWorld } from './sip-world.js';
 
 /** What becomes of the bindings of a call, whatever happens in SIP and to relays. */
 
 const scope = fileScope();
+const bothFronts: readonly FrontName[] = ['ng', 'grpc'];
 const worlds = {
   'that end calls at once': SipWorld.open(scope, { deleteDelayMs: 0 }),
   'that end calls after a delay': SipWorld.open(scope, { deleteDelayMs: 30_000 }),
 };
 
-async function play(world: SipWorld, events: readonly Event[], namesBranches = true): Promise<void> {
-  const played = new Case(world, namesBranches);
+/** @param steps each of what happens at once */
+async function play(
+  world: SipWorld,
+  fronts: readonly FrontName[],
+  steps: readonly (readonly Event[])[],
+  namesBranches = true,
+): Promise<void> {
+  const played = new Case(world, fronts, namesBranches);
   try {
-    for (const each of events) {
-      await played.play(each);
+    for (const events of steps) {
+      await played.play(...events);
     }
+  } catch (error) {
+    await played.heal();
+    world.forgetCalls();
+    throw error;
+  }
+  await played.heal();
+  try {
+    await played.conclude();
   } finally {
-    await played.finish();
+    world.forgetCalls();
   }
 }
 
-/** Traces that have gone wrong. */
 const sip = (at: number, happens: SipEvent['happens'], overrides: Partial<SipEvent> = {}): Event => ({
   at,
   sip: { happens, branch: 0, by: 'caller', names: { to: true, branch: true }, ...overrides },
 });
-const traces: Readonly<Record<string, readonly Event[]>> = {
-  'a call that has begun again at another replica ends with its own delete': [
-    sip(1, 'invite'),
-    sip(0, 'reject'),
-    sip(0, 'invite'),
-    sip(1, 'reject', { branch: 1 }),
-  ],
+/** Traces that have gone wrong. */
+const traces: Readonly<Record<string, { fronts: readonly FrontName[]; steps: Event[][] }>> = {
+  'a call that has begun again at another replica ends with its own delete': {
+    fronts: bothFronts,
+    steps: [[sip(1, 'invite')], [sip(0, 'reject')], [sip(0, 'invite')], [sip(1, 'reject', { branch: 1 })]],
+  },
+  'a branch whose delete the relay answers late is not the end of the call': {
+    fronts: bothFronts,
+    steps: [
+      [sip(1, 'invite')],
+      [sip(0, 'invite')],
+      [sip(1, 'accept')],
+      [sip(0, 'accept', { branch: 1 })],
+      [{ relay: 'r1', what: 'pauses' }],
+      [sip(1, 'bye', { branch: 1 })],
+      [{ relay: 'r1', what: 'resumes' }],
+    ],
+  },
 };
 
 for (const [title, opening] of Object.entries(worlds)) {
-  for (const [what, events] of Object.entries(traces)) {
+  for (const [what, { fronts, steps }] of Object.entries(traces)) {
     test.serial(`${what}, with relays ${title}`, async (t) => {
-      await play(await opening, events);
+      await play(await opening, fronts, steps);
       t.pass();
     });
   }
@@ -50,8 +75,16 @@ for (const [title, opening] of Object.entries(worlds)) {
   test.serial(`both fronts make one history of a call, with relays ${title}`, async (t) => {
     const world = await opening;
     const property = fc.asyncProperty(trace, ({ events, namesBranches }) =>
-      play(world, events, namesBranches),
+      play(world, bothFronts, events, namesBranches),
     );
-    await holds(t, property, { runs: 40, limitMs: 6000 });
+    await holds(t, property, { runs: 40, limitMs: 5000 });
+  });
+
+  test.serial(`what proxies ask at once loses no call, with relays ${title}`, async (t) => {
+    const world = await opening;
+    const property = fc.asyncProperty(crossedTrace, ({ events, namesBranches }) =>
+      play(world, ['ng'], events, namesBranches),
+    );
+    await holds(t, property, { runs: 40, limitMs: 5000 });
   });
 }

@@ -3,10 +3,13 @@ import type { NgDictionary } from '../../../services/control/ng/message.js';
 import { HoldfastError } from '../../../services/domain/error.js';
 import { turns } from '../../support/clock.js';
 import { audioSdp } from '../../support/ng.js';
-import { deletion, offer, plain, registered, scene, theCall } from './scene.js';
+import { deletion, type FakeRelays, offer, plain, registered, scene, theCall } from './scene.js';
 
 const sessionLimit = 'Parallel session limit reached';
 const loadLimit = { result: 'load limit', message: sessionLimit };
+/** A relay that knows no call any more. */
+const knowsNone: FakeRelays['tells'] = (_, { command }) =>
+  command === 'query' ? { result: 'error', 'error-reason': 'Unknown call-id' } : { result: 'ok' };
 
 test('a new call goes to the next relay when one is full, cannot do it, is dead or silent', async (t) => {
   const { ask, clients, pass, router, retries } = scene(t, ['full', 'limit', 'old', 'dead', 'mute', 'good']);
@@ -122,9 +125,10 @@ test('a delete is answered ok in time though the registry hangs, and is carried 
   await pass(400);
   t.is((await reply)['result'], 'ok');
   t.deepEqual(clients.log, ['r1 offer']);
+  clients.tells = knowsNone;
   router.recover();
   await pass(50);
-  t.deepEqual(clients.log, ['r1 offer', 'r1 delete']);
+  t.deepEqual(clients.log, ['r1 offer', 'r1 delete', 'r1 query']);
   t.deepEqual(router.released, ['call-1']);
 });
 
@@ -135,8 +139,9 @@ test('a delete is answered ok though nothing is known of the relays yet', async 
   t.is((await ask(deletion))['result'], 'ok');
   router.error = undefined;
   router.bind(theCall, registered({ id: 'r1' }));
+  clients.tells = knowsNone;
   await pass(1000);
-  t.deepEqual(clients.log, ['r1 delete']);
+  t.deepEqual(clients.log, ['r1 delete', 'r1 query']);
   t.deepEqual(router.released, ['call-1']);
 });
 
@@ -149,9 +154,10 @@ test('a delete that the relay does not answer releases the call, and is tried ag
   t.is((await reply)['result'], 'ok');
   t.deepEqual(router.released, ['call-1'], 'what the proxy offers from now on is a new beginning');
   await pass(400);
-  clients.tells = () => ({ result: 'ok' });
+  clients.tells = knowsNone;
   await pass(2000);
   t.is(clients.log.filter((line) => line === 'r1 delete').length, 3);
+  t.is(router.bindings.get(theCall.key)?.state, 'released');
   t.is(retries.size, 0);
   t.is(retries.counters.abandoned, 0);
 });
@@ -241,6 +247,36 @@ test('a binding ends when the relay does not know the call any more, not with th
   ended = true;
   await pass(32_000);
   t.deepEqual(router.released, ['call-1']);
+});
+
+test('a call that its relay begins again after it was asked for it goes on', async (t) => {
+  const { ask, clients, pass, router } = scene(t);
+  await ask(offer);
+  clients.tells = knowsNone;
+  await ask(deletion);
+  await turns();
+  t.is(router.bindings.get(theCall.key)?.state, 'released');
+  // What was offered before that reaches the relay.
+  clients.tells = () => ({ result: 'ok' });
+  await pass(1000);
+  t.is(router.bindings.get(theCall.key)?.state, 'setup');
+});
+
+test('an answered call of which a relay has ended one branch late is answered still', async (t) => {
+  const { ask, clients, pass, router } = scene(t);
+  await ask(offer);
+  await ask({ command: 'answer', 'call-id': 'call-1', 'from-tag': 'f', 'to-tag': 't' });
+  clients.tells = () => 'silent';
+  const reply = ask({ ...deletion, 'to-tag': 'other' });
+  await pass(400);
+  await reply;
+  t.is(router.bindings.get(theCall.key)?.state, 'released');
+  clients.tells = () => ({ result: 'ok' });
+  await pass(2000);
+  t.is(router.bindings.get(theCall.key)?.state, 'answered');
+  clients.tells = knowsNone;
+  await pass(32_000);
+  t.is(router.bindings.get(theCall.key)?.state, 'released');
 });
 
 test('a delete that changes nothing is no end', async (t) => {
