@@ -69,8 +69,12 @@ export class DeleteHandler {
     }
     const asked = await clients.ask(relay, request, timeoutMs);
     if (asked.kind === 'replied') {
-      if (request.judge(asked.reply).kind === 'accepted' || former.length > 0) {
+      const { kind } = request.judge(asked.reply);
+      // Where nothing was deleted, the relay may have ended the call before.
+      if (kind === 'accepted' || kind === 'unchanged' || former.length > 0) {
         this.#releaseOnceEnded(deletion, found, 0);
+      }
+      if (kind === 'accepted' || former.length > 0) {
         this.#releaseOnceEnded(deletion, found, deleteDelayMs);
       }
       // Where it really is, etcd alone can say.

@@ -85,14 +85,16 @@ export class NgRelayModel {
         ? { result: 'load limit', message: sessionLimit }
         : { result: 'error', 'error-reason': sessionLimit };
     }
-    if (this.isOutOfPorts) {
+    const call = known ?? { parties: new Set(), endsAtMs: undefined };
+    const parties = call.parties.size;
+    this.#calls.set(callId, call);
+    const dialog = dialogOf(call, from ?? '', to, branch);
+    if (this.isOutOfPorts && call.parties.size > parties) {
       // It ends the call for which it has none, also one that is in progress.
       this.#calls.delete(callId);
       return { result: 'error', 'error-reason': 'Ran out of ports' };
     }
-    const call = known ?? { parties: new Set(), endsAtMs: undefined };
-    this.#calls.set(callId, call);
-    revive(call, dialogOf(call, from ?? '', to, branch));
+    revive(call, dialog);
     return { result: 'ok' };
   }
 

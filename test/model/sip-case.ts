@@ -8,15 +8,21 @@ import { relayIds, replicaCount, type SipWorld, type Step } from './sip-world.js
 /** What may happen to a relay, or to time. */
 const relayEvents = [
   'fills up',
+  'runs out of ports',
   'has room',
   'pauses',
+  'pauses shortly',
   'resumes',
   'dies',
   'leaves',
   'restarts',
+  'times calls out',
   'drains',
   'is active',
 ] as const;
+/** Longer than a proxy lets a new call wait, shorter than one in progress. */
+const pauseMs = 700;
+
 export type Event =
   | { readonly at: number; readonly sip: SipEvent }
   | { readonly relay: string; readonly what: (typeof relayEvents)[number] }
@@ -75,6 +81,8 @@ export class Case {
   readonly #registered = new Set(relayIds);
   /** The last offer was accepted. */
   #wasOffered = false;
+  /** A relay may have ended the call, and no proxy has deleted it since. */
+  #isUnnoticed = false;
 
   constructor(
     private readonly world: SipWorld,
@@ -127,7 +135,7 @@ export class Case {
       const orphans = carriers.filter((id) => !bound.includes(id));
       assert.deepEqual(orphans, [], this.#text(`an orphan of ${callId}`));
       const hasBegun = last?.state === 'answered' || (last?.state === 'setup' && this.#wasOffered);
-      if (hasBegun && this.#isRegistered(last)) {
+      if (hasBegun && this.#isRegistered(last) && !this.#isUnnoticed) {
         assert.deepEqual(carriers, bound, this.#text(`${callId} has ended, and is ${last.state}`));
       }
     }
@@ -153,8 +161,12 @@ export class Case {
       this.#log.push(`${command} ${from}>${to} ${branch} at ${at}: ${outcome}`);
       if (command === 'offer') {
         this.#wasOffered = first[i] === true;
+      } else if (command === 'delete') {
+        this.#isUnnoticed = false;
       }
     }
+    // A relay without ports for a branch ends the call.
+    this.#isUnnoticed ||= requests.some(({ request }, i) => request.command === 'offer' && !first[i]);
     assert.deepEqual(second, first, this.#text('what one front has done, the other has not'));
     await this.#compare();
   }
@@ -204,13 +216,31 @@ export class Case {
     switch (what) {
       case 'fills up':
       case 'has room':
+      case 'runs out of ports':
         host.model.isFull = what === 'fills up';
+        host.model.isOutOfPorts = what === 'runs out of ports';
+        return true;
+      case 'times calls out':
+        host.model.forgetAll();
+        this.#isUnnoticed = true;
         return true;
       case 'pauses':
         if (host.state !== 'up') {
           return false;
         }
         host.state = 'paused';
+        return true;
+      case 'pauses shortly':
+        // By then the one front may have been asked, and the other not.
+        if (host.state !== 'up' || this.#callIds.size > 1) {
+          return false;
+        }
+        host.state = 'paused';
+        world.clock.after(pauseMs, () => {
+          if (host.state === 'paused') {
+            world.relays.resume(id);
+          }
+        });
         return true;
       case 'resumes':
         if (host.state !== 'paused') {

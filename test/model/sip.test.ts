@@ -50,6 +50,15 @@ const traces: Readonly<Record<string, { fronts: readonly FrontName[]; steps: Eve
     fronts: bothFronts,
     steps: [[sip(1, 'invite')], [sip(0, 'reject')], [sip(0, 'invite')], [sip(1, 'reject', { branch: 1 })]],
   },
+  'a call that its relay has timed out ends with its delete': {
+    fronts: bothFronts,
+    steps: [
+      [sip(0, 'invite')],
+      [sip(0, 'accept')],
+      [{ relay: 'r1', what: 'times calls out' }],
+      [sip(1, 'bye')],
+    ],
+  },
   'a branch whose delete the relay answers late is not the end of the call': {
     fronts: bothFronts,
     steps: [

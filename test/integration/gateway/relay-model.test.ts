@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { ExecutionContext } from 'ava';
 import fc from 'fast-check';
 import type { NgDictionary } from '../../../services/control/ng/message.js';
 import { NgRelayModel } from '../../model/ng-relay-model.js';
@@ -109,4 +110,45 @@ testWith.serial(['rtpengine'], 'one that ends them after a delay, too', async (t
     }
   });
   await holds(t, property, { runs: 2, limitMs: 8000 });
+});
+
+/** Offers and answers of two calls, of which a relay has room for one. */
+async function crowd(t: ExecutionContext, port: number, lack: 'isFull' | 'isOutOfPorts'): Promise<void> {
+  const model = new NgRelayModel(new ManualClock(), { deleteDelayMs: 0 });
+  const proxy = await proxyOf(t, port);
+  const [known, other] = [newCall().callId, newCall().callId];
+  const first = {
+    command: 'offer',
+    from: 'caller',
+    to: undefined,
+    branch: 'z9hG4bK1',
+    inDialog: false,
+  } as const;
+  const steps: [string, MediaRequest][] = [
+    [known, first],
+    [other, first],
+    [known, { ...first, command: 'answer', to: 'callee' }],
+    [known, { ...first, to: 'callee' }],
+    [known, { ...first, branch: 'z9hG4bK2' }],
+  ];
+  for (const [i, [callId, request]] of steps.entries()) {
+    model[lack] = i > 0;
+    for (const supports of [[], ['load limit']]) {
+      const body = { ...bodyOf(callId, request), supports };
+      t.is(kindOf(model.handle(body)), kindOf(await proxy.request(body)), `${lack} ${i}`);
+      const query = { command: 'query', 'call-id': callId };
+      t.is(kindOf(model.handle(query)), kindOf(await proxy.request(query)), `${lack} ${i}`);
+      // The call that it has no ports for is gone, and its ports are free.
+      model[lack] = i > 0 && model.callIds.length > 0;
+    }
+  }
+}
+
+testWith.serial(['rtpengine'], 'one that is full, too', async (t) => {
+  await crowd(t, (await startRtpengine(t, ['--max-sessions=1'], '127.0.0.5')).port, 'isFull');
+});
+
+testWith.serial(['rtpengine'], 'one that has no ports left, too', async (t) => {
+  const ports = ['--port-min=30000', '--port-max=30003'];
+  await crowd(t, (await startRtpengine(t, ports, '127.0.0.6')).port, 'isOutOfPorts');
 });
