@@ -254,9 +254,10 @@ function partyToDelete(
 /** The party, and all whom nobody is left to talk to. */
 function leavingWith(call: ModelCall, party: Party, leaving = new Set<Party>()): Set<Party> {
   leaving.add(party);
-  const isLeft = (each: Party) => call.parties.has(each) && !leaving.has(each);
+  const isThere = (each: Party) => call.parties.has(each) && !leaving.has(each);
+  const stays = (each: Party) => isThere(each) && each.endsAtMs === undefined;
   for (const peer of party.peers) {
-    if (isLeft(peer) && ![...peer.peers].some(isLeft)) {
+    if (isThere(peer) && ![...peer.peers].some(stays)) {
       leavingWith(call, peer, leaving);
     }
   }
