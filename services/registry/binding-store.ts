@@ -4,11 +4,12 @@ import { defaultSet } from '../domain/name.js';
 import type { EtcdConnection } from '../etcd/connection.js';
 import { etcdUnavailable, LeaseGoneError } from '../etcd/errors.js';
 import type { GroupCommit } from '../etcd/group-commit.js';
+import { InvalidValue } from '../etcd/invalid-value.js';
 import type { LeasePool } from '../etcd/lease-pool.js';
 import { endOfPrefix } from '../etcd/range.js';
 import type { Compare, KeyValue, Operation, Range, TxnResult } from '../etcd/txn-codec.js';
 import type { Logger } from '../runtime/log.js';
-import { decodeBinding, encodeBinding } from './binding-codec.js';
+import { bindingCodec } from './codecs/binding.js';
 import { moveCodec } from './codecs/move.js';
 import type { Keyspace } from './keyspace.js';
 
@@ -108,7 +109,7 @@ export class BindingStore {
     const [lease = '', moveLease = ''] = taken.every((each) => typeof each === 'string')
       ? taken
       : await Promise.all(taken);
-    const success: Operation[] = [{ request_put: { key, value: encodeBinding(binding), lease } }];
+    const success: Operation[] = [{ request_put: { key, value: bindingCodec.encode(binding), lease } }];
     if (moved) {
       success.push({
         request_put: { key: keys.move(call), value: moveCodec.encode(binding), lease: moveLease },
@@ -218,9 +219,14 @@ export class BindingStore {
   }
 
   #decode(key: string, kv: Entry): Binding | undefined {
-    const binding = decodeBinding(key, kv.value);
-    if (!binding) {
-      this.#deps.log.warn({ key, revision: kv.mod_revision }, 'a binding in etcd is not valid; skipped');
+    const binding = bindingCodec.decode(key, kv.value);
+    if (binding instanceof InvalidValue) {
+      const { reason } = binding;
+      this.#deps.log.warn(
+        { key, revision: kv.mod_revision, reason },
+        'a binding in etcd is not valid; skipped',
+      );
+      return undefined;
     }
     return binding;
   }

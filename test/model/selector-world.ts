@@ -4,7 +4,7 @@ import { callFromKey, parseCall } from '../../services/domain/call.js';
 import type { Intent, Relay } from '../../services/domain/relay.js';
 import { EmbeddedEtcd } from '../../services/embedded-etcd/embedded-etcd.js';
 import { endOfPrefix } from '../../services/etcd/range.js';
-import { decodeBinding } from '../../services/registry/binding-codec.js';
+import { bindingCodec } from '../../services/registry/codecs/binding.js';
 import { intentCodec } from '../../services/registry/codecs/intent.js';
 import { relayCodec } from '../../services/registry/codecs/relay.js';
 import type { Keyspace } from '../../services/registry/keyspace.js';
@@ -14,7 +14,7 @@ import { connect } from '../support/etcd.js';
 import { FaultyConnection } from '../support/faulty-connection.js';
 import { EtcdHistory, type Version } from '../support/history.js';
 import type { Scope } from '../support/process.js';
-import { newKeyspace, startSelector, type TestSelector } from '../support/registry.js';
+import { newKeyspace, startSelector, type TestSelector, valid } from '../support/registry.js';
 
 export const settings = { setupTtlSeconds: 60, callTtlSeconds: 300, lingerSeconds: 30 };
 
@@ -168,7 +168,7 @@ export class SelectorWorld {
     const { key } = parseCall(callId);
     return this.history.of(`calls/${key}`).map(({ revision, kv }) => ({
       revision,
-      binding: kv && decodeBinding(key, kv.value),
+      binding: kv && valid(bindingCodec.decode(key, kv.value)),
     }));
   }
 

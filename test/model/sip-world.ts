@@ -9,7 +9,7 @@ import { ControlInquiry } from '../../services/gateway/control-inquiry.js';
 import { Gateway } from '../../services/gateway/gateway.js';
 import { RetryQueue } from '../../services/gateway/retry-queue.js';
 import { selectionService } from '../../services/grpc/selection-service.js';
-import { decodeBinding } from '../../services/registry/binding-codec.js';
+import { bindingCodec } from '../../services/registry/codecs/binding.js';
 import { intentCodec } from '../../services/registry/codecs/intent.js';
 import type { Keyspace } from '../../services/registry/keyspace.js';
 import { silentLogger } from '../../services/runtime/log.js';
@@ -26,6 +26,7 @@ import {
   putRelay,
   startSelector,
   type TestSelector,
+  valid,
 } from '../support/registry.js';
 import { ModelRelays } from './model-relays.js';
 import type { NgRelayModelOptions } from './ng-relay-model.js';
@@ -149,7 +150,7 @@ export class SipWorld {
     await this.history.catchUp();
     const { key } = parseCall(callId, '', 'default');
     return this.history.of(key).flatMap(({ revision, kv }) => {
-      const binding = kv && decodeBinding(key, kv.value);
+      const binding = kv && valid(bindingCodec.decode(key, kv.value));
       return binding ? [{ revision, binding }] : [];
     });
   }

@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Binding } from '../../../services/domain/binding.js';
 import { parseCall } from '../../../services/domain/call.js';
-import { decodeBinding, encodeBinding } from '../../../services/registry/binding-codec.js';
+import { InvalidValue } from '../../../services/etcd/invalid-value.js';
+import { bindingCodec } from '../../../services/registry/codecs/binding.js';
 import { systemClock } from '../../../services/runtime/clock.js';
 import { BindingCache } from '../../../services/selection/cache/binding-cache.js';
 import { LeaseClock } from '../../../services/selection/outage/lease-clock.js';
@@ -125,7 +126,7 @@ function bindingOf(index: number): Binding {
   const call = parseCall(callIdOf(index));
   const relay = index % relayCount;
   const requestId = crypto.randomUUID();
-  const written = encodeBinding({
+  const written = bindingCodec.encode({
     call,
     relayId: `relay-${relay}`,
     instance: relay.toString(16).padStart(16, '0'),
@@ -138,9 +139,9 @@ function bindingOf(index: number): Binding {
     expiresAtMs: 1_700_005_400_000 + index,
     moves: [],
   });
-  const read = decodeBinding(call.key, written);
-  if (!read) {
-    throw new Error('a binding cannot be read back');
+  const read = bindingCodec.decode(call.key, written);
+  if (read instanceof InvalidValue) {
+    throw new Error(`a binding cannot be read back: ${read.reason}`);
   }
   return read;
 }

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { leaseSeconds } from '../../../services/domain/binding.js';
 import { parseCall } from '../../../services/domain/call.js';
-import { encodeBinding } from '../../../services/registry/binding-codec.js';
+import { bindingCodec } from '../../../services/registry/codecs/binding.js';
 import type { LoadGenerator } from '../load/generator.js';
 import type { Calls } from '../load/job.js';
 import { callIdOf } from '../load/requests.js';
@@ -22,19 +22,21 @@ export function freshCalls(count?: number): Calls {
 export function bindingValues({ relays }: RegisteredRelays, calls: Calls): string[] {
   const nowMs = Date.now();
   return relays.slice(0, mostValues).map(({ id, set, instance }) =>
-    encodeBinding({
-      call: parseCall(callIdOf(calls, 0), '', set),
-      relayId: id,
-      instance,
-      generation: 1,
-      requestId: 'request-0000000000',
-      state: 'answered',
-      beginning: 'request-0000000000',
-      createdAtMs: nowMs,
-      ttlSeconds,
-      expiresAtMs: nowMs + leaseSeconds(ttlSeconds) * 1000,
-      moves: [],
-    }).toString('base64'),
+    bindingCodec
+      .encode({
+        call: parseCall(callIdOf(calls, 0), '', set),
+        relayId: id,
+        instance,
+        generation: 1,
+        requestId: 'request-0000000000',
+        state: 'answered',
+        beginning: 'request-0000000000',
+        createdAtMs: nowMs,
+        ttlSeconds,
+        expiresAtMs: nowMs + leaseSeconds(ttlSeconds) * 1000,
+        moves: [],
+      })
+      .toString('base64'),
   );
 }
 

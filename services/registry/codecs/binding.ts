@@ -5,11 +5,13 @@ import {
   type Move,
   maxMoves,
   maxTtlSeconds,
-} from '../domain/binding.js';
-import { type Call, callFromKey, isHashed } from '../domain/call.js';
-import { isName } from '../domain/name.js';
+} from '../../domain/binding.js';
+import { type Call, callFromKey, isHashed } from '../../domain/call.js';
+import { isName } from '../../domain/name.js';
+import { InvalidValue } from '../../etcd/invalid-value.js';
+import { type Codec, maxValueBytes } from './codec.js';
 
-/** The JSON of a binding in etcd. Written and read once per call or more: no schema library on this path. */
+/** The JSON of a binding in etcd. */
 interface BindingValue {
   /** Where the key does not tell the Call-ID. */
   readonly callId?: string;
@@ -50,7 +52,7 @@ class TimeText {
 const created = new TimeText();
 const expires = new TimeText();
 
-export function encodeBinding(binding: Binding): Buffer {
+function encode(binding: Binding): Buffer {
   const { call, moves } = binding;
   const value: BindingValue = {
     ...(isHashed(call) ? { callId: call.callId } : {}),
@@ -68,33 +70,44 @@ export function encodeBinding(binding: Binding): Buffer {
   return Buffer.from(JSON.stringify(value));
 }
 
-/** What etcd holds under a call's key, or undefined if it is junk. */
-export function decodeBinding(key: string, bytes: Buffer): Binding | undefined {
+function decode(key: string, bytes: Buffer): Binding | InvalidValue {
+  if (bytes.length > maxValueBytes) {
+    return new InvalidValue(`${bytes.length} bytes; at most ${maxValueBytes}`);
+  }
   let value: Partial<Record<keyof BindingValue, unknown>>;
   try {
     value = JSON.parse(bytes.toString());
   } catch {
-    return undefined;
+    return new InvalidValue('not JSON');
   }
   if (typeof value !== 'object' || value === null) {
-    return undefined;
+    return new InvalidValue('not an object');
   }
   const { relay, instance, state, generation, request, createdAt, ttlSeconds, expiresAt } = value;
   const { begun = request, moves = [] } = value;
   const call = callOf(key, value.callId);
-  if (!call || typeof relay !== 'string' || !isName(relay) || !isState(state)) {
-    return undefined;
+  if (!call) {
+    return new InvalidValue('the key is not of a call');
+  }
+  if (typeof relay !== 'string' || !isName(relay)) {
+    return new InvalidValue('relay: not a DNS label');
+  }
+  if (!isState(state)) {
+    return new InvalidValue(`state: not one of ${bindingStates.join(', ')}`);
   }
   if (typeof instance !== 'string' || typeof request !== 'string' || typeof begun !== 'string') {
-    return undefined;
+    return new InvalidValue('instance, request, begun: not text');
   }
-  if (!isWhole(generation, 1, Number.MAX_SAFE_INTEGER) || !isWhole(ttlSeconds, 1, maxTtlSeconds)) {
-    return undefined;
+  if (!isWhole(generation, 1, Number.MAX_SAFE_INTEGER)) {
+    return new InvalidValue('generation: not a whole number from 1');
+  }
+  if (!isWhole(ttlSeconds, 1, maxTtlSeconds)) {
+    return new InvalidValue(`ttlSeconds: not a whole number of 1-${maxTtlSeconds}`);
   }
   const createdAtMs = parseTime(createdAt);
   const expiresAtMs = parseTime(expiresAt);
   if (Number.isNaN(createdAtMs) || Number.isNaN(expiresAtMs)) {
-    return undefined;
+    return new InvalidValue('createdAt, expiresAt: not ISO 8601');
   }
   return {
     call,
@@ -110,6 +123,9 @@ export function decodeBinding(key: string, bytes: Buffer): Binding | undefined {
     moves: Array.isArray(moves) ? moves.flatMap((move) => parseMove(move) ?? []).slice(-maxMoves) : [],
   };
 }
+
+/** The key is that of the call. Written and read once per call or more: no schema library on this path. */
+export const bindingCodec: Codec<Binding> = { encode, decode };
 
 /** A Call-ID that is not UTF-8 is in the value as text of one character for each byte. */
 function callOf(key: string, callId: unknown): Call | undefined {

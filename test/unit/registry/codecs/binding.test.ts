@@ -1,8 +1,20 @@
+import assert from 'node:assert/strict';
 import test from 'ava';
 import fc from 'fast-check';
-import { type Binding, bindingStates, maxMoves } from '../../../services/domain/binding.js';
-import { type Call, isHashed, maxCallIdBytes, parseCall } from '../../../services/domain/call.js';
-import { decodeBinding, encodeBinding } from '../../../services/registry/binding-codec.js';
+import { type Binding, bindingStates, maxMoves } from '../../../../services/domain/binding.js';
+import { type Call, isHashed, maxCallIdBytes, parseCall } from '../../../../services/domain/call.js';
+import { InvalidValue } from '../../../../services/etcd/invalid-value.js';
+import { bindingCodec } from '../../../../services/registry/codecs/binding.js';
+
+/** Undefined for a value that is invalid, which says why. */
+function decode(key: string, bytes: Buffer): Binding | undefined {
+  const read = bindingCodec.decode(key, bytes);
+  if (!(read instanceof InvalidValue)) {
+    return read;
+  }
+  assert.match(read.reason, /./);
+  return undefined;
+}
 
 const dnsLabel = fc.stringMatching(/^[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?$/);
 const time = fc.integer({ min: 0, max: Date.UTC(9999, 0) });
@@ -36,7 +48,7 @@ const binding: fc.Arbitrary<Binding> = fc
 
 test('a binding is read as it was written', (t) => {
   fc.assert(
-    fc.property(binding, (value) => t.deepEqual(decodeBinding(value.call.key, encodeBinding(value)), value)),
+    fc.property(binding, (value) => t.deepEqual(decode(value.call.key, bindingCodec.encode(value)), value)),
   );
 });
 
@@ -54,17 +66,17 @@ const good = {
   moves: [{ at: '2026-01-01T00:01:00.000Z', from: 'r2', why: 'its relay is gone', by: 'selection' }],
 };
 const json = (value: unknown) => Buffer.from(JSON.stringify(value));
-const encoded = (value: Binding) => JSON.parse(encodeBinding(value).toString());
+const encoded = (value: Binding) => JSON.parse(bindingCodec.encode(value).toString());
 
 test('an operator can read it', (t) => {
-  const value = decodeBinding(key, json(good)) as Binding;
+  const value = decode(key, json(good)) as Binding;
   t.like(value.call, { callId: 'call@host', branch: 'branch', set: 'edge', anySet: false });
   t.deepEqual(encoded(value), good);
 });
 
 test('what goes without saying is not said: beginning, moves, Call-ID', (t) => {
   const { begun, moves, ...short } = good;
-  const value = decodeBinding(key, json(short)) as Binding;
+  const value = decode(key, json(short)) as Binding;
   t.is(value.beginning, 'q');
   t.deepEqual(value.moves, []);
   t.deepEqual(encoded(value), short);
@@ -74,11 +86,11 @@ test('a call that is known by its hash has its Call-ID in the value, and is none
   for (const id of ['x'.repeat(2000), 'é'.repeat(400), Buffer.alloc(maxCallIdBytes, 0xff)]) {
     const hashed: Call = parseCall(id, '', 'default');
     t.true(isHashed(hashed));
-    const value = { ...(decodeBinding(key, json(good)) as Binding), call: hashed };
-    t.deepEqual(decodeBinding(hashed.key, encodeBinding(value)), value);
+    const value = { ...(decode(key, json(good)) as Binding), call: hashed };
+    t.deepEqual(decode(hashed.key, bindingCodec.encode(value)), value);
     t.is(encoded(value).callId, hashed.callId);
     for (const wrong of [undefined, 7, '', 'another', 'x'.repeat(100_000)]) {
-      t.is(decodeBinding(hashed.key, json({ ...good, callId: wrong })), undefined);
+      t.is(decode(hashed.key, json({ ...good, callId: wrong })), undefined);
     }
   }
 });
@@ -86,21 +98,21 @@ test('a call that is known by its hash has its Call-ID in the value, and is none
 test('no more moves than the last eight are read, and none that is junk', (t) => {
   const [one] = good.moves;
   const moves = Array.from({ length: 20 }, (_, i) => ({ ...one, from: `r${i}` }));
-  const read = decodeBinding(key, json({ ...good, moves }));
+  const read = decode(key, json({ ...good, moves }));
   t.deepEqual(
     read?.moves.map(({ from }) => from),
     moves.slice(-maxMoves).map(({ from }) => from),
   );
   for (const junk of [null, 7, 'a', {}, [], { ...one, at: 'noon' }, { ...one, by: 7 }, { from: 'r2' }]) {
-    t.deepEqual(decodeBinding(key, json({ ...good, moves: [junk, one] }))?.moves.length, 1);
+    t.deepEqual(decode(key, json({ ...good, moves: [junk, one] }))?.moves.length, 1);
   }
   for (const junk of [7, 'a', {}, null]) {
-    t.deepEqual(decodeBinding(key, json({ ...good, moves: junk }))?.moves, []);
+    t.deepEqual(decode(key, json({ ...good, moves: junk }))?.moves, []);
   }
 });
 
 test('what another version adds is ignored', (t) => {
-  t.deepEqual(decodeBinding(key, json({ ...good, future: 1 })), decodeBinding(key, json(good)));
+  t.deepEqual(decode(key, json({ ...good, future: 1 })), decode(key, json(good)));
 });
 
 test('junk is no binding, and never throws', (t) => {
@@ -117,20 +129,16 @@ test('junk is no binding, and never throws', (t) => {
   };
   for (const [field, values] of Object.entries(wrong)) {
     for (const value of values) {
-      t.is(
-        decodeBinding(key, json({ ...good, [field]: value })),
-        undefined,
-        `${field}: ${JSON.stringify(value)}`,
-      );
+      t.is(decode(key, json({ ...good, [field]: value })), undefined, `${field}: ${JSON.stringify(value)}`);
     }
   }
   for (const junk of ['', 'a', 'a/', 'a/Default', 'a%zz/default', 'a/b/c/d']) {
-    t.is(decodeBinding(junk, json(good)), undefined, junk);
+    t.is(decode(junk, json(good)), undefined, junk);
   }
   for (const value of ['', '{', 'null', '0', '"a"', '[]', '{}', '\0']) {
-    t.is(decodeBinding(key, Buffer.from(value)), undefined, value);
+    t.is(decode(key, Buffer.from(value)), undefined, value);
   }
   const bytes = fc.uint8Array({ maxLength: 64 }).map((array) => Buffer.from(array));
-  fc.assert(fc.property(bytes, (value) => t.is(decodeBinding(key, value), undefined)));
-  fc.assert(fc.property(fc.jsonValue(), (value) => t.is(decodeBinding(key, json(value)), undefined)));
+  fc.assert(fc.property(bytes, (value) => t.is(decode(key, value), undefined)));
+  fc.assert(fc.property(fc.jsonValue(), (value) => t.is(decode(key, json(value)), undefined)));
 });
