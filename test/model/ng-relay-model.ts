@@ -161,10 +161,10 @@ function namesOf(request: NgDictionary) {
   };
 }
 
-/** Who signals again has not left, nor has the other side. */
+/** Who signals again has not left, nor has the other side, nor has anybody that either of them talks to. */
 function revive(call: ModelCall, dialog: readonly [Party, Party]): void {
   call.endsAtMs = undefined;
-  for (const party of dialog) {
+  for (const party of dialog.flatMap((each) => [each, ...each.peers])) {
     party.endsAtMs = undefined;
   }
 }

@@ -39,8 +39,8 @@ const kindOf = ({ result, warning, ...more }: NgDictionary) =>
 /** A call that is played to a relay and to its model, and what both have said. */
 class Played {
   readonly call = newCall();
-  readonly told: string[] = [];
-  readonly expected: string[] = [];
+  readonly #told: string[] = [];
+  readonly #expected: string[] = [];
 
   constructor(
     private readonly proxy: ProxyClient,
@@ -61,11 +61,17 @@ class Played {
     await this.#ask({ command: 'query', 'call-id': this.call.callId });
   }
 
+  /** Both have said the same. */
+  check(): void {
+    const [told, expected] = [this.#told, this.#expected].map((lines) => lines.join('\n'));
+    assert.ok(told === expected, `${told}\n\nThe model says:\n\n${expected}`);
+  }
+
   async #ask(body: NgDictionary): Promise<void> {
     const { command, sdp: _, 'call-id': __, ...names } = body;
     const text = [command, ...Object.values(names)].join(' ');
-    this.told.push(`${text}: ${kindOf(await this.proxy.request(body))}`);
-    this.expected.push(`${text}: ${kindOf(this.model.handle(body))}`);
+    this.#told.push(`${text}: ${kindOf(await this.proxy.request(body))}`);
+    this.#expected.push(`${text}: ${kindOf(this.model.handle(body))}`);
   }
 }
 
@@ -80,7 +86,7 @@ testWith.serial(['rtpengine'], 'a relay that ends calls at once answers as its m
   const property = fc.asyncProperty(trace, async ({ events, namesBranches }) => {
     const played = new Played(proxy, new NgRelayModel(new ManualClock(), { deleteDelayMs: 0 }));
     await played.play(events, namesBranches);
-    assert.deepEqual(played.told, played.expected);
+    played.check();
     await proxy.delete(played.call);
   });
   await holds(t, property, { runs: 300, limitMs: 6000, fixedSeed: 1 });
@@ -89,7 +95,8 @@ testWith.serial(['rtpengine'], 'a relay that ends calls at once answers as its m
 testWith.serial(['rtpengine'], 'one that ends them after a delay, too', async (t) => {
   const { port } = await startRtpengine(t, [`--delete-delay=${delaySeconds}`], '127.0.0.4');
   const proxy = await proxyOf(t, port);
-  const traces = fc.array(trace, { minLength: 40, maxLength: 60 });
+  // One case takes as long as the delay: the call that fails is told, and not looked for by more cases.
+  const traces = fc.noShrink(fc.array(trace, { minLength: 40, maxLength: 60 }));
   const property = fc.asyncProperty(traces, async (all) => {
     const clock = new ManualClock();
     const model = new NgRelayModel(clock, { deleteDelayMs: delaySeconds * 1000 });
@@ -105,7 +112,7 @@ testWith.serial(['rtpengine'], 'one that ends them after a delay, too', async (t
     await eventually(async () => (await proxy.query(last))['result'] === 'error', 'end of the last call');
     for (const played of calls) {
       await played.query();
-      assert.deepEqual(played.told, played.expected);
+      played.check();
       await proxy.delete(played.call, { 'delete delay': 0 });
     }
   });
