@@ -1,4 +1,4 @@
-import { type Binding, isAhead, remainingSeconds, type StoredBinding } from '../domain/binding.js';
+import { type Binding, remainingSeconds, type StoredBinding } from '../domain/binding.js';
 import { type Call, inSet } from '../domain/call.js';
 import type { QuorumMonitor } from '../etcd/quorum-monitor.js';
 import type { BindingStore, BindingWrite, Found, WriteOutcome } from '../registry/binding-store.js';
@@ -129,15 +129,13 @@ export class CachedBindingStore {
   async #believed(found: Found, askedAtMs: number): Promise<Found> {
     const { cache, restored } = this.#deps;
     const { binding, revision } = found;
-    const survivor = cache.survivor(binding?.call ?? found.call);
     if (!binding) {
-      if (!survivor) {
+      if (!cache.survivor(found.call)) {
         cache.forget(found.call);
       }
       return found;
     }
-    const isOutdated = survivor && isAhead(survivor.binding, binding);
-    if (isOutdated || (cache.lostMove(binding.call)?.generation ?? 0) > binding.generation) {
+    if ((this.isRebuilding || restored.any) && cache.isOutdated(binding)) {
       return { ...found, binding: undefined };
     }
     if (!(await restored.isEnded({ binding, revision }))) {

@@ -1,4 +1,4 @@
-import { leaseSeconds, type StoredBinding } from '../../domain/binding.js';
+import { type Binding, isAhead, leaseSeconds, type StoredBinding } from '../../domain/binding.js';
 import type { Call } from '../../domain/call.js';
 import type { HistoryChange } from '../../etcd/history.js';
 import type { Clock } from '../../runtime/clock.js';
@@ -121,6 +121,21 @@ export class BindingCache {
   lostMove(call: Call): HeardMove | undefined {
     const move = this.#moves.of(call.key);
     return move && move.history < this.#history ? move : undefined;
+  }
+
+  /** It is behind what was known of the call before etcd was replaced. */
+  isOutdated(binding: Binding): boolean {
+    const { call } = binding;
+    const move = this.#moves.of(call.key);
+    if (move && move.history < this.#replacedHistory && move.generation > binding.generation) {
+      return true;
+    }
+    const place = this.#find(call.key);
+    if (place === undefined || historyAt(this.#log.chunkOf(place), unitOf(place)) >= this.#replacedHistory) {
+      return false;
+    }
+    const survivor = this.survivor(call);
+    return survivor !== undefined && isAhead(survivor.binding, binding);
   }
 
   /** @param askedAtMs when the question was sent whose answer this is, by the monotonic clock */
