@@ -28,6 +28,7 @@ const rebuildMs = 5000;
 export class CachedBindingStore {
   readonly #deps: CachedBindingStoreDeps;
   #lostBindingsAtMs = Number.NEGATIVE_INFINITY;
+  #replacedAtMs = Number.NEGATIVE_INFINITY;
   /** Since the start, for metrics. */
   readonly counters = { guardFailures: 0 };
 
@@ -45,12 +46,18 @@ export class CachedBindingStore {
     return this.#deps.clock.monotonicMs() - this.#lostBindingsAtMs < rebuildMs;
   }
 
+  /** True while etcd, which was wiped or restored, may not have what was bound before. */
+  get isReplaced(): boolean {
+    return this.#deps.clock.monotonicMs() - this.#replacedAtMs < rebuildMs;
+  }
+
   /** Bindings may be gone from etcd. */
   beginHistory(loss: HistoryLoss): void {
     if (loss.kind === 'replaced' || loss.lostForMs > rebuildMs) {
       this.#lostBindingsAtMs = this.#deps.clock.monotonicMs();
     }
     if (loss.kind === 'replaced') {
+      this.#replacedAtMs = this.#lostBindingsAtMs;
       this.#deps.restored.begin(loss.revision);
     }
     this.#deps.cache.beginHistory(loss);
@@ -135,7 +142,7 @@ export class CachedBindingStore {
       }
       return found;
     }
-    if ((this.isRebuilding || restored.any) && cache.isOutdated(binding)) {
+    if ((this.isReplaced || restored.any) && cache.isOutdated(binding)) {
       return { ...found, binding: undefined };
     }
     if (!(await restored.isEnded({ binding, revision }))) {

@@ -148,12 +148,13 @@ export class Selector {
       if (promised) {
         return answerOf(promised, this.#ttlPolicy.relayOf(promised), '', 'provisional');
       }
-      const survivor = this.#cachedStore.survivor(call)?.binding;
+      const { isReplaced } = this.#cachedStore;
+      const survivor = isReplaced ? this.#cachedStore.survivor(call)?.binding : undefined;
       if (survivor && this.#ttlPolicy.relayOf(survivor)) {
         return answerOf(survivor, this.#ttlPolicy.relayOf(survivor), '', 'stale');
       }
       const carrier = options.adopts ? await this.repair.find(call) : undefined;
-      if (!options.adopts && this.#cachedStore.isRebuilding) {
+      if (!options.adopts && isReplaced) {
         throw new HoldfastError('unavailable', 'what etcd has lost is being written again; ask again');
       }
       return carrier && (await this.adopt(call, carrier));
