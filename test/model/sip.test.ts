@@ -86,7 +86,7 @@ for (const [title, opening] of Object.entries(worlds)) {
     const property = fc.asyncProperty(trace, ({ events, namesBranches }) =>
       play(world, bothFronts, events, namesBranches),
     );
-    await holds(t, property, { runs: 40, limitMs: 5000 });
+    await holds(t, property, { runs: 25 });
   });
 
   test.serial(`what proxies ask at once loses no call, with relays ${title}`, async (t) => {
@@ -94,6 +94,6 @@ for (const [title, opening] of Object.entries(worlds)) {
     const property = fc.asyncProperty(crossedTrace, ({ events, namesBranches }) =>
       play(world, ['ng'], events, namesBranches),
     );
-    await holds(t, property, { runs: 40, limitMs: 5000 });
+    await holds(t, property, { runs: 25 });
   });
 }

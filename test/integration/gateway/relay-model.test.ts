@@ -89,7 +89,7 @@ testWith.serial(['rtpengine'], 'a relay that ends calls at once answers as its m
     played.check();
     await proxy.delete(played.call);
   });
-  await holds(t, property, { runs: 300, limitMs: 6000, fixedSeed: 1 });
+  await holds(t, property, { runs: 200, fixedSeed: 1 });
 });
 
 testWith.serial(['rtpengine'], 'one that ends them after a delay, too', async (t) => {
@@ -116,7 +116,7 @@ testWith.serial(['rtpengine'], 'one that ends them after a delay, too', async (t
       await proxy.delete(played.call, { 'delete delay': 0 });
     }
   });
-  await holds(t, property, { runs: 2, limitMs: 8000, fixedSeed: 1 });
+  await holds(t, property, { runs: 2, fixedSeed: 1 });
 });
 
 /** Offers and answers of two calls, of which a relay has room for one. */
