@@ -63,17 +63,17 @@ async function provesItself(t: ExecutionContext, ...args: string[]): Promise<Tes
 }
 
 // In parallel with the next test: they share no port, file or key.
-test('up --once on the embedded etcd proves every claim, and leaves nothing behind', async (t) => {
+test.serial('up --once on the embedded etcd proves every claim, and leaves nothing behind', async (t) => {
   await provesItself(t, ...freePorts);
 });
 
-testWith(['etcd'], 'up --once on a real etcd proves the same', async (t) => {
+testWith.serial(['etcd'], 'up --once on a real etcd proves the same', async (t) => {
   const { endpoint } = await startRealEtcd(t);
   const up = await provesItself(t, '--port', '0', '--etcd', endpoint);
   t.true(up.output.includes(`etcd       ${endpoint}\n`), 'and does not call it embedded');
 });
 
-test('up continues after the proof until Ctrl-C, then stops everything', async (t) => {
+test.serial('up continues after the proof until Ctrl-C, then stops everything', async (t) => {
   const [port, etcdPort] = [await freeTcpPort(), await freeTcpPort()];
   const up = await startUp(t, '--port', `${port}`, '--etcd-port', `${etcdPort}`);
   await up.waitForLine('Everything runs until Ctrl-C', proofTimeoutMs);
@@ -88,16 +88,19 @@ test('up continues after the proof until Ctrl-C, then stops everything', async (
   await nothingIsLeft(t, up, 6);
 });
 
-test('up that is interrupted during its proof stops everything, and --once reports that nothing was proved', async (t) => {
-  const up = await startUp(t, '--once', ...freePorts);
-  await up.waitForLine('1000 calls, selected through replica A', proofTimeoutMs);
-  up.signal('SIGINT');
-  t.deepEqual(await up.exited, { code: 1, signal: null });
-  t.deepEqual(lines(up, 'FAIL'), ['  FAIL  interrupted']);
-  await nothingIsLeft(t, up, 5);
-});
+test.serial(
+  'up that is interrupted during its proof stops everything, and --once reports that nothing was proved',
+  async (t) => {
+    const up = await startUp(t, '--once', ...freePorts);
+    await up.waitForLine('1000 calls, selected through replica A', proofTimeoutMs);
+    up.signal('SIGINT');
+    t.deepEqual(await up.exited, { code: 1, signal: null });
+    t.deepEqual(lines(up, 'FAIL'), ['  FAIL  interrupted']);
+    await nothingIsLeft(t, up, 5);
+  },
+);
 
-test('up that is interrupted during its start leaves nothing behind', async (t) => {
+test.serial('up that is interrupted during its start leaves nothing behind', async (t) => {
   const up = await startUp(t, ...freePorts);
   await up.waitForLine(/etcd {7}127/);
   up.signal('SIGTERM');
@@ -105,7 +108,7 @@ test('up that is interrupted during its start leaves nothing behind', async (t) 
   await nothingIsLeft(t, up, 0);
 });
 
-test('up that is killed leaves nothing behind', async (t) => {
+test.serial('up that is killed leaves nothing behind', async (t) => {
   const up = await startUp(t, ...freePorts);
   await up.waitForLine('1000 calls, selected through replica A', proofTimeoutMs);
   t.is(pidsOf(up).length, 5);
@@ -113,7 +116,7 @@ test('up that is killed leaves nothing behind', async (t) => {
   await nothingIsLeft(t, up, 5);
 });
 
-test('up names the port that is in use, and how to choose another', async (t) => {
+test.serial('up names the port that is in use, and how to choose another', async (t) => {
   const port = await freeTcpPort();
   const taken = createServer();
   await new Promise<void>((resolve) => taken.listen(port, '127.0.0.1', resolve));
