@@ -106,8 +106,9 @@ function asksFor(operation: Operation, before: LoggedBinding, { binding, byMs, a
   if (operation.method === 'move') {
     return operation.requestId === binding.request && operation.generation === before.generation;
   }
-  // Once it is answered, no relay that is there loses it.
-  const isHunting = operation.method === 'offer' && before.state === 'setup';
+  // Once it is answered, no relay that is there loses it. A re-INVITE that comes after the end begins the call again.
+  const isOffer = operation.method === 'offer' || operation.method === 'reoffer';
+  const isHunting = isOffer && before.state === 'setup';
   return isHunting && operation.returnMs + afterOfferMs >= afterMs;
 }
 
