@@ -145,8 +145,10 @@ async function crowd(t: ExecutionContext, port: number, lack: 'isFull' | 'isOutO
       t.is(kindOf(model.handle(body)), kindOf(await proxy.request(body)), `${lack} ${i}`);
       const query = { command: 'query', 'call-id': callId };
       t.is(kindOf(model.handle(query)), kindOf(await proxy.request(query)), `${lack} ${i}`);
-      // The call that it has no ports for is gone, and its ports are free.
-      model[lack] = i > 0 && model.callIds.length > 0;
+      // The call that it has no ports for is gone, and its ports are free, though rtpengine takes its time for that.
+      if (i > 0 && model.callIds.length === 0) {
+        break;
+      }
     }
   }
 }
