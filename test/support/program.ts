@@ -1,5 +1,5 @@
 import { accessSync, constants, existsSync, readdirSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { delimiter, isAbsolute, join } from 'node:path';
 
 /** The PATH of an ordinary user often lacks the directories of system daemons. */
 const systemDirectories = ['/usr/local/sbin', '/usr/sbin', '/sbin'];
@@ -15,13 +15,20 @@ const found = new Map<string, string | undefined>();
 /** Programs whose path can be set, to run the tests with another version. */
 const chosen: Readonly<Record<string, string | undefined>> = { etcd: process.env['HOLDFAST_TEST_ETCD'] };
 
-/** The full path of the program, module or library; undefined if it is not installed. */
+/** The full path of the program, module, library or file; undefined if it is not there. */
 export function findProgram(name: string): string | undefined {
   if (!found.has(name)) {
-    const part = parts[name];
-    found.set(name, part === undefined ? findExecutable(name) : findPart(part));
+    found.set(name, find(name));
   }
   return found.get(name);
+}
+
+function find(name: string): string | undefined {
+  if (isAbsolute(name)) {
+    return isAccessible(name, constants.R_OK) ? name : undefined;
+  }
+  const part = parts[name];
+  return part === undefined ? findExecutable(name) : findPart(part);
 }
 
 export const missingPrograms = (names: readonly string[]): string[] =>

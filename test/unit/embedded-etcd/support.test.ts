@@ -5,6 +5,7 @@ import { createInterface } from 'node:readline';
 import test from 'ava';
 import { freeTcpPorts, freeUdpBlock } from '../../support/ports.js';
 import { startProcess } from '../../support/process.js';
+import { testWith } from '../../support/requirement.js';
 
 /** Also when nobody has collected its exit status yet, as in a container without an init process. */
 function gone(pid: number): boolean {
@@ -34,26 +35,27 @@ test('a process is awaited by its output, and its output is in the failure', asy
   await t.throwsAsync(startProcess(t, '/does/not/exist', []), { message: /cannot start/ });
 });
 
-/** Looks into /proc. */
-const onLinux = process.platform === 'linux' ? test : test.skip;
-
-onLinux('children and grandchildren die even when the test process is killed', async (t) => {
-  const script = `
+testWith(
+  ['/proc/self/stat'],
+  'children and grandchildren die even when the test process is killed',
+  async (t) => {
+    const script = `
     import { startProcess } from ${JSON.stringify(processModule)};
     const child = await startProcess({ teardown() {} }, '/bin/sh', ['-c', 'sleep 600 & echo $!; wait']);
     console.log(child.pid, await child.waitForLine(/./));
   `;
-  const parent = spawn(process.execPath, ['--input-type=module', '-e', script], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  t.teardown(() => void parent.kill('SIGKILL'));
-  const [line] = (await once(createInterface(parent.stdout), 'line')) as [string];
-  const pids = line.split(' ').map(Number);
-  t.false(pids.some(gone));
-  parent.kill('SIGKILL');
-  const deadlineMs = performance.now() + 5000;
-  while (!pids.every(gone) && performance.now() < deadlineMs) {
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  t.true(pids.every(gone));
-});
+    const parent = spawn(process.execPath, ['--input-type=module', '-e', script], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    t.teardown(() => void parent.kill('SIGKILL'));
+    const [line] = (await once(createInterface(parent.stdout), 'line')) as [string];
+    const pids = line.split(' ').map(Number);
+    t.false(pids.some(gone));
+    parent.kill('SIGKILL');
+    const deadlineMs = performance.now() + 5000;
+    while (!pids.every(gone) && performance.now() < deadlineMs) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    t.true(pids.every(gone));
+  },
+);
