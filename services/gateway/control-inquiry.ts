@@ -31,16 +31,12 @@ export class ControlInquiry implements RelayInquiry {
 
   async carries(relay: RegisteredRelay, call: Call): Promise<CarriedCall | false | undefined> {
     const protocol = this.#protocolOf(relay);
-    const request = protocol?.queryRequest({ callId: bytesOf(call) });
-    const reply = request && (await this.#reply(relay, request));
-    if (!protocol || !request || !reply) {
+    if (!protocol) {
       return undefined;
     }
-    const { kind } = request.judge(reply);
-    if (kind === 'unknown-call') {
-      return false;
-    }
-    return kind === 'accepted' ? { packets: protocol.packetsIn(reply) } : undefined;
+    const query = protocol.queryRequest({ callId: bytesOf(call) });
+    const reply = await replyOfCarrier(this.#clients, relay, query, timeoutMs);
+    return reply && { packets: protocol.packetsIn(reply) };
   }
 
   async list(relay: RegisteredRelay): Promise<CarriedCalls | undefined> {
@@ -65,6 +61,24 @@ export class ControlInquiry implements RelayInquiry {
     const asked = await this.#clients.ask(relay, request, timeoutMs);
     return asked.kind === 'replied' ? asked.reply : undefined;
   }
+}
+
+/** What a relay answers to a query of a call that it carries; false if it does not know the call, undefined if it does not say. */
+export async function replyOfCarrier(
+  clients: Pick<RelayAccess, 'ask'>,
+  relay: RegisteredRelay,
+  query: ControlRequest,
+  timeoutMs: number,
+): Promise<Buffer | false | undefined> {
+  const asked = await clients.ask(relay, query, timeoutMs);
+  if (asked.kind !== 'replied') {
+    return undefined;
+  }
+  const { kind } = query.judge(asked.reply);
+  if (kind === 'unknown-call') {
+    return false;
+  }
+  return kind === 'accepted' ? asked.reply : undefined;
 }
 
 /** What cannot be a call of the registry is junk. */

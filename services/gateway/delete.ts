@@ -2,11 +2,12 @@ import type { CallParties, ControlProtocol } from '../control/protocol.js';
 import { isVersionOf } from '../domain/binding.js';
 import { messageOf } from '../domain/error.js';
 import type { RegisteredRelay } from '../domain/relay.js';
-import { type Clock, sleep } from '../runtime/clock.js';
+import { type Clock, inTime } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
 import { newRequestId } from '../selection/request-id.js';
 import type { Answer } from '../selection/requests.js';
 import type { CallRequest } from './call-request.js';
+import { replyOfCarrier } from './control-inquiry.js';
 import type { CallRouter } from './deps.js';
 import type { FormerRelays } from './former-relays.js';
 import type { RelayAccess } from './relay-clients.js';
@@ -48,7 +49,7 @@ export class DeleteHandler {
   }
 
   async handle(deletion: CallRequest): Promise<Buffer> {
-    const { clients, formerRelays, log } = this.#deps;
+    const { clients, formerRelays, clock, log } = this.#deps;
     const { request, call } = deletion;
     const found = await this.#lookup(deletion);
     if (typeof found === 'string') {
@@ -89,21 +90,17 @@ export class DeleteHandler {
       'delete put off: the relay does not answer',
     );
     // The proxy takes the call for ended: what it offers from now on is a new beginning, and must find it released.
-    await this.#inTime(deletion, this.#release(found));
+    await inTime(clock, deletion.deadlineMs - clock.monotonicMs(), this.#release(found), undefined);
     this.#deleteLater(deletion, found);
     return request.ok(`relay ${relayId} does not answer; the deletion is tried again`);
   }
 
   /** Or why it cannot be known in time. */
-  async #lookup({ call }: CallRequest): Promise<Answer | undefined | string> {
-    const answered = new AbortController();
+  #lookup({ call }: CallRequest): Promise<Answer | undefined | string> {
     // What is done about the call from here on is meant for the binding of now, and for no other.
     const options = { adopts: true, predicts: true, current: true };
     const lookup = this.#deps.router.lookup(call, options).catch(messageOf);
-    const late = sleep(this.#deps.clock, timeoutMs, answered.signal);
-    const found = await Promise.race([lookup, late.then(() => `no answer within ${timeoutMs} ms`)]);
-    answered.abort();
-    return found;
+    return inTime(this.#deps.clock, timeoutMs, lookup, `no answer within ${timeoutMs} ms`);
   }
 
   /** Resolves when it is done, however long that takes. */
@@ -119,13 +116,6 @@ export class DeleteHandler {
         },
       });
     });
-  }
-
-  async #inTime({ deadlineMs }: CallRequest, work: Promise<void>): Promise<void> {
-    const { clock } = this.#deps;
-    const done = new AbortController();
-    await Promise.race([work, sleep(clock, Math.max(0, deadlineMs - clock.monotonicMs()), done.signal)]);
-    done.abort();
   }
 
   #releaseOnceEnded({ parties }: CallRequest, found: Answer, delayMs: number): void {
@@ -188,12 +178,8 @@ export class DeleteHandler {
   async #knows(relay: RegisteredRelay, parties: CallParties): Promise<boolean | undefined> {
     const { clients, protocol } = this.#deps;
     const query = protocol.queryRequest(parties);
-    const asked = await clients.ask(relay, query, timeoutMs);
-    if (asked.kind !== 'replied') {
-      return undefined;
-    }
-    const { kind } = query.judge(asked.reply);
-    return kind === 'unknown-call' ? false : kind === 'accepted' || undefined;
+    const reply = await replyOfCarrier(clients, relay, query, timeoutMs);
+    return reply && true;
   }
 
   /** @param meant undefined if the call could not be looked up: then the one that is found first is meant */

@@ -1,11 +1,12 @@
-import type { ControlProtocol, Verdict } from '../control/protocol.js';
+import type { ControlProtocol, ControlRequest, Verdict } from '../control/protocol.js';
 import { type ErrorCode, HoldfastError } from '../domain/error.js';
 import type { RegisteredRelay } from '../domain/relay.js';
+import type { RelayConstraints } from '../placement/pool.js';
 import { type Clock, sleep } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
 import { newRequestId } from '../selection/request-id.js';
 import type { Answer } from '../selection/requests.js';
-import { type CallRequest, callOf } from './call-request.js';
+import { type CallRequest, type CallScope, callOf } from './call-request.js';
 import type { CallRouter } from './deps.js';
 import { type FormerRelays, mover } from './former-relays.js';
 import type { Asked, RelayAccess } from './relay-clients.js';
@@ -107,7 +108,7 @@ export class OfferHandler {
     requestId: string,
     failed: readonly string[],
   ): Answer | Promise<Answer> {
-    const { router, clients } = this.#deps;
+    const { router } = this.#deps;
     const [beside] = request.joinedCallIds;
     return router.select({
       call,
@@ -115,16 +116,24 @@ export class OfferHandler {
       // A dialog has a to-tag once the other side has answered: if the call is unknown, a relay may know it.
       maybeCarried: request.toTag !== undefined,
       withCall: beside && callOf(beside, scope),
-      constraints: {
-        zone: scope.zone,
-        labels: scope.labels,
-        // Read only where a relay is chosen: most offers are of calls that have one.
-        get needs() {
-          return request.needs;
-        },
-        excluded: [...clients.unspoken(scope.set, request.protocol), ...failed],
-      },
+      constraints: this.#constraints(request, scope, failed),
     });
+  }
+
+  #constraints(
+    request: ControlRequest,
+    { set, zone, labels }: CallScope,
+    failed: readonly string[],
+  ): RelayConstraints {
+    return {
+      zone,
+      labels,
+      // Read only where a relay is chosen: most offers are of calls that have one.
+      get needs() {
+        return request.needs;
+      },
+      excluded: [...this.#deps.clients.unspoken(set, request.protocol), ...failed],
+    };
   }
 
   #remainingMs({ deadlineMs }: CallRequest): number {
@@ -145,13 +154,11 @@ export class OfferHandler {
     offer: CallRequest,
     isNew: boolean,
   ): Promise<void> {
-    const { router, clients, formerRelays, protocol } = this.#deps;
+    const { router, formerRelays, protocol } = this.#deps;
     const { request, scope } = offer;
     failed.push(binding.relayId);
     // Without etcd there is nothing to move: the next Select promises another one.
     if (freshness !== 'provisional') {
-      const { zone, labels } = scope;
-      const unspoken = clients.unspoken(scope.set, request.protocol);
       try {
         await router.move({
           call: binding.call,
@@ -160,7 +167,7 @@ export class OfferHandler {
           by: mover,
           requestId,
           inSetupOnly: true,
-          constraints: { zone, labels, needs: request.needs, excluded: [...unspoken, ...failed] },
+          constraints: this.#constraints(request, scope, failed),
         });
       } catch (error) {
         if (error instanceof HoldfastError && otherHands.has(error.code)) {

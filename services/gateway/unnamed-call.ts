@@ -2,7 +2,7 @@ import type { ControlRequest } from '../control/protocol.js';
 import { HoldfastError, messageOf } from '../domain/error.js';
 import { defaultSet } from '../domain/name.js';
 import type { RegisteredRelay } from '../domain/relay.js';
-import { type Clock, sleep } from '../runtime/clock.js';
+import { type Clock, inTime } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
 import { type CallScope, callOf } from './call-request.js';
 import type { CallRouter } from './deps.js';
@@ -85,8 +85,6 @@ export class UnnamedCallHandler {
         log.warn({ ...names, reason: messageOf(error) }, 'a call that a relay has named is not bound');
       }
     })();
-    const answered = new AbortController();
-    await Promise.race([bound, sleep(clock, Math.max(0, timeoutMs), answered.signal)]);
-    answered.abort();
+    await inTime(clock, timeoutMs, bound, undefined);
   }
 }

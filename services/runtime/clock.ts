@@ -40,3 +40,19 @@ export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Prom
     signal?.addEventListener('abort', finish, { once: true });
   });
 }
+
+/** What `work` comes to, or `late` if it takes longer than `delayMs`: then it goes on, and nobody waits for it. */
+export async function inTime<T, Late>(
+  clock: Clock,
+  delayMs: number,
+  work: Promise<T>,
+  late: Late,
+): Promise<T | Late> {
+  const done = new AbortController();
+  try {
+    const timeout = sleep(clock, Math.max(0, delayMs), done.signal);
+    return await Promise.race([work, timeout.then(() => late)]);
+  } finally {
+    done.abort();
+  }
+}

@@ -150,8 +150,9 @@ export class Selector {
       }
       const { isReplaced } = this.#cachedStore;
       const survivor = isReplaced ? this.#cachedStore.survivor(call)?.binding : undefined;
-      if (survivor && this.#ttlPolicy.relayOf(survivor)) {
-        return answerOf(survivor, this.#ttlPolicy.relayOf(survivor), '', 'stale');
+      const lastRelay = survivor && this.#ttlPolicy.relayOf(survivor);
+      if (lastRelay) {
+        return answerOf(survivor, lastRelay, '', 'stale');
       }
       const carrier = options.adopts ? await this.repair.find(call) : undefined;
       if (!options.adopts && isReplaced) {

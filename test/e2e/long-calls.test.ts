@@ -1,3 +1,4 @@
+import { each } from '../../services/runtime/each.js';
 import { audioSdp, newCall, ProxyClient } from '../support/ng.js';
 import { eventually } from '../support/registry.js';
 import { testWith } from '../support/requirement.js';
@@ -41,16 +42,11 @@ testWith.serial(programs, 'so do the bindings of more calls than a list of the r
   t.teardown(() => proxy.stop());
 
   const calls = Array.from({ length: count }, () => newCall());
-  const waiting = [...calls];
   const phone = audioSdp({ address: '127.0.0.1', port: 50_000, direction: 'sendonly' });
-  const work = async () => {
-    for (let call = waiting.pop(); call; call = waiting.pop()) {
-      const { callId, fromTag } = call;
-      const published = { command: 'publish', 'call-id': callId, 'from-tag': fromTag, sdp: phone };
-      t.like(await proxy.request(published), { result: 'ok' });
-    }
-  };
-  await Promise.all(Array.from({ length: 40 }, work));
+  await each(calls, 40, async ({ callId, fromTag }) => {
+    const published = { command: 'publish', 'call-id': callId, 'from-tag': fromTag, sdp: phone };
+    t.like(await proxy.request(published), { result: 'ok' });
+  });
   const ttlSeconds = 20;
   const bind = (callId: string) => scene.a.select({ callId, ttlSeconds });
   const stream = scene.a.selectStream();

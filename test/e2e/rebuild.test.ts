@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { ExecutionContext } from 'ava';
+import { each } from '../../services/runtime/each.js';
 import { type RealEtcd, startRealEtcdCluster } from '../support/etcd.js';
 import { audioSdp, type CallTags, newCall, ProxyClient } from '../support/ng.js';
 import { findProgram } from '../support/program.js';
@@ -83,14 +84,9 @@ class Stage {
   }
 }
 
-async function each<T>(items: readonly T[], work: (item: T, index: number) => Promise<void>): Promise<void> {
-  const waiting = items.map((item, index) => ({ item, index }));
-  const worker = async () => {
-    for (let next = waiting.pop(); next; next = waiting.pop()) {
-      await work(next.item, next.index);
-    }
-  };
-  await Promise.all(Array.from({ length: atOnce }, worker));
+function forEach<T>(items: readonly T[], work: (item: T, index: number) => Promise<void>): Promise<void> {
+  const numbered = items.map((item, index) => ({ item, index }));
+  return each(numbered, atOnce, ({ item, index }) => work(item, index));
 }
 
 const calls = (count: number) => Array.from({ length: count }, () => newCall());
@@ -104,14 +100,14 @@ async function populate(
   snapshot: () => Promise<void> | void,
 ): Promise<{ known: Known[]; ended: CallTags[] }> {
   const [live, ended] = [calls(liveCalls), calls(endedCalls)];
-  const setUp = (some: readonly CallTags[]) => each(some, (tags, at) => stage.setUp(tags, at));
+  const setUp = (some: readonly CallTags[]) => forEach(some, (tags, at) => stage.setUp(tags, at));
   await setUp([...ended, ...live.slice(0, liveCalls / 2)]);
   await snapshot();
   await setUp(live.slice(liveCalls / 2));
-  await each(ended, async (tags, at) => {
+  await forEach(ended, async (tags, at) => {
     await (stage.proxies[at % 3] as ProxyClient).delete(tags);
   });
-  await each(live.slice(0, movedCalls), async (tags, at) => {
+  await forEach(live.slice(0, movedCalls), async (tags, at) => {
     const { client } = stage.replicas[at % 3] as GatewayReplica;
     await client.move({ callId: tags.callId, generation: 1n, reason: 'a test' });
     await stage.setUp(tags, at + 1, true);
@@ -121,7 +117,7 @@ async function populate(
     return still.every((where) => where === undefined);
   }, 'end of the calls that were deleted');
   const known: Known[] = [];
-  await each(live, async (tags, at) => {
+  await forEach(live, async (tags, at) => {
     const where = await stage.where(tags, at);
     if (where) {
       known.push({ tags, ...where });
@@ -132,7 +128,7 @@ async function populate(
 
 async function count(stage: Stage, known: readonly Known[], ended: readonly CallTags[]) {
   const sums = { own: 0, elsewhere: 0, unknown: 0, wentBack: 0, revived: 0 };
-  await each(known, async ({ tags, relay, generation }, at) => {
+  await forEach(known, async ({ tags, relay, generation }, at) => {
     const where = await stage.where(tags, at + 1);
     if (!where) {
       sums.unknown++;
@@ -141,7 +137,7 @@ async function count(stage: Stage, known: readonly Known[], ended: readonly Call
       sums.wentBack += where.generation < generation ? 1 : 0;
     }
   });
-  await each(ended, async (tags, at) => {
+  await forEach(ended, async (tags, at) => {
     sums.revived += (await stage.where(tags, at + 1)) ? 1 : 0;
   });
   return sums;
@@ -232,7 +228,7 @@ async function rebuilt(t: ExecutionContext, { title, etcd: program, keep, lose }
   }
   t.deepEqual(await orphans(stage, known), [], 'sessions on relays that are not those of their calls');
   // The call goes on: its own relay answers a re-INVITE.
-  await each(known.slice(0, 100), async ({ tags, relay }, at) => {
+  await forEach(known.slice(0, 100), async ({ tags, relay }, at) => {
     await stage.setUp(tags, at, true);
     t.is((await stage.where(tags, at))?.relay, relay);
   });

@@ -131,11 +131,12 @@ export class BindingCache {
       return true;
     }
     const place = this.#find(call.key);
-    if (place === undefined || historyAt(this.#log.chunkOf(place), unitOf(place)) >= this.#replacedHistory) {
-      return false;
-    }
-    const survivor = this.survivor(call);
-    return survivor !== undefined && isAhead(survivor.binding, binding);
+    const isLost =
+      place !== undefined &&
+      historyAt(this.#log.chunkOf(place), unitOf(place)) < this.#replacedHistory &&
+      this.#remainingMs(place) > 0;
+    const lost = isLost ? this.#read(place, call) : undefined;
+    return lost !== undefined && isAhead(lost.binding, binding);
   }
 
   /** @param askedAtMs when the question was sent whose answer this is, by the monotonic clock */

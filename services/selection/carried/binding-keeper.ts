@@ -2,10 +2,11 @@ import { remainingSeconds, type StoredBinding } from '../../domain/binding.js';
 import { messageOf } from '../../domain/error.js';
 import type { RegisteredRelay } from '../../domain/relay.js';
 import { type Clock, sleep } from '../../runtime/clock.js';
+import { each } from '../../runtime/each.js';
 import type { Logger } from '../../runtime/log.js';
 import type { Selector } from '../selector.js';
 import type { TtlPolicy } from '../ttl-policy.js';
-import type { RelayInquiry } from './relay-inquiry.js';
+import { isCarried, type RelayInquiry } from './relay-inquiry.js';
 
 /** A binding that has less than its TTL left is due: its lease is half a TTL longer. */
 const looksPerTtl = 6;
@@ -119,24 +120,17 @@ export class BindingKeeper {
   }
 
   async #keep(relay: RegisteredRelay, due: readonly StoredBinding[]): Promise<void> {
-    const listed = due.length >= worthList ? await this.#deps.inquiry.list(relay) : undefined;
-    const waiting = [...due];
-    const work = async () => {
-      for (let next = waiting.pop(); next; next = waiting.pop()) {
-        const { call } = next.binding;
-        const isListed = listed?.callIds.has(call.callId) ?? false;
-        const isCarried =
-          isListed || (listed?.isComplete ? false : await this.#deps.inquiry.carries(relay, call));
-        await this.#judge(next, isCarried);
-      }
-    };
-    await Promise.all(Array.from({ length: Math.min(maxInquiries, due.length) }, work));
+    const { inquiry } = this.#deps;
+    const listed = due.length >= worthList ? await inquiry.list(relay) : undefined;
+    await each(due, maxInquiries, async (stored) => {
+      await this.#judge(stored, await isCarried(inquiry, relay, stored.binding.call, listed));
+    });
   }
 
-  async #judge({ binding }: StoredBinding, isCarried: unknown): Promise<void> {
-    if (isCarried === undefined) {
+  async #judge({ binding }: StoredBinding, carried: boolean | undefined): Promise<void> {
+    if (carried === undefined) {
       this.counters.unknown++;
-    } else if (isCarried === false) {
+    } else if (!carried) {
       this.counters.notCarried++;
     } else {
       await this.#deps.selector.renew(binding);

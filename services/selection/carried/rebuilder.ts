@@ -1,13 +1,13 @@
 import type { StoredBinding } from '../../domain/binding.js';
-import type { Call } from '../../domain/call.js';
 import type { Events } from '../../domain/events.js';
 import type { RegisteredRelay } from '../../domain/relay.js';
 import { type Clock, sleep } from '../../runtime/clock.js';
+import { each } from '../../runtime/each.js';
 import type { BindingCache } from '../cache/binding-cache.js';
 import type { TtlPolicy } from '../ttl-policy.js';
 import { isOutage } from '../write-result.js';
 import type { BindingRepair } from './binding-repair.js';
-import type { CarriedCalls, RelayInquiry } from './relay-inquiry.js';
+import { type CarriedCalls, isCarried, type RelayInquiry } from './relay-inquiry.js';
 import type { RestoredBindings } from './restored-bindings.js';
 
 /** Relays register again within a lease's time; what has no relay by then is dropped. */
@@ -15,11 +15,11 @@ const timeoutMs = 30_000;
 /** For so long a relay that does not say what it carries is asked again; then what is remembered counts. */
 const silenceMs = 2000;
 const pausePeriodMs = 250;
-/** What becomes of a remembered binding. */
-type Fate = 'reasserted' | 'ended' | 'left';
-
 /** Bindings written at once; they share commits. */
 const maxUnderWay = 64;
+
+/** What becomes of a remembered binding. */
+type Fate = 'reasserted' | 'ended' | 'left';
 
 export interface RebuilderDeps {
   readonly cache: BindingCache;
@@ -101,20 +101,22 @@ export class Rebuilder {
     lists: Map<RegisteredRelay, Promise<CarriedCalls | undefined>>,
     mustSay: boolean,
   ): Promise<Fate> {
-    const { ttlPolicy, repair, cache } = this.#deps;
+    const { ttlPolicy, repair, cache, inquiry } = this.#deps;
     const { call, state } = stored.binding;
     const relay = ttlPolicy.relayOf(stored.binding);
     if (state !== 'released') {
       if (!relay) {
         return 'left';
       }
-      const isCarried = await this.#isCarried(relay, call, lists);
+      const list = lists.get(relay) ?? inquiry.list(relay);
+      lists.set(relay, list);
+      const carried = await isCarried(inquiry, relay, call, await list);
       // It may have been released unheard; one that is about to reach its relay is bound anew by its next request.
-      if (isCarried === false) {
+      if (carried === false) {
         cache.forget(call);
         return 'ended';
       }
-      if (isCarried === undefined && mustSay) {
+      if (carried === undefined && mustSay) {
         return 'left';
       }
     }
@@ -129,21 +131,8 @@ export class Rebuilder {
     }
   }
 
-  /** By the list of the relay, if that says it; undefined if the relay does not say. */
-  async #isCarried(
-    relay: RegisteredRelay,
-    call: Call,
-    lists: Map<RegisteredRelay, Promise<CarriedCalls | undefined>>,
-  ): Promise<boolean | undefined> {
-    const { inquiry } = this.#deps;
-    const list = lists.get(relay) ?? inquiry.list(relay);
-    lists.set(relay, list);
-    const listed = await list;
-    if (listed?.callIds.has(call.callId)) {
-      return true;
-    }
-    const carried = listed?.isComplete ? false : await inquiry.carries(relay, call);
-    return carried && true;
+  #each(items: readonly StoredBinding[], work: (stored: StoredBinding) => Promise<void>): Promise<void> {
+    return each(items, maxUnderWay, work, this.#stopping.signal);
   }
 
   /**
@@ -181,18 +170,5 @@ export class Rebuilder {
       restored.end();
     }
     return isAll;
-  }
-
-  async #each(
-    items: readonly StoredBinding[],
-    work: (stored: StoredBinding) => Promise<void>,
-  ): Promise<void> {
-    const waiting = [...items];
-    const worker = async () => {
-      for (let next = waiting.pop(); next && !this.#stopping.signal.aborted; next = waiting.pop()) {
-        await work(next);
-      }
-    };
-    await Promise.all(Array.from({ length: Math.min(maxUnderWay, waiting.length) }, worker));
   }
 }

@@ -22,3 +22,17 @@ export interface CarriedCalls {
   readonly callIds: ReadonlySet<string>;
   readonly isComplete: boolean;
 }
+
+/** By what the relay has listed, if that says it, else by asking for the call; undefined if the relay does not say. */
+export async function isCarried(
+  inquiry: RelayInquiry,
+  relay: RegisteredRelay,
+  call: Call,
+  listed: CarriedCalls | undefined,
+): Promise<boolean | undefined> {
+  if (listed?.callIds.has(call.callId)) {
+    return true;
+  }
+  const carried = listed?.isComplete ? false : await inquiry.carries(relay, call);
+  return carried && true;
+}

@@ -48,16 +48,19 @@ export class RestoredBindings {
   /** What became of its call is not known: the relay is there, and has not said. */
   isOpen(stored: StoredBinding): boolean {
     const { binding } = stored;
-    const isKnown = binding.state === 'released' || this.#carried.has(binding.call.key);
-    return this.has(stored) && !isKnown && this.#deps.ttlPolicy.relayOf(binding) !== undefined;
+    if (!this.has(stored) || binding.state === 'released' || this.#carried.has(binding.call.key)) {
+      return false;
+    }
+    return this.#deps.ttlPolicy.relayOf(binding) !== undefined;
   }
 
   /** The relay of the binding says that it does not know the call. */
   async isEnded(stored: StoredBinding): Promise<boolean> {
     const { inquiry, ttlPolicy } = this.#deps;
     const { call } = stored.binding;
-    const relay = ttlPolicy.relayOf(stored.binding);
-    if (!relay || !this.isOpen(stored) || this.#asking >= maxInquiries) {
+    // Of most reads nothing is restored.
+    const relay = this.isOpen(stored) ? ttlPolicy.relayOf(stored.binding) : undefined;
+    if (!relay || this.#asking >= maxInquiries) {
       return false;
     }
     this.#asking++;
