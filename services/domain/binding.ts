@@ -52,10 +52,14 @@ export interface Binding {
 }
 
 /** Which binding was meant, where work on it was put off: another generation or beginning is another binding. */
-export type BindingVersion = Pick<Binding, 'generation' | 'beginning'>;
+export interface BindingVersion {
+  readonly beginning: string;
+  /** Without one, or 0 as long as none is in etcd: whichever the beginning has come to. */
+  readonly generation?: number | undefined;
+}
 
 export function isVersionOf({ generation, beginning }: Binding, version: BindingVersion): boolean {
-  return generation === version.generation && beginning === version.beginning;
+  return beginning === version.beginning && (!version.generation || generation === version.generation);
 }
 
 /** One is a later state of the same call than the other, as far as that can be told from the two. */

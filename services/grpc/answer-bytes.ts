@@ -22,6 +22,7 @@ const tags = {
     expireTime: 0x32,
     released: 0x38,
     state: 0x40,
+    beginning: 0x52,
   },
   timestamp: { seconds: 0x08, nanos: 0x10 },
 } as const;
@@ -45,7 +46,9 @@ export class AnswerBytes {
       return Buffer.from(SelectResponse.encode(answerMessage(answer)).finish());
     }
     const relayBytes = this.#relayOf(binding, relay);
-    const out = new Out(binding.call.key.length + binding.call.callId.length + relayBytes.length + restBytes);
+    const { call, beginning } = binding;
+    const textBytes = call.callId.length + call.branch.length + beginning.length;
+    const out = new Out(textBytes + relayBytes.length + restBytes);
     writeAnswer(out, binding, relayBytes, origins[origin], freshnesses[freshness]);
     return out.bytes();
   }
@@ -60,10 +63,9 @@ export class AnswerBytes {
       );
     }
     const relayBytes = this.#relayOf(binding, relay);
-    const { call } = binding;
-    const out = new Out(
-      requestId.length + call.callId.length + call.branch.length + relayBytes.length + restBytes,
-    );
+    const { call, beginning } = binding;
+    const textBytes = requestId.length + call.callId.length + call.branch.length + beginning.length;
+    const out = new Out(textBytes + relayBytes.length + restBytes);
     out.tag(tags.streamed.requestId).text(requestId);
     out.tag(tags.streamed.response).nested(() => {
       writeAnswer(out, binding, relayBytes, origins[origin], freshnesses[freshness]);
@@ -85,9 +87,13 @@ export class AnswerBytes {
   }
 }
 
-/** Like nearly all bindings: a Call-ID of visible ASCII, and no moves. */
-function isPlain({ call, moves }: Binding): boolean {
-  return moves.length === 0 && isVisibleAscii(call.callId, call.callId.length);
+/** Like nearly all bindings: texts of visible ASCII, and no moves. */
+function isPlain({ call, beginning, moves }: Binding): boolean {
+  return moves.length === 0 && isPlainText(call.callId) && isPlainText(beginning);
+}
+
+function isPlainText(text: string): boolean {
+  return isVisibleAscii(text, text.length);
 }
 
 function answerMessage({ binding, relay, origin, freshness }: Answer): SelectResponse {
@@ -115,6 +121,7 @@ function writeAnswer(out: Out, binding: Binding, relay: Uint8Array, origin: numb
       out.tag(tags.binding.released).varint(1);
     }
     out.tag(tags.binding.state).varint(callStates[binding.state]);
+    out.tag(tags.binding.beginning).text(binding.beginning);
   });
   out.tag(tags.answer.origin).varint(origin);
   out.tag(tags.answer.freshness).varint(freshness);

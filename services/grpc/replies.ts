@@ -64,6 +64,7 @@ export function bindingMessage(binding: Binding, registered: RegisteredRelay | u
       reason,
       actor: by,
     })),
+    beginning: binding.beginning,
   };
 }
 

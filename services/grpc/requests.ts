@@ -34,14 +34,20 @@ export function parseRelayName({ set, relayId }: { readonly set: string; readonl
 }
 
 export function parseRequestId(value: string): string {
-  if (value === '') {
-    return newRequestId();
-  }
+  return value === '' ? newRequestId() : requestId('request_id', value);
+}
+
+/** Undefined if none is named. */
+export function parseBeginning(value: string): string | undefined {
+  return value === '' ? undefined : requestId('beginning', value);
+}
+
+function requestId(field: string, value: string): string {
   if (isVisibleAscii(value, maxRequestIdBytes)) {
     return value;
   }
   throw invalidArgument(
-    'request_id',
+    field,
     `${quote(value)} is too long or not visible ASCII`,
     `0-${maxRequestIdBytes} bytes of visible ASCII (0x21-0x7e)`,
   );

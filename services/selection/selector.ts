@@ -240,7 +240,7 @@ export class Selector {
       );
       return answer !== undefined;
     } catch (error) {
-      return this.#fallback.release(call, error);
+      return this.#fallback.release(call, version, error);
     }
   }
 

@@ -78,9 +78,12 @@ class Holdfast:
         )
         return self._ask(self._service.Move, request).binding
 
-    def release(self, call_id):
-        """The call has ended."""
-        self._ask(self._service.Release, messages.ReleaseRequest(call_id=call_id))
+    def release(self, binding):
+        """The call has ended. One that has begun again since the binding was looked up goes on."""
+        request = messages.ReleaseRequest(
+            call_id=binding.call_id, set=binding.relay.set, via_branch=binding.via_branch, beginning=binding.beginning
+        )
+        self._ask(self._service.Release, request)
 
     def _ask(self, method, request):
         """gRPC itself retries UNAVAILABLE. After a deadline, try again: round_robin picks another replica."""

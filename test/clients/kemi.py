@@ -92,9 +92,10 @@ class Proxy:
         """A BYE goes on whatever happens here: the relay times the media out, and the TTL the binding."""
         try:
             binding = self._holdfast.lookup(call_id)
-            if binding and self.reach(binding):
-                KSR.rtpengine.rtpengine_delete("")
-            self._holdfast.release(call_id)
+            if binding:
+                if self.reach(binding):
+                    KSR.rtpengine.rtpengine_delete("")
+                self._holdfast.release(binding)
         except grpc.RpcError as error:
             KSR.err("not released: %s: %s %s\n" % (call_id, error.code(), error.details()))
 

@@ -137,8 +137,13 @@ export const move = (client: SelectionServiceClient, request: Partial<MoveReques
 export const lookup = (client: SelectionServiceClient, callId: string) =>
   asks<LookupRequest, LookupResponse>(client, client.lookup, { callId, viaBranch: '', set: '' });
 
-export const release = (client: SelectionServiceClient, callId: string) =>
-  asks<ReleaseRequest, ReleaseResponse>(client, client.release, { callId, viaBranch: '', set: '' });
+export const release = (client: SelectionServiceClient, callId: string, beginning = '') =>
+  asks<ReleaseRequest, ReleaseResponse>(client, client.release, {
+    callId,
+    viaBranch: '',
+    set: '',
+    beginning,
+  });
 
 export const listRelays = (client: RelayServiceClient, set = '') =>
   asks<ListRelaysRequest, ListRelaysResponse>(client, client.listRelays, { set });

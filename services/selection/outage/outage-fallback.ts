@@ -1,4 +1,4 @@
-import { type Binding, leaseSeconds } from '../../domain/binding.js';
+import { type Binding, type BindingVersion, isVersionOf, leaseSeconds } from '../../domain/binding.js';
 import type { Call } from '../../domain/call.js';
 import type { RegisteredRelay } from '../../domain/relay.js';
 import type { Placement } from '../../placement/placement.js';
@@ -108,12 +108,14 @@ export class OutageFallback {
     return answerOf(binding, relay, '', 'provisional');
   }
 
-  /** @returns whether there was anything to release @throws `error` where etcd alone knows */
-  release(call: Call, error: unknown): boolean {
-    if (isOutage(error) && this.#deps.provisional.delete(call)) {
-      return true;
+  /** @returns true if there was anything to release @throws `error` where etcd alone knows */
+  release(call: Call, version: BindingVersion | undefined, error: unknown): boolean {
+    const { provisional } = this.#deps;
+    const promised = provisional.get(call);
+    if (!isOutage(error) || !promised || (version && !isVersionOf(promised, version))) {
+      throw error;
     }
-    throw error;
+    return provisional.delete(call);
   }
 
   #mayPredict(call: Call): boolean {

@@ -77,7 +77,7 @@ export function unaryMethod(name: 'Select' | 'Lookup' | 'Release' | 'Echo', call
     Select: () => SelectRequest.encode(selectRequest(callId, calls)).finish(),
     Echo: () => SelectRequest.encode(selectRequest(callId, calls)).finish(),
     Lookup: () => LookupRequest.encode({ callId, viaBranch: '', set: '' }).finish(),
-    Release: () => ReleaseRequest.encode({ callId, viaBranch: '', set: '' }).finish(),
+    Release: () => ReleaseRequest.encode({ callId, viaBranch: '', set: '', beginning: '' }).finish(),
   }[name]();
   const template = new Template(message);
   return {

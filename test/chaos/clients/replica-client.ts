@@ -105,8 +105,9 @@ export class ReplicaClient {
   }
 
   release(callId: string): Promise<Outcome> {
+    const request = { callId, viaBranch: '', set: '', beginning: '' };
     return this.#unary((metadata, options, done) =>
-      this.#client.release({ callId, viaBranch: '', set: '' }, metadata, options, (error, reply) =>
+      this.#client.release(request, metadata, options, (error, reply) =>
         done(error, () => ({ outcome: 'ok', found: reply.found })),
       ),
     );

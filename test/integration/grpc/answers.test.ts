@@ -232,6 +232,24 @@ test('Release is idempotent, and the binding lingers', async (t) => {
   t.true(remainingMs > 20_000 && remainingMs <= 30_000, `lingers ${remainingMs} ms`);
 });
 
+test('a Release that names a beginning leaves a call that has begun again', async (t) => {
+  const { selection, etcd, keys } = await replicaScene(t);
+  const other = await openReplica(t, etcd.endpoint, keys);
+  await other.ready;
+  const first = await select(selection, { callId: 'call', requestId: 'first' });
+  t.is(first.binding?.beginning, 'first');
+  const again = await select(other.selection, { callId: 'call' });
+  t.is(again.binding?.beginning, 'first', 'a later use of the same beginning');
+  const releases = (beginning: string) => release(other.selection, 'call', beginning);
+  t.deepEqual(await releases('first'), { found: true });
+  t.deepEqual(await releases('first'), { found: true }, 'can be repeated');
+  const second = await select(selection, { callId: 'call', requestId: 'second' });
+  t.is(second.binding?.beginning, 'second');
+  t.deepEqual(await releases('first'), { found: false });
+  t.is((await select(other.selection, { callId: 'call' })).binding?.state, CallState.SETUP);
+  t.deepEqual(await releases('second'), { found: true });
+});
+
 test('a Select after Release begins the call again, at any replica; in its dialog it does not', async (t) => {
   const { etcd, keys, selection } = await replicaScene(t);
   const other = await openReplica(t, etcd.endpoint, keys);
@@ -272,7 +290,7 @@ test('one Call-ID in two sets is two bindings; without a set it is found where i
   t.is((await failure(lookup(selection, 'one'))).code, status.NOT_FOUND, 'two others have it');
   t.like((await select(selection, { callId: 'one' })).binding?.relay, { id: 'r3', set: 'default' });
   const only = { callId: 'one', viaBranch: '', set: 'edge' };
-  t.deepEqual(await asks(selection, selection.release, only), { found: true });
+  t.deepEqual(await asks(selection, selection.release, { ...only, beginning: '' }), { found: true });
   const { binding } = await asks(selection, selection.lookup, { ...only, set: 'core' });
   t.false(binding?.released);
   t.true((await asks(selection, selection.lookup, only)).binding?.released);

@@ -31,6 +31,9 @@ const request: [object, Refusal][] = [
   [{ requestId: 'a b' }, { field: 'request_id', problem: '"a b"', allowed: ascii('0-64') }],
   [{ requestId: x(65) }, { field: 'request_id', problem: x(65), allowed: ascii('0-64') }],
 ];
+const beginning: [object, Refusal][] = [
+  [{ beginning: 'a b' }, { field: 'beginning', problem: '"a b"', allowed: ascii('0-64') }],
+];
 const constraints: [object, Refusal][] = [
   [{ excludedRelayIds: ['r1', 'R'] }, { field: 'excluded_relay_ids', problem: '"R"', allowed: name }],
   [{ excludedRelayIds: many(65) }, { field: 'excluded_relay_ids', problem: '65 ids', allowed: 'at most 64' }],
@@ -98,8 +101,14 @@ const methods: Record<string, { ask: Ask; refused: [object, Refusal][] }> = {
   },
   Release: {
     ask: ({ selection }, fields) =>
-      asks(selection, selection.release, { callId: 'call', viaBranch: '', set: '', ...fields }),
-    refused: [...call, ...set('set')],
+      asks(selection, selection.release, {
+        callId: 'call',
+        viaBranch: '',
+        set: '',
+        beginning: '',
+        ...fields,
+      }),
+    refused: [...call, ...set('set'), ...beginning],
   },
   ListRelays: {
     ask: ({ relays }, fields) => asks(relays, relays.listRelays, { set: '', ...fields }),

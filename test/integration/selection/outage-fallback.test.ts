@@ -205,6 +205,10 @@ behavior('a call that ends without etcd is not bound afterwards', async (t, clie
   await one.selector.select(ask('bound-before'));
   await lose();
   await one.selector.select(ask('short'));
+  t.is(
+    await errorOf(one.selector.release(parseCall('short'), { beginning: 'the one before' })),
+    'unavailable',
+  );
   t.true(await one.selector.release(parseCall('short')));
   t.is(await errorOf(one.selector.release(parseCall('unknown'))), 'unavailable');
   t.is(await errorOf(one.selector.release(parseCall('bound-before'))), 'unavailable');

@@ -59,6 +59,7 @@ const answers: fc.Arbitrary<Answer> = fc
     generation: fc.oneof(fc.nat({ max: 300 }), fc.maxSafeNat()),
     createdAtMs: timeMs,
     expiresAtMs: timeMs,
+    beginning: fc.oneof({ weight: 3, arbitrary: visible(64) }, fc.string()),
     state: fc.constantFrom(...bindingStates),
     moves: fc.oneof({ weight: 3, arbitrary: fc.constant([]) }, fc.array(move, { maxLength: maxMoves })),
     origin: fc.constantFrom('new', 'existing', 'moved'),
