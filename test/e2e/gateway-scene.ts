@@ -171,8 +171,12 @@ export class Scene {
     }
   }
 
-  /** Starts a caller. Its name is part of its Call-IDs. */
+  /**
+   * Starts a caller. Its name is part of its Call-IDs. Where calls go on without being told, a machine that does not keep up with
+   * the rate gets new calls as old ones end.
+   */
   caller(name: string, { calls, perSecond, pauseMs }: CallerOptions): Promise<Sipp> {
+    const atOnce = pauseMs === undefined ? calls : Math.ceil(perSecond * ((2 * pauseMs) / 1000 + 1));
     return Sipp.start(this.parts.scope, {
       name,
       directory: this.parts.directory,
@@ -188,7 +192,7 @@ export class Scene {
           '-r',
           `${perSecond}`,
           '-l',
-          `${calls}`,
+          `${atOnce}`,
           '-cid_str',
           `${name}-%u`,
         ],

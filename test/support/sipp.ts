@@ -157,7 +157,7 @@ export class Sipp {
       succeeded: column('SuccessfulCall(C)'),
       failed: column('FailedCall(C)'),
       retransmissions: column('Retransmissions(C)'),
-      errors: this.#read('errors.log'),
+      errors: this.#errors(),
     };
   }
 
@@ -170,6 +170,12 @@ export class Sipp {
       times.set(name, [...(times.get(name) ?? []), Number(timeMs)]);
     }
     return times;
+  }
+
+  /** Without the repeated answers that reach calls that have ended well. */
+  #errors(): string {
+    const events = this.#read('errors.log').split(/^(?=\d{4}-\d\d-\d\d\t)/m);
+    return events.filter((event) => !event.includes('(successful)')).join('');
   }
 
   #read(file: string): string {
