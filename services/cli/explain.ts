@@ -18,11 +18,11 @@ export async function explain(error: unknown, trust: TlsMaterial | undefined): P
   const distrust =
     code === status.UNAVAILABLE && reason === undefined ? await diagnose(server, trust) : undefined;
   return distrust === undefined
-    ? new CommandError(meaningOf(error), exitCodeOf(code))
+    ? new CommandError(meaningOf(error), exitCodeOf(error))
     : new CommandError(distrust, exits.failed);
 }
 
-function meaningOf({ code, message, server }: HoldfastRpcError): string {
+function meaningOf({ code, reason, message, server }: HoldfastRpcError): string {
   if (code === status.UNAVAILABLE && /No connection established|Connection dropped/.test(message)) {
     return `no Holdfast replica answers at ${server}: is it running? ${help}`;
   }
@@ -35,10 +35,16 @@ function meaningOf({ code, message, server }: HoldfastRpcError): string {
   if (code === status.DEADLINE_EXCEEDED) {
     return `the replica at ${server} did not answer within ${timeoutMs / 1000} s ${help}`;
   }
+  if (reason === 'RELAY_NOT_REGISTERED') {
+    return `${message} (holdfast relays lists those that are; --absent-ok is for one that is to come)`;
+  }
   return `${status[code] ?? code}: ${message}`;
 }
 
-function exitCodeOf(code: status | undefined): number {
+function exitCodeOf({ code, reason }: HoldfastRpcError): number {
+  if (reason === 'RELAY_NOT_REGISTERED') {
+    return exits.failed;
+  }
   switch (code) {
     case status.INVALID_ARGUMENT:
       return exits.usage;

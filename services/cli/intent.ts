@@ -1,30 +1,35 @@
-import { type HoldfastClient, RelayState } from '../client/index.js';
+import type { Fields, HoldfastClient, SetIntentRequest } from '../client/index.js';
 import { json, print } from './output.js';
+import { intentShape } from './shapes.js';
 
 const maxActorLength = 64;
 
-export interface RelayIntent {
-  readonly relayId: string;
+/** Options of every command that changes what operators want of a relay. */
+export interface IntentOptions {
   readonly set: string;
-  readonly reason?: string | undefined;
-  readonly state: RelayState;
-  readonly weight?: number | undefined;
+  readonly json?: true;
+  readonly absentOk?: true;
 }
+
+/** How the option that permits an unregistered relay is called and described. */
+export const absentOkOption = [
+  '--absent-ok',
+  'also if no such relay is registered; it holds for the relay that comes under this name',
+] as const;
 
 /** Sets an operator's intent for a relay, and prints what it is now. */
 export async function setIntent(
   client: HoldfastClient,
-  intent: RelayIntent,
-  { json: asJson }: { readonly json?: true },
+  change: Fields<SetIntentRequest>,
+  { set, json: asJson, absentOk }: IntentOptions,
 ): Promise<void> {
-  const { weight } = intent;
   const actor = (process.env.USER ?? '').slice(0, maxActorLength);
-  const { registered } = await client.setIntent({ ...intent, actor });
-  const state = RelayState[intent.state].toLowerCase();
+  const { registered, intent } = await client.setIntent({ ...change, set, actor, absentOk });
+  const { relay, state, weight } = intentShape(intent);
   if (asJson) {
-    return print(json({ set: intent.set, relay: intent.relayId, state, weight, registered }));
+    return print(json({ set, relay, state, weight, registered }));
   }
-  const name = `${intent.set}/${intent.relayId}`;
   const shown = `${state}${weight === undefined ? '' : `, weight ${weight}`}`;
+  const name = `${set}/${relay}`;
   print(registered ? `${name} is ${shown}` : `${name} is not registered; once it is, it will be ${shown}`);
 }

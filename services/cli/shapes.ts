@@ -1,4 +1,12 @@
-import { type Binding, Freshness, Origin, type Relay, RelayKind, RelayState } from '../client/index.js';
+import {
+  type Binding,
+  Freshness,
+  Origin,
+  type Relay,
+  type RelayIntent,
+  RelayKind,
+  RelayState,
+} from '../client/index.js';
 import { json, print, relativeTime } from './output.js';
 
 /** How answers are shown: a shape for programs (`--json`), and a text for people that is made from it. */
@@ -21,6 +29,20 @@ export function relayShape(relay: Relay) {
     version: relay.version,
     startedAt: relay.startTime?.toISOString(),
     reason: relay.reason,
+    actor: relay.actor,
+    intentAt: relay.intentTime?.toISOString(),
+  };
+}
+
+export function intentShape(intent: RelayIntent | undefined) {
+  return {
+    set: intent?.set,
+    relay: intent?.relayId,
+    state: lower(RelayState[intent?.state ?? RelayState.ACTIVE]),
+    weight: intent?.weight,
+    reason: intent?.reason || undefined,
+    actor: intent?.actor || undefined,
+    at: intent?.time?.toISOString(),
   };
 }
 
@@ -38,12 +60,28 @@ export const relayHeader = [
 ];
 
 export function relayRow(relay: Relay): string[] {
-  const { set, id, kind, state, weight, capacity, calls, zone, controlUrl, instance, reason } =
-    relayShape(relay);
+  const { set, id, kind, state, weight, capacity, calls, zone, controlUrl, instance } = relayShape(relay);
   const since = relativeTime(relay.startTime).replace(' ago', '');
   const load = `${calls ?? '?'}${capacity > 0 ? `/${capacity}` : ''}`;
-  const shownState = reason ? `${state} (${reason})` : state;
+  const { intentTime: time } = relay;
+  const shownState = withIntent(state, { ...relay, time });
   return [set, id, kind, shownState, String(weight), load, zone || '-', controlUrl, instance, since];
+}
+
+export const intentHeader = ['SET', 'RELAY', 'STATE', 'WEIGHT'];
+
+export function intentRow(intent: RelayIntent): string[] {
+  const { set = '', relay = '', state, weight } = intentShape(intent);
+  return [set, relay, withIntent(state, intent), weight === undefined ? '-' : String(weight)];
+}
+
+/** `draining (new kernel, ann, 3 min ago)` */
+function withIntent(
+  state: string,
+  { reason, actor, time }: Pick<RelayIntent, 'reason' | 'actor' | 'time'>,
+): string {
+  const known = [reason, actor, time && relativeTime(time)].filter(Boolean);
+  return known.length > 0 ? `${state} (${known.join(', ')})` : state;
 }
 
 interface Answer {

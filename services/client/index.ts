@@ -4,6 +4,7 @@ export {
   type ListBindingsResponse,
   type ListRelaysResponse,
   type Relay,
+  type RelayIntent,
   RelayKind,
   type RelayLoad,
   RelayState,

@@ -4,6 +4,8 @@ export type ErrorCode =
   | 'invalid-argument'
   /** The call has no binding. */
   | 'not-found'
+  /** The relay is not registered, and operators have said nothing of it. */
+  | 'unknown-relay'
   /** The call is at another generation than the one named. */
   | 'failed-precondition'
   /** Every eligible relay is at its capacity. */

@@ -1,5 +1,5 @@
 import type { Binding } from './binding.js';
-import type { Intent, RegisteredRelay } from './relay.js';
+import type { AbsentIntent, Intent, RegisteredRelay } from './relay.js';
 
 export type RelayChange =
   | { readonly type: 'joined'; readonly relay: RegisteredRelay }
@@ -16,14 +16,24 @@ export interface Membership {
   get(set: string, id: string): RegisteredRelay | undefined;
   /** Ordered by set, then id; of all sets if none is given. */
   list(set?: string): RegisteredRelay[];
+  /** Intents for relays that are not registered, ordered by set, then id; of all sets if none is given. */
+  absent(set?: string): AbsentIntent[];
   /** The listener receives every change from now on, in etcd's order; the returned function unsubscribes it. */
   subscribe(listener: (change: RelayChange) => void): () => void;
 }
 
 /** What operators want of relays. */
 export interface Intents {
-  /** An undefined intent removes it. The last writer wins. @throws HoldfastError `unavailable` */
-  set(set: string, id: string, intent: Intent | undefined): Promise<void>;
+  /**
+   * @param change what becomes of the intent, undefined for none; called again if somebody else changed it meanwhile
+   * @returns what it is now
+   * @throws HoldfastError `unavailable`, and what `change` throws
+   */
+  update(
+    set: string,
+    id: string,
+    change: (before: Intent | undefined) => Intent | undefined,
+  ): Promise<Intent | undefined>;
 }
 
 /** All bindings, for listings. */

@@ -54,6 +54,13 @@ export interface Intent {
   readonly atMs: number;
 }
 
+/** An intent for a relay that is not registered. */
+export interface AbsentIntent {
+  readonly set: string;
+  readonly id: string;
+  readonly intent: Intent;
+}
+
 /** A relay's own report of how busy it is. */
 export interface Load {
   /** Concurrent calls. */

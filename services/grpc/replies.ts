@@ -1,5 +1,6 @@
 import {
   type ListBindingsResponse,
+  type RelayIntent as WireIntent,
   RelayKind as WireKind,
   type Relay as WireRelay,
   RelayState as WireState,
@@ -14,6 +15,7 @@ import type { Binding, BindingState, Freshness, Origin } from '../domain/binding
 import {
   effectiveState,
   effectiveWeight,
+  type Intent,
   type RegisteredRelay,
   type RelayKind,
   type RelayState,
@@ -88,7 +90,14 @@ export function relayIdentity(registered: RegisteredRelay): WireRelay {
     startTime: new Date(relay.startedAtMs),
     load: undefined,
     reason: intent?.reason ?? '',
+    actor: intent?.actor ?? '',
+    intentTime: intent && new Date(intent.atMs),
   };
+}
+
+export function intentMessage(set: string, relayId: string, intent: Intent): WireIntent {
+  const { state, weight, reason, actor, atMs } = intent;
+  return { set, relayId, state: states[state], weight, reason, actor, time: new Date(atMs) };
 }
 
 export function relayMessage(registered: RegisteredRelay): WireRelay {
@@ -122,6 +131,8 @@ function goneRelay({ relayId, call: { set }, instance }: Binding): WireRelay {
     startTime: undefined,
     load: undefined,
     reason: '',
+    actor: '',
+    intentTime: undefined,
   };
 }
 

@@ -21,6 +21,7 @@ type Kind = Pick<Failure, 'code' | 'reason' | 'retryDelayMs'>;
 const kinds: Readonly<Record<ErrorCode, Kind>> = {
   'invalid-argument': { code: status.INVALID_ARGUMENT, reason: 'INVALID_FIELD' },
   'not-found': { code: status.NOT_FOUND, reason: 'CALL_NOT_BOUND' },
+  'unknown-relay': { code: status.NOT_FOUND, reason: 'RELAY_NOT_REGISTERED' },
   'failed-precondition': { code: status.FAILED_PRECONDITION, reason: 'GENERATION_MISMATCH' },
   'relays-full': { code: status.RESOURCE_EXHAUSTED, reason: 'RELAYS_FULL' },
   // A relay that lost its registration has it back within such a time, if it is well.

@@ -1,5 +1,5 @@
 import type { Membership, RelayChange } from '../domain/membership.js';
-import type { Intent, Load, RegisteredRelay, Relay } from '../domain/relay.js';
+import type { AbsentIntent, Intent, Load, RegisteredRelay, Relay } from '../domain/relay.js';
 import { relayKey } from '../domain/relay.js';
 import type { EtcdConnection } from '../etcd/connection.js';
 import { etcdUnavailable } from '../etcd/errors.js';
@@ -126,6 +126,18 @@ export class RelayDirectory implements Membership {
       .flatMap((ofSet) => [...ofSet.values()])
       .filter(({ relay }) => !set || relay.set === set)
       .sort((a, b) => compare(a.relay.set, b.relay.set) || compare(a.relay.id, b.relay.id));
+  }
+
+  /** Intents for relays that are not registered, ordered by set, then id. */
+  absent(set?: string): AbsentIntent[] {
+    const absent: AbsentIntent[] = [];
+    for (const [key, { value: intent }] of this.#intents.entries) {
+      const [ofSet = '', id = '', ...more] = key.split('/');
+      if (more.length === 0 && (!set || ofSet === set) && !this.get(ofSet, id)) {
+        absent.push({ set: ofSet, id, intent });
+      }
+    }
+    return absent.sort((a, b) => compare(a.set, b.set) || compare(a.id, b.id));
   }
 
   /** The sets that have a relay. */

@@ -3,7 +3,7 @@ import { type HoldfastClient, type Relay, RelayEvent } from '../../client/index.
 import { CommandError, exits } from '../exit.js';
 import { type RemoteOptions, remote } from '../options.js';
 import { counted, json, print, table } from '../output.js';
-import { relayHeader, relayRow, relayShape } from '../shapes.js';
+import { intentHeader, intentRow, intentShape, relayHeader, relayRow, relayShape } from '../shapes.js';
 
 interface RelaysOptions extends RemoteOptions {
   readonly set?: string;
@@ -13,7 +13,9 @@ interface RelaysOptions extends RemoteOptions {
 export function addTo(program: Command): void {
   remote(program.command('relays'))
     .summary('the registered relays')
-    .description('Lists the registered relays. With --watch, also prints every change until interrupted.')
+    .description(
+      'Lists the registered relays, and what operators want of others. With --watch, also prints every change until interrupted.',
+    )
     .option('--set <name>', 'only this set')
     .option('--watch', 'keep printing changes')
     .action((options: RelaysOptions) =>
@@ -22,12 +24,17 @@ export function addTo(program: Command): void {
 }
 
 async function list(client: HoldfastClient, { set = '', json: asJson }: RelaysOptions): Promise<void> {
-  const { relays, fresh } = await client.listRelays(set);
+  const { relays, fresh, absent } = await client.listRelays(set);
   if (asJson) {
-    return print(json({ fresh, relays: relays.map(relayShape) }));
+    return print(json({ fresh, relays: relays.map(relayShape), absent: absent.map(intentShape) }));
   }
   const none = `no relay is registered${set && ` in set ${set}`}`;
   print(relays.length > 0 ? table(relayHeader, relays.map(relayRow)) : none);
+  if (absent.length > 0) {
+    print(
+      `\nnot registered, but drained, disabled or weighted:\n${table(intentHeader, absent.map(intentRow))}`,
+    );
+  }
   if (!fresh) {
     print('(this replica gets no updates from etcd: the list is the last one known)');
   }

@@ -87,7 +87,7 @@ export async function prove({ a, b, relays, join, report }: ProofDeps): Promise<
   await talk(talking, again, report, 're-INVITEd: heard again, the orphans on their new relay');
 
   await closeCalls(talking, again);
-  await a.setIntent({ relayId: 'relay-1', state: RelayState.ACTIVE });
+  await a.setIntent({ relayId: 'relay-1', state: RelayState.ACTIVE, ownWeight: true });
 }
 
 interface Talking {

@@ -3,9 +3,10 @@ import {
   type SetIntentResponse,
   RelayState as WireState,
 } from '../../../proto/generated/holdfast/v1/relay.js';
-import { invalidArgument } from '../../domain/error.js';
-import { type Intent, maxWeight, type RelayState } from '../../domain/relay.js';
+import { HoldfastError, invalidArgument } from '../../domain/error.js';
+import { type Intent, maxWeight, type RelayState, relayKey } from '../../domain/relay.js';
 import type { RelayServiceDeps } from '../deps.js';
+import { intentMessage } from '../replies.js';
 import { maxTextLength, parseRelayName, parseText } from '../requests.js';
 
 const maxActorLength = 64;
@@ -19,34 +20,58 @@ export function setIntent({
 }: RelayServiceDeps): (request: SetIntentRequest) => Promise<SetIntentResponse> {
   return async (request) => {
     const { set, id } = parseRelayName(request);
-    const intent = parse(request, clock.wallMs());
-    await intents.set(set, id, intent);
-    const { state = 'active', weight, reason, actor } = intent ?? {};
-    log.info({ relay: id, set, state, weight, reason, actor }, 'intent set');
-    return { registered: directory.get(set, id) !== undefined };
+    const change = parse(request, clock.wallMs());
+    const intent = await intents.update(set, id, (before) => {
+      if (!before && !request.absentOk && !directory.get(set, id)) {
+        throw unknownRelay(set, id);
+      }
+      const after = change(before);
+      return hasEffect(after) ? after : undefined;
+    });
+    // What holds without an intent.
+    const now = intent ?? { state: 'active', reason: '', actor: '', atMs: clock.wallMs() };
+    log.info({ relay: id, set, ...now }, 'intent set');
+    return { registered: directory.get(set, id) !== undefined, intent: intentMessage(set, id, now) };
   };
 }
 
-const states = new Map<WireState, RelayState>([
+const states = new Map<WireState, RelayState | undefined>([
+  [WireState.UNSPECIFIED, undefined],
   [WireState.ACTIVE, 'active'],
   [WireState.DRAINING, 'draining'],
   [WireState.DISABLED, 'disabled'],
 ]);
 
-/** Undefined if the request asks for what holds without an intent. */
-function parse(request: SetIntentRequest, nowMs: number): Intent | undefined {
-  const state = states.get(request.state);
-  if (!state) {
-    throw invalidArgument('state', `${request.state}`, 'ACTIVE, DRAINING, DISABLED');
+/** What the request makes of an intent. */
+function parse(request: SetIntentRequest, nowMs: number): (before: Intent | undefined) => Intent {
+  if (!states.has(request.state)) {
+    throw invalidArgument('state', `${request.state}`, 'UNSPECIFIED, ACTIVE, DRAINING, DISABLED');
   }
-  const { weight } = request;
+  const state = states.get(request.state);
+  const { weight, ownWeight } = request;
   if (weight !== undefined && weight > maxWeight) {
     throw invalidArgument('weight', `${weight}`, `0-${maxWeight}`);
   }
+  if (weight !== undefined && ownWeight) {
+    throw invalidArgument('own_weight', 'is set together with weight', 'one of the two');
+  }
   const reason = parseText('reason', request.reason, maxTextLength);
   const actor = parseText('actor', request.actor, maxActorLength);
-  if (state === 'active' && weight === undefined && reason === '') {
-    return undefined;
-  }
-  return { state, weight, reason, actor, atMs: nowMs };
+  return (before) => ({
+    state: state ?? before?.state ?? 'active',
+    weight: ownWeight ? undefined : (weight ?? before?.weight),
+    reason: state === undefined && reason === '' ? (before?.reason ?? '') : reason,
+    actor,
+    atMs: nowMs,
+  });
+}
+
+/** False for one that says what holds without it. */
+function hasEffect({ state, weight, reason }: Intent): boolean {
+  return state !== 'active' || weight !== undefined || reason !== '';
+}
+
+function unknownRelay(set: string, id: string): HoldfastError {
+  const message = `relay ${relayKey(set, id)} is not registered, and has no intent; nothing was written`;
+  return new HoldfastError('unknown-relay', message, { metadata: { set, relay: id } });
 }

@@ -1,9 +1,10 @@
 import test from 'ava';
+import { loadCodec } from '../../../services/registry/codecs/load.js';
 import { aRelay, deleteRelay, eventually, putRelay } from '../../support/registry.js';
 import { select } from '../../support/replica.js';
 import { startHoldfast } from '../../support/stack.js';
 
-import { fails, rows, stack, succeeds } from './scene.js';
+import { fails, rows, run, stack, succeeds } from './scene.js';
 
 test('relays: a table for people, one JSON object for programs, --set', async (t) => {
   const lines = (await succeeds(t, 'relays')).trimEnd().split('\n');
@@ -178,27 +179,78 @@ test('drain, resume and weights', async (t) => {
   t.is((await listed()).reason, 'new\tkernel');
   t.regex(
     await succeeds(t, 'relays', ...set),
-    /draining \(new\?kernel\)/,
+    /draining \(new\?kernel, .*\)/,
     'no control character reaches the terminal',
   );
 
-  t.is(await succeeds(t, 'resume', 'd1', ...set, '--weight', '7'), 'drained/d1 is active, weight 7\n');
+  t.is(await succeeds(t, 'weight', 'd1', '7', ...set), 'drained/d1 is draining, weight 7\n');
   await eventually(async () => (await listed()).weight === 7, 'weight 7');
-  t.deepEqual(JSON.parse(await succeeds(t, 'resume', 'd1', ...set, '--json')), {
+  t.is((await listed()).reason, 'new\tkernel', 'the reason for its state stays');
+  t.is(await succeeds(t, 'disable', 'd1', ...set), 'drained/d1 is disabled, weight 7\n');
+  t.is(await succeeds(t, 'resume', 'd1', ...set), 'drained/d1 is active, weight 7\n');
+  t.deepEqual(JSON.parse(await succeeds(t, 'weight', 'd1', 'own', ...set, '--json')), {
     set: 'drained',
     relay: 'd1',
     state: 'active',
     registered: true,
   });
   await eventually(async () => (await listed()).weight === 100, 'weight of its own');
+  t.like(await listed(), { state: 'active', reason: '' });
+  t.regex(await fails(t, 2, 'weight', 'd1', '10001', ...set), /allowed: 0-10000, or own/);
+});
+
+test('a relay that is not registered is drained only if that is meant', async (t) => {
+  const set = ['--set', 'absent'];
+  for (const command of [
+    ['drain', 'meida-1', '--wait'],
+    ['disable', 'meida-1'],
+    ['resume', 'meida-1'],
+    ['weight', 'meida-1', '5'],
+  ]) {
+    t.regex(
+      await fails(t, 1, ...command, ...set),
+      /^holdfast: relay absent\/meida-1 is not registered, and has no intent; nothing was written \(.*--absent-ok/,
+    );
+  }
+  t.is(await succeeds(t, 'relays', ...set), 'no relay is registered in set absent\n');
   t.is(
-    await succeeds(t, 'drain', 'nobody'),
-    'default/nobody is not registered; once it is, it will be draining\n',
+    await succeeds(t, 'drain', 'media-1', ...set, '--absent-ok', '--reason', 'its disk'),
+    'absent/media-1 is not registered; once it is, it will be draining\n',
+  );
+  const listed = async () => JSON.parse(await succeeds(t, 'relays', ...set, '--json')).absent;
+  await eventually(async () => (await listed()).length === 1, 'its intent is listed');
+  t.like((await listed())[0], { set: 'absent', relay: 'media-1', state: 'draining', reason: 'its disk' });
+  t.regex(
+    await succeeds(t, 'relays', ...set),
+    /not registered, but .*:\nSET .*\nabsent +media-1 +draining \(its disk/,
   );
   t.is(
-    await succeeds(t, 'drain', 'nobody', '--wait'),
-    'default/nobody is not registered; once it is, it will be draining\ndefault/nobody is not registered\n',
+    await succeeds(t, 'resume', 'media-1', ...set),
+    'absent/media-1 is not registered; once it is, it will be active\n',
+    'what is listed can be taken back',
   );
+  await eventually(async () => (await listed()).length === 0, 'no intent is left');
+});
+
+test('drain --wait fails where a relay goes away with its calls, or never was there', async (t) => {
+  const { client, keys, grpc } = await stack;
+  const set = ['--set', 'waited'];
+  const relay = aRelay({ id: 'w1', set: 'waited' });
+  await putRelay(client, keys, relay);
+  const load = { calls: 3, cpu: 0, packetRate: 0, atMs: Date.now() };
+  await client.kv.put({ key: keys.loadOf('waited', 'w1'), value: loadCodec.encode(load) });
+  await eventually(async () => (await succeeds(t, 'relays', ...set)).includes('w1'), 'it is registered');
+  const drain = await startHoldfast(t, ['drain', 'w1', '--wait', ...set], { HOLDFAST_SERVER: grpc });
+  await drain.waitForLine('waited/w1 carries 3 calls');
+  await deleteRelay(client, keys, relay);
+  t.is((await drain.exited).code, 1);
+  t.regex(
+    drain.output,
+    /waited\/w1 is no longer registered, and carried 3 calls when it was: they may go on there/,
+  );
+  const never = await run(t, 'drain', 'w2', '--wait', '--absent-ok', ...set);
+  t.is(never.code, 1);
+  t.regex(never.output, /^holdfast: waited\/w2 is not registered: what it carries is not known/m);
 });
 
 test('bindings: a table for people, one JSON object per line for programs', async (t) => {

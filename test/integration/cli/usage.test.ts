@@ -19,7 +19,9 @@ test('--help of every command names what it does and all its options', async (t)
     'relay-node',
     'relays',
     'drain',
+    'disable',
     'resume',
+    'weight',
     'bindings',
     'select',
     'lookup',
@@ -73,8 +75,8 @@ const wrong: [string[], RegExp][] = [
   ],
   [['bindings'], /^error: required option '--relay <id>' not specified/],
   [
-    ['resume', 'r1', '--weight', '10001'],
-    /'--weight <number>' argument '10001' is invalid\. allowed: 0-10000/,
+    ['weight', 'r1', '10001'],
+    /argument value '10001' is invalid for argument 'weight'\. allowed: 0-10000, or own/,
   ],
   [['drain', 'R'], /^holdfast: INVALID_ARGUMENT: relay_id: "R" is not a DNS label; allowed: 1-63/],
   [

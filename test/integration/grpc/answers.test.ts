@@ -94,8 +94,16 @@ test('unknown calls, relays and sets: each has its error', async (t) => {
   t.is(target.code, status.UNAVAILABLE);
   t.regex(target.details, /relay stranger is not registered in set default/);
   const intent = { relayId: 'stranger', state: RelayState.DRAINING };
-  const set = await setIntent(relays, intent);
-  t.deepEqual(set, { registered: false });
+  const unknown = await failure(setIntent(relays, intent));
+  t.is(unknown.code, status.NOT_FOUND);
+  t.regex(
+    unknown.details,
+    /^relay default\/stranger is not registered, and has no intent; nothing was written/,
+  );
+  const drained = { relayId: 'stranger', state: RelayState.DRAINING };
+  t.like(await setIntent(relays, { ...intent, absentOk: true }), { registered: false, intent: drained });
+  await eventually(async () => (await listRelays(relays)).absent.length === 1, 'its intent is listed');
+  t.like((await listRelays(relays)).absent, [{ set: 'default', ...drained }]);
 
   const empty = await failure(select(selection, { callId: 'new', set: 'empty' }));
   t.is(empty.code, status.UNAVAILABLE);
@@ -129,7 +137,7 @@ test('full, drained and unregistered relays have different errors; bound calls a
   await eventually(async () => (await failureCode(selection, 'free-1')) === undefined, 'free relay');
   for (const relayId of ['r1', 'r2']) {
     const intent = { relayId, state: RelayState.DISABLED, reason: 'night' };
-    t.deepEqual(await setIntent(relays, intent), { registered: true });
+    t.like(await setIntent(relays, intent), { registered: true, intent });
   }
   await eventually(
     async () => (await failureCode(selection, `off-${Math.random()}`)) === status.UNAVAILABLE,

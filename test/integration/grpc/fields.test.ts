@@ -67,8 +67,11 @@ const moving: [object, Refusal][] = [
 ];
 const intent: [object, Refusal][] = [
   [{ relayId: '' }, { field: 'relay_id', problem: 'is empty', allowed: name }],
-  [{ state: 0 }, { field: 'state', problem: '0', allowed: 'ACTIVE, DRAINING, DISABLED' }],
-  [{ state: 9 }, { field: 'state', problem: '9', allowed: 'ACTIVE, DRAINING, DISABLED' }],
+  [{ state: 9 }, { field: 'state', problem: '9', allowed: 'UNSPECIFIED, ACTIVE, DRAINING, DISABLED' }],
+  [
+    { weight: 1, ownWeight: true },
+    { field: 'own_weight', problem: 'together with weight', allowed: 'one of the two' },
+  ],
   [{ weight: 10_001 }, { field: 'weight', problem: '10001', allowed: '0-10000' }],
   [{ reason: x(257) }, { field: 'reason', problem: '(257 characters)', allowed: 'at most 256 characters' }],
   [{ actor: x(65) }, { field: 'actor', problem: x(65), allowed: 'at most 64 characters' }],

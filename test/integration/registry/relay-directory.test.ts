@@ -40,7 +40,7 @@ behavior('what is known at the start is complete before it begins', async (t, cl
   const { directory, keys, intents, changes, clock } = open(t, endpoint);
   const relay = aRelay();
   const revision = await putRelay(client, keys, relay);
-  await intents.set('default', 'r1', draining);
+  await intents.update('default', 'r1', () => draining);
   await putLoad(client, keys.loadOf('default', 'r1'), 5);
   await putRelay(client, keys, aRelay({ id: 'r1', set: 'other' }));
   await directory.start();
@@ -67,13 +67,13 @@ behavior('each change is told with all that is known by then', async (t, client,
   const told = (count: number) => eventually(() => changes.length === count, `${count} changes`);
   await putRelay(client, keys, aRelay());
   await told(1);
-  await intents.set('default', 'r1', draining);
+  await intents.update('default', 'r1', () => draining);
   await told(2);
   clock.advance(500);
   await putLoad(client, keys.loadOf('default', 'r1'), 5);
   await told(3);
   t.is(directory.get('default', 'r1')?.loadHeardAtMs, clock.monotonicMs());
-  await intents.set('default', 'r1', undefined);
+  await intents.update('default', 'r1', () => undefined);
   await told(4);
   const revision = await putRelay(client, keys, aRelay({ state: 'draining' }));
   await told(5);
@@ -101,7 +101,7 @@ behavior(
     const { directory, keys, intents, changes } = open(t, endpoint);
     await directory.start();
     await eventually(() => directory.live, 'live directory');
-    await intents.set('default', 'r1', draining);
+    await intents.update('default', 'r1', () => draining);
     await putLoad(client, keys.loadOf('default', 'r1'), 5);
     await putRelay(client, keys, aRelay({ id: 'r2' }));
     await eventually(() => changes.length === 1, 'first relay');
