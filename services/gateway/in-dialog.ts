@@ -1,4 +1,5 @@
 import type { ControlProtocol } from '../control/protocol.js';
+import type { RegisteredRelay } from '../domain/relay.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
 import type { Answer } from '../selection/requests.js';
@@ -57,7 +58,7 @@ export class InDialogHandler {
     const asked = await clients.ask(answer.relay, request, deadlineMs - clock.monotonicMs());
     if (asked.kind === 'replied') {
       if (isAnswer && request.judge(asked.reply).kind === 'accepted') {
-        this.#answered(answer);
+        this.#answered(answer, answer.relay);
         // Both parties know the new relay by now.
         formerRelays.end(answer.binding, protocol.deleteRequest({ callId: parties.callId }));
       }
@@ -72,17 +73,21 @@ export class InDialogHandler {
   }
 
   /** From now on the call is in progress. The proxy is not kept waiting: as one that is set up it has minutes to live. */
-  #answered({ binding }: Answer): void {
+  #answered({ binding }: Answer, relay: RegisteredRelay): void {
     const { router, retries } = this.#deps;
     retries.schedule({
       purpose: `note that call ${binding.call.callId} is answered`,
       attempt: async () => {
-        if (!(await router.answered(binding.call, binding))) {
+        if (await router.answered(binding.call, binding)) {
+          return 'done';
+        }
+        const now = (await router.lookup(binding.call))?.binding;
+        if (now?.instance === binding.instance) {
           // What this replica remembered was a former beginning of the call, on the same relay.
-          const now = (await router.lookup(binding.call))?.binding;
-          if (now?.instance === binding.instance) {
-            await router.answered(now.call, now);
-          }
+          await router.answered(now.call, now);
+        } else if (now?.state === 'setup' && now.beginning === binding.beginning) {
+          // Another gateway had no answer of the relay in time, and has moved the call.
+          await router.adopt(now.call, relay, { duringSetup: true });
         }
         return 'done';
       },

@@ -64,8 +64,16 @@ export class OfferHandler {
         isSetup = binding.state === 'setup';
         begun = isSetup && (origin === 'new' || begun) ? answer : undefined;
         const remainingMs = this.#remainingMs(offer);
+        // The proxy has been answered, and may be setting the call up through another gateway.
+        if (remainingMs <= 0) {
+          break;
+        }
         last = await this.#ask(relay, offer, isSetup ? Math.min(setupTimeoutMs, remainingMs) : remainingMs);
         if (last.kind === 'replied' && !(isSetup && goesOn(last.verdict))) {
+          break;
+        }
+        // A relay that had less than its time is not known to be silent.
+        if (isSetup && last.kind === 'silent' && remainingMs < setupTimeoutMs) {
           break;
         }
         if (isSetup) {
@@ -167,6 +175,7 @@ export class OfferHandler {
           by: mover,
           requestId,
           inSetupOnly: true,
+          deadlineMs: offer.deadlineMs,
           constraints: this.#constraints(request, scope, failed),
         });
       } catch (error) {
@@ -177,8 +186,9 @@ export class OfferHandler {
       }
     }
     this.counters.failovers++;
-    // One that is silent may have begun the call all the same, and would keep its ports until they time out.
-    if (relay && (tried.kind === 'silent' || !isNew)) {
+    // One that is silent may have begun the call all the same, and would keep its ports until they time out. Where the move was
+    // long in coming, another gateway may have set the call up there.
+    if (this.#remainingMs(offer) > 0 && relay && (tried.kind === 'silent' || !isNew)) {
       formerRelays.endOn(relay, binding, protocol.deleteRequest(offer.parties));
     }
   }

@@ -40,6 +40,8 @@ export interface MoveRequest {
   readonly constraints: RelayConstraints;
   /** Only while the call is being set up. */
   readonly inSetupOnly?: boolean;
+  /** By the monotonic clock: it is not written later than this. */
+  readonly deadlineMs?: number;
 }
 
 export interface Answer {

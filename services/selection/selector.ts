@@ -11,7 +11,7 @@ import type { Clock } from '../runtime/clock.js';
 import { BindingWriter, type Tried } from './binding-writer.js';
 import type { HistoryLoss } from './cache/binding-cache.js';
 import { CachedBindingStore, type CachedBindingStoreDeps } from './cached-store.js';
-import { BindingRepair } from './carried/binding-repair.js';
+import { type AdoptOptions, BindingRepair } from './carried/binding-repair.js';
 import type { CallFinder } from './carried/call-finder.js';
 import { OutageFallback, type Prediction, type WithoutQuorumMode } from './outage/outage-fallback.js';
 import { ProvisionalBindings } from './outage/provisional-bindings.js';
@@ -218,6 +218,9 @@ export class Selector {
       if (request.inSetupOnly && binding.state !== 'setup') {
         throw new HoldfastError('failed-precondition', `call ${call.callId} is ${binding.state}`);
       }
+      if (request.deadlineMs !== undefined && this.#clock.monotonicMs() > request.deadlineMs) {
+        throw new HoldfastError('failed-precondition', `it is too late to move call ${call.callId}`);
+      }
       const excluded = this.#ttlPolicy.relayOf(binding)
         ? [...(request.constraints.excluded ?? []), binding.relayId]
         : request.constraints.excluded;
@@ -248,9 +251,9 @@ export class Selector {
    * Binds the call to the relay that carries it, unless it is bound to one that is registered.
    * @throws HoldfastError `unavailable`, `overloaded`
    */
-  async adopt(call: Call, relay: RegisteredRelay): Promise<Answer> {
+  async adopt(call: Call, relay: RegisteredRelay, options?: AdoptOptions): Promise<Answer> {
     const requestId = newRequestId();
-    return this.#answer((await this.repair.adopt(call, relay, requestId)).binding, requestId);
+    return this.#answer((await this.repair.adopt(call, relay, requestId, options)).binding, requestId);
   }
 
   /**

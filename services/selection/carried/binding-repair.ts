@@ -20,6 +20,11 @@ export interface BindingRepairDeps {
   readonly restored: RestoredBindings;
 }
 
+export interface AdoptOptions {
+  /** Also if it is being set up on another one: this one has accepted the answer. */
+  readonly duringSetup?: boolean;
+}
+
 /** Makes etcd say of a call what is so, by what relays carry and this replica remembers. */
 export class BindingRepair {
   readonly #deps: BindingRepairDeps;
@@ -50,13 +55,20 @@ export class BindingRepair {
    * if the call names none.
    * @throws HoldfastError `unavailable`, `overloaded`
    */
-  adopt(call: Call, relay: RegisteredRelay, requestId = newRequestId()): Promise<StoredBinding> {
+  adopt(
+    call: Call,
+    relay: RegisteredRelay,
+    requestId = newRequestId(),
+    { duringSetup = false }: AdoptOptions = {},
+  ): Promise<StoredBinding> {
     const { cachedStore, writer, retry, ttlPolicy } = this.#deps;
     const own = inSet(call, relay.relay.set);
     return retry.run<StoredBinding>(undefined, async (seen) => {
       const found = seen ?? (await cachedStore.read(own));
       const known = bound(found);
-      const isSettled = known && ttlPolicy.relayOf(known.binding);
+      const isElsewhere = known?.binding.instance !== relay.relay.instance;
+      const isOpen = duringSetup && isElsewhere && known?.binding.state === 'setup';
+      const isSettled = known && ttlPolicy.relayOf(known.binding) && !isOpen;
       return isSettled ? known : writer.adopt(found, relay, requestId);
     });
   }

@@ -1,6 +1,7 @@
 import { isVersionOf } from '../../../services/domain/binding.js';
 import { parseCall } from '../../../services/domain/call.js';
 import type { HoldfastEvent } from '../../../services/domain/events.js';
+import { systemClock } from '../../../services/runtime/clock.js';
 import type { Answer } from '../../../services/selection/requests.js';
 import { behaviors } from '../../support/etcd.js';
 import { ask, deleteRelay, errorOf, eventually, where } from '../../support/registry.js';
@@ -231,6 +232,17 @@ behavior(
     t.is((await b.selector.move(aMove({ call }))).binding.state, 'answered', 'an operator may');
   },
 );
+
+behavior('a move is not written after its deadline', async (t, client, etcd) => {
+  const { a, b } = await scene(t, client, etcd);
+  const call = parseCall('too-late');
+  const first = await a.selector.select(ask(call));
+  const late = aMove({ call, deadlineMs: systemClock.monotonicMs() - 1 });
+  t.is(await errorOf(b.selector.move(late)), 'failed-precondition');
+  t.is(where((await a.selector.lookup(call, { current: true })) as Answer), where(first));
+  const inTime = aMove({ call, deadlineMs: systemClock.monotonicMs() + 60_000 });
+  t.is((await b.selector.move(inTime)).binding.generation, 2);
+});
 
 behavior('the last eight moves are kept, with when, why and by whom', async (t, client, etcd) => {
   const { a, b } = await scene(t, client, etcd, { relays: 2 });

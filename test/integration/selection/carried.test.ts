@@ -131,6 +131,16 @@ behavior('a call that is bound to a living relay stays there, whoever claims it'
   t.like((await a.store.read(call)).binding, { relayId: 'r1', state: 'setup', generation: 1 });
 });
 
+behavior('one that is being set up goes where it was answered', async (t, client, etcd) => {
+  const { a, b } = await scene(t, client, etcd);
+  const call = parseCall('answered-elsewhere');
+  await a.selector.select(ask(call, { constraints: { target: 'r1' } }));
+  const adopted = await b.selector.adopt(call, relayOf(b, 'r2'), { duringSetup: true });
+  t.is(where(adopted), 'r2/life-of-r2/2');
+  t.is(adopted.binding.state, 'answered');
+  t.is(where(await a.selector.adopt(call, relayOf(a, 'r3'), { duringSetup: true })), where(adopted));
+});
+
 behavior(
   'one that is bound to an instance that is gone goes to its carrier, one generation up',
   async (t, client, etcd) => {

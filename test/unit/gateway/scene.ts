@@ -17,6 +17,7 @@ import { Readiness } from '../../../services/gateway/readiness.js';
 import type { Asked, RelayAccess } from '../../../services/gateway/relay-clients.js';
 import { RetryQueue } from '../../../services/gateway/retry-queue.js';
 import { UnnamedCallHandler } from '../../../services/gateway/unnamed-call.js';
+import type { AdoptOptions } from '../../../services/selection/carried/binding-repair.js';
 import type { Answer, MoveRequest, SelectRequest } from '../../../services/selection/requests.js';
 import { ManualClock, turns } from '../../support/clock.js';
 import { aRelay } from '../../support/registry.js';
@@ -32,6 +33,7 @@ export class FakeRouter implements CallRouter, RelayList {
   readonly #hung: (() => void)[] = [];
   readonly released: string[] = [];
   readonly requests: SelectRequest[] = [];
+  readonly moves: MoveRequest[] = [];
 
   constructor(
     readonly relays: RegisteredRelay[],
@@ -92,15 +94,9 @@ export class FakeRouter implements CallRouter, RelayList {
       : undefined;
   }
 
-  async move({
-    call,
-    generation,
-    constraints,
-    requestId,
-    inSetupOnly,
-    reason,
-    by,
-  }: MoveRequest): Promise<Answer> {
+  async move(request: MoveRequest): Promise<Answer> {
+    const { call, generation, constraints, requestId, inSetupOnly, reason, by } = request;
+    this.moves.push(request);
     await this.#check();
     const old = this.bindings.get(call.key);
     if (old?.generation !== generation || (inSetupOnly && old.state !== 'setup')) {
@@ -136,8 +132,12 @@ export class FakeRouter implements CallRouter, RelayList {
     return found;
   }
 
-  async adopt(call: Call, relay: RegisteredRelay): Promise<Answer> {
+  async adopt(call: Call, relay: RegisteredRelay, { duringSetup }: AdoptOptions = {}): Promise<Answer> {
     await this.#check();
+    const known = this.bindings.get(call.key);
+    if (known && !(duringSetup && known.state === 'setup')) {
+      return this.#answer(known, '');
+    }
     return this.#answer(this.bind(call, relay, { state: 'answered' }), '');
   }
 
