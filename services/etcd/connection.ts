@@ -12,7 +12,7 @@ import type { TlsFiles } from '../runtime/tls-files.js';
 import { EtcdHistory, type HistoryChange } from './history.js';
 import { EtcdLogin } from './login.js';
 import { MemberClients } from './member-clients.js';
-import type { Txn, TxnResult } from './txn-codec.js';
+import type { Compare, Txn, TxnResult } from './txn-codec.js';
 
 export interface EtcdConnectionOptions {
   /** `http://HOST:PORT`, `https://HOST:PORT` or `HOST:PORT`, one per member; at least one. */
@@ -23,6 +23,12 @@ export interface EtcdConnectionOptions {
   readonly tls?: TlsFiles | undefined;
   /** Limit of one unary call, ms. */
   readonly timeoutMs: number;
+}
+
+/** What a probe needs the permission for: no key need exist. */
+export interface ProbedKeys {
+  readonly reads: string;
+  readonly writes: string;
 }
 
 /**
@@ -67,15 +73,20 @@ export class EtcdConnection {
     return answer;
   }
 
-  /** A read that only a quorum can answer. */
-  probe(key: string, timeoutMs: number): Promise<unknown> {
-    return this.range({ key: Buffer.from(key), keys_only: true }, { deadline: Date.now() + timeoutMs });
+  /**
+   * A write that changes nothing. etcd answers it as it would answer any other: not without a quorum, not without space
+   * left, and only to a user who is permitted to read the one key and to write the other.
+   */
+  probe({ reads, writes }: ProbedKeys, timeoutMs: number): Promise<unknown> {
+    const never: Compare = { result: 'Equal', target: 'Mod', key: Buffer.from(reads), mod_revision: -1 };
+    const put = { request_put: { key: Buffer.from(writes), value: Buffer.alloc(0) } };
+    return this.txn({ compare: [never], success: [put] }, { deadline: Date.now() + timeoutMs });
   }
 
-  async txn(request: Txn): Promise<TxnResult> {
+  async txn(request: Txn, options?: CallOptions): Promise<TxnResult> {
     const judge = this.#history.begin();
     const result = await this.#kv.call(async (client) => {
-      const response = await (client.kv as unknown as TxnClient).txn(request);
+      const response = await (client.kv as unknown as TxnClient).txn(request, options);
       assertEtcd(response.clusterId);
       return response;
     });
@@ -116,7 +127,7 @@ function assertEtcd(clusterId: string | undefined): void {
 
 /** The `kv` of an etcd3 client with the options of `MemberClient`. */
 interface TxnClient {
-  txn(request: Txn): Promise<TxnResult>;
+  txn(request: Txn, options?: CallOptions): Promise<TxnResult>;
 }
 
 /**

@@ -63,6 +63,14 @@ export function trustError(error: unknown): EtcdTrustError | undefined {
   return advice === undefined ? undefined : new EtcdTrustError(advice, error);
 }
 
+/** Why etcd refuses writes although it answers, with what to do about it. */
+export function refusalReason(error: unknown): string {
+  const text = messageOf(trustError(error) ?? error);
+  return /database space exceeded/.test(text)
+    ? `its space is exhausted: compact and defragment it, or raise its quota, then \`etcdctl alarm disarm\` (${text})`
+    : text;
+}
+
 /** Replaces etcd's own words for a token that it does not accept. */
 export const staleTokenText = 'etcd does not accept the token of this login';
 

@@ -1,6 +1,6 @@
 import { status } from '@grpc/grpc-js';
 import { messageOf } from '../domain/error.js';
-import { staleTokenText } from './errors.js';
+import { EtcdTrustError, staleTokenText } from './errors.js';
 
 /**
  * Statuses with which etcd answers a request, rather than failing to: every healthy member would say the same
@@ -28,7 +28,8 @@ const memberTexts = new RegExp(`revision of auth store is old|${staleTokenText}`
  * a learner, without a leader, behind the others, corrupt, of another cluster, or not an etcd at all. Unknown errors
  * are of this kind, so that no error can tie a process to a member that is of no use.
  */
-export function isAnswer(error: unknown): boolean {
+export function isAnswer(thrown: unknown): boolean {
+  const error = thrown instanceof EtcdTrustError ? thrown.cause : thrown;
   const text = messageOf(error);
   if (memberTexts.test(text)) {
     return false;

@@ -2,9 +2,11 @@ import { HoldfastError, messageOf } from '../domain/error.js';
 import { Backoff } from '../runtime/backoff.js';
 import type { Clock } from '../runtime/clock.js';
 import { StateMachine, type Transitions } from '../runtime/state-machine.js';
+import { refusalReason } from './errors.js';
+import { isAnswer } from './failover.js';
 
 export interface QuorumMonitorDeps {
-  /** Sends etcd a request that only a quorum can answer. */
+  /** Sends etcd a request that is answered only if all others would be, writes among them. */
   readonly probe: (timeoutMs: number) => Promise<unknown>;
   /** Limit of one call to etcd, ms. */
   readonly timeoutMs: number;
@@ -14,9 +16,9 @@ export interface QuorumMonitorDeps {
 }
 
 export type QuorumState =
-  /** The newest request that has ended was answered. */
+  /** The newest write that has ended was answered. */
   | { readonly name: 'answering' }
-  /** Requests have failed since the last answer, or there is another reason to look. etcd is probed. */
+  /** Requests have failed since the last answered write, or there is another reason to look. etcd is probed. */
   | { readonly name: 'doubtful'; readonly failures: number; readonly firstFailureAtMs: number }
   /** Nothing is sent except probes. */
   | { readonly name: 'lost'; readonly error: HoldfastError; readonly sinceMs: number }
@@ -34,12 +36,15 @@ const transitions: Transitions<QuorumState> = {
 const failuresToLost = 3;
 const spanToLostMs = 100;
 const probePause = { firstMs: 50, mostMs: 200 };
+/** A probe is sent where no write was answered for this long. */
+const heartbeatMs = 400;
 /** Share of `timeoutMs`: how long a request may wait before etcd is probed, and the limit of one probe. */
 const silenceShare = 0.2;
 
 /**
- * Knows whether etcd's quorum answers. While it does not, requests are refused at once, so that each need not wait for
- * a timeout of its own. Meanwhile etcd is probed; the first answer ends the loss.
+ * Knows whether etcd takes writes: without a quorum it does not, nor when its space is exhausted, nor from a user who must
+ * not write. While it takes none, requests are refused at once, so that each need not wait for a timeout of its own.
+ * Meanwhile etcd is probed; the first answer ends the loss. That reads are answered proves nothing.
  */
 export class QuorumMonitor {
   readonly #deps: QuorumMonitorDeps;
@@ -47,11 +52,14 @@ export class QuorumMonitor {
   readonly #stopping = new AbortController();
   /** Rejects each request that waits for etcd. */
   readonly #waiting = new Set<(error: HoldfastError) => void>();
-  /** When the newest answered request was sent. A failure of an older one says nothing about now. */
+  /** When the newest answered write was sent. A failure of an older request says nothing about now. */
   #answeredAtMs = Number.NEGATIVE_INFINITY;
+  /** When the newest answered request was sent. */
+  #heardAtMs = Number.NEGATIVE_INFINITY;
   #isProbing = false;
   #probing: Promise<void> | undefined;
   #cancelSilence: (() => void) | undefined;
+  #cancelHeartbeat: (() => void) | undefined;
   /** Since the start, for metrics. */
   readonly counters = { losses: 0 };
 
@@ -73,12 +81,26 @@ export class QuorumMonitor {
     return this.state.name === 'lost' ? this.#deps.clock.monotonicMs() - this.state.sinceMs : 0;
   }
 
+  /** Begins to probe etcd whenever nobody has written for a while. */
+  start(): void {
+    const { clock } = this.#deps;
+    const sinceMs = clock.monotonicMs();
+    this.#cancelHeartbeat = clock.after(heartbeatMs, () => {
+      if (this.#answeredAtMs <= sinceMs) {
+        this.look();
+      }
+      if (this.state.name !== 'stopped') {
+        this.start();
+      }
+    });
+  }
+
   /**
    * Sends a request unless etcd is lost, and gives up waiting for it when etcd is lost. A write that was given up may
    * still be made.
    * @throws HoldfastError `unavailable` if etcd is lost, else what `request` throws
    */
-  ask<T>(request: () => Promise<T>): Promise<T> {
+  ask<T>(kind: 'read' | 'write', request: () => Promise<T>): Promise<T> {
     if (this.lost) {
       return Promise.reject(this.lost);
     }
@@ -89,7 +111,10 @@ export class QuorumMonitor {
       request().then(
         (value) => {
           this.#waiting.delete(reject);
-          this.#answered(sentAtMs);
+          this.#heardAtMs = Math.max(this.#heardAtMs, sentAtMs);
+          if (kind === 'write') {
+            this.#answered(sentAtMs);
+          }
           resolve(value);
         },
         (error) => {
@@ -116,6 +141,7 @@ export class QuorumMonitor {
     }
     this.#stopping.abort();
     this.#cancelSilence?.();
+    this.#cancelHeartbeat?.();
     await this.#probing;
   }
 
@@ -142,7 +168,14 @@ export class QuorumMonitor {
     const firstFailureAtMs = state.name === 'doubtful' && before > 0 ? state.firstFailureAtMs : nowMs;
     this.#doubt(failures, firstFailureAtMs);
     if (failures >= failuresToLost && nowMs - firstFailureAtMs >= spanToLostMs) {
-      this.#lose(reason);
+      this.#lose(`etcd is out of reach: ${messageOf(reason)}`);
+    }
+  }
+
+  /** etcd has answered, and a quorum of it refuses writes: there is nothing to wait for. */
+  #refused(sentAtMs: number, error: unknown): void {
+    if (sentAtMs > this.#answeredAtMs && this.state.name === 'doubtful') {
+      this.#lose(`etcd refuses writes: ${refusalReason(error)}`);
     }
   }
 
@@ -154,9 +187,9 @@ export class QuorumMonitor {
     }
   }
 
-  #lose(reason: unknown): void {
+  #lose(reason: string): void {
     const { clock, onChange } = this.#deps;
-    const error = new HoldfastError('unavailable', `etcd is out of reach: ${messageOf(reason)}`);
+    const error = new HoldfastError('unavailable', reason);
     this.#machine.enter({ name: 'lost', error, sinceMs: clock.monotonicMs() });
     this.counters.losses++;
     onChange(error);
@@ -178,7 +211,7 @@ export class QuorumMonitor {
       if (this.#waiting.size === 0) {
         return;
       }
-      if (this.#answeredAtMs < sentAtMs) {
+      if (this.#heardAtMs < sentAtMs) {
         this.look();
       } else {
         this.#expectAnswer(clock.monotonicMs());
@@ -195,7 +228,11 @@ export class QuorumMonitor {
         await probe(timeoutMs * silenceShare);
         this.#answered(sentAtMs);
       } catch (error) {
-        this.#failed(sentAtMs, error);
+        if (isAnswer(error)) {
+          this.#refused(sentAtMs, error);
+        } else {
+          this.#failed(sentAtMs, error);
+        }
         await backoff.pause(this.#stopping.signal);
       }
     }

@@ -96,14 +96,14 @@ export class CachedBindingStore {
   /** @throws HoldfastError `unavailable`, `overloaded` */
   async read(call: Call): Promise<Found> {
     const askedAtMs = this.#deps.clock.monotonicMs();
-    const found = await this.#deps.quorum.ask(() => this.#deps.store.read(call));
+    const found = await this.#deps.quorum.ask('read', () => this.#deps.store.read(call));
     return this.#believed(found, askedAtMs);
   }
 
   /** @throws HoldfastError `unavailable` (the outcome is unknown), `overloaded` (nothing was written) */
   async write(write: BindingWrite): Promise<WriteOutcome> {
     const askedAtMs = this.#deps.clock.monotonicMs();
-    const outcome = await this.#deps.quorum.ask(() => this.#deps.store.write(write));
+    const outcome = await this.#deps.quorum.ask('write', () => this.#deps.store.write(write));
     if (outcome.written) {
       this.#deps.cache.remember(outcome.stored, askedAtMs);
       return outcome;

@@ -80,7 +80,7 @@ export class Engine {
     placement.follow(this.directory);
     this.quorum = new QuorumMonitor({
       ...deps,
-      probe: (timeoutMs) => connection.probe(keys.relays, timeoutMs),
+      probe: (timeoutMs) => connection.probe({ reads: keys.relays, writes: keys.calls }, timeoutMs),
       timeoutMs: options.etcdTimeoutMs,
       onChange: (lost) => this.#quorumChanges.tell(lost),
     });
@@ -118,6 +118,7 @@ export class Engine {
   /** Resolves when it is known what relays there are, however long etcd takes to appear. */
   async start(): Promise<void> {
     await Promise.all([this.directory.start(), this.moves.start()]);
+    this.quorum.start();
     this.keeper.start();
   }
 

@@ -53,8 +53,12 @@ const removal = { recursive: true, force: true, maxRetries: 5 };
 
 const url = (port: number): string => `http://127.0.0.1:${port}`;
 
-export async function startRealEtcd(scope: Scope, extraArgs: readonly string[] = []): Promise<RealEtcd> {
-  const [only] = await startRealEtcdCluster(scope, 1, extraArgs);
+export async function startRealEtcd(
+  scope: Scope,
+  extraArgs: readonly string[] = [],
+  program = findProgram('etcd'),
+): Promise<RealEtcd> {
+  const [only] = await startRealEtcdCluster(scope, 1, extraArgs, undefined, program);
   if (!only) {
     throw new Error('no etcd was started');
   }

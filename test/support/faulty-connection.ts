@@ -93,8 +93,8 @@ export class FaultyConnection extends EtcdConnection {
     return answer;
   }
 
-  override txn(request: Txn): Promise<TxnResult> {
-    return this.#call('txn', () => super.txn(request));
+  override txn(request: Txn, options?: CallOptions): Promise<TxnResult> {
+    return this.#call('txn', () => super.txn(request, options));
   }
 
   override grantLease(ttlSeconds: number): Promise<string> {

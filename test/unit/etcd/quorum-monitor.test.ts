@@ -12,10 +12,14 @@ function open() {
   const clock = new ManualClock();
   const changes: boolean[] = [];
   let answers = true;
+  let refusal: Error | undefined;
   let probes = 0;
   const quorum = new QuorumMonitor({
     probe: async () => {
       probes++;
+      if (refusal) {
+        throw refusal;
+      }
       if (!answers) {
         throw new Error('refused');
       }
@@ -39,8 +43,13 @@ function open() {
     setAnswers: (value: boolean) => {
       answers = value;
     },
-    ask: (outcome: 'answer' | 'failure') =>
-      errorOf(quorum.ask(() => (outcome === 'answer' ? Promise.resolve() : Promise.reject(unavailable())))),
+    setRefusal: (error: Error | undefined) => {
+      refusal = error;
+    },
+    ask: (outcome: 'answer' | 'failure', kind: 'read' | 'write' = 'write') =>
+      errorOf(
+        quorum.ask(kind, () => (outcome === 'answer' ? Promise.resolve() : Promise.reject(unavailable()))),
+      ),
   };
 }
 
@@ -67,7 +76,7 @@ test('what was asked before the last answer proves nothing', async (t) => {
   const { quorum, ask, advance, probes } = open();
   const late: ((error: Error) => void)[] = [];
   const waiting = Array.from({ length: 5 }, () =>
-    errorOf(quorum.ask(() => new Promise((_, reject) => void late.push(reject)))),
+    errorOf(quorum.ask('write', () => new Promise((_, reject) => void late.push(reject)))),
   );
   await advance(10);
   await ask('answer');
@@ -83,14 +92,14 @@ test('what was asked before the last answer proves nothing', async (t) => {
 test('silence is looked into, and those who wait are told of the loss', async (t) => {
   const { quorum, changes, advance, setAnswers } = open();
   setAnswers(false);
-  const waiting = errorOf(quorum.ask(() => new Promise(() => {})));
+  const waiting = errorOf(quorum.ask('write', () => new Promise(() => {})));
   await advance(1000);
   t.is(await waiting, 'unavailable');
   t.deepEqual(changes, [true]);
   let asked = false;
   t.is(
     await errorOf(
-      quorum.ask(async () => {
+      quorum.ask('write', async () => {
         asked = true;
       }),
     ),
@@ -102,7 +111,7 @@ test('silence is looked into, and those who wait are told of the loss', async (t
 test('a question that takes long is no loss while probes are answered', async (t) => {
   const { quorum, advance, probes } = open();
   let answer = () => {};
-  const slow = quorum.ask(() => new Promise<void>((resolve) => (answer = resolve)));
+  const slow = quorum.ask('write', () => new Promise<void>((resolve) => (answer = resolve)));
   await advance(5000);
   t.is(quorum.lost, undefined);
   t.true(probes() > 0);
@@ -132,7 +141,7 @@ test('errors that are no silence are no loss', async (t) => {
   const { quorum, advance } = open();
   for (let i = 0; i < 10; i++) {
     const overloaded = Promise.reject(new HoldfastError('overloaded', 'much to do'));
-    t.is(await errorOf(quorum.ask(() => overloaded)), 'overloaded');
+    t.is(await errorOf(quorum.ask('write', () => overloaded)), 'overloaded');
     await advance(100);
   }
   t.is(quorum.lost, undefined);
@@ -175,8 +184,10 @@ test('what ends after the stop changes nothing', async (t) => {
   const { quorum, changes, advance } = open();
   const ends: (() => void)[] = [];
   const waiting = [
-    quorum.ask(() => new Promise<void>((resolve) => void ends.push(resolve))),
-    errorOf(quorum.ask(() => new Promise((_, reject) => void ends.push(() => reject(unavailable()))))),
+    quorum.ask('write', () => new Promise<void>((resolve) => void ends.push(resolve))),
+    errorOf(
+      quorum.ask('write', () => new Promise((_, reject) => void ends.push(() => reject(unavailable())))),
+    ),
   ];
   await quorum.stop();
   for (const end of ends) {
@@ -199,4 +210,58 @@ test('nothing is probed after the stop', async (t) => {
   const before = probes();
   await advance(5000);
   t.is(probes(), before);
+});
+
+const refusals = [
+  ['8 RESOURCE_EXHAUSTED: etcdserver: mvcc: database space exceeded', /^etcd refuses writes: its space is/],
+  ['7 PERMISSION_DENIED: etcdserver: permission denied', /^etcd refuses writes: etcd does not permit this/],
+] as const;
+
+for (const [text, reason] of refusals) {
+  test(`etcd is lost while it refuses writes, and answers reads: ${text}`, async (t) => {
+    const { quorum, changes, ask, advance, setRefusal, clock } = open();
+    quorum.start();
+    t.teardown(() => quorum.stop());
+    await advance(2000);
+    setRefusal(new Error(text));
+    const sinceMs = clock.monotonicMs();
+    while (!quorum.lost) {
+      await ask('answer', 'read');
+      await advance(10);
+    }
+    t.true(clock.monotonicMs() - sinceMs <= 600);
+    t.regex(quorum.lost.message, reason);
+    await advance(10_000);
+    t.deepEqual(changes, [true], 'told once');
+    setRefusal(undefined);
+    await advance(250);
+    t.deepEqual(changes, [true, false]);
+  });
+}
+
+test('reads that are answered do not make up for writes that are not', async (t) => {
+  const { quorum, ask, advance, setAnswers } = open();
+  setAnswers(false);
+  for (let i = 0; i < 40; i++) {
+    await ask('failure');
+    await ask('answer', 'read');
+    await advance(10);
+  }
+  t.regex(quorum.lost?.message ?? '', /^etcd is out of reach: /);
+});
+
+test('etcd is probed where nobody writes, and not where somebody does', async (t) => {
+  const { quorum, ask, advance, probes } = open();
+  quorum.start();
+  await advance(5000);
+  const idle = probes();
+  t.true(idle >= 11 && idle <= 13, `${idle} probes in 5 s`);
+  for (let i = 0; i < 50; i++) {
+    await ask('answer');
+    await advance(100);
+  }
+  t.is(probes(), idle);
+  await quorum.stop();
+  await advance(5000);
+  t.is(probes(), idle);
 });
