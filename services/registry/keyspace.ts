@@ -1,7 +1,7 @@
 import type { Call } from '../domain/call.js';
 import { relayKey } from '../domain/relay.js';
 
-/** The keys in etcd, all below one prefix and readable with etcdctl. */
+/** The keys in etcd, readable with etcdctl, and below one prefix but for those of replicas. */
 export class Keyspace {
   readonly relays: string;
   readonly load: string;
@@ -9,8 +9,10 @@ export class Keyspace {
   readonly instances: string;
   readonly calls: string;
   readonly moves: string;
+  /** Not below the prefix: replicas with another one are to be seen. */
+  readonly replicas = '/holdfast/replicas/';
 
-  constructor(prefix: string) {
+  constructor(readonly prefix: string) {
     this.relays = `${prefix}/relays/`;
     this.load = `${prefix}/load/`;
     this.intents = `${prefix}/intents/`;
@@ -47,5 +49,10 @@ export class Keyspace {
   /** The newest move of a call; on a short lease. */
   move(call: Call): Buffer {
     return Buffer.from(this.moves + call.key);
+  }
+
+  /** A replica that runs, and its settings; leased by it. */
+  replica(id: string): Buffer {
+    return Buffer.from(this.replicas + id);
   }
 }

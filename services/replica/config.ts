@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { type GatewayListener, listenersRule, parseListeners } from '../gateway/listener.js';
 import { parseNamePattern } from '../grpc/certificate-names.js';
 import { policyNames } from '../placement/placement.js';
+import { maxLingerSeconds, minLingerSeconds } from '../registry/shared-settings.js';
 import {
   addressSchema,
   type ConfigOf,
@@ -102,9 +103,9 @@ export const selectionSettings = {
     name: 'HOLDFAST_LINGER_SECONDS',
     flag: '--linger <seconds>',
     description: 'how long a released binding is kept, s; the same for all replicas',
-    allowed: '5-600',
+    allowed: `${minLingerSeconds}-${maxLingerSeconds}`,
     fallback: '30',
-    schema: wholeNumber(5, 600),
+    schema: wholeNumber(minLingerSeconds, maxLingerSeconds),
   },
   cacheEntries: {
     name: 'HOLDFAST_CACHE_ENTRIES',

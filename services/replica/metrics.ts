@@ -23,6 +23,8 @@ export interface MetricSources {
   readonly relays: () => number;
   readonly live: () => boolean;
   readonly lostForMs: () => number;
+  /** How many other replicas differ, by setting. */
+  readonly differingSettings: () => ReadonlyMap<string, number>;
 }
 
 const selectorTotals: Record<keyof Selector['counters'], [name: string, help: string]> = {
@@ -92,8 +94,14 @@ export class Metrics implements RequestMetrics {
     this.#gauge('etcd_operations_waiting', 'Operations waiting for a commit', sources.waiting);
     this.#gauge(
       'etcd_lost_seconds',
-      'How long etcd has been out of reach; 0 while it answers',
+      'How long etcd has been out of reach, or has refused writes; 0 while it takes them',
       () => Math.round(sources.lostForMs()) / 1000,
+    );
+    this.#gauges(
+      'differing_settings',
+      'Other replicas that share this etcd and have another value, by setting',
+      ['setting'],
+      () => [...sources.differingSettings()].map(([setting, count]) => [{ setting }, count]),
     );
     this.#gauge(
       'provisional_bindings',
@@ -144,12 +152,19 @@ export class Metrics implements RequestMetrics {
   }
 
   #gauge(name: string, help: string, read: () => number): void {
+    this.#gauges(name, help, [], () => [[{}, read()]]);
+  }
+
+  #gauges(name: string, help: string, labelNames: readonly string[], read: () => LabeledCount[]): void {
     const options: GaugeConfiguration<string> = {
       name: `holdfast_${name}`,
       help,
+      labelNames,
       registers: [this.registry],
       collect() {
-        this.set(read());
+        for (const [labels, value] of read()) {
+          this.set(labels, value);
+        }
       },
     };
     new Gauge(options);

@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import { ng } from '../control/ng/protocol.js';
 import { Events } from '../domain/events.js';
 import { EtcdConnection } from '../etcd/connection.js';
@@ -81,7 +82,8 @@ export class Replica implements Component {
     const shared = { connection, keys, directory, events, inquiry, clock, log };
     this.#clients = clients;
     this.#contact = (signal) => waitForEtcd(shared, Buffer.from(keys.relays), signal);
-    const engine = new Engine(shared, config);
+    const name = () => `${hostname()} (gRPC ${this.grpcAddress})`;
+    const engine = new Engine(shared, { ...config, name });
     const { commits, quorum, cache, store } = engine;
     this.#engine = engine;
     this.selector = engine.selector;
@@ -97,6 +99,7 @@ export class Replica implements Component {
       relays: () => directory.list().length,
       live: () => engine.live,
       lostForMs: () => quorum.lostForMs,
+      differingSettings: () => engine.roster.differing,
     });
     reportCertificates(metrics.registry, { grpc: grpcCertificates, etcd: etcdCertificates });
     const notReady = () =>

@@ -11,6 +11,7 @@ import { BindingStore } from '../registry/binding-store.js';
 import type { Keyspace } from '../registry/keyspace.js';
 import { MoveFeed } from '../registry/move-feed.js';
 import type { RelayDirectory } from '../registry/relay-directory.js';
+import { ReplicaRoster } from '../registry/replica-roster.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
 import { Subscribers } from '../runtime/subscribers.js';
@@ -34,6 +35,8 @@ export interface EngineOptions extends SelectorSettings {
   readonly withoutQuorum: WithoutQuorumMode;
   /** Most that one call to etcd may take, ms. */
   readonly etcdTimeoutMs: number;
+  /** For people who read what this replica publishes. */
+  readonly name: () => string;
 }
 
 export interface EngineDeps {
@@ -47,7 +50,7 @@ export interface EngineDeps {
 }
 
 /**
- * What etcd said less than this share of a linger ago still exists: the rest of the linger is for a release that
+ * What etcd said less than this share of the shortest linger ago still exists: the rest of the linger is for a release that
  * etcd wrote down later than its lease began to run.
  */
 const trustShare = 0.8;
@@ -65,18 +68,33 @@ export class Engine {
   readonly selector: Selector;
   readonly keeper: BindingKeeper;
   readonly rebuilder: Rebuilder;
+  readonly roster: ReplicaRoster;
   readonly #quorumChanges = new Subscribers<HoldfastError | undefined>();
 
   constructor(deps: EngineDeps, options: EngineOptions) {
     const { connection, keys, clock, events } = deps;
     const leaseClock = new LeaseClock(clock);
-    const trustMs = options.lingerSeconds * 1000 * trustShare;
-    this.cache = new BindingCache({ clock, leaseClock }, { capacity: options.cacheEntries, trustMs });
+    const { lingerSeconds, setupTtlSeconds, callTtlSeconds, withoutQuorum, placement: policy } = options;
+    const ttl = { lingerSeconds, setupTtlSeconds, callTtlSeconds };
+    const roster = new ReplicaRoster(deps, {
+      name: options.name,
+      settings: { etcdPrefix: keys.prefix, ...ttl, withoutQuorum, placement: policy },
+      // What was read before may have been released by one that did not know how long this replica trusts it.
+      onPublished: () => this.cache.invalidateAll(),
+    });
+    this.roster = roster;
+    const cacheOptions = {
+      capacity: options.cacheEntries,
+      get trustMs() {
+        return roster.keptSeconds * 1000 * trustShare;
+      },
+    };
+    this.cache = new BindingCache({ clock, leaseClock }, cacheOptions);
     this.commits = new GroupCommit(connection);
     this.leases = new LeasePool(connection, clock);
     this.store = new BindingStore({ ...deps, commits: this.commits, leases: this.leases });
     this.directory = deps.directory;
-    const placement = new Placement(options.placement);
+    const placement = new Placement(policy);
     placement.follow(this.directory);
     this.quorum = new QuorumMonitor({
       ...deps,
@@ -92,7 +110,13 @@ export class Engine {
       },
     });
     this.finder = new CallFinder({ ...deps, relays: this.directory });
-    const ttlPolicy = new TtlPolicy(options, this.directory, clock);
+    const settings = {
+      ...ttl,
+      get lingerSeconds() {
+        return roster.releaseSeconds;
+      },
+    };
+    const ttlPolicy = new TtlPolicy(settings, this.directory, clock);
     const restored = new RestoredBindings({ ...deps, ttlPolicy });
     this.selector = new Selector(
       { ...deps, ...this.#parts(), ttlPolicy, restored, placement, hearsMoves: () => this.moves.live },
@@ -101,7 +125,7 @@ export class Engine {
     const carried = { ...deps, ...this.#parts(), ttlPolicy, selector: this.selector };
     this.keeper = new BindingKeeper(carried);
     this.rebuilder = new Rebuilder({ ...carried, repair: this.selector.repair, restored });
-    this.#subscribe(events, leaseClock, options.withoutQuorum);
+    this.#subscribe(events, leaseClock, withoutQuorum);
     connection.onHistoryChange((change) => this.#beginHistory(events, { kind: 'replaced', ...change }));
   }
 
@@ -117,14 +141,14 @@ export class Engine {
 
   /** Resolves when it is known what relays there are, however long etcd takes to appear. */
   async start(): Promise<void> {
-    await Promise.all([this.directory.start(), this.moves.start()]);
+    await Promise.all([this.directory.start(), this.moves.start(), this.roster.start()]);
     this.quorum.start();
     this.keeper.start();
   }
 
   async stop(): Promise<void> {
     await Promise.all([this.keeper.stop(), this.rebuilder.stop()]);
-    await Promise.all([this.directory.stop(), this.moves.stop(), this.quorum.stop()]);
+    await Promise.all([this.directory.stop(), this.moves.stop(), this.roster.stop(), this.quorum.stop()]);
   }
 
   #parts() {

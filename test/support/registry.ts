@@ -189,6 +189,7 @@ export async function startSelector(scope: Scope, endpoint: string, options: Sel
     cacheEntries: 10_000,
     provisionalEntries: 10_000,
     etcdTimeoutMs: options.timeoutMs ?? 10_000,
+    name: () => 'a replica of tests',
     ...options.settings,
   });
   let stopping: Promise<unknown> | undefined;
@@ -200,7 +201,7 @@ export async function startSelector(scope: Scope, endpoint: string, options: Sel
     await stop();
   });
   await engine.start();
-  await eventually(() => engine.live, 'live views');
+  await eventually(() => engine.live && engine.roster.live, 'live views');
   const { commits, leases, store, cache, moves, quorum, selector } = engine;
   return { ...parts, engine, commits, leases, store, cache, directory, moves, quorum, selector, stop };
 }
