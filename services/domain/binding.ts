@@ -2,6 +2,8 @@ import type { Call } from './call.js';
 
 export const minTtlSeconds = 10;
 export const maxTtlSeconds = 86_400;
+/** Far more moves than a call can make, and small enough for any arithmetic. */
+export const maxGeneration = 1_000_000_000;
 /** Moves that a binding remembers; older ones are forgotten. */
 export const maxMoves = 8;
 

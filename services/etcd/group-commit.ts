@@ -1,6 +1,6 @@
 import { HoldfastError } from '../domain/error.js';
 import type { EtcdConnection } from './connection.js';
-import { etcdUnavailable, isLeaseGone, LeaseGoneError } from './errors.js';
+import { etcdUnavailable, isLeaseGone, isTooLargeToReceive, LeaseGoneError } from './errors.js';
 import type { KeyValue, Operation, OperationResult, Range, Txn, TxnResult } from './txn-codec.js';
 
 /** A transaction that writes one key: `success` if all of `compare` hold, else `failure`. */
@@ -155,11 +155,23 @@ export class GroupCommit {
       if (isLeaseGone(error)) {
         return this.#withoutLease(batch);
       }
+      if (isTooLargeToReceive(error) && batch.length > 1) {
+        return this.#inHalves(batch);
+      }
       const reason = etcdUnavailable('committing', error);
       for (const { reject } of batch) {
         reject(reason);
       }
     }
+  }
+
+  /**
+   * Somebody put so much under one key that nobody could read the answer. The others need not suffer for it. What was
+   * written already is found by its guards, as after any answer that was lost.
+   */
+  async #inHalves(batch: Waiting[]): Promise<void> {
+    const half = Math.ceil(batch.length / 2);
+    await Promise.all([this.#commit(batch.slice(0, half)), this.#commit(batch.slice(half))]);
   }
 
   /** A write named a lease that is gone, so nothing of the commit was done. The reads can go again. */

@@ -84,7 +84,7 @@ function etcd3Options({ endpoint, tls, timeoutMs, interceptors }: MemberClientOp
       'grpc.min_reconnect_backoff_ms': 100,
       'grpc.max_reconnect_backoff_ms': 1000,
       // A page of bindings or registrations may exceed gRPC's default of 4 MiB.
-      'grpc.max_receive_message_length': 64 * 1024 * 1024,
+      'grpc.max_receive_message_length': 16 * 1024 * 1024,
       // Each client has its own channel, so that closing one client affects no other.
       'grpc.use_local_subchannel_pool': 1,
       interceptors: [hideInvalidToken, ...interceptors],

@@ -5,9 +5,9 @@ import type { Clock } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
 import { RateLimitedWarning } from '../runtime/rate-limited-warning.js';
 import type { EtcdConnection } from './connection.js';
-import { isTooLargeToReceive } from './errors.js';
 import { InvalidValue } from './invalid-value.js';
 import { endOfPrefix } from './range.js';
+import { RangeReader } from './range-reader.js';
 
 /** One key under the prefix. */
 export interface MirrorEntry<T> {
@@ -15,6 +15,9 @@ export interface MirrorEntry<T> {
   /** etcd's mod revision of the key. */
   readonly revision: number;
 }
+
+/** What a list found under one key; undefined where it is what the mirror has. */
+type Listed<T> = { readonly value: T | InvalidValue; readonly revision: number } | undefined;
 
 export interface PrefixMirrorDeps {
   readonly connection: EtcdConnection;
@@ -36,11 +39,9 @@ export interface PrefixMirrorOptions<T> {
   readonly onLeader?: () => void;
 }
 
-/** Keys in one page of a list, at first. Pages shrink if they turn out too large to receive. */
-const maxPageSize = 5000;
 const retryPause = { firstMs: 100, mostMs: 1000 };
 const warningPeriodMs = 30_000;
-/** Limit of one page of a list, and of the answer to the creation of a watch. */
+/** Limit of the answer to the creation of a watch. */
 const answerTimeoutMs = 5000;
 
 /**
@@ -61,7 +62,8 @@ export class PrefixMirror<T> {
   /** etcd's raft term: each leader has its own. */
   #term = '';
   #live = false;
-  #pageSize = maxPageSize;
+  readonly #reader: RangeReader;
+  readonly #junk: RateLimitedWarning;
   #stream: IDuplexStream<IWatchRequest, IWatchResponse> | undefined;
   #started: Promise<void> | undefined;
   #running: Promise<void> | undefined;
@@ -70,12 +72,15 @@ export class PrefixMirror<T> {
   constructor(deps: PrefixMirrorDeps, options: PrefixMirrorOptions<T>) {
     this.#deps = deps;
     this.#options = options;
+    const { clock, log } = deps;
+    this.#reader = new RangeReader(deps.connection);
     this.#unreachable = new RateLimitedWarning(
       'cannot reach etcd; trying again',
-      deps.clock,
-      deps.log,
+      clock,
+      log,
       warningPeriodMs,
     );
+    this.#junk = new RateLimitedWarning('junk in etcd; skipped', clock, log);
   }
 
   get entries(): ReadonlyMap<string, MirrorEntry<T>> {
@@ -152,30 +157,25 @@ export class PrefixMirror<T> {
   /** Reads the prefix page by page at one revision, and reports what differs from the mirror. */
   async #list(): Promise<void> {
     const { prefix } = this.#options;
-    const end = endOfPrefix(prefix);
-    const listed = new Map<string, { value: Buffer; revision: number }>();
+    const listed = new Map<string, Listed<T>>();
     // A stopped mirror hears nothing, but a caller may still have it list; what the stop overtook is not reported.
     const wasStopped = this.#stopping.signal.aborted;
     const revisionBefore = this.#revision;
     let revision = 0;
-    let from = Buffer.from(prefix);
-    for (let more = true; more; ) {
-      const page = await this.#readPage(from, end, revision);
+    for await (const page of this.#reader.pages(prefix)) {
       revision ||= Number(page.header.revision);
       this.#hearTerm(page.header.raft_term);
       for (const kv of page.kvs) {
         const name = kv.key.toString().slice(prefix.length);
         const modRevision = Number(kv.mod_revision);
         if (this.#options.keeps ?? true) {
-          listed.set(name, { value: kv.value, revision: modRevision });
+          const isKnown = revision >= revisionBefore && this.revisionOf(name) === modRevision;
+          // Decoded at once: the bytes may be many.
+          const decode = () => ({ value: this.#decode(name, kv.value, modRevision), revision: modRevision });
+          listed.set(name, isKnown ? undefined : decode());
         } else if (modRevision > revisionBefore) {
           this.#put(name, kv.value, modRevision);
         }
-      }
-      more = page.more;
-      const last = page.kvs.at(-1);
-      if (more && last) {
-        from = Buffer.concat([last.key, Buffer.of(0)]);
       }
     }
     // An etcd that lost its data begins again at a low revision: what it says now is what counts.
@@ -190,37 +190,19 @@ export class PrefixMirror<T> {
         "etcd's revision went back: its data was lost or restored",
       );
     }
-    this.#replace(listed, isBackwards);
+    this.#replace(listed);
     this.#revision = revision;
   }
 
-  /** A page that is too large to receive is read again in smaller ones. */
-  async #readPage(from: Buffer, end: Buffer, revision: number) {
-    for (;;) {
-      try {
-        return await this.#deps.connection.range(
-          { key: from, range_end: end, limit: this.#pageSize, revision },
-          { deadline: Date.now() + answerTimeoutMs },
-        );
-      } catch (error) {
-        if (!isTooLargeToReceive(error) || this.#pageSize === 1) {
-          throw error;
-        }
-        this.#pageSize = Math.ceil(this.#pageSize / 4);
-      }
-    }
-  }
-
-  /** @param isAnew revisions say nothing about what has changed */
-  #replace(listed: ReadonlyMap<string, { value: Buffer; revision: number }>, isAnew: boolean): void {
+  #replace(listed: ReadonlyMap<string, Listed<T>>): void {
     for (const name of [...this.#entries.keys(), ...this.#invalid.keys()]) {
       if (!listed.has(name)) {
         this.#remove(name);
       }
     }
-    for (const [name, { value, revision }] of listed) {
-      if (isAnew || this.revisionOf(name) !== revision) {
-        this.#put(name, value, revision);
+    for (const [name, found] of listed) {
+      if (found) {
+        this.#take(name, found.value, found.revision);
       }
     }
   }
@@ -257,6 +239,8 @@ export class PrefixMirror<T> {
             start_revision: this.#revision + 1,
             // Reports the current revision while nothing changes, so that a resumed watch is not compacted away.
             progress_notify: true,
+            // Changes of one revision, or of many when the watch catches up, may together be too large to receive.
+            fragment: true,
           },
         });
       });
@@ -308,10 +292,21 @@ export class PrefixMirror<T> {
   }
 
   #put(name: string, bytes: Buffer, revision: number): void {
-    const { prefix, decode, onChange, keeps = true } = this.#options;
-    const value = decode(name, bytes);
+    this.#take(name, this.#decode(name, bytes, revision), revision);
+  }
+
+  #decode(name: string, bytes: Buffer, revision: number): T | InvalidValue {
+    const value = this.#options.decode(name, bytes);
+    // A list meets the same junk again.
+    if (value instanceof InvalidValue && this.#invalid.get(name) !== revision) {
+      this.#junk.warn({ key: this.#options.prefix + name, revision, reason: value.reason });
+    }
+    return value;
+  }
+
+  #take(name: string, value: T | InvalidValue, revision: number): void {
+    const { onChange, keeps = true } = this.#options;
     if (value instanceof InvalidValue) {
-      this.#deps.log.warn({ key: prefix + name, revision, reason: value.reason }, 'junk in etcd; skipped');
       this.#remove(name);
       if (keeps) {
         this.#invalid.set(name, revision);

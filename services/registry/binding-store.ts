@@ -7,8 +7,11 @@ import type { GroupCommit } from '../etcd/group-commit.js';
 import { InvalidValue } from '../etcd/invalid-value.js';
 import type { LeasePool } from '../etcd/lease-pool.js';
 import { endOfPrefix } from '../etcd/range.js';
+import { RangeReader } from '../etcd/range-reader.js';
 import type { Compare, KeyValue, Operation, Range, TxnResult } from '../etcd/txn-codec.js';
+import type { Clock } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
+import { RateLimitedWarning } from '../runtime/rate-limited-warning.js';
 import { bindingCodec } from './codecs/binding.js';
 import { moveCodec } from './codecs/move.js';
 import type { Keyspace } from './keyspace.js';
@@ -49,7 +52,6 @@ export type WriteOutcome =
 
 /** Caches hear of moves by these keys; long enough for the slowest of them to hear, short enough to stay few. */
 const moveLifetimeSeconds = 60;
-const pageSize = 1000;
 /** Sets and branches of one Call-ID that are looked at. */
 const maxOfCallId = 64;
 
@@ -58,15 +60,18 @@ export interface BindingStoreDeps {
   readonly commits: GroupCommit;
   readonly leases: LeasePool;
   readonly keys: Keyspace;
+  readonly clock: Clock;
   readonly log: Logger;
 }
 
 /** The bindings in etcd. Every write is guarded by what its writer has seen. */
 export class BindingStore {
   readonly #deps: BindingStoreDeps;
+  readonly #junk: RateLimitedWarning;
 
   constructor(deps: BindingStoreDeps) {
     this.#deps = deps;
+    this.#junk = new RateLimitedWarning('junk in etcd; skipped', deps.clock, deps.log);
   }
 
   /**
@@ -155,29 +160,18 @@ export class BindingStore {
    */
   async *list(): AsyncGenerator<StoredBinding> {
     const { connection, keys } = this.#deps;
-    const end = endOfPrefix(keys.calls);
-    let from = Buffer.from(keys.calls);
-    let revision = '0';
-    for (let more = true; more; ) {
-      const page = await connection
-        .range({ key: from, range_end: end, limit: pageSize, revision })
-        .catch((error) => {
-          throw etcdUnavailable('listing bindings', error);
-        });
-      if (revision === '0') {
-        revision = page.header.revision;
-      }
-      for (const kv of page.kvs) {
-        const stored = this.#stored(kv);
-        if (stored) {
-          yield stored;
+    const pages = new RangeReader(connection).pages(keys.calls);
+    try {
+      for await (const page of pages) {
+        for (const kv of page.kvs) {
+          const stored = this.#stored(kv);
+          if (stored) {
+            yield stored;
+          }
         }
       }
-      more = page.more;
-      const last = page.kvs.at(-1);
-      if (last) {
-        from = Buffer.concat([last.key, Buffer.of(0)]);
-      }
+    } catch (error) {
+      throw etcdUnavailable('listing bindings', error);
     }
   }
 
@@ -221,11 +215,11 @@ export class BindingStore {
   #decode(key: string, kv: Entry): Binding | undefined {
     const binding = bindingCodec.decode(key, kv.value);
     if (binding instanceof InvalidValue) {
-      const { reason } = binding;
-      this.#deps.log.warn(
-        { key, revision: kv.mod_revision, reason },
-        'a binding in etcd is not valid; skipped',
-      );
+      this.#junk.warn({
+        key: this.#deps.keys.calls + key,
+        revision: kv.mod_revision,
+        reason: binding.reason,
+      });
       return undefined;
     }
     return binding;

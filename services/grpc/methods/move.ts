@@ -2,6 +2,7 @@ import type {
   MoveResponse,
   MoveRequest as WireMove,
 } from '../../../proto/generated/holdfast/v1/selection.js';
+import { maxGeneration } from '../../domain/binding.js';
 import { invalidArgument } from '../../domain/error.js';
 import { parseName } from '../../domain/name.js';
 import type { MoveRequest } from '../../selection/requests.js';
@@ -16,8 +17,6 @@ export function move({ selector }: SelectionServiceDeps): (request: WireMove) =>
     return { binding: bindingMessage(binding, relay) };
   };
 }
-
-const maxGeneration = Number.MAX_SAFE_INTEGER;
 
 function parse(request: WireMove): MoveRequest {
   const { generation, reason, targetRelayId } = request;

@@ -3,13 +3,14 @@ import {
   type BindingState,
   bindingStates,
   type Move,
+  maxGeneration,
   maxMoves,
   maxTtlSeconds,
 } from '../../domain/binding.js';
 import { type Call, callFromKey, isHashed } from '../../domain/call.js';
 import { isName } from '../../domain/name.js';
 import { InvalidValue } from '../../etcd/invalid-value.js';
-import { type Codec, maxValueBytes } from './codec.js';
+import { type Codec, lastTimeMs, maxValueBytes } from './codec.js';
 
 /** The JSON of a binding in etcd. */
 interface BindingValue {
@@ -98,8 +99,8 @@ function decode(key: string, bytes: Buffer): Binding | InvalidValue {
   if (typeof instance !== 'string' || typeof request !== 'string' || typeof begun !== 'string') {
     return new InvalidValue('instance, request, begun: not text');
   }
-  if (!isWhole(generation, 1, Number.MAX_SAFE_INTEGER)) {
-    return new InvalidValue('generation: not a whole number from 1');
+  if (!isWhole(generation, 1, maxGeneration)) {
+    return new InvalidValue(`generation: not a whole number of 1-${maxGeneration}`);
   }
   if (!isWhole(ttlSeconds, 1, maxTtlSeconds)) {
     return new InvalidValue(`ttlSeconds: not a whole number of 1-${maxTtlSeconds}`);
@@ -157,6 +158,8 @@ function isWhole(value: unknown, least: number, most: number): value is number {
   return Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most;
 }
 
+/** NaN for what is not a time between 1970 and the end of 9999, which is as far as protobuf's timestamps go. */
 function parseTime(value: unknown): number {
-  return typeof value === 'string' ? Date.parse(value) : Number.NaN;
+  const ms = typeof value === 'string' ? Date.parse(value) : Number.NaN;
+  return ms >= 0 && ms <= lastTimeMs ? ms : Number.NaN;
 }

@@ -65,8 +65,10 @@ function describe({ issues: [issue] }: z.ZodError): string {
 export const name = z.string().refine(isName, { error: 'not a DNS label' });
 /** A random id of one life of a media process. */
 export const instanceId = z.string().min(1).max(64);
+/** The end of the year 9999, ms since 1970. */
+export const lastTimeMs = Date.UTC(10_000, 0) - 1;
 /** ISO 8601 in etcd, milliseconds since 1970 in a record. */
-export const time = z.codec(z.iso.datetime(), z.number(), {
+export const time = z.codec(z.iso.datetime(), z.number().min(0).max(lastTimeMs), {
   decode: (text) => Date.parse(text),
   encode: (ms) => new Date(ms).toISOString(),
 });

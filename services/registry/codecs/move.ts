@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { maxGeneration } from '../../domain/binding.js';
 import { type Codec, jsonCodec, name } from './codec.js';
 
 /** Where the newest move of a call went. */
@@ -8,7 +9,7 @@ export interface MoveRecord {
   readonly relayId: string;
 }
 
-const value = z.object({ generation: z.int().min(1), relay: name });
+const value = z.object({ generation: z.int().min(1).max(maxGeneration), relay: name });
 
 const schema = z.codec(value, z.custom<MoveRecord>(), {
   decode: ({ generation, relay }) => ({ generation, relayId: relay }),

@@ -1,5 +1,6 @@
 import test, { type ExecutionContext } from 'ava';
 import fc from 'fast-check';
+import { maxGeneration } from '../../../services/domain/binding.js';
 import {
   type Intent,
   type Load,
@@ -60,7 +61,7 @@ const instance: fc.Arbitrary<InstanceRecord> = fc.record({
   start: fc.record({ wallMs: time, sinceBootMs: fc.maxSafeInteger(), bootId: fc.uuid() }),
 });
 const move: fc.Arbitrary<MoveRecord> = fc.record({
-  generation: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
+  generation: fc.integer({ min: 1, max: maxGeneration }),
   relayId: dnsLabel,
 });
 
@@ -187,7 +188,7 @@ const wrong: Record<string, readonly unknown[]> = {
   calls: [-1, 1.5, '1', null, 1_000_000_001, 1e15, 1e300],
   cpu: [-1, '1', null, 1001],
   packetRate: [-1, '1', null, 1e300],
-  generation: ['2', 0, 1.5, null, 2 ** 53],
+  generation: ['2', 0, 1.5, null, 2 ** 53 - 1],
   relay: ['', 'A', 7, null],
   sinceBootMs: ['1', 1.5, null, 2 ** 53],
   bootId: ['b'.repeat(65), 7, null],

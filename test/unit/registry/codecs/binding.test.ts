@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'ava';
 import fc from 'fast-check';
-import { type Binding, bindingStates, maxMoves } from '../../../../services/domain/binding.js';
+import { type Binding, bindingStates, maxGeneration, maxMoves } from '../../../../services/domain/binding.js';
 import { type Call, isHashed, maxCallIdBytes, parseCall } from '../../../../services/domain/call.js';
 import { InvalidValue } from '../../../../services/etcd/invalid-value.js';
 import { bindingCodec } from '../../../../services/registry/codecs/binding.js';
@@ -35,7 +35,7 @@ const binding: fc.Arbitrary<Binding> = fc
     call,
     relayId: dnsLabel,
     instance: text,
-    generation: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
+    generation: fc.integer({ min: 1, max: maxGeneration }),
     requestId: text,
     state: fc.constantFrom(...bindingStates),
     beginning: fc.option(text, { nil: undefined }),
@@ -120,7 +120,7 @@ test('junk is no binding, and never throws', (t) => {
     relay: ['', 'A', 7, null, undefined],
     instance: [7, null, undefined],
     state: ['', 'Setup', 'toString', 0, null, undefined],
-    generation: [0, -1, 1.5, '1', 2 ** 53, null, undefined],
+    generation: [0, -1, 1.5, '1', 2 ** 53 - 1, null, undefined],
     request: [7, null, undefined],
     begun: [7, null, {}],
     createdAt: ['', 'yesterday', 0, null, undefined],
