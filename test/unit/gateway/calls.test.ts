@@ -1,12 +1,19 @@
 import test from 'ava';
 import type { NgDictionary } from '../../../services/control/ng/message.js';
 import { HoldfastError } from '../../../services/domain/error.js';
-import type { RegisteredRelay } from '../../../services/domain/relay.js';
 import { turns } from '../../support/clock.js';
 import { audioSdp } from '../../support/ng.js';
-import { deletion, type FakeRelays, offer, plain, registered, scene, theCall } from './scene.js';
+import {
+  deletion,
+  type FakeRelays,
+  offer,
+  plain,
+  registered,
+  scene,
+  sessionLimit,
+  theCall,
+} from './scene.js';
 
-const sessionLimit = 'Parallel session limit reached';
 const loadLimit = { result: 'load limit', message: sessionLimit };
 /** A relay that knows no call any more. */
 const knowsNone: FakeRelays['tells'] = (_, { command }) =>
@@ -84,64 +91,6 @@ test('when no relay answers, the proxy hears of full relays within its time', as
   const reply = ask({ ...offer, supports: ['load limit'] });
   await pass(500);
   t.is((await reply)['result'], 'load limit');
-});
-
-test('a relay that had no time to answer is not silent: the call stays', async (t) => {
-  const { ask, clients, pass, router } = scene(t);
-  clients.tells = () => 'silent';
-  router.hangs = true;
-  const reply = ask(offer);
-  await pass(700);
-  router.recover();
-  await pass(200);
-  t.is((await reply)['error-reason'], sessionLimit);
-  t.deepEqual(clients.log, ['r1 offer']);
-  t.like(router.bindings.get(theCall.key), { relayId: 'r1', generation: 1 });
-});
-
-test('an offer that was given up asks no relay any more', async (t) => {
-  const { ask, clients, pass, router } = scene(t);
-  router.hangs = true;
-  const reply = ask(offer);
-  await pass(900);
-  t.is((await reply)['error-reason'], sessionLimit);
-  router.recover();
-  await turns();
-  t.deepEqual(clients.log, []);
-});
-
-test('a move that comes too late is not made; one that was made late ends nothing', async (t) => {
-  const { ask, clients, pass, router } = scene(t);
-  clients.tells = (_, { command }) => (command === 'offer' ? 'silent' : { result: 'ok' });
-  const asked = ask(offer);
-  await pass(200);
-  router.hangs = true;
-  await pass(700);
-  t.is((await asked)['error-reason'], sessionLimit);
-  t.is(router.moves.at(-1)?.deadlineMs, 1_000_850, 'which is when the proxy is told that no relay answers');
-  router.recover();
-  await pass(1000);
-  t.is(router.bindings.get(theCall.key)?.relayId, 'r2', 'it was under way');
-  t.deepEqual(clients.log, ['r1 offer'], 'another gateway may have set the call up there');
-});
-
-test('a call that its relay answers while another gateway moves it is bound where it was answered', async (t) => {
-  const { ask, clients, router } = scene(t);
-  await ask(offer);
-  const { beginning } = router.bindings.get(theCall.key) ?? {};
-  const moves = (begun: string | undefined) => () => {
-    router.bind(theCall, router.relays[1] as RegisteredRelay, { generation: 2, beginning: begun ?? '' });
-    return { result: 'ok' };
-  };
-  clients.tells = moves('another beginning');
-  await ask({ ...offer, command: 'answer', 'to-tag': 't' });
-  await turns();
-  t.like(router.bindings.get(theCall.key), { relayId: 'r2', state: 'setup' }, 'that is another call');
-  router.bind(theCall, router.relays[0] as RegisteredRelay, { beginning: beginning ?? '' });
-  clients.tells = moves(beginning);
-  await ask({ ...offer, command: 'answer', 'to-tag': 't' });
-  await turns();
-  t.like(router.bindings.get(theCall.key), { relayId: 'r1', state: 'answered' });
 });
 
 test('an offer goes first to a relay that has what it needs, and to any where none has', async (t) => {

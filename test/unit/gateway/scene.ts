@@ -288,6 +288,8 @@ export function scene(t: ExecutionContext, relays: readonly (string | Partial<Re
 export const theCall = callOf(Buffer.from('call-1'), { set: undefined });
 export const offer = { command: 'offer', 'call-id': 'call-1', 'from-tag': 'f', sdp: 'v=0' };
 export const deletion = { command: 'delete', 'call-id': 'call-1', 'from-tag': 'f' };
+/** How a relay, and the gateway, say that there is no room. */
+export const sessionLimit = 'Parallel session limit reached';
 
 /** A dictionary without prototypes, for comparisons. */
 export const plain = (body: NgDictionary | undefined) => ({ ...body });
