@@ -10,7 +10,10 @@ export interface ControlProtocol {
   read(body: Buffer): Reading<ControlRequest>;
   /** A request that ends the call, or of a forked one the dialog that the tags name. */
   deleteRequest(call: CallParties): ControlRequest;
-  /** A request that an existing call answers with `accepted`, and one that the relay does not know with `unknown-call`. */
+  /**
+   * A request that an existing call answers with `accepted`, and one that the relay does not know with `unknown-call`. Where a
+   * relay knows a call by its tags, both kinds of request need them.
+   */
   queryRequest(call: CallParties): ControlRequest;
   /** RTP packets of the call so far, as the reply to a query tells; 0 if it does not. */
   packetsIn(reply: Buffer): number;
@@ -41,6 +44,8 @@ export type Reading<Request> =
 export type Act =
   /** Begins a call, or changes the media of one that exists: ng `offer`, rtpproxy `U`. */
   | 'begin'
+  /** Adds to a call where that is, and begins one where there is none: rtpproxy `U` of a second stream. */
+  | 'extend'
   /** The other party's media. The relay's consent makes the call an answered one: ng `answer`, rtpproxy `L`. */
   | 'answer'
   /** Needs a call that exists. */
@@ -49,6 +54,7 @@ export type Act =
   | 'query'
   /** About all calls: ng `list` and `statistics`, rtpproxy `I` and `G`. */
   | 'list'
+  /** Whether a relay is there, and what it is: ng `ping`, rtpproxy `V`. */
   | 'ping'
   /** A command of tomorrow: a relay may know it, and it may begin a call. */
   | 'unknown';
@@ -57,6 +63,7 @@ export type Act =
 export interface CallParties {
   readonly callId: Buffer;
   readonly fromTag?: Buffer | undefined;
+  /** A dialog has one once the other side has answered (RFC 3261 section 12). */
   readonly toTag?: Buffer | undefined;
 }
 
@@ -66,18 +73,15 @@ export interface ControlRequest {
   readonly act: Act;
   /** As its sender wrote it, for logs. */
   readonly command: string;
-  /** Undefined if it names no call: then it is about none, or the relay makes an id. */
+  /** What the call is bound by. Undefined if it names no call: then it is about none, or the relay makes an id. */
   readonly callId: Buffer | undefined;
+  /** What the relay knows the call by; undefined if it names no call. */
+  readonly parties: CallParties | undefined;
   /**
    * Other calls that the relay is to join with this one, which it can only if it carries them all. Where the request begins a
    * call: the one that it is to be joined with later.
    */
   readonly joinedCallIds: readonly Buffer[];
-  readonly fromTag: Buffer | undefined;
-  /** A dialog has one once the other side has answered (RFC 3261 section 12). */
-  readonly toTag: Buffer | undefined;
-  /** Names one branch of a forked call (RFC 3261 section 20.42). */
-  readonly viaBranch: Buffer | undefined;
   /** Features of a relay that the request should go to, if it begins a call; none if any relay will do. */
   readonly needs: readonly string[];
   /** Goes to the relay as it came, byte for byte. */

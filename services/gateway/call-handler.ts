@@ -54,14 +54,9 @@ export class CallHandler {
 
   async #serve(request: ControlRequest, scope: CallScope, deadlineMs: number): Promise<Buffer> {
     const { offers, inDialog, deletes, unnamed, readiness } = this.#deps;
-    const { act, callId, fromTag, toTag } = request;
-    const named: CallRequest | undefined = callId && {
-      request,
-      call: callOf(callId, scope),
-      parties: { callId, fromTag, toTag },
-      scope,
-      deadlineMs,
-    };
+    const { act, callId, parties } = request;
+    const named: CallRequest | undefined = callId &&
+      parties && { request, call: callOf(callId, scope), parties, scope, deadlineMs };
     // A proxy hears ok to a delete in any case: what cannot be done now is put off.
     if (named && act === 'delete') {
       return deletes.handle(named);
@@ -81,13 +76,13 @@ export class CallHandler {
     if (reply) {
       return reply;
     }
-    return act === 'unknown' ? offers.handle(named) : request.unknownCall();
+    return act === 'unknown' || act === 'extend' ? offers.handle(named) : request.unknownCall();
   }
 }
 
 /** A new call may be served by another gateway. */
 function unserved(request: ControlRequest, reason: string): Buffer {
-  return request.act === 'begin' && request.toTag === undefined
+  return request.act === 'begin' && request.parties?.toTag === undefined
     ? request.full(reason)
     : request.error(reason);
 }

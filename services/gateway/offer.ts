@@ -122,7 +122,7 @@ export class OfferHandler {
       call,
       requestId,
       // A dialog has a to-tag once the other side has answered: if the call is unknown, a relay may know it.
-      maybeCarried: request.toTag !== undefined,
+      maybeCarried: request.parties?.toTag !== undefined,
       withCall: beside && callOf(beside, scope),
       constraints: this.#constraints(request, scope, failed),
     });

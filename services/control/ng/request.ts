@@ -1,4 +1,4 @@
-import type { Act, ControlRequest, Verdict } from '../protocol.js';
+import type { Act, CallParties, ControlRequest, Verdict } from '../protocol.js';
 import { bytes, command, field, hasFlag } from './fields.js';
 import { encodeBody, errorReply, type NgDictionary, type NgMessage, type NgValue } from './message.js';
 import { featuresFor } from './needs.js';
@@ -58,9 +58,7 @@ export class NgRequest implements ControlRequest {
   readonly command: string;
   readonly callId: Buffer | undefined;
   readonly joinedCallIds: readonly Buffer[];
-  readonly fromTag: Buffer | undefined;
-  readonly toTag: Buffer | undefined;
-  readonly viaBranch: Buffer | undefined;
+  readonly parties: CallParties | undefined;
 
   constructor(readonly message: NgMessage) {
     const { body } = message;
@@ -75,9 +73,11 @@ export class NgRequest implements ControlRequest {
     this.joinedCallIds = isJoined
       ? [...named, ...(other ? [other] : [])].filter((each) => !callId?.equals(each))
       : [];
-    this.fromTag = bytes(field(body, 'from-tag'));
-    this.toTag = bytes(field(body, 'to-tag'));
-    this.viaBranch = bytes(field(body, 'via-branch'));
+    this.parties = callId && {
+      callId,
+      fromTag: bytes(field(body, 'from-tag')),
+      toTag: bytes(field(body, 'to-tag')),
+    };
   }
 
   get needs(): readonly string[] {
