@@ -158,7 +158,9 @@ export class Agent implements Component {
     await this.#revoked;
     const features = this.#deps.features ?? (await relay.features());
     const start = this.#startOf(status);
-    const instance = status.instance ?? (await resolveInstance({ connection, keys }, identity, start));
+    const instance =
+      status.instance ??
+      (await resolveInstance({ connection, keys }, identity, start, relay.recall?.bind(relay)));
     if (this.#state !== state) {
       return;
     }

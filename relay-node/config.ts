@@ -21,7 +21,7 @@ import {
 import { ConfigError } from '../services/runtime/config-error.js';
 
 /** The kinds of relay that a relay node can serve. */
-export const servedKinds = ['builtin', 'rtpengine'] as const;
+export const servedKinds = ['builtin', 'rtpengine', 'rtpproxy'] as const;
 
 export const relayNodeSettings = {
   id: {
@@ -43,7 +43,7 @@ export const relayNodeSettings = {
   kind: {
     name: 'HOLDFAST_RELAY_KIND',
     flag: '--kind <kind>',
-    description: 'which relay it is: one in this process, or a running rtpengine',
+    description: 'which relay it is: one in this process, or a running rtpengine or rtpproxy',
     allowed: servedKinds.join(', '),
     fallback: 'builtin',
     schema: z.enum(servedKinds) as z.ZodType<(typeof servedKinds)[number], string>,
@@ -52,7 +52,7 @@ export const relayNodeSettings = {
     name: 'HOLDFAST_RELAY_CONTROL',
     flag: '--control <host:port>',
     description:
-      "the relay's ng address: where rtpengine listens, or where the built-in relay is to listen (port 0: a free one)",
+      "the relay's control address: where rtpengine or rtpproxy listens, or where the built-in relay is to listen (port 0: a free one)",
     allowed: 'HOST:PORT',
     fallback: '127.0.0.1:2223',
     schema: addressSchema,
@@ -60,7 +60,7 @@ export const relayNodeSettings = {
   advertise: {
     name: 'HOLDFAST_RELAY_ADVERTISE',
     flag: '--advertise <host:port>',
-    description: 'the ng address that SIP proxies are told, where it differs',
+    description: 'the control address that gateways and SIP proxies are told, where it differs',
     allowed: 'HOST:PORT',
     schema: addressSchema,
   },

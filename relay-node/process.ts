@@ -15,6 +15,7 @@ import { type RelayNodeConfig, readRelayNodeConfig, relayNodeSettings } from './
 import { BuiltinRelay } from './relays/builtin.js';
 import type { RelayDriver } from './relays/relay.js';
 import { RtpengineDriver } from './relays/rtpengine.js';
+import { RtpproxyDriver } from './relays/rtpproxy.js';
 
 /** Runs one relay node until it is told to stop. @returns the exit code @throws ConfigError */
 export async function runRelayNode(environment: NodeJS.ProcessEnv): Promise<number> {
@@ -84,6 +85,9 @@ function driverFor(config: RelayNodeConfig, clock: Clock, log: Logger): RelayDri
   const { control, advertise, portMin, portMax } = config;
   if (config.kind === 'rtpengine') {
     return new RtpengineDriver({ control, advertise, clock, log });
+  }
+  if (config.kind === 'rtpproxy') {
+    return new RtpproxyDriver({ control, advertise, clock, log });
   }
   const [[name, mediaAddress] = ['default', '127.0.0.1']] = Object.entries(config.media);
   return new BuiltinRelay({

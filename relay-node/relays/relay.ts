@@ -25,6 +25,11 @@ export interface RelayDriver {
   /** @throws if the relay does not answer */
   status(): Promise<RelayStatus>;
   /**
+   * For a relay that tells neither an id of its life nor when that began: its id from now on. @param known the last one that was
+   * heard of; it is kept if the relay is still in that life. @throws if the relay does not answer
+   */
+  recall?(known: string | undefined): Promise<string>;
+  /**
    * What it can do beyond plain RTP: `ipv4`, `ipv6`, `ice`, `srtp`, `transcode`, `record`, `play`, … @throws if the relay
    * does not answer
    */

@@ -10,7 +10,7 @@ export const defaultWeight = 100;
 export const maxCapacity = 1_000_000;
 export const maxLabels = 16;
 export const maxMediaAddresses = 16;
-export const maxFeatures = 32;
+export const maxFeatures = 64;
 
 /** What a relay node says of its relay, once per registration. */
 export interface Relay {
@@ -35,7 +35,7 @@ export interface Relay {
   readonly labels: Readonly<Record<string, string>>;
   /**
    * What it can do beyond plain RTP: `srtp`, `ice`, `transcode`, `record`, `play`, `ipv4`, `ipv6`, `bridge`, `ng` (whatever
-   * rtpengine knows besides), …; at most 32.
+   * rtpengine knows besides), `vf-20081102` (an addition to rtpproxy's protocol), …; at most 64.
    */
   readonly features: readonly string[];
   /** Version of the media process, as it reports itself. */

@@ -45,15 +45,20 @@ export interface InstanceDeps {
 /**
  * The instance of a media process that started then: the one that its relay node saw last, if that is the same life,
  * else a new one. So a relay node can restart beside a media process that goes on, and no call moves.
- * @throws what etcd answered
+ * @param recall asks the process, given the instance that was seen last, where its start says nothing
+ * @throws what etcd answered, or `recall` threw
  */
 export async function resolveInstance(
   { connection, keys }: InstanceDeps,
   { set, id }: { readonly set: string; readonly id: string },
   start: StartTime,
+  recall?: (known: string | undefined) => Promise<string>,
 ): Promise<string> {
   const [kv] = (await connection.range({ key: keys.instance(set, id) })).kvs;
-  const known = kv && instanceCodec.decode(relayKey(set, id), kv.value);
-  const isKnown = known && !(known instanceof InvalidValue) && isSameLife(known.start, start);
-  return isKnown ? known.instance : newInstanceId();
+  const decoded = kv && instanceCodec.decode(relayKey(set, id), kv.value);
+  const known = decoded instanceof InvalidValue ? undefined : decoded;
+  if (recall) {
+    return recall(known?.instance);
+  }
+  return known && isSameLife(known.start, start) ? known.instance : newInstanceId();
 }

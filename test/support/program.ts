@@ -1,4 +1,5 @@
 import { accessSync, constants, existsSync, readdirSync } from 'node:fs';
+import { homedir } from 'node:os';
 import { delimiter, isAbsolute, join } from 'node:path';
 
 /** The PATH of an ordinary user often lacks the directories of system daemons. */
@@ -9,6 +10,10 @@ const parts: Readonly<Record<string, string>> = {
   'app_python3.so': 'kamailio/modules/app_python3.so',
   'python3-grpcio': 'python3/dist-packages/grpc/__init__.py',
 };
+
+/** Packages that come from registries of their own, in the cache directory; `.ci/run` puts them there. */
+const cached: Readonly<Record<string, string>> = { 'rtp-io': 'rtp-io/rtp' };
+const cacheDirectory = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'holdfast');
 
 const found = new Map<string, string | undefined>();
 
@@ -26,6 +31,11 @@ export function findProgram(name: string): string | undefined {
 function find(name: string): string | undefined {
   if (isAbsolute(name)) {
     return isAccessible(name, constants.R_OK) ? name : undefined;
+  }
+  const own = cached[name];
+  if (own !== undefined) {
+    const path = join(cacheDirectory, own);
+    return isAccessible(path, constants.R_OK) ? path : undefined;
   }
   const part = parts[name];
   return part === undefined ? findExecutable(name) : findPart(part);

@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { HoldfastClient } from '../../services/client/index.js';
 import { type Exit, type ProcessOptions, type Scope, startProcess, type TestProcess } from './process.js';
 import type { Rtpengine } from './rtpengine.js';
+import type { Rtpproxy } from './rtpproxy.js';
 
 /** Holdfast's processes as operators start them: the compiled `holdfast` command with HOLDFAST_ variables. */
 export const holdfast = fileURLToPath(new URL('../../services/cli/main.js', import.meta.url));
@@ -85,8 +86,9 @@ export async function startReplica(
 export interface RelayNodeOptions {
   readonly id: string;
   readonly etcd: string;
-  /** The rtpengine that it registers; by default its relay is the built-in one. */
+  /** The relay that it registers; by default its relay is the built-in one. */
   readonly rtpengine?: Rtpengine;
+  readonly rtpproxy?: Rtpproxy;
   readonly env?: Environment;
 }
 
@@ -98,13 +100,13 @@ export interface RelayNodeProcess {
 /** Starts a relay node; resolves once its relay is registered. */
 export async function startRelayNode(
   scope: Scope,
-  { id, etcd, rtpengine, env = {} }: RelayNodeOptions,
+  { id, etcd, rtpengine, rtpproxy, env = {} }: RelayNodeOptions,
 ): Promise<RelayNodeProcess> {
   const child = await startHoldfast(scope, ['relay-node'], {
     HOLDFAST_ETCD: etcd,
     HOLDFAST_RELAY_ID: id,
-    HOLDFAST_RELAY_KIND: rtpengine ? 'rtpengine' : 'builtin',
-    HOLDFAST_RELAY_CONTROL: `127.0.0.1:${rtpengine?.port ?? 0}`,
+    HOLDFAST_RELAY_KIND: rtpengine ? 'rtpengine' : rtpproxy ? 'rtpproxy' : 'builtin',
+    HOLDFAST_RELAY_CONTROL: `127.0.0.1:${(rtpengine ?? rtpproxy)?.port ?? 0}`,
     ...env,
   });
   const { http } = await logged(child, 'started');

@@ -175,7 +175,7 @@ const wrong: Record<string, readonly unknown[]> = {
   controlUrl: ['', 'x'.repeat(256), 7, null],
   media: [null, [], 'a', { a: 1 }, { '': 'x' }, { a: 'x'.repeat(256) }],
   labels: [null, { a: null }, Object.fromEntries(Array.from({ length: 17 }, (_, i) => [`l${i}`, '']))],
-  features: [null, 'ice', ['A'], [7], Array.from({ length: 33 }, (_, i) => `f${i}`)],
+  features: [null, 'ice', ['A'], [7], Array.from({ length: 65 }, (_, i) => `f${i}`)],
   state: ['gone', '', 1, null],
   weight: [-1, 10_001, 1.5, '1', null],
   capacity: [-1, 1_000_001, 1.5, '1', null],

@@ -87,7 +87,7 @@ const values: Record<string, { good: readonly string[]; bad: readonly string[] }
   },
   HOLDFAST_RELAY_FEATURES: {
     good: ['ice', 'ice, srtp', ''],
-    bad: ['ICE', 'a b', Array.from({ length: 33 }, (_, i) => `f${i}`).join(',')],
+    bad: ['ICE', 'a b', Array.from({ length: 65 }, (_, i) => `f${i}`).join(',')],
   },
   HOLDFAST_RELAY_PORT_MIN: whole(1024, 65_534),
   HOLDFAST_RELAY_PORT_MAX: whole(1025, 65_535),
