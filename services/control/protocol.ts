@@ -10,6 +10,8 @@ export interface ControlProtocol {
   read(body: Buffer): Reading<ControlRequest>;
   /** A request that ends the call, or of a forked one the dialog that the tags name. */
   deleteRequest(call: CallParties): ControlRequest;
+  /** A request that ends all of the call, as far as one can. */
+  endRequest(call: CallParties): ControlRequest;
   /**
    * A request that an existing call answers with `accepted`, and one that the relay does not know with `unknown-call`. Where a
    * relay knows a call by its tags, both kinds of request need them.

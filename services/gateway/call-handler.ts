@@ -1,6 +1,7 @@
 import type { ControlRequest } from '../control/protocol.js';
 import { HoldfastError } from '../domain/error.js';
 import type { Clock } from '../runtime/clock.js';
+import type { CallMemory } from './call-memory.js';
 import { type CallRequest, type CallScope, callOf } from './call-request.js';
 import type { DeleteHandler } from './delete.js';
 import type { InDialogHandler } from './in-dialog.js';
@@ -22,6 +23,7 @@ export interface CallHandlerDeps {
   readonly deletes: DeleteHandler;
   readonly unnamed: UnnamedCallHandler;
   readonly readiness: Readiness;
+  readonly memory: CallMemory;
   readonly clock: Clock;
 }
 
@@ -53,10 +55,13 @@ export class CallHandler {
   }
 
   async #serve(request: ControlRequest, scope: CallScope, deadlineMs: number): Promise<Buffer> {
-    const { offers, inDialog, deletes, unnamed, readiness } = this.#deps;
+    const { offers, inDialog, deletes, unnamed, readiness, memory } = this.#deps;
     const { act, callId, parties } = request;
     const named: CallRequest | undefined = callId &&
       parties && { request, call: callOf(callId, scope), parties, scope, deadlineMs };
+    if (named) {
+      memory.heard(named.call, named.parties);
+    }
     // A proxy hears ok to a delete in any case: what cannot be done now is put off.
     if (named && act === 'delete') {
       return deletes.handle(named);

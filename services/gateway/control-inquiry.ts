@@ -1,12 +1,8 @@
-import {
-  type ControlProtocol,
-  type ControlRequest,
-  type ProtocolName,
-  protocolOf,
-} from '../control/protocol.js';
-import { bytesOf, type Call, maxCallIdBytes, parseCall } from '../domain/call.js';
+import { type CallParties, type ControlRequest, type ProtocolName, protocolOf } from '../control/protocol.js';
+import { type Call, maxCallIdBytes, parseCall } from '../domain/call.js';
 import type { RegisteredRelay } from '../domain/relay.js';
 import type { CarriedCall, CarriedCalls, RelayInquiry } from '../selection/carried/relay-inquiry.js';
+import type { CallMemory } from './call-memory.js';
 import type { RelayAccess } from './relay-clients.js';
 
 /** A relay that is asked whether it carries a call has this long, ms: a proxy may be waiting. */
@@ -17,30 +13,25 @@ const timeoutMs = 250;
  */
 const listLimits = { most: 2000, least: 100 };
 
-export type Protocols = Readonly<Partial<Record<ProtocolName, ControlProtocol>>>;
+export type CallMemories = Readonly<Partial<Record<ProtocolName, CallMemory>>>;
 
 /** Asks relays over their control protocols what they carry. */
 export class ControlInquiry implements RelayInquiry {
   readonly #clients: Pick<RelayAccess, 'ask'>;
-  readonly #protocols: Protocols;
+  readonly #memories: CallMemories;
 
-  constructor(clients: Pick<RelayAccess, 'ask'>, protocols: Protocols) {
+  constructor(clients: Pick<RelayAccess, 'ask'>, memories: CallMemories) {
     this.#clients = clients;
-    this.#protocols = protocols;
+    this.#memories = memories;
   }
 
   async carries(relay: RegisteredRelay, call: Call): Promise<CarriedCall | false | undefined> {
-    const protocol = this.#protocolOf(relay);
-    if (!protocol) {
-      return undefined;
-    }
-    const query = protocol.queryRequest({ callId: bytesOf(call) });
-    const reply = await replyOfCarrier(this.#clients, relay, query, timeoutMs);
-    return reply && { packets: protocol.packetsIn(reply) };
+    const memory = this.#memoryFor(relay);
+    return memory && carriedBy(this.#clients, relay, memory, call, { timeoutMs });
   }
 
   async list(relay: RegisteredRelay): Promise<CarriedCalls | undefined> {
-    const protocol = this.#protocolOf(relay);
+    const protocol = this.#memoryFor(relay)?.protocol;
     for (let limit = listLimits.most; protocol && limit >= listLimits.least; limit = Math.floor(limit / 2)) {
       const request = protocol.listRequest(limit);
       const reply = request && (await this.#reply(relay, request));
@@ -53,8 +44,8 @@ export class ControlInquiry implements RelayInquiry {
     return undefined;
   }
 
-  #protocolOf({ relay }: RegisteredRelay): ControlProtocol | undefined {
-    return this.#protocols[protocolOf[relay.kind]];
+  #memoryFor({ relay }: RegisteredRelay): CallMemory | undefined {
+    return this.#memories[protocolOf[relay.kind]];
   }
 
   async #reply(relay: RegisteredRelay, request: ControlRequest): Promise<Buffer | undefined> {
@@ -63,8 +54,25 @@ export class ControlInquiry implements RelayInquiry {
   }
 }
 
-/** What a relay answers to a query of a call that it carries; false if it does not know the call, undefined if it does not say. */
-export async function replyOfCarrier(
+/** Whether a relay carries a call: false if it knows it by none of its names, undefined if it does not say. */
+export async function carriedBy(
+  clients: Pick<RelayAccess, 'ask'>,
+  relay: RegisteredRelay,
+  memory: CallMemory,
+  call: Call,
+  { parties, timeoutMs }: { readonly parties?: CallParties; readonly timeoutMs: number },
+): Promise<CarriedCall | false | undefined> {
+  const queries = memory.queries(call, parties);
+  const answers = await Promise.all(queries.map((query) => answerTo(clients, relay, query, timeoutMs)));
+  const replies = answers.filter((answer) => Buffer.isBuffer(answer));
+  if (replies.length > 0) {
+    return { packets: replies.reduce((sum, reply) => sum + memory.protocol.packetsIn(reply), 0) };
+  }
+  return answers.length === 0 || answers.includes(undefined) ? undefined : false;
+}
+
+/** The reply of a relay that carries what is asked for; false if it does not know it, undefined if it does not say. */
+async function answerTo(
   clients: Pick<RelayAccess, 'ask'>,
   relay: RegisteredRelay,
   query: ControlRequest,

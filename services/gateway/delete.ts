@@ -1,13 +1,14 @@
-import type { CallParties, ControlProtocol } from '../control/protocol.js';
+import type { CallParties, ControlRequest } from '../control/protocol.js';
 import { isVersionOf } from '../domain/binding.js';
+import type { Call } from '../domain/call.js';
 import { messageOf } from '../domain/error.js';
-import type { RegisteredRelay } from '../domain/relay.js';
 import { type Clock, inTime } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
 import { newRequestId } from '../selection/request-id.js';
 import type { Answer } from '../selection/requests.js';
+import type { CallMemory } from './call-memory.js';
 import type { CallRequest } from './call-request.js';
-import { replyOfCarrier } from './control-inquiry.js';
+import { carriedBy } from './control-inquiry.js';
 import type { CallRouter } from './deps.js';
 import type { FormerRelays } from './former-relays.js';
 import type { RelayAccess } from './relay-clients.js';
@@ -23,6 +24,8 @@ const timeoutMs = 400;
  * it as before: the end shows only afterwards.
  */
 const deleteDelayMs = 32_000;
+/** Relays end a session without media after a minute, unless configured otherwise. */
+const branchDelayMs = 90_000;
 /** An offer that was under way has been answered by then. */
 const offerTimeoutMs = 1000;
 
@@ -31,7 +34,7 @@ export interface DeleteDeps {
   readonly clients: RelayAccess;
   readonly retries: RetryQueue;
   readonly formerRelays: FormerRelays;
-  readonly protocol: ControlProtocol;
+  readonly memory: CallMemory;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -49,9 +52,10 @@ export class DeleteHandler {
   }
 
   async handle(deletion: CallRequest): Promise<Buffer> {
-    const { clients, formerRelays, clock, log } = this.#deps;
+    const { clients, formerRelays, memory, clock, log } = this.#deps;
     const { request, call } = deletion;
     const found = await this.#lookup(deletion);
+    memory.ended(call, request);
     if (typeof found === 'string') {
       log.warn({ callId: call.callId, reason: found }, 'delete put off: the call cannot be looked up');
       this.#deleteLater(deletion, undefined);
@@ -73,10 +77,10 @@ export class DeleteHandler {
       const { kind } = request.judge(asked.reply);
       // Where nothing was deleted, the relay may have ended the call before.
       if (kind === 'accepted' || kind === 'unchanged' || former.length > 0) {
-        this.#releaseOnceEnded(deletion, found, 0);
+        this.#releaseOnceEnded(deletion.parties, found, 0);
       }
       if (kind === 'accepted' || former.length > 0) {
-        this.#releaseOnceEnded(deletion, found, deleteDelayMs);
+        this.#releaseOnceEnded(deletion.parties, found, deleteDelayMs);
       }
       // Where it really is, etcd alone can say.
       if (freshness === 'provisional') {
@@ -93,6 +97,25 @@ export class DeleteHandler {
     await inTime(clock, deletion.deadlineMs - clock.monotonicMs(), this.#release(found), undefined);
     this.#deleteLater(deletion, found);
     return request.ok(`relay ${relayId} does not answer; the deletion is tried again`);
+  }
+
+  /**
+   * One branch of a forked call has ended, and its relay is not told, for the sake of the others. If nobody is left, and the
+   * proxy does not say so, the relay ends the call when no media have come for a while; then the binding ends.
+   */
+  leave(call: Call, { parties }: ControlRequest): void {
+    const { router, retries } = this.#deps;
+    retries.schedule({
+      purpose: `ask whether call ${call.callId}, of which a branch has ended, is still carried`,
+      delayMs: branchDelayMs,
+      attempt: async () => {
+        const found = await router.lookup(call, { current: true });
+        if (found && parties) {
+          this.#releaseOnceEnded(parties, found, 0);
+        }
+        return 'done';
+      },
+    });
   }
 
   /** Or why it cannot be known in time. */
@@ -118,7 +141,7 @@ export class DeleteHandler {
     });
   }
 
-  #releaseOnceEnded({ parties }: CallRequest, found: Answer, delayMs: number): void {
+  #releaseOnceEnded(parties: CallParties, found: Answer, delayMs: number): void {
     const { router, retries } = this.#deps;
     const { binding } = found;
     retries.schedule({
@@ -166,20 +189,16 @@ export class DeleteHandler {
 
   /** By its relay, or by one that it was moved away from. Undefined if that is not known. */
   async #isCarried({ binding, relay }: Answer, parties: CallParties): Promise<boolean | undefined> {
-    const relays = relay ? [relay, ...this.#deps.formerRelays.of(binding)] : [];
-    const answers = await Promise.all(relays.map((each) => this.#knows(each, parties)));
-    if (answers.includes(true)) {
+    const { clients, formerRelays, memory } = this.#deps;
+    const relays = relay ? [relay, ...formerRelays.of(binding)] : [];
+    const asked = { parties, timeoutMs };
+    const answers = await Promise.all(
+      relays.map((each) => carriedBy(clients, each, memory, binding.call, asked)),
+    );
+    if (answers.some((answer) => answer)) {
       return true;
     }
     return relay && !answers.includes(undefined) ? false : undefined;
-  }
-
-  /** Undefined if the relay does not say. */
-  async #knows(relay: RegisteredRelay, parties: CallParties): Promise<boolean | undefined> {
-    const { clients, protocol } = this.#deps;
-    const query = protocol.queryRequest(parties);
-    const reply = await replyOfCarrier(clients, relay, query, timeoutMs);
-    return reply && true;
   }
 
   /** @param meant undefined if the call could not be looked up: then the one that is found first is meant */
@@ -215,7 +234,7 @@ export class DeleteHandler {
     }
     const reopened = await this.#reopen(found);
     if (reopened) {
-      this.#releaseOnceEnded(deletion, reopened, deleteDelayMs);
+      this.#releaseOnceEnded(deletion.parties, reopened, deleteDelayMs);
     }
   }
 }

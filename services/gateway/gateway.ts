@@ -1,16 +1,15 @@
-import { ng } from '../control/ng/protocol.js';
 import type { Address } from '../runtime/address.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Component } from '../runtime/lifecycle.js';
 import type { Logger } from '../runtime/log.js';
 import { Admission, type AdmissionSettings } from './admission.js';
 import { CallHandler } from './call-handler.js';
+import type { CallMemory } from './call-memory.js';
 import { DeleteHandler } from './delete.js';
 import type { CallRouter, RelayList } from './deps.js';
 import { FormerRelays } from './former-relays.js';
+import type { Front, FrontDeps } from './front.js';
 import { InDialogHandler } from './in-dialog.js';
-import type { GatewayListener } from './listener.js';
-import { NgFront } from './ng/front.js';
 import { OfferHandler } from './offer.js';
 import { Readiness } from './readiness.js';
 import type { RelayAccess } from './relay-clients.js';
@@ -18,9 +17,6 @@ import { RetryQueue } from './retry-queue.js';
 import { UnnamedCallHandler } from './unnamed-call.js';
 
 export interface GatewayOptions {
-  readonly listeners: readonly GatewayListener[];
-  /** Descriptors of sockets that are open already, for the first of these. */
-  readonly passed?: readonly number[];
   readonly admission: AdmissionSettings;
   readonly callTtlSeconds: number;
 }
@@ -29,6 +25,9 @@ export interface GatewayDeps {
   readonly router: CallRouter;
   readonly clients: RelayAccess;
   readonly directory: RelayList;
+  /** For the calls of one protocol. */
+  readonly memory: CallMemory;
+  readonly openFront: (deps: FrontDeps) => Front;
   /** Why requests cannot be served yet, or undefined. */
   readonly notReady: () => string | undefined;
   readonly clock: Clock;
@@ -43,11 +42,11 @@ export class Gateway implements Component {
   readonly #retries: RetryQueue;
   readonly #admission: Admission;
   readonly #offers: OfferHandler;
-  readonly #front: NgFront;
+  readonly #front: Front;
 
   constructor(deps: GatewayDeps, options: GatewayOptions) {
-    const { clock, notReady } = deps;
-    const { listeners, passed = [], callTtlSeconds } = options;
+    const { clock, notReady, openFront } = deps;
+    const { callTtlSeconds } = options;
     this.#retries = new RetryQueue(deps);
     this.#admission = new Admission(options.admission, clock);
     const shared = {
@@ -55,18 +54,18 @@ export class Gateway implements Component {
       retries: this.#retries,
       formerRelays: new FormerRelays({ ...deps, retries: this.#retries }),
       readiness: new Readiness(notReady, clock),
-      protocol: ng,
       callTtlSeconds,
     };
     this.#offers = new OfferHandler(shared);
+    const deletes = new DeleteHandler(shared);
     const calls = new CallHandler({
       ...shared,
       offers: this.#offers,
       inDialog: new InDialogHandler(shared),
-      deletes: new DeleteHandler(shared),
+      deletes,
       unnamed: new UnnamedCallHandler(shared),
     });
-    this.#front = new NgFront({ ...shared, admission: this.#admission, calls }, { listeners, passed });
+    this.#front = openFront({ ...shared, admission: this.#admission, calls, deletes });
   }
 
   /** The addresses that are listened on, with the real ports. */

@@ -1,8 +1,8 @@
-import type { ControlProtocol } from '../control/protocol.js';
 import type { RegisteredRelay } from '../domain/relay.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
 import type { Answer } from '../selection/requests.js';
+import type { CallMemory } from './call-memory.js';
 import type { CallRequest } from './call-request.js';
 import type { CallRouter } from './deps.js';
 import type { FormerRelays } from './former-relays.js';
@@ -15,7 +15,7 @@ export interface InDialogDeps {
   readonly clients: RelayAccess;
   readonly retries: RetryQueue;
   readonly formerRelays: FormerRelays;
-  readonly protocol: ControlProtocol;
+  readonly memory: CallMemory;
   readonly callTtlSeconds: number;
   readonly clock: Clock;
   readonly log: Logger;
@@ -37,7 +37,7 @@ export class InDialogHandler {
    * @throws HoldfastError `unavailable`, `overloaded`
    */
   async handle({ request, call, parties, scope, deadlineMs }: CallRequest): Promise<Buffer | undefined> {
-    const { router, clients, formerRelays, protocol, clock, callTtlSeconds, log } = this.#deps;
+    const { router, clients, formerRelays, memory, clock, callTtlSeconds, log } = this.#deps;
     const isAnswer = request.act === 'answer';
     const options = { adopts: true, predicts: true };
     const answer = await router.lookup(
@@ -57,10 +57,13 @@ export class InDialogHandler {
     }
     const asked = await clients.ask(answer.relay, request, deadlineMs - clock.monotonicMs());
     if (asked.kind === 'replied') {
-      if (isAnswer && request.judge(asked.reply).kind === 'accepted') {
-        this.#answered(answer, answer.relay);
-        // Both parties know the new relay by now.
-        formerRelays.end(answer.binding, protocol.deleteRequest({ callId: parties.callId }));
+      if (request.judge(asked.reply).kind === 'accepted') {
+        memory.accepted(answer.binding.call, request, answer.relay.relay);
+        if (isAnswer) {
+          this.#answered(answer, answer.relay);
+          // Both parties know the new relay by now.
+          formerRelays.end(answer.binding, memory.protocol.endRequest(parties));
+        }
       }
       return asked.reply;
     }

@@ -1,12 +1,17 @@
-import type { ControlProtocol, ControlRequest, Verdict } from '../control/protocol.js';
+import type { ControlRequest, Verdict } from '../control/protocol.js';
+import type { Call } from '../domain/call.js';
 import { type ErrorCode, HoldfastError } from '../domain/error.js';
+import { defaultSet } from '../domain/name.js';
 import type { RegisteredRelay } from '../domain/relay.js';
 import type { RelayConstraints } from '../placement/pool.js';
 import { type Clock, sleep } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
+import { RateLimitedWarning } from '../runtime/rate-limited-warning.js';
 import { newRequestId } from '../selection/request-id.js';
 import type { Answer } from '../selection/requests.js';
+import type { CallMemory } from './call-memory.js';
 import { type CallRequest, type CallScope, callOf } from './call-request.js';
+import { carriedBy } from './control-inquiry.js';
 import type { CallRouter } from './deps.js';
 import { type FormerRelays, mover } from './former-relays.js';
 import type { Asked, RelayAccess } from './relay-clients.js';
@@ -22,7 +27,7 @@ export interface OfferDeps {
   readonly clients: RelayAccess;
   readonly retries: RetryQueue;
   readonly formerRelays: FormerRelays;
-  readonly protocol: ControlProtocol;
+  readonly memory: CallMemory;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -43,8 +48,11 @@ export class OfferHandler {
   /** Since the start, for metrics. */
   readonly counters = { failovers: 0, unanswered: 0 };
 
+  readonly #noRelayWarning: RateLimitedWarning;
+
   constructor(deps: OfferDeps) {
     this.#deps = deps;
+    this.#noRelayWarning = new RateLimitedWarning('no relay for a call', deps.clock, deps.log);
   }
 
   async handle(offer: CallRequest): Promise<Buffer> {
@@ -68,7 +76,12 @@ export class OfferHandler {
         if (remainingMs <= 0) {
           break;
         }
-        last = await this.#ask(relay, offer, isSetup ? Math.min(setupTimeoutMs, remainingMs) : remainingMs);
+        last = await this.#ask(
+          relay,
+          binding.call,
+          offer,
+          isSetup ? Math.min(setupTimeoutMs, remainingMs) : remainingMs,
+        );
         if (last.kind === 'replied' && !(isSetup && goesOn(last.verdict))) {
           break;
         }
@@ -90,7 +103,7 @@ export class OfferHandler {
       }
       // There is no other relay. One that said so itself said it best.
       if (last === undefined) {
-        return request.full(error.message);
+        return request.full(this.#noRelay(offer, error.message));
       }
     }
     if (last?.kind !== 'replied') {
@@ -100,6 +113,14 @@ export class OfferHandler {
       this.#unbind(offer, begun);
     }
     return last.reply;
+  }
+
+  /** @returns why there is none, also for what is not in the answer of every protocol */
+  #noRelay({ request, scope }: CallRequest, reason: string): string {
+    const leftOut = this.#deps.clients.whyUnspoken(scope.set, request.protocol);
+    const told = leftOut === undefined ? reason : `${reason}; ${leftOut}`;
+    this.#noRelayWarning.warn({ set: scope.set ?? defaultSet, protocol: request.protocol, reason: told });
+    return told;
   }
 
   #unanswered({ request, call }: CallRequest, last: Tried | undefined, isSetup: boolean): Buffer {
@@ -148,9 +169,37 @@ export class OfferHandler {
     return deadlineMs - this.#deps.clock.monotonicMs();
   }
 
-  async #ask(relay: RegisteredRelay, { request }: CallRequest, timeoutMs: number): Promise<Tried> {
-    const asked = await this.#deps.clients.ask(relay, request, timeoutMs);
-    return asked.kind === 'replied' ? { ...asked, verdict: request.judge(asked.reply) } : asked;
+  async #ask(relay: RegisteredRelay, call: Call, offer: CallRequest, timeoutMs: number): Promise<Tried> {
+    const { clients, clock, memory } = this.#deps;
+    const { request } = offer;
+    const deadlineMs = clock.monotonicMs() + timeoutMs;
+    await this.#replay(relay, call, deadlineMs);
+    const asked = await clients.ask(relay, request, deadlineMs - clock.monotonicMs());
+    if (asked.kind !== 'replied') {
+      return asked;
+    }
+    const verdict = request.judge(asked.reply);
+    if (verdict.kind === 'accepted') {
+      memory.accepted(call, request, relay.relay);
+    }
+    return { ...asked, verdict };
+  }
+
+  /** Where a call has come from another relay, this one is told of both parties, whichever of them the offer is from. */
+  async #replay(relay: RegisteredRelay, call: Call, deadlineMs: number): Promise<void> {
+    const { clients, clock, memory } = this.#deps;
+    const replay = memory.replay(call, relay.relay);
+    const remainingMs = () => deadlineMs - clock.monotonicMs();
+    // Another gateway may have told it already, and of later media than this one knows.
+    if (
+      replay.length === 0 ||
+      (await carriedBy(clients, relay, memory, call, { timeoutMs: remainingMs() }))
+    ) {
+      return;
+    }
+    for (const each of replay) {
+      await clients.ask(relay, each, remainingMs());
+    }
   }
 
   /** @throws HoldfastError if there is no other relay */
@@ -162,7 +211,7 @@ export class OfferHandler {
     offer: CallRequest,
     isNew: boolean,
   ): Promise<void> {
-    const { router, formerRelays, protocol } = this.#deps;
+    const { router, formerRelays, memory } = this.#deps;
     const { request, scope } = offer;
     failed.push(binding.relayId);
     // Without etcd there is nothing to move: the next Select promises another one.
@@ -189,7 +238,7 @@ export class OfferHandler {
     // One that is silent may have begun the call all the same, and would keep its ports until they time out. Where the move was
     // long in coming, another gateway may have set the call up there.
     if (this.#remainingMs(offer) > 0 && relay && (tried.kind === 'silent' || !isNew)) {
-      formerRelays.endOn(relay, binding, protocol.deleteRequest(offer.parties));
+      formerRelays.endOn(relay, binding, memory.protocol.deleteRequest(offer.parties));
     }
   }
 

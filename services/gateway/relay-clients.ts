@@ -16,13 +16,13 @@ export type Asked =
   | { readonly kind: 'silent'; readonly reason: string };
 
 /** What is needed of the relays to serve a request. */
-export type RelayAccess = Pick<RelayClients, 'ask' | 'unspoken'>;
+export type RelayAccess = Pick<RelayClients, 'ask' | 'unspoken' | 'whyUnspoken'>;
 
 /** Copies of one request to a relay go out this often, ms; rtpengine answers a copy from its memory. */
 const retransmitMs = 100;
 
 export interface RelayClientsDeps {
-  /** What the gateway's fronts speak. */
+  /** What the gateways speak; none if there is no gateway. */
   readonly protocols: readonly ProtocolName[];
   readonly directory: RelayList;
   readonly clock: Clock;
@@ -52,7 +52,8 @@ export class RelayClients {
       if (type === 'left' && !directory.list().some((other) => other.relay.controlUrl === relay.controlUrl)) {
         void this.#drop(relay.controlUrl);
       }
-      if (type === 'joined' && !protocols.includes(protocolOf[relay.kind])) {
+      const isServed = protocols.length === 0 || protocols.includes(protocolOf[relay.kind]);
+      if (type === 'joined' && !isServed) {
         log.warn({ set: relay.set, relay: relay.id, reason: unspokenReason(relay) }, 'relay left out');
       }
     });
@@ -82,6 +83,15 @@ export class RelayClients {
       this.#unspoken.set(key, ids);
     }
     return ids;
+  }
+
+  /** Why relays of a set get no call that comes in this protocol; undefined if none is left out. */
+  whyUnspoken(setName: SetName, protocol: ProtocolName): string | undefined {
+    const set = setName ?? defaultSet;
+    const [id, ...others] = this.unspoken(set, protocol);
+    const relay = id === undefined ? undefined : this.#deps.directory.get(set, id)?.relay;
+    const more = others.length > 0 ? ` (and ${others.length} more)` : '';
+    return relay && `${unspokenReason(relay)}${more}`;
   }
 
   /** Puts a request to a relay, and says what came of it instead of throwing. */

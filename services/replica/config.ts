@@ -23,6 +23,18 @@ import { withoutQuorumModes } from '../selection/outage/outage-fallback.js';
 const maxNames = 64;
 const namesRule = `1-${maxNames} names, *.DOMAIN for all one label below it, separated by commas`;
 
+const networksRule = '1-64 of ADDRESS or ADDRESS/BITS, separated by commas';
+const networksSchema = listOf(parseNetwork, 64);
+
+const listenersSchema = z.string().transform((text, context): GatewayListener[] => {
+  const listeners = parseListeners(text);
+  if (listeners) {
+    return listeners;
+  }
+  context.addIssue('an item is malformed, or there are too many');
+  return z.NEVER;
+});
+
 export const selectionSettings = {
   grpcListen: {
     name: 'HOLDFAST_GRPC_LISTEN',
@@ -155,28 +167,46 @@ export const selectionSettings = {
     description:
       'where the ng gateway serves SIP proxies over UDP, and for which calls: their relay set, the zone that is preferred, labels that a relay must have; no gateway if not set',
     allowed: listenersRule,
-    schema: z.string().transform((text, context): GatewayListener[] => {
-      const listeners = parseListeners(text);
-      if (listeners) {
-        return listeners;
-      }
-      context.addIssue('an item is malformed, or there are too many');
-      return z.NEVER;
-    }),
+    schema: listenersSchema,
   },
   ngAllow: {
     name: 'HOLDFAST_NG_ALLOW',
     flag: '--ng-allow <networks>',
-    description: 'networks that may ask the gateway; datagrams of others are counted and dropped',
-    allowed: '1-64 of ADDRESS or ADDRESS/BITS, separated by commas',
+    description: 'networks that may ask the ng gateway; datagrams of others are counted and dropped',
+    allowed: networksRule,
     fallback: '127.0.0.0/8,::1',
-    schema: listOf(parseNetwork, 64),
+    schema: networksSchema,
   },
   ngRate: {
     name: 'HOLDFAST_NG_RATE',
     flag: '--ng-rate <count>',
     description:
-      'datagrams per second that one source may send the gateway, twice as many in a burst; 0 is no limit',
+      'datagrams per second that one source may send the ng gateway, twice as many in a burst; 0 is no limit',
+    allowed: '0-1000000',
+    fallback: '10000',
+    schema: wholeNumber(0, 1_000_000),
+  },
+  rtpproxyListen: {
+    name: 'HOLDFAST_RTPPROXY_LISTEN',
+    flag: '--rtpproxy <host:port,...>',
+    description:
+      'the same for proxies that speak the protocol of rtpproxy: where their gateway serves them over UDP, and for which calls; none if not set',
+    allowed: listenersRule,
+    schema: listenersSchema,
+  },
+  rtpproxyAllow: {
+    name: 'HOLDFAST_RTPPROXY_ALLOW',
+    flag: '--rtpproxy-allow <networks>',
+    description: 'networks that may ask the rtpproxy gateway; datagrams of others are counted and dropped',
+    allowed: networksRule,
+    fallback: '127.0.0.0/8,::1',
+    schema: networksSchema,
+  },
+  rtpproxyRate: {
+    name: 'HOLDFAST_RTPPROXY_RATE',
+    flag: '--rtpproxy-rate <count>',
+    description:
+      'datagrams per second that one source may send the rtpproxy gateway, twice as many in a burst; 0 is no limit',
     allowed: '0-1000000',
     fallback: '10000',
     schema: wholeNumber(0, 1_000_000),

@@ -115,10 +115,18 @@ export class Metrics implements RequestMetrics {
     );
   }
 
-  /** Adds the counters of the ng gateway. */
-  watchGateway(read: () => Readonly<Record<string, number>>): void {
-    this.#totals('ng_events_total', 'What happened to the datagrams of SIP proxies', ['event'], () =>
-      Object.entries(read()).map(([event, count]) => [{ event: snakeCase(event) }, count]),
+  /** Adds the counters of the gateways, by protocol. */
+  watchGateways(read: () => Readonly<Record<string, Readonly<Record<string, number>>>>): void {
+    this.#totals(
+      'gateway_events_total',
+      'What happened to the datagrams of SIP proxies, by protocol',
+      ['protocol', 'event'],
+      () =>
+        Object.entries(read()).flatMap(([protocol, counts]) =>
+          Object.entries(counts).map(
+            ([event, count]): LabeledCount => [{ protocol, event: snakeCase(event) }, count],
+          ),
+        ),
     );
   }
 

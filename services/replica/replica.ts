@@ -1,11 +1,16 @@
 import { hostname } from 'node:os';
 import { ng } from '../control/ng/protocol.js';
+import type { ProtocolName } from '../control/protocol.js';
 import { Events } from '../domain/events.js';
 import { EtcdConnection } from '../etcd/connection.js';
 import { waitForEtcd } from '../etcd/wait-for-etcd.js';
+import { noMemory } from '../gateway/call-memory.js';
 import { ControlInquiry } from '../gateway/control-inquiry.js';
 import { Gateway } from '../gateway/gateway.js';
+import { NgFront } from '../gateway/ng/front.js';
 import { RelayClients } from '../gateway/relay-clients.js';
+import { RtpproxyFront } from '../gateway/rtpproxy/front.js';
+import { SessionMemory } from '../gateway/rtpproxy/session-memory.js';
 import { Authorization } from '../grpc/authorization.js';
 import { relayService } from '../grpc/relay-service.js';
 import { selectionService } from '../grpc/selection-service.js';
@@ -39,14 +44,14 @@ export class Replica implements Component {
   readonly #clients: RelayClients;
   readonly #grpc: GrpcServer;
   readonly #http: HttpServer;
-  readonly #gateway: Gateway | undefined;
+  readonly #gateways: Partial<Record<ProtocolName, Gateway>> = {};
   readonly selector: Selector;
   readonly #stopGraceMs: number;
   readonly #stopping = new AbortController();
   #ready = false;
   #stopped: Promise<void> | undefined;
 
-  /** @param passed descriptors of sockets that are open already, for the gateway */
+  /** @param passed descriptors of sockets that are open already, for the gateways: first that of ng */
   constructor(config: SelectionConfig, log: Logger, passed: readonly number[] = []) {
     const clock = systemClock;
     this.#log = log;
@@ -77,8 +82,13 @@ export class Replica implements Component {
       log,
       massLossPercent: config.massLossPercent,
     });
-    const clients = new RelayClients({ protocols: [ng.name], directory, clock, log });
-    const inquiry = new ControlInquiry(clients, { ng });
+    const memories = { ng: noMemory(ng), rtpproxy: new SessionMemory() };
+    const protocols: ProtocolName[] = [
+      ...(config.ngListen ? (['ng'] as const) : []),
+      ...(config.rtpproxyListen ? (['rtpproxy'] as const) : []),
+    ];
+    const clients = new RelayClients({ protocols, directory, clock, log });
+    const inquiry = new ControlInquiry(clients, memories);
     const shared = { connection, keys, directory, events, inquiry, clock, log };
     this.#clients = clients;
     this.#contact = (signal) => waitForEtcd(shared, Buffer.from(keys.relays), signal);
@@ -127,27 +137,38 @@ export class Replica implements Component {
         this.#grpc.setServing(!lost);
       }
     });
-    if (config.ngListen) {
-      const gateway = new Gateway(
+    const gatewayDeps = {
+      router: engine.selector,
+      clients,
+      directory,
+      // It serves to its last moment: proxies cannot be told to go elsewhere.
+      notReady: () => (this.#stopped ? undefined : notReady()),
+      clock,
+      log,
+    };
+    const { callTtlSeconds, ngListen, rtpproxyListen } = config;
+    if (ngListen) {
+      const options = { listeners: ngListen, passed };
+      this.#gateways.ng = new Gateway(
+        { ...gatewayDeps, memory: memories.ng, openFront: (deps) => new NgFront(deps, options) },
+        { admission: { allowed: config.ngAllow, perSourcePerSecond: config.ngRate }, callTtlSeconds },
+      );
+    }
+    if (rtpproxyListen) {
+      const memory = memories.rtpproxy;
+      const options = { listeners: rtpproxyListen, passed: passed.slice(ngListen?.length ?? 0) };
+      this.#gateways.rtpproxy = new Gateway(
+        { ...gatewayDeps, memory, openFront: (deps) => new RtpproxyFront({ ...deps, memory }, options) },
         {
-          router: engine.selector,
-          clients,
-          directory,
-          // It serves to its last moment: proxies cannot be told to go elsewhere.
-          notReady: () => (this.#stopped ? undefined : notReady()),
-          clock,
-          log,
-        },
-        {
-          listeners: config.ngListen,
-          passed,
-          admission: { allowed: config.ngAllow, perSourcePerSecond: config.ngRate },
-          callTtlSeconds: config.callTtlSeconds,
+          admission: { allowed: config.rtpproxyAllow, perSourcePerSecond: config.rtpproxyRate },
+          callTtlSeconds,
         },
       );
-      metrics.watchGateway(() => gateway.counters);
-      this.#gateway = gateway;
     }
+    const gateways = Object.entries(this.#gateways);
+    metrics.watchGateways(() =>
+      Object.fromEntries(gateways.map(([protocol, { counters }]) => [protocol, counters])),
+    );
     this.#http = new HttpServer({
       clock,
       log,
@@ -167,14 +188,14 @@ export class Replica implements Component {
     return this.#http.address;
   }
 
-  /** Where SIP proxies reach the gateway; empty if there is none. */
-  get ngAddresses(): string[] {
-    return (this.#gateway?.addresses ?? []).map(formatAddress);
+  /** Where SIP proxies reach the gateway of a protocol; empty if there is none. */
+  gatewayAddresses(protocol: ProtocolName): string[] {
+    return (this.#gateways[protocol]?.addresses ?? []).map(formatAddress);
   }
 
-  /** What the gateway has counted since the start; empty if there is none. */
-  get ngCounters(): Readonly<Record<string, number>> {
-    return this.#gateway?.counters ?? {};
+  /** What that gateway has counted since the start; empty if there is none. */
+  gatewayCounters(protocol: ProtocolName): Readonly<Record<string, number>> {
+    return this.#gateways[protocol]?.counters ?? {};
   }
 
   /** Listens at once, so that probes are answered; resolves when ready, however long etcd takes to appear. */
@@ -184,9 +205,11 @@ export class Replica implements Component {
     }
     await this.#http.start();
     await this.#grpc.start();
-    await this.#gateway?.start();
-    const ng = this.ngAddresses;
-    const listening = { grpc: this.grpcAddress, http: this.httpAddress, ng, etcd: this.#etcd };
+    for (const gateway of Object.values(this.#gateways)) {
+      await gateway.start();
+    }
+    const [ng, rtpproxy] = [this.gatewayAddresses('ng'), this.gatewayAddresses('rtpproxy')];
+    const listening = { grpc: this.grpcAddress, http: this.httpAddress, ng, rtpproxy, etcd: this.#etcd };
     this.#log.info(listening, 'listening; reading etcd');
     await this.#contact(this.#stopping.signal);
     if (this.#stopped) {
@@ -214,7 +237,8 @@ export class Replica implements Component {
   async #stopInOrder(): Promise<void> {
     this.#ready = false;
     this.#stopping.abort();
-    await Promise.all([this.#grpc.stop(this.#stopGraceMs), this.#gateway?.stop()]);
+    const gateways = Object.values(this.#gateways).map((gateway) => gateway.stop());
+    await Promise.all([this.#grpc.stop(this.#stopGraceMs), ...gateways]);
     await this.#engine.stop();
     await this.#clients.stop();
     await this.#http.stop();

@@ -81,7 +81,7 @@ testWith(
       const text = readFileSync(join(chart, 'files', file), 'utf8');
       const names = new Set([...text.matchAll(/\b(?:holdfast|etcd)_\w+/g)].map(String));
       // Other tests cover the metrics of gateways and certificates.
-      names.delete('holdfast_ng_events_total');
+      names.delete('holdfast_gateway_events_total');
       names.delete('holdfast_certificate_expiry_timestamp_seconds');
       t.true(names.size > 5);
       for (const name of names) {
@@ -241,7 +241,7 @@ testWith([...renderTools, etcdTool], 'the ng gateway listens on the port of its 
   t.is((await proxy.ping())['result'], 'pong');
   const offer = () => proxy.offer(newCall(), audioSdp({ address: relay.address, port: 5004 }));
   await eventually(async () => (await offer())['result'] === 'ok', 'call through the gateway');
-  t.regex(await metricsOf(selection, 7480), /\nholdfast_ng_events_total\{/);
+  t.regex(await metricsOf(selection, 7480), /\nholdfast_gateway_events_total\{/);
 });
 
 testWith(

@@ -88,7 +88,7 @@ test(`${count} hostile datagrams do not harm the gateway`, async (t) => {
     HOLDFAST_CACHE_ENTRIES: '10000',
   });
   await ready;
-  const port = Number(replica.ngAddresses[0]?.split(':')[1]);
+  const port = Number(replica.gatewayAddresses('ng')[0]?.split(':')[1]);
   const proxy = new NgClient({ host: '127.0.0.1', port });
   await proxy.start();
   t.teardown(() => proxy.stop());
@@ -106,7 +106,7 @@ test(`${count} hostile datagrams do not harm the gateway`, async (t) => {
   const next = () => random.next().value as number;
   const send = (bytes: Buffer) =>
     new Promise<void>((resolve) => socket.send(bytes, port, '127.0.0.1', () => resolve()));
-  const received = () => replica.ngCounters['received'] ?? 0;
+  const received = () => replica.gatewayCounters('ng')['received'] ?? 0;
   const heapMb = () => process.memoryUsage().heapUsed / 2 ** 20;
 
   for (const sample of samples.slice(-corpus.length)) {
@@ -143,7 +143,7 @@ test(`${count} hostile datagrams do not harm the gateway`, async (t) => {
     [],
     `no error in the log (seed ${seed})`,
   );
-  const { dropped, malformed, replied } = replica.ngCounters;
+  const { dropped, malformed, replied } = replica.gatewayCounters('ng');
   t.true(Number(dropped) > 0 && Number(malformed) > 0 && Number(replied) > 0);
   t.log(
     `seed ${seed}: sent ${sent}, received ${received()}, dropped ${dropped}, malformed ${malformed}, replied ${replied}`,

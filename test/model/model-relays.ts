@@ -93,6 +93,10 @@ export class ModelRelays implements RelayAccess {
     return [];
   }
 
+  whyUnspoken(): undefined {
+    return undefined;
+  }
+
   /** As over UDP, from whomever. */
   async request(
     id: string,

@@ -5,8 +5,10 @@ import { ng } from '../../services/control/ng/protocol.js';
 import type { Binding } from '../../services/domain/binding.js';
 import { type Call, parseCall } from '../../services/domain/call.js';
 import { EmbeddedEtcd } from '../../services/embedded-etcd/embedded-etcd.js';
+import { noMemory } from '../../services/gateway/call-memory.js';
 import { ControlInquiry } from '../../services/gateway/control-inquiry.js';
 import { Gateway } from '../../services/gateway/gateway.js';
+import { NgFront } from '../../services/gateway/ng/front.js';
 import { RetryQueue } from '../../services/gateway/retry-queue.js';
 import { selectionService } from '../../services/grpc/selection-service.js';
 import { bindingCodec } from '../../services/registry/codecs/binding.js';
@@ -96,22 +98,24 @@ export class SipWorld {
       keys,
       // The same whatever the Call-ID is.
       placement: 'first-available',
-      inquiry: new ControlInquiry(this.#watched(relays), { ng }),
+      inquiry: new ControlInquiry(this.#watched(relays), { ng: noMemory(ng) }),
       // Relays leave as cases want, not as leases do.
       massLossPercent: 100,
     });
     const { directory } = selector;
+    const listeners = [{ address: { host: '127.0.0.1', port: 0 }, scope: { set: undefined } }];
     const gateway = new Gateway(
       {
         router: this.#watched(selector.selector),
         clients: this.#watched(relays),
         directory,
+        memory: noMemory(ng),
+        openFront: (deps) => new NgFront(deps, { listeners, passed: [] }),
         notReady: () => undefined,
         clock,
         log: silentLogger,
       },
       {
-        listeners: [{ address: { host: '127.0.0.1', port: 0 }, scope: { set: undefined } }],
         admission: { allowed: allNetworks, perSourcePerSecond: 0 },
         callTtlSeconds: defaultSettings.callTtlSeconds,
       },

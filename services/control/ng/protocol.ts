@@ -32,6 +32,8 @@ export const ng: NgProtocol = {
       ...(toTag ? { 'to-tag': toTag } : {}),
     }),
 
+  endRequest: ({ callId }) => ownRequest({ command: 'delete', 'call-id': callId }),
+
   queryRequest: ({ callId }: CallParties) => ownRequest({ command: 'query', 'call-id': callId }),
 
   packetsIn(reply) {

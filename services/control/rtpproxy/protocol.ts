@@ -33,6 +33,9 @@ export const rtpproxy: RtpproxyProtocol = {
 
   deleteRequest: (call) => ownRequest(`D ${namesOf(call, tagOf)}`),
 
+  // It ends sessions of two parties, and knows no other way.
+  endRequest: (call) => ownRequest(`D ${namesOf(call, tagOf)}`),
+
   queryRequest: (call) => ownRequest(`Q ${namesOf({ ...call, toTag: undefined }, (tag) => tag)}`),
 
   packetsIn,

@@ -3,39 +3,17 @@ import type { NgRequest } from '../../control/ng/request.js';
 import { UdpServer, type UdpServerCounters, type UdpSource } from '../../control/udp/server.js';
 import { defaultSet } from '../../domain/name.js';
 import type { Address } from '../../runtime/address.js';
-import type { Clock } from '../../runtime/clock.js';
-import type { Logger } from '../../runtime/log.js';
-import type { Admission } from '../admission.js';
-import { type CallHandler, relayBudgetMs } from '../call-handler.js';
+import { relayBudgetMs } from '../call-handler.js';
 import type { CallScope } from '../call-request.js';
-import type { RelayList } from '../deps.js';
-import type { GatewayListener } from '../listener.js';
-import type { Readiness } from '../readiness.js';
-import type { RelayAccess } from '../relay-clients.js';
+import type { Front, FrontDeps, FrontOptions } from '../front.js';
 import { aggregate } from './aggregate.js';
 
-export interface NgFrontOptions {
-  readonly listeners: readonly GatewayListener[];
-  /** Descriptors of sockets that are open already, for the first of these. */
-  readonly passed: readonly number[];
-}
-
-export interface NgFrontDeps {
-  readonly calls: CallHandler;
-  readonly clients: RelayAccess;
-  readonly directory: RelayList;
-  readonly admission: Admission;
-  readonly readiness: Readiness;
-  readonly clock: Clock;
-  readonly log: Logger;
-}
-
 /** One rtpengine to SIP proxies. */
-export class NgFront {
-  readonly #deps: NgFrontDeps;
+export class NgFront implements Front {
+  readonly #deps: FrontDeps;
   readonly #server: UdpServer<NgRequest>;
 
-  constructor(deps: NgFrontDeps, { listeners, passed }: NgFrontOptions) {
+  constructor(deps: FrontDeps, { listeners, passed }: FrontOptions) {
     const { admission, clock, log } = deps;
     this.#deps = deps;
     this.#server = new UdpServer({
@@ -54,16 +32,14 @@ export class NgFront {
     });
   }
 
-  /** With the real ports. */
   get addresses(): readonly Address[] {
     return this.#server.addresses();
   }
 
-  get counters(): Readonly<UdpServerCounters> {
-    return this.#server.counters;
+  get counters(): Readonly<UdpServerCounters & Record<string, number>> {
+    return { ...this.#server.counters };
   }
 
-  /** @throws Error naming the address that cannot be listened on */
   start(): Promise<void> {
     return this.#server.start();
   }

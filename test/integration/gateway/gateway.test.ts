@@ -27,7 +27,7 @@ test.serial('relays whose address cannot be connected are left for one that can'
   for (const { callId } of calls) {
     t.is((await lookup(selection, callId)).binding?.relay?.id, 'good');
   }
-  t.true(Number(replica.ngCounters['failovers']) > 0);
+  t.true(Number(replica.gatewayCounters('ng')['failovers']) > 0);
   t.deepEqual(results(await Promise.all(calls.map((call) => proxy.delete(call)))), ['ok']);
 });
 
@@ -61,7 +61,7 @@ test.serial('a relay of another protocol gets no call, and the log says why', as
     t.is((await proxy.offer(call, sdp))['result'], 'ok');
     t.is((await lookup(selection, call.callId)).binding?.relay?.id, 'good');
   }
-  t.is(replica.ngCounters['failovers'], 0);
+  t.is(replica.gatewayCounters('ng')['failovers'], 0);
   t.is(lines.find(({ msg }) => msg === 'relay left out')?.['relay'], 'a-proxy');
 });
 
@@ -103,5 +103,5 @@ test.serial('a relay that leaves while a call is to be ended on it costs nothing
   t.is((await proxy.delete(call))['result'], 'ok');
   await client.kv.deleteRange({ key: keys.relay('default', 'r1') });
   await eventually(async () => (await proxy.offer(newCall(), sdp))['result'] === 'load limit', 'its leaving');
-  t.is(replica.ngCounters['abandoned'], 0);
+  t.is(replica.gatewayCounters('ng')['abandoned'], 0);
 });

@@ -17,7 +17,7 @@ async function gateway(t: ExecutionContext, rtpengines: readonly Rtpengine[]) {
   );
   // The first write takes longest, and a proxy is answered within 0.9 s.
   await select(scene.selection, { callId: 'warm-up' });
-  const { port } = parseAddress(scene.replica.ngAddresses[0] ?? '') ?? { port: 0 };
+  const { port } = parseAddress(scene.replica.gatewayAddresses('ng')[0] ?? '') ?? { port: 0 };
   const ports = [port, ...rtpengines.map((each) => each.port)];
   const proxies = await Promise.all(
     ports.map(async (each) => {

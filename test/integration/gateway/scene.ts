@@ -35,7 +35,7 @@ export async function gateway(
   // The first write takes longest, and a proxy is answered within 0.9 s.
   await select(scene.selection, { callId: 'warm-up' }).catch(() => undefined);
   const proxies = await Promise.all(
-    scene.replica.ngAddresses.map(async (text) => {
+    scene.replica.gatewayAddresses('ng').map(async (text) => {
       const { host, port } = parseAddress(text) ?? { host: '', port: 0 };
       const proxy = new ProxyClient(host, port);
       await proxy.start();

@@ -7,6 +7,7 @@ import type { Call } from '../../../services/domain/call.js';
 import { HoldfastError } from '../../../services/domain/error.js';
 import type { RegisteredRelay, Relay } from '../../../services/domain/relay.js';
 import { CallHandler } from '../../../services/gateway/call-handler.js';
+import { noMemory } from '../../../services/gateway/call-memory.js';
 import { type CallScope, callOf } from '../../../services/gateway/call-request.js';
 import { DeleteHandler } from '../../../services/gateway/delete.js';
 import type { CallRouter, RelayList } from '../../../services/gateway/deps.js';
@@ -214,6 +215,10 @@ export class FakeRelays implements RelayAccess {
     return this.notSpoken;
   }
 
+  whyUnspoken(): string | undefined {
+    return this.notSpoken.length > 0 ? 'another protocol' : undefined;
+  }
+
   /** `relay command` of each request, in order. */
   get log(): string[] {
     return this.asked.map(({ relay, command }) => `${relay} ${command}`);
@@ -246,7 +251,8 @@ export function scene(t: ExecutionContext, relays: readonly (string | Partial<Re
     await stopped;
   });
   const formerRelays = new FormerRelays({ router, clients, retries, directory: router });
-  const shared = { router, clients, retries, formerRelays, protocol: ng, callTtlSeconds: 3600, clock, log };
+  const memory = noMemory(ng);
+  const shared = { router, clients, retries, formerRelays, memory, callTtlSeconds: 3600, clock, log };
   let notReady: string | undefined;
   const offers = new OfferHandler(shared);
   const calls = new CallHandler({
@@ -255,6 +261,7 @@ export function scene(t: ExecutionContext, relays: readonly (string | Partial<Re
     deletes: new DeleteHandler(shared),
     unnamed: new UnnamedCallHandler(shared),
     readiness: new Readiness(() => notReady, clock),
+    memory,
     clock,
   });
   const scope: CallScope = { set: undefined };

@@ -20,6 +20,35 @@ const names = {
   good: ['a', 'proxy.example.org,*.proxies.example.org', 'Operator One, other'],
   bad: ['*', '*.', 'a.*.b', 'a*', 'a,,b', 'a'.repeat(254), new Array(65).fill('a').join(',')],
 };
+const listeners = {
+  good: [
+    '127.0.0.1:2223',
+    '127.0.0.1:2223,[::1]:2223',
+    '127.0.0.1:2223,set=edge,zone=a,label=tier=1,label=x=,[::1]:2223,set=core',
+  ],
+  bad: [
+    ...['2223', 'localhost:2223', '127.0.0.1:65536', '127.0.0.1:1,', ',', 'set=edge'],
+    ...[
+      '127.0.0.1:1,set=',
+      '127.0.0.1:1,set=A',
+      '127.0.0.1:1,set=a,set=b',
+      '127.0.0.1:1,zone=',
+      '127.0.0.1:1,tone=a',
+    ],
+    ...[
+      '127.0.0.1:1,label=',
+      '127.0.0.1:1,label=a',
+      '127.0.0.1:1,label=a=1,label=a=2',
+      `127.0.0.1:1,zone=${'z'.repeat(64)}`,
+    ],
+    Array.from({ length: 9 }, (_, i) => `127.0.0.1:${i + 1}`).join(','),
+  ],
+};
+const networks = {
+  good: ['127.0.0.1', '10.0.0.0/8,2001:db8::/32'],
+  bad: ['any', '10.0.0.0/33', '10.0.0/8', '::/129', '10.0.0.0/', ','],
+};
+
 const values: Record<string, { good: readonly string[]; bad: readonly string[] }> = {
   HOLDFAST_GRPC_LISTEN: address,
   HOLDFAST_HTTP_LISTEN: address,
@@ -94,35 +123,12 @@ const values: Record<string, { good: readonly string[]; bad: readonly string[] }
   HOLDFAST_RELAY_DELETE_DELAY_SECONDS: whole(0, 3600),
   HOLDFAST_RELAY_IDLE_TIMEOUT_SECONDS: whole(5, 86_400),
   HOLDFAST_DRAIN_DEADLINE_SECONDS: whole(0, 86_400),
-  HOLDFAST_NG_LISTEN: {
-    good: [
-      '127.0.0.1:2223',
-      '127.0.0.1:2223,[::1]:2223',
-      '127.0.0.1:2223,set=edge,zone=a,label=tier=1,label=x=,[::1]:2223,set=core',
-    ],
-    bad: [
-      ...['2223', 'localhost:2223', '127.0.0.1:65536', '127.0.0.1:1,', ',', 'set=edge'],
-      ...[
-        '127.0.0.1:1,set=',
-        '127.0.0.1:1,set=A',
-        '127.0.0.1:1,set=a,set=b',
-        '127.0.0.1:1,zone=',
-        '127.0.0.1:1,tone=a',
-      ],
-      ...[
-        '127.0.0.1:1,label=',
-        '127.0.0.1:1,label=a',
-        '127.0.0.1:1,label=a=1,label=a=2',
-        `127.0.0.1:1,zone=${'z'.repeat(64)}`,
-      ],
-      Array.from({ length: 9 }, (_, i) => `127.0.0.1:${i + 1}`).join(','),
-    ],
-  },
-  HOLDFAST_NG_ALLOW: {
-    good: ['127.0.0.1', '10.0.0.0/8,2001:db8::/32'],
-    bad: ['any', '10.0.0.0/33', '10.0.0/8', '::/129', '10.0.0.0/', ','],
-  },
+  HOLDFAST_NG_LISTEN: listeners,
+  HOLDFAST_NG_ALLOW: networks,
   HOLDFAST_NG_RATE: whole(0, 1_000_000),
+  HOLDFAST_RTPPROXY_LISTEN: listeners,
+  HOLDFAST_RTPPROXY_ALLOW: networks,
+  HOLDFAST_RTPPROXY_RATE: whole(0, 1_000_000),
 };
 
 const processes: Record<string, Settings> = { selection: selectionSettings, 'relay node': relayNodeSettings };

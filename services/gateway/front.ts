@@ -1,0 +1,38 @@
+import type { Address } from '../runtime/address.js';
+import type { Clock } from '../runtime/clock.js';
+import type { Logger } from '../runtime/log.js';
+import type { Admission } from './admission.js';
+import type { CallHandler } from './call-handler.js';
+import type { DeleteHandler } from './delete.js';
+import type { RelayList } from './deps.js';
+import type { GatewayListener } from './listener.js';
+import type { Readiness } from './readiness.js';
+import type { RelayAccess } from './relay-clients.js';
+
+/** Where SIP proxies reach a gateway: reads their requests, and answers what is about no call. */
+export interface Front {
+  /** With the real ports. */
+  readonly addresses: readonly Address[];
+  /** Since the start, for metrics. */
+  readonly counters: Readonly<Record<string, number>>;
+  /** @throws Error naming the address that cannot be listened on */
+  start(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export interface FrontOptions {
+  readonly listeners: readonly GatewayListener[];
+  /** Descriptors of sockets that are open already, for the first of these. */
+  readonly passed: readonly number[];
+}
+
+export interface FrontDeps {
+  readonly calls: CallHandler;
+  readonly deletes: DeleteHandler;
+  readonly clients: RelayAccess;
+  readonly directory: RelayList;
+  readonly admission: Admission;
+  readonly readiness: Readiness;
+  readonly clock: Clock;
+  readonly log: Logger;
+}

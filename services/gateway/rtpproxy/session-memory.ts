@@ -1,0 +1,205 @@
+import type { CallParties, ControlRequest } from '../../control/protocol.js';
+import { rtpproxy } from '../../control/rtpproxy/protocol.js';
+import { RtpproxyRequest } from '../../control/rtpproxy/request.js';
+import { parseTag } from '../../control/rtpproxy/tag.js';
+import type { Call } from '../../domain/call.js';
+import type { Relay } from '../../domain/relay.js';
+import type { CallMemory } from '../call-memory.js';
+import { Session } from './session.js';
+
+export interface SessionMemoryLimits {
+  /** Calls of which media is remembered. */
+  readonly calls: number;
+  /** Bytes of requests that are remembered of all calls. */
+  readonly bytes: number;
+  /** Calls of which nothing but names is. */
+  readonly names: number;
+  /** Of one call. */
+  readonly sessions: number;
+}
+
+export const sessionMemoryLimits: SessionMemoryLimits = {
+  calls: 65_536,
+  bytes: 64 << 20,
+  names: 4096,
+  sessions: 16,
+};
+
+/** The sessions of one call on the relays of one set. */
+interface Remembered {
+  readonly set: string;
+  /** Of the relay that has them. */
+  instance: string;
+  sessions: Session[];
+  bytes: number;
+}
+
+/**
+ * An rtpproxy knows a session by its tags, lists none, and is told of one party's media at a time. So the names of sessions are
+ * remembered, to ask for them, and the last that each party said, to tell it to the next relay. What was forgotten longest ago
+ * goes first.
+ */
+export class SessionMemory implements CallMemory {
+  readonly protocol = rtpproxy;
+  readonly #limits: SessionMemoryLimits;
+  /** By Call-ID, the one that was used last at the end. */
+  readonly #calls = new Map<string, Remembered[]>();
+  readonly #names = new Map<string, CallParties>();
+  #bytes = 0;
+
+  constructor(limits = sessionMemoryLimits) {
+    this.#limits = limits;
+  }
+
+  /** Calls of which media is remembered. */
+  get size(): number {
+    return this.#calls.size;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  queries(call: Call, parties = this.#names.get(call.callId)): readonly ControlRequest[] {
+    const known = this.#find(call)?.sessions ?? [];
+    const names = known.map(({ sessionId, tag }) => [sessionId, tag] as const);
+    const guesses = names.length > 0 || !parties ? [] : guessed(parties);
+    return [...names, ...guesses].map(([sessionId, tag]) =>
+      rtpproxy.queryRequest({
+        callId: Buffer.from(sessionId, 'latin1'),
+        fromTag: Buffer.from(tag, 'latin1'),
+      }),
+    );
+  }
+
+  heard({ callId }: Call, parties: CallParties): void {
+    if (this.#calls.has(callId)) {
+      return;
+    }
+    this.#names.delete(callId);
+    this.#names.set(callId, parties);
+    dropOldest(this.#names, this.#limits.names);
+  }
+
+  accepted(call: Call, request: ControlRequest, { instance, set }: Relay): void {
+    if (!(request instanceof RtpproxyRequest) || !request.media) {
+      return;
+    }
+    const remembered = this.#touch(call.callId, set, instance);
+    // Where the call was moved, what was not told anew has been replayed.
+    remembered.instance = instance;
+    const known = remembered.sessions.find((session) => session.isNamedBy(request));
+    known?.note(request);
+    const begun = known ? undefined : Session.begun(request);
+    if (begun && remembered.sessions.length < this.#limits.sessions) {
+      remembered.sessions.push(begun);
+    }
+    const bytes = remembered.sessions.reduce((sum, session) => sum + session.bytes, 0);
+    this.#bytes += bytes - remembered.bytes;
+    remembered.bytes = bytes;
+    if (remembered.sessions.length === 0) {
+      this.#forget(call.callId, remembered);
+    }
+    this.#makeRoom();
+  }
+
+  ended(call: Call, request: ControlRequest): void {
+    const remembered = this.#find(call);
+    if (!remembered || !(request instanceof RtpproxyRequest)) {
+      return;
+    }
+    remembered.sessions = remembered.sessions.filter((session) => !session.isDeletedBy(request));
+    if (remembered.sessions.length === 0) {
+      this.#forget(call.callId, remembered);
+    }
+  }
+
+  replay(call: Call, { instance }: Relay): readonly ControlRequest[] {
+    const remembered = this.#find(call);
+    return remembered && remembered.instance !== instance
+      ? remembered.sessions.flatMap((session) => session.replay())
+      : [];
+  }
+
+  /** A `U` that tells the media of the party that has not told it yet: it answers the session that its second tag names. */
+  isAnswer(call: Call, request: RtpproxyRequest): boolean {
+    const [, to] = request.tags;
+    const sessions = this.#find(call)?.sessions ?? [];
+    return (
+      request.name === 'U' &&
+      sessions.some((session) => session.isNamedBy(request) && session.tag === to && session.isUnanswered)
+    );
+  }
+
+  /**
+   * Whether a delete is of one branch of a forked call whose session is still needed; then that branch has left, from now on. A
+   * weak delete (`Dw`) counts for itself at the relay.
+   */
+  leaves(call: Call, request: RtpproxyRequest): boolean {
+    if (request.modifiers !== '') {
+      return false;
+    }
+    const sessions = (this.#find(call)?.sessions ?? []).filter((session) => session.isDeletedBy(request));
+    const isLeft = sessions.length > 0 && sessions.every((session) => session.isLeft(request));
+    if (isLeft) {
+      for (const session of sessions) {
+        session.leave(request);
+      }
+    }
+    return isLeft;
+  }
+
+  /** A request that names no set means the set that the call is in. */
+  #find({ callId, set, anySet }: Call): Remembered | undefined {
+    const all = this.#calls.get(callId);
+    return all?.find((each) => each.set === set) ?? (anySet ? all?.[0] : undefined);
+  }
+
+  #touch(callId: string, set: string, instance: string): Remembered {
+    const all = this.#calls.get(callId) ?? [];
+    this.#calls.delete(callId);
+    this.#calls.set(callId, all);
+    this.#names.delete(callId);
+    const known = all.find((each) => each.set === set);
+    if (known) {
+      return known;
+    }
+    const remembered = { set, instance, sessions: [], bytes: 0 };
+    all.push(remembered);
+    return remembered;
+  }
+
+  #forget(callId: string, remembered: Remembered): void {
+    const rest = (this.#calls.get(callId) ?? []).filter((each) => each !== remembered);
+    this.#bytes -= remembered.bytes;
+    if (rest.length > 0) {
+      this.#calls.set(callId, rest);
+    } else {
+      this.#calls.delete(callId);
+    }
+  }
+
+  #makeRoom(): void {
+    for (const [callId, all] of this.#calls) {
+      if (this.#calls.size <= this.#limits.calls && this.#bytes <= this.#limits.bytes) {
+        return;
+      }
+      this.#calls.delete(callId);
+      this.#bytes -= all.reduce((sum, { bytes }) => sum + bytes, 0);
+    }
+  }
+}
+
+/** Which of its tags the session has, a delete does not say, nor whether the streams are numbered: from 1, if they are. */
+function guessed({ callId, fromTag, toTag }: CallParties): (readonly [sessionId: string, tag: string])[] {
+  const words = [fromTag, toTag].flatMap((tag) => (tag ? [tag.toString('latin1')] : []));
+  const tags = words.flatMap((word) => (parseTag(word).stream === undefined ? [word, `${word};1`] : [word]));
+  return tags.map((tag) => [callId.toString('latin1'), tag]);
+}
+
+function dropOldest(map: Map<string, unknown>, limit: number): void {
+  const [oldest] = map.size > limit ? map.keys() : [];
+  if (oldest !== undefined) {
+    map.delete(oldest);
+  }
+}

@@ -1,0 +1,127 @@
+import { type Media, ownRequest, type RtpproxyRequest } from '../../control/rtpproxy/request.js';
+import { parseTag, tagOf } from '../../control/rtpproxy/tag.js';
+
+/**
+ * One stream of a call, as a relay keeps it: between the party that began it and whoever answers. Its key is the Call-ID and the
+ * tag of the first; the tag of the other is in no key, so that all answers of a forked call come to one session.
+ */
+export class Session {
+  /** The last media of the party that began it, and of the other one. */
+  #own: Media;
+  #other: Media | undefined;
+  /** As the other party is called, with the number of the stream. */
+  #peer: string | undefined;
+  /** Tags of those who have answered, and of whom nothing is known to have left. */
+  readonly #peers = new Set<string>();
+
+  /** @param tag of the party that began it, with the number of the stream */
+  private constructor(
+    readonly sessionId: string,
+    readonly tag: string,
+    own: Media,
+  ) {
+    this.#own = own;
+    this.#name(own.to);
+  }
+
+  /** By a `U`; undefined if the request begins none. */
+  static begun(request: RtpproxyRequest): Session | undefined {
+    const { media, sessionId } = request;
+    return request.name === 'U' && media?.of !== undefined
+      ? new Session(sessionId, media.of, media)
+      : undefined;
+  }
+
+  /** What it takes in memory, about. */
+  get bytes(): number {
+    return (
+      perSessionBytes + this.sessionId.length + this.tag.length + lengthOf(this.#own) + lengthOf(this.#other)
+    );
+  }
+
+  /** Nobody but the party that began it has told its media. */
+  get isUnanswered(): boolean {
+    return this.#other === undefined;
+  }
+
+  /** @returns whether the request is about this session: a relay looks for the first tag, then for the second */
+  isNamedBy({ sessionId, tags }: RtpproxyRequest): boolean {
+    return sessionId === this.sessionId && tags.includes(this.tag);
+  }
+
+  /** A relay has accepted a `U` or `L` about it. */
+  note({ media, tags: [first] }: RtpproxyRequest): void {
+    if (!media) {
+      return;
+    }
+    const isOwn = media.of === this.tag || (media.of === undefined && first !== this.tag);
+    if (isOwn) {
+      this.#own = media;
+      // Who is named in a request of the dialog is the one who has answered it.
+      if (media.to !== undefined) {
+        this.#peers.clear();
+      }
+      this.#name(media.to);
+    } else {
+      this.#other = media;
+      this.#name(media.of);
+    }
+  }
+
+  #name(peer: string | undefined): void {
+    this.#peer = peer ?? this.#peer;
+    if (peer !== undefined && this.#peers.size < maxPeers) {
+      this.#peers.add(tagOf(peer));
+    }
+  }
+
+  /** Whether a delete is about this session: without the number of a stream it is about all of them. */
+  isDeletedBy({ sessionId, tags: [from, to] }: RtpproxyRequest): boolean {
+    return sessionId === this.sessionId && (this.#isCalled(from) || (to !== undefined && this.#isCalled(to)));
+  }
+
+  #isCalled(word: string): boolean {
+    return word === this.tag || (parseTag(word).stream === undefined && word === tagOf(this.tag));
+  }
+
+  /**
+   * One branch of a forked call is deleted, and another one has answered, or may: the session is theirs, too. A relay would end
+   * it for all of them, for it does not look at the tag of the one who has answered.
+   */
+  isLeft({ tags: [from, to] }: RtpproxyRequest): boolean {
+    if (to === undefined) {
+      return false;
+    }
+    const leaving = tagOf(this.#isCalled(from) ? to : from);
+    return !this.#peers.has(leaving) || this.#peers.size > 1;
+  }
+
+  /** Whoever this delete names has left. */
+  leave({ tags }: RtpproxyRequest): void {
+    for (const tag of tags) {
+      this.#peers.delete(tagOf(tag ?? ''));
+    }
+  }
+
+  /** Requests that begin it elsewhere, with the last media of both parties. */
+  replay(): RtpproxyRequest[] {
+    const { sessionId, tag } = this;
+    const peer = this.#peer === undefined ? [] : [this.#peer];
+    const own = this.#own;
+    const begin = [`U${own.modifiers}`, sessionId, own.address, own.port, tag, ...peer, ...own.notify];
+    const other = this.#other;
+    const answer = other && [`L${other.modifiers}`, sessionId, other.address, other.port, tag, ...peer];
+    return [begin, ...(answer ? [answer] : [])].map((words) => ownRequest(words.join(' ')));
+  }
+}
+
+const maxPeers = 16;
+/** Objects, and the tags of those who have answered. */
+const perSessionBytes = 600;
+
+function lengthOf(media: Media | undefined): number {
+  const words = media
+    ? [media.of, media.to, media.modifiers, media.address, media.port, ...media.notify]
+    : [];
+  return words.reduce((sum, word) => sum + (word?.length ?? 0), 0);
+}
