@@ -92,6 +92,10 @@ export class Session {
     if (to === undefined) {
       return false;
     }
+    if (this.#peers.size === 0) {
+      // What forks calls numbers their streams. Others name a party that they have made up themselves: nobody else will answer.
+      return parseTag(this.tag).stream !== undefined;
+    }
     const leaving = tagOf(this.#isCalled(from) ? to : from);
     return !this.#peers.has(leaving) || this.#peers.size > 1;
   }

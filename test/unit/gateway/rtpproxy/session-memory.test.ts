@@ -1,0 +1,149 @@
+import test from 'ava';
+import fc from 'fast-check';
+import { ownRequest } from '../../../../services/control/rtpproxy/request.js';
+import { callOf } from '../../../../services/gateway/call-request.js';
+import { SessionMemory, sessionMemoryLimits } from '../../../../services/gateway/rtpproxy/session-memory.js';
+import { aRelay } from '../../../support/registry.js';
+
+const one = aRelay({ id: 'r1', instance: 'a'.repeat(16) });
+const other = aRelay({ id: 'r2', instance: 'b'.repeat(16) });
+const call = callOf(Buffer.from('c'), { set: undefined });
+const texts = (requests: readonly { readonly body: Buffer }[]) => requests.map(({ body }) => body.toString());
+
+/** After a relay has accepted these. */
+function remembered(...commands: readonly string[]): SessionMemory {
+  const memory = new SessionMemory();
+  for (const command of commands) {
+    memory.accepted(call, ownRequest(command), one);
+  }
+  return memory;
+}
+
+test('what was told to one relay is told to the next: the last media of both parties, of each stream', (t) => {
+  const memory = remembered(
+    'UIEc0,8 c 192.0.2.1 4000 f;1 tcp:192.0.2.9:2000 tag',
+    'LEIc0,8 c 192.0.2.2 4002 f;1 t;1',
+    'U c 192.0.2.1 4010 f;2',
+    // The caller's re-INVITE, from another port.
+    'UIEc0 c 192.0.2.1 4100 f;1 t;1',
+    'LEIc0 c 192.0.2.2 4102 f;1 t;1',
+  );
+  t.deepEqual(texts(memory.replay(call, one)), []);
+  t.deepEqual(texts(memory.replay(call, other)), [
+    'UIEc0 c 192.0.2.1 4100 f;1 t;1',
+    'LEIc0 c 192.0.2.2 4102 f;1 t;1',
+    'U c 192.0.2.1 4010 f;2',
+  ]);
+  memory.accepted(call, ownRequest('U c 192.0.2.1 4200 f;1 t;1'), other);
+  t.deepEqual(texts(memory.replay(call, other)), [], 'now it is there');
+});
+
+test('a re-INVITE by the callee changes places: its media stay those of the other party', (t) => {
+  const memory = remembered(
+    'U c 192.0.2.1 4000 f;1 tcp:192.0.2.9:2000 tag',
+    'L c 192.0.2.2 4002 f;1 t;1',
+    'U c 192.0.2.2 4102 t;1 f;1',
+    'L c 192.0.2.1 4100 t;1 f;1',
+  );
+  t.deepEqual(texts(memory.replay(call, other)), [
+    'U c 192.0.2.1 4100 f;1 t;1',
+    'L c 192.0.2.2 4102 f;1 t;1',
+  ]);
+});
+
+test('sessions are asked for by the names that they have; where those are unknown, by those that they may have', (t) => {
+  const memory = remembered('U c;z9hG4bK1 192.0.2.1 4000 f;1', 'U c 192.0.2.1 4000 g');
+  t.deepEqual(texts(memory.queries(call)), ['Q c;z9hG4bK1 f;1', 'Q c g']);
+  const unknown = callOf(Buffer.from('d'), { set: undefined });
+  t.deepEqual(memory.queries(unknown), []);
+  const parties = { callId: Buffer.from('d'), fromTag: Buffer.from('f'), toTag: Buffer.from('t') };
+  memory.heard(unknown, parties);
+  t.deepEqual(texts(memory.queries(unknown)), ['Q d f', 'Q d f;1', 'Q d t', 'Q d t;1']);
+});
+
+test('a delete ends what it names: one stream, or all of them', (t) => {
+  const media = ['U c 192.0.2.1 4000 f;1', 'U c 192.0.2.1 4002 f;2', 'U c 192.0.2.1 4004 g;1'];
+  const left = (command: string) => {
+    const memory = remembered(...media);
+    memory.ended(call, ownRequest(command));
+    return texts(memory.queries(call)).map((text) => text.slice('Q c '.length));
+  };
+  t.deepEqual(left('D c f;1'), ['f;2', 'g;1']);
+  t.deepEqual(left('D c f'), ['g;1']);
+  t.deepEqual(left('D c x f'), ['g;1']);
+  t.deepEqual(left('D c x'), ['f;1', 'f;2', 'g;1']);
+  t.deepEqual(left('D d f'), ['f;1', 'f;2', 'g;1']);
+});
+
+test('a branch of a fork leaves; the last one ends the call', (t) => {
+  const leaves = (memory: SessionMemory, command: string) => memory.leaves(call, ownRequest(command));
+  const fork = ['U c 192.0.2.1 4000 f;1', 'L c 192.0.2.2 4002 f;1 b;1', 'L c 192.0.2.3 4004 f;1 c;1'];
+  const memory = remembered(...fork);
+  t.true(leaves(memory, 'D c f busy'), 'who has never answered');
+  t.true(leaves(memory, 'D c f b'));
+  t.true(leaves(memory, 'D c f b'), 'again');
+  t.false(leaves(memory, 'D c f c'));
+  t.false(leaves(remembered(...fork), 'D c f'), 'the whole call');
+  t.false(leaves(remembered(...fork), 'Dw c f b'));
+  t.false(leaves(remembered(...fork, 'U c 192.0.2.1 4000 f;1 c;1'), 'D c c f'), 'the dialog has gone on');
+  t.true(leaves(remembered('U c 192.0.2.1 4000 f;1'), 'D c f busy'), 'another one may answer');
+  t.false(leaves(remembered('U c 192.0.2.1 4000 f'), 'D c f busy'), 'a B2BUA has one other party');
+  t.false(leaves(new SessionMemory(), 'D c f b'), 'of an unknown call');
+});
+
+test('a U answers the session that its second tag names, once', (t) => {
+  const second = ownRequest('U c 192.0.2.2 4002 theirs mine');
+  const memory = remembered('U c 192.0.2.1 4000 mine');
+  t.true(memory.isAnswer(call, second));
+  memory.accepted(call, second.asAnswer(), one);
+  t.false(memory.isAnswer(call, second));
+  t.false(memory.isAnswer(call, ownRequest('U c 192.0.2.1 4000 mine theirs')));
+  t.deepEqual(texts(memory.replay(call, other)), [
+    'U c 192.0.2.1 4000 mine theirs',
+    'L c 192.0.2.2 4002 mine theirs',
+  ]);
+});
+
+test('calls of two sets are two, and a request that names no set means the one that is there', (t) => {
+  const memory = new SessionMemory();
+  memory.accepted(call, ownRequest('U c 192.0.2.1 4000 f;1'), aRelay({ set: 'edge' }));
+  const [edge, core] = ['edge', 'core'].map((set) => callOf(Buffer.from('c'), { set }));
+  t.deepEqual(texts(memory.queries(call)), ['Q c f;1']);
+  t.deepEqual(texts(memory.queries(edge as typeof call)), ['Q c f;1']);
+  t.deepEqual(memory.queries(core as typeof call), []);
+});
+
+test('memory is bounded, whatever it is told', (t) => {
+  const limits = { ...sessionMemoryLimits, calls: 8, bytes: 20_000, names: 4, sessions: 3 };
+  const name = fc.constantFrom('a', 'b', 'c;1', 'd;2', 'e'.repeat(3000));
+  const command = fc
+    .tuple(fc.constantFrom('U', 'L', 'D'), fc.nat(30), name, name)
+    .map(([letter, id, from, to]) =>
+      letter === 'D' ? `D call-${id} ${from} ${to}` : `${letter} call-${id} 192.0.2.1 4000 ${from} ${to}`,
+    );
+  fc.assert(
+    fc.property(fc.array(fc.tuple(command, fc.boolean()), { maxLength: 200 }), (commands) => {
+      const memory = new SessionMemory(limits);
+      for (const [text, isFirst] of commands) {
+        const request = ownRequest(text);
+        const at = callOf(request.callId as Buffer, { set: undefined });
+        memory.heard(at, request.parties as NonNullable<typeof request.parties>);
+        if (request.name === 'D') {
+          memory.leaves(at, request);
+          memory.ended(at, request);
+        } else {
+          memory.accepted(at, request, isFirst ? one : other);
+        }
+        t.true(memory.size <= limits.calls && memory.bytes <= limits.bytes && memory.bytes >= 0);
+        t.true(memory.queries(at).length <= Math.max(limits.sessions, 4));
+      }
+      for (let id = 0; id <= 30; id++) {
+        memory.ended(
+          callOf(Buffer.from(`call-${id}`), { set: undefined }),
+          ownRequest(`D call-${id} nobody`),
+        );
+      }
+    }),
+    { numRuns: 200 },
+  );
+});
