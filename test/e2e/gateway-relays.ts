@@ -3,7 +3,10 @@ import { ProxyClient } from '../support/ng.js';
 import { freeUdpPort } from '../support/ports.js';
 import type { Scope, TestProcess } from '../support/process.js';
 import { startRtpengine } from '../support/rtpengine.js';
+import { sessionsOn, startRtpproxy } from '../support/rtpproxy.js';
 import { startHoldfast } from '../support/stack.js';
+
+const mostListed = 1000;
 
 /** A loopback network for the media of one test, so that no relay of another test has the same ports. */
 export function mediaNetwork(): string {
@@ -12,7 +15,7 @@ export function mediaNetwork(): string {
 
 export interface RelaySpec {
   readonly id: string;
-  readonly kind: 'rtpengine' | 'builtin';
+  readonly kind: 'rtpengine' | 'builtin' | 'rtpproxy';
   readonly weight?: number;
   /** Further arguments of rtpengine. */
   readonly args?: readonly string[];
@@ -24,8 +27,10 @@ export interface TestRelay {
   readonly address: string;
   /** Its control address. */
   readonly port: number;
-  /** A client of the relay itself, past any gateway. */
+  /** A client of the relay itself, past any gateway; not of an rtpproxy. */
   readonly ng: ProxyClient;
+  /** Calls that it carries; of an rtpproxy, streams. */
+  sessions(): Promise<number>;
   /** Kills the media process: rtpengine alone, or the relay node with the built-in relay. */
   kill(): Promise<unknown>;
   /** Freezes the relay and its relay node, like a machine that hangs. Resolves when both have stopped. */
@@ -41,9 +46,11 @@ export async function startRelay(
   etcd?: string,
 ): Promise<TestRelay> {
   const rtpengine = kind === 'rtpengine' ? await startRtpengine(scope, args, address) : undefined;
-  const port = rtpengine?.port ?? (await freeUdpPort());
+  const rtpproxy = kind === 'rtpproxy' ? await startRtpproxy(scope, { address }) : undefined;
+  const engine = rtpengine ?? rtpproxy;
+  const port = engine?.port ?? (await freeUdpPort());
   const node =
-    etcd === undefined && rtpengine
+    etcd === undefined && engine
       ? undefined
       : await startHoldfast(scope, ['relay-node'], {
           HOLDFAST_ETCD: etcd ?? '127.0.0.1:1',
@@ -59,15 +66,19 @@ export async function startRelay(
   const ng = new ProxyClient('127.0.0.1', port, { timeoutMs: 1000, retransmitMs: 200 });
   await ng.start();
   scope.teardown(() => ng.stop());
-  await node?.waitUntil(async () => (await ng.ping())['result'] === 'pong', `pong of ${id}`);
+  if (!rtpproxy) {
+    await node?.waitUntil(async () => (await ng.ping())['result'] === 'pong', `pong of ${id}`);
+  }
   return {
     ...{ id, address, port, ng },
-    kill: () => (rtpengine ?? (node as TestProcess)).kill(),
+    sessions: async () =>
+      rtpproxy ? await sessionsOn(rtpproxy, node ? 1 : 0) : (await ng.list(mostListed)).length,
+    kill: () => (engine ?? (node as TestProcess)).kill(),
     async freeze() {
-      await Promise.all([node?.pause(), rtpengine?.pause()]);
+      await Promise.all([node?.pause(), engine?.pause()]);
     },
     thaw() {
-      rtpengine?.resume();
+      engine?.resume();
       node?.resume();
     },
   };

@@ -1,4 +1,5 @@
 import { HoldfastClient } from '../../services/client/index.js';
+import { formatAddress } from '../../services/runtime/address.js';
 import { freeTcpPort, freeUdpPort } from '../support/ports.js';
 import type { Scope, TestProcess } from '../support/process.js';
 import { startWithSocket } from '../support/socket-keeper.js';
@@ -16,6 +17,7 @@ export class GatewayReplica {
     readonly grpcPort: number,
     private readonly host: string,
     readonly ngPort: number,
+    private readonly rtpproxyPort: number,
     /** The gateway's socket stays open while it restarts. */
     private readonly keepsSocket: boolean,
   ) {
@@ -28,15 +30,20 @@ export class GatewayReplica {
     etcd: string,
     { host = '127.0.0.1', keepsSocket = false } = {},
   ): Promise<GatewayReplica> {
-    const [grpcPort, ngPort] = [await freeTcpPort(), await freeUdpPort(host)];
-    const replica = new GatewayReplica(scope, etcd, grpcPort, host, ngPort, keepsSocket);
+    const grpcPort = await freeTcpPort();
+    const [ngPort, rtpproxyPort] = [await freeUdpPort(host), await freeUdpPort(host)];
+    const replica = new GatewayReplica(scope, etcd, grpcPort, host, ngPort, rtpproxyPort, keepsSocket);
     await replica.#run();
     return replica;
   }
 
-  /** The gateway's address: host and port as in a URL. */
+  /** The addresses of its gateways, by protocol. */
   get ng(): string {
-    return this.host.includes(':') ? `[${this.host}]:${this.ngPort}` : `${this.host}:${this.ngPort}`;
+    return formatAddress({ host: this.host, port: this.ngPort });
+  }
+
+  get rtpproxy(): string {
+    return formatAddress({ host: this.host, port: this.rtpproxyPort });
   }
 
   /** Its log lines with this message, across restarts. */
@@ -71,6 +78,7 @@ export class GatewayReplica {
       HOLDFAST_HTTP_LISTEN: '127.0.0.1:0',
       HOLDFAST_GRPC_LISTEN: `127.0.0.1:${this.grpcPort}`,
       HOLDFAST_NG_LISTEN: this.ng,
+      HOLDFAST_RTPPROXY_LISTEN: this.rtpproxy,
     };
     const { scope, host, ngPort: port } = this;
     this.#process = this.keepsSocket

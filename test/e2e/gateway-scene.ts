@@ -23,6 +23,13 @@ export const threeRelays: readonly RelaySpec[] = [
   { id: 'media-3', kind: 'builtin' },
 ];
 
+export const rtpproxyPrograms = ['etcd', 'rtp-io', 'python3', 'kamailio', 'kamcmd', 'sipp'];
+
+export const threeRtpproxies: readonly RelaySpec[] = [1, 2, 3].map((number) => ({
+  id: `media-${number}`,
+  kind: 'rtpproxy',
+}));
+
 export interface SceneOptions {
   readonly relays?: readonly RelaySpec[];
   /**
@@ -30,6 +37,8 @@ export interface SceneOptions {
    * either replica; or without Holdfast.
    */
   readonly through?: 'own gateway' | 'own gateway, or the other' | 'gRPC' | 'no gateway';
+  /** What proxies and relays speak; ng if not told. */
+  readonly protocol?: 'ng' | 'rtpproxy';
   /** The gateways' sockets stay open while they restart. */
   readonly keepsSockets?: boolean;
 }
@@ -63,7 +72,7 @@ export class Scene {
   private constructor(private readonly parts: Parts) {}
 
   static async start(scope: Scope, options: SceneOptions = {}): Promise<Scene> {
-    const { relays = threeRelays, through = 'own gateway', keepsSockets = false } = options;
+    const { relays = threeRelays, through = 'own gateway', keepsSockets = false, protocol = 'ng' } = options;
     await ownTurn(scope);
     const directory = await mkdtemp(join(tmpdir(), 'holdfast-gateway-'));
     scope.teardown(() => rm(directory, { recursive: true, force: true, maxRetries: 5 }));
@@ -75,7 +84,7 @@ export class Scene {
     ]);
     scene.relays.sort((one, other) => one.id.localeCompare(other.id));
     await scene.everybodySees(relays.length);
-    await scene.#startProxies(through);
+    await scene.#startProxies(through, protocol);
     await scene.#startCallee();
     return scene;
   }
@@ -221,13 +230,18 @@ export class Scene {
     this.replicas.push(await GatewayReplica.start(this.parts.scope, etcd, { keepsSocket }));
   }
 
-  async #startProxies(through: SceneOptions['through']): Promise<void> {
+  async #startProxies(through: SceneOptions['through'], protocol: 'ng' | 'rtpproxy'): Promise<void> {
     const { scope, directory } = this.parts;
     const list: string[] = [];
     for (const index of [0, 1]) {
       const port = await freeUdpPort();
       list.push(`1 sip:127.0.0.1:${port}`);
-      const settings = through === 'gRPC' ? await this.#asking(index) : this.#throughGateway(index, through);
+      const settings =
+        through === 'gRPC'
+          ? await this.#asking(index)
+          : protocol === 'rtpproxy'
+            ? this.#throughRtpproxy(index)
+            : this.#throughGateway(index, through);
       const options = { name: `proxy-${index + 1}`, directory, port, ...settings };
       this.proxies.push(await Kamailio.start(scope, options));
     }
@@ -249,6 +263,13 @@ export class Scene {
     const spared =
       through === 'own gateway, or the other' ? { WITH_SPARE: undefined, NG_SPARE: `"1 == ${spare}"` } : {};
     return { defines: { NG_SOCK: `"${own ?? direct.join(' ')}"`, WORKERS: '16', ...spared } };
+  }
+
+  #throughRtpproxy(index: number): Pick<KamailioOptions, 'defines'> {
+    const direct = this.relays.map(({ port }) => `udp:127.0.0.1:${port}`).join(' ');
+    const replica = this.replicas[index];
+    const sockets = replica ? `udp:${replica.rtpproxy}` : direct;
+    return { defines: { WITH_RTPPROXY: undefined, RTPPROXY_SOCK: `"${sockets}"`, WORKERS: '16' } };
   }
 
   /** A proxy that uses both replicas in turn. */

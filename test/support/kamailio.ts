@@ -58,10 +58,10 @@ export class Kamailio {
     return stdout;
   }
 
-  /** Log lines in which its rtpengine module considers a server dead. */
+  /** Log lines in which its rtpengine or rtpproxy module considers a server dead. */
   get complaints(): string[] {
     return this.process.output
       .split('\n')
-      .filter((line) => /(timeout waiting reply|can't (send|read)|did not respond)/.test(line));
+      .filter((line) => /(timeout waiting reply|can't (send|read)|(did|does) not respond)/.test(line));
   }
 }

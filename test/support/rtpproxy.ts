@@ -39,20 +39,22 @@ export interface RtpproxyOptions {
   readonly engine?: readonly string[];
   /** Ports for media streams; each takes a pair. */
   readonly portPairs?: number;
+  /** A media address that no other process uses: then it has ports for thousands of calls. */
+  readonly address?: string;
 }
 
 /** Starts an rtpproxy that ends with the scope; register such tests with testWith(rtpproxyPrograms, …). */
 export async function startRtpproxy(scope: Scope, options: RtpproxyOptions = {}): Promise<Rtpproxy> {
-  const { engine = ['-l', '127.0.0.1'], portPairs = 50 } = options;
+  const { address = '127.0.0.1', engine = ['-l', address], portPairs = 50 } = options;
   const library = findProgram('rtp-io');
   const python = findProgram('python3');
   if (!library || !python) {
     throw new Error('rtp-io is not installed: register such tests with testWith(rtpproxyPrograms, …)');
   }
   const port = await freeUdpPort();
-  const portMin = await freeUdpBlock(2 * portPairs);
-  const ports = [String(portMin), String(portMin + 2 * portPairs - 1)];
-  const args = ['-c', script, ...ports, '-s', `udp:127.0.0.1:${port}`, ...engine];
+  const portMin = address === '127.0.0.1' ? await freeUdpBlock(2 * portPairs) : 30_000;
+  const portMax = address === '127.0.0.1' ? portMin + 2 * portPairs - 1 : 39_999;
+  const args = ['-c', script, `${portMin}`, `${portMax}`, '-s', `udp:127.0.0.1:${port}`, ...engine];
   const client = new UdpClient({ host: '127.0.0.1', port, timeoutMs: 2000 });
   scope.teardown(() => client.stop());
   const ask = async (command: string, timeoutMs?: number) => {
@@ -82,4 +84,9 @@ export async function startRtpproxy(scope: Scope, options: RtpproxyOptions = {})
     pause: () => daemon.pause(),
     resume: () => daemon.resume(),
   };
+}
+
+/** Sessions that an engine has now. @param own of its relay node */
+export async function sessionsOn(engine: Rtpproxy, own = 0): Promise<number> {
+  return Number(/active sessions: (\d+)/.exec(await engine.ask('I'))?.[1]) - own;
 }

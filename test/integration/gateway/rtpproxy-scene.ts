@@ -5,7 +5,7 @@ import type { Relay } from '../../../services/domain/relay.js';
 import { parseAddress } from '../../../services/runtime/address.js';
 import type { Scope } from '../../support/process.js';
 import { lookup, replicaScene, select } from '../../support/replica.js';
-import { type Rtpproxy, type RtpproxyOptions, startRtpproxy } from '../../support/rtpproxy.js';
+import { type RtpproxyOptions, startRtpproxy } from '../../support/rtpproxy.js';
 
 export const allCapabilities = capabilities.map(capabilityFeature);
 
@@ -65,9 +65,4 @@ export async function enginesBehind(t: ExecutionContext, count: number, options:
   const engines = await Promise.all(Array.from({ length: count }, () => startRtpproxy(t, options)));
   const relays = engines.map(({ controlUrl }, i) => ({ id: `r${i + 1}`, controlUrl }));
   return { engines, ...(await rtpproxyGateway(t, relays)) };
-}
-
-/** Sessions that an engine has now. */
-export async function sessionsOn(engine: Rtpproxy): Promise<number> {
-  return Number(/active sessions: (\d+)/.exec(await engine.ask('I'))?.[1]);
 }

@@ -3,8 +3,8 @@ import { newCall } from '../../support/ng.js';
 import { eventually } from '../../support/registry.js';
 import { testWith } from '../../support/requirement.js';
 import { PacketSocket, rtpPacket } from '../../support/rtp.js';
-import { type Rtpproxy, rtpproxyPrograms, startRtpproxy } from '../../support/rtpproxy.js';
-import { enginesBehind, rtpproxyGateway, sessionsOn } from './rtpproxy-scene.js';
+import { type Rtpproxy, rtpproxyPrograms, sessionsOn, startRtpproxy } from '../../support/rtpproxy.js';
+import { enginesBehind, rtpproxyGateway } from './rtpproxy-scene.js';
 import { builtinRelay, gateway } from './scene.js';
 
 const isMedia = /^[1-9]\d{4} 127\.0\.0\.1$/;

@@ -1,0 +1,159 @@
+import { join } from 'node:path';
+import { kamailioFiles } from '../support/kamailio.js';
+import { startProcess } from '../support/process.js';
+import { findProgram } from '../support/program.js';
+import { eventually } from '../support/registry.js';
+import { testWith } from '../support/requirement.js';
+import { carriedInAll } from './gateway-census.js';
+import { rtpproxyPrograms, Scene, threeRtpproxies } from './gateway-scene.js';
+import { allSucceed, relaysTold, tally } from './gateway-sums.js';
+
+/** Kamailio's rtpproxy module, unmodified, with real engines behind the gateway. */
+const options = { protocol: 'rtpproxy', relays: threeRtpproxies } as const;
+/** After this time without a SIP response the phone retransmits, and its user notices the delay. */
+const promisedMs = 1000;
+
+testWith(['kamailio'], 'the example configuration is valid with rtpproxy', async (t) => {
+  const args = ['-c', '-f', join(kamailioFiles, 'kamailio.cfg'), '-A', 'WITH_RTPPROXY'];
+  const check = await startProcess(t, findProgram('kamailio') ?? '', args);
+  await check.success();
+  t.regex(check.output, /config file ok/);
+});
+
+testWith.serial(
+  rtpproxyPrograms,
+  'rtpproxy: 500 calls at 50/s, INVITE by one proxy, re-INVITE and BYE by the other',
+  async (t) => {
+    const calls = 500;
+    const scene = await Scene.start(t, options);
+    const caller = await scene.caller('call', { calls, perSecond: 50, pauseMs: 1000 });
+    await allSucceed(t, scene, caller, calls);
+    const relays = relaysTold(scene, caller, 'INVITE');
+    t.is(relays.size, calls);
+    t.deepEqual([...new Set(relays.values())].sort(), ['media-1', 'media-2', 'media-3']);
+    t.deepEqual(relaysTold(scene, caller, 're-INVITE'), relays, 'both phones got the same relay each time');
+    t.log(`calls by relay: ${tally(relays.values())}`);
+    await eventually(async () => (await carriedInAll(scene.relays)) === 0, 'end of all calls');
+    t.deepEqual(
+      scene.proxies.flatMap(({ complaints }) => complaints),
+      [],
+    );
+  },
+);
+
+testWith.serial(
+  rtpproxyPrograms,
+  'rtpproxy: a relay is killed between INVITE and re-INVITE of 50 calls',
+  async (t) => {
+    const [calls, victim] = [50, 'media-1'];
+    const scene = await Scene.start(t, options);
+    await scene.only(victim);
+    const caller = await scene.caller('call', { calls, perSecond: 100 });
+    await caller.reached(calls, 'INVITE');
+    const first = relaysTold(scene, caller, 'INVITE');
+    t.is(tally(first.values()), `${victim} ${calls}`);
+    await scene.all();
+    await scene.relay(victim).kill();
+    await caller.go(first.keys(), 10);
+    await caller.reached(calls, 're-INVITE');
+    const later = relaysTold(scene, caller, 're-INVITE');
+    t.log(`calls by relay: ${tally(first.values())}; after its loss: ${tally(later.values())}`);
+    await caller.go(first.keys());
+    t.true((await allSucceed(t, scene, caller, calls)) < promisedMs);
+    t.deepEqual(
+      [...later.values()].filter((relay) => relay.includes('+') || relay === victim),
+      [],
+    );
+    t.is(scene.replicas.flatMap((replica) => replica.logged('call moved')).length, calls);
+    t.deepEqual(
+      scene.proxies.flatMap(({ complaints }) => complaints),
+      [],
+    );
+    const others = scene.relays.filter(({ id }) => id !== victim);
+    await eventually(async () => (await carriedInAll(others)) === 0, 'end of all calls');
+  },
+);
+
+testWith.serial(
+  rtpproxyPrograms,
+  'rtpproxy: a relay is frozen, and 50 new calls are set up on others',
+  async (t) => {
+    const calls = 50;
+    const scene = await Scene.start(t, options);
+    const frozen = scene.relay('media-1');
+    await frozen.freeze();
+    const caller = await scene.caller('call', { calls, perSecond: 50 });
+    await caller.reached(calls, 'INVITE');
+    const relays = relaysTold(scene, caller, 'INVITE');
+    const failovers = scene.replicas.flatMap((replica) => replica.logged('call moved'));
+    t.log(`calls by relay: ${tally(relays.values())}; ${failovers.length} had been given to the frozen one`);
+    t.deepEqual(
+      [...relays.values()].filter((relay) => relay.includes('+') || relay === frozen.id),
+      [],
+    );
+    t.true(failovers.length > 0);
+    // It resumes with commands for calls that are on other relays by now.
+    frozen.thaw();
+    await scene.everybodySees(scene.relays.length);
+    await caller.go(relays.keys());
+    await caller.reached(calls, 're-INVITE');
+    t.deepEqual(relaysTold(scene, caller, 're-INVITE'), relays);
+    await caller.go(relays.keys());
+    t.true((await allSucceed(t, scene, caller, calls)) < promisedMs);
+    await eventually(async () => (await carriedInAll(scene.relays)) === 0, 'end of all calls on all relays');
+    t.deepEqual(
+      scene.proxies.flatMap(({ complaints }) => complaints),
+      [],
+    );
+  },
+);
+
+testWith.serial(
+  rtpproxyPrograms,
+  'rtpproxy: both gateways restart in the middle of 50 calls, and forget all that they remembered',
+  async (t) => {
+    const calls = 50;
+    const scene = await Scene.start(t, options);
+    const caller = await scene.caller('call', { calls, perSecond: 50 });
+    await caller.reached(calls, 'INVITE');
+    const relays = relaysTold(scene, caller, 'INVITE');
+    for (const replica of scene.replicas) {
+      await replica.restart();
+    }
+    await scene.everybodySees(scene.relays.length);
+    await caller.go(relays.keys());
+    await caller.reached(calls, 're-INVITE');
+    t.deepEqual(relaysTold(scene, caller, 're-INVITE'), relays);
+    await caller.go(relays.keys());
+    await allSucceed(t, scene, caller, calls);
+    await eventually(async () => (await carriedInAll(scene.relays)) === 0, 'end of all calls');
+    t.log(`calls by relay: ${tally(relays.values())}, before and after`);
+  },
+);
+
+// The problem that the gateway solves: this test passes if calls are lost in the known way.
+testWith.serial(
+  rtpproxyPrograms,
+  'rtpproxy: without the gateway, the loss of a relay splits calls on healthy relays',
+  async (t) => {
+    const calls = 60;
+    const scene = await Scene.start(t, { ...options, through: 'no gateway' });
+    const caller = await scene.caller('call', { calls, perSecond: 60 });
+    await caller.reached(calls, 'INVITE');
+    const first = relaysTold(scene, caller, 'INVITE');
+    const lost = scene.relay('media-1');
+    await lost.kill();
+    await caller.go(first.keys(), 10);
+    await caller.reached(calls, 're-INVITE');
+    const later = relaysTold(scene, caller, 're-INVITE');
+    await caller.go(first.keys());
+    await caller.ended();
+    const healthy = [...first].filter(([, relay]) => relay !== lost.id);
+    const split = healthy.filter(([callId, relay]) => later.get(callId) !== relay);
+    t.log(`calls by relay: ${tally(first.values())}; ${lost.id} is lost; then: ${tally(later.values())}`);
+    t.log(`${split.length} of ${healthy.length} calls on healthy relays were sent to another one`);
+    t.true(split.length > 0);
+    const others = scene.relays.filter(({ id }) => id !== lost.id);
+    t.true((await carriedInAll(others)) > 0, 'sessions that no BYE has ended');
+  },
+);
