@@ -21,7 +21,7 @@ function alike(command: string, text: string): string {
   if (/^[IG]/.test(command)) {
     return text.replace(/(?<![\w.])\d[\d.]*/g, 'N');
   }
-  return text.replace(/\b2\d{4}\b/g, 'PORT');
+  return text.replace(/\b[1-9]\d{4}\b/g, 'PORT');
 }
 
 /** Sessions that the engine would have lost meanwhile, or that need another engine. */
