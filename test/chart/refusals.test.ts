@@ -114,6 +114,11 @@ const refused: Readonly<Record<string, readonly [Values, RegExp]>> = {
     /needs selection\.resources\.requests\.cpu/,
   ],
 
+  'one port for both gateways': [
+    { selection: { ng: { enabled: true, port: 22_222 }, rtpproxy: { enabled: true } } },
+    /selection\.ng\.port and selection\.rtpproxy\.port are both 22222/,
+  ],
+
   'a grace period shorter than the shutdown of a replica': [
     { selection: { terminationGracePeriodSeconds: 19 } },
     /selection\.terminationGracePeriodSeconds \(19\) is too short.* is 20/,
