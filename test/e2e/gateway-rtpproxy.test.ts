@@ -120,7 +120,6 @@ testWith.serial(
     for (const replica of scene.replicas) {
       await replica.restart();
     }
-    await scene.everybodySees(scene.relays.length);
     await caller.go(relays.keys());
     await caller.reached(calls, 're-INVITE');
     t.deepEqual(relaysTold(scene, caller, 're-INVITE'), relays);

@@ -25,7 +25,11 @@ testWith.serial(rtpproxyPrograms, 'calls are each on one relay, and end there', 
     t.regex(await ask(`Lc0,8 ${callId} 127.0.0.1 4002 ${fromTag};1 ${toTag};1`), isMedia);
     t.regex(await ask(`Q ${callId} ${fromTag};1 ${toTag};1`), /^\d+ 0 0 0 0$/);
   }
-  t.deepEqual(await Promise.all(engines.map((engine) => sessionsOn(engine))), [10, 0], 'the first relay is free all the time');
+  t.deepEqual(
+    await Promise.all(engines.map((engine) => sessionsOn(engine))),
+    [10, 0],
+    'the first relay is free all the time',
+  );
   t.is(
     await ask('Ib'),
     'sessions created: 10\nactive sessions: 10\nactive streams: 20\npackets received: 0\npackets transmitted: 0',
