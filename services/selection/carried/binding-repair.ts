@@ -69,7 +69,14 @@ export class BindingRepair {
       const isElsewhere = known?.binding.instance !== relay.relay.instance;
       const isOpen = duringSetup && isElsewhere && known?.binding.state === 'setup';
       const isSettled = known && ttlPolicy.relayOf(known.binding) && !isOpen;
-      return isSettled ? known : writer.adopt(found, relay, requestId);
+      if (isSettled) {
+        return known;
+      }
+      // etcd has lost it, or has an older state: the call is still the one that it was.
+      const survivor = known ? undefined : cachedStore.survivor(own);
+      const isThatOne =
+        survivor?.binding.instance === relay.relay.instance && survivor.binding.state !== 'released';
+      return isThatOne ? writer.reassert(survivor, found, relay) : writer.adopt(found, relay, requestId);
     });
   }
 

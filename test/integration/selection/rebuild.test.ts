@@ -333,6 +333,21 @@ behavior('a generation that came back is left behind at once', async (t, client,
   t.is(where(await b.selector.select(ask(call, { inDialog: true }))), where(moved));
 });
 
+behavior('a call that is found on its relay is the one that is remembered', async (t, client, etcd) => {
+  const inquiry = new FakeInquiry();
+  const { a, b, keys } = await scene(t, client, etcd, { inquiry });
+  const call = parseCall('restored');
+  const first = await a.selector.select(ask(call));
+  const [snapshot] = (await client.kv.range({ key: keys.call(call) })).kvs;
+  const { binding } = (await b.selector.answered(call, first.binding)) as Answer;
+  inquiry.carry(binding.relayId, 'restored');
+  await client.kv.put({ key: keys.call(call), value: snapshot?.value ?? Buffer.alloc(0) });
+  b.selector.beginHistory(restored);
+  const again = await b.selector.select(ask(call, { inDialog: true }));
+  const { state, beginning, createdAtMs } = binding;
+  t.like(again.binding, { state, beginning, createdAtMs, generation: 1 });
+});
+
 behavior(
   'an outage longer than the leases: known calls are answered, and asserted again',
   async (t, client, etcd) => {
