@@ -61,7 +61,7 @@ export class Replica {
   /** etcd answers it, and it hears relays, intents, loads and moves. */
   get isLive(): boolean {
     const { directory, moves, quorum } = this.parts;
-    return directory.live && moves.live && !quorum.lost && this.connection.openWatches === 4;
+    return directory.live && moves.live && !quorum.lost && this.connection.openWatches === 5;
   }
 
   /** True if it hears all, and has heard of these changes. */
