@@ -7,6 +7,8 @@ import { diagnose } from './trust.js';
 /** How long a command waits for a replica. */
 export const timeoutMs = 5000;
 
+/** A relay is named that is not there; other errors of this status are about calls. */
+const unknownRelay = 'RELAY_NOT_REGISTERED';
 const help = '(--server or HOLDFAST_SERVER names another)';
 
 /** A failed request as the end of a command: what is wrong, and what to do about it. Other errors stay as they are. */
@@ -35,14 +37,14 @@ function meaningOf({ code, reason, message, server }: HoldfastRpcError): string 
   if (code === status.DEADLINE_EXCEEDED) {
     return `the replica at ${server} did not answer within ${timeoutMs / 1000} s ${help}`;
   }
-  if (reason === 'RELAY_NOT_REGISTERED') {
+  if (reason === unknownRelay) {
     return `${message} (holdfast relays lists those that are; --absent-ok is for one that is to come)`;
   }
   return `${status[code] ?? code}: ${message}`;
 }
 
 function exitCodeOf({ code, reason }: HoldfastRpcError): number {
-  if (reason === 'RELAY_NOT_REGISTERED') {
+  if (reason === unknownRelay) {
     return exits.failed;
   }
   switch (code) {

@@ -132,9 +132,9 @@ export class RelayDirectory implements Membership {
   absent(set?: string): AbsentIntent[] {
     const absent: AbsentIntent[] = [];
     for (const [key, { value: intent }] of this.#intents.entries) {
-      const [ofSet = '', id = '', ...more] = key.split('/');
-      if (more.length === 0 && (!set || ofSet === set) && !this.get(ofSet, id)) {
-        absent.push({ set: ofSet, id, intent });
+      const name = nameOf(key);
+      if (name && (!set || name.set === set) && !this.get(name.set, name.id)) {
+        absent.push({ ...name, intent });
       }
     }
     return absent.sort((a, b) => compare(a.set, b.set) || compare(a.id, b.id));
@@ -267,8 +267,8 @@ export class RelayDirectory implements Membership {
 
   /** The relay whose `relayKey` this is. */
   #find(key: string): RegisteredRelay | undefined {
-    const [set = '', id = '', ...more] = key.split('/');
-    return more.length === 0 ? this.get(set, id) : undefined;
+    const name = nameOf(key);
+    return name && this.get(name.set, name.id);
   }
 
   #put(registered: RegisteredRelay): void {
@@ -294,6 +294,12 @@ interface ReceivedLoad {
   readonly load: Load;
   /** By the monotonic clock. */
   readonly receivedAtMs: number;
+}
+
+/** The names in a `relayKey`; undefined for what is none. */
+function nameOf(key: string): { set: string; id: string } | undefined {
+  const [set = '', id = '', ...more] = key.split('/');
+  return more.length === 0 ? { set, id } : undefined;
 }
 
 function compare(a: string, b: string): number {

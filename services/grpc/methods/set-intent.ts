@@ -20,7 +20,8 @@ export function setIntent({
 }: RelayServiceDeps): (request: SetIntentRequest) => Promise<SetIntentResponse> {
   return async (request) => {
     const { set, id } = parseRelayName(request);
-    const change = parse(request, clock.wallMs());
+    const nowMs = clock.wallMs();
+    const change = parse(request, nowMs);
     const intent = await intents.update(set, id, (before) => {
       if (!before && !request.absentOk && !directory.get(set, id)) {
         throw unknownRelay(set, id);
@@ -29,7 +30,7 @@ export function setIntent({
       return hasEffect(after) ? after : undefined;
     });
     // What holds without an intent.
-    const now = intent ?? { state: 'active', reason: '', actor: '', atMs: clock.wallMs() };
+    const now = intent ?? { state: 'active', reason: '', actor: '', atMs: nowMs };
     log.info({ relay: id, set, ...now }, 'intent set');
     return { registered: directory.get(set, id) !== undefined, intent: intentMessage(set, id, now) };
   };

@@ -57,10 +57,7 @@ const ttl: [object, Refusal][] = [1, 9, 86_401, 4_294_967_295].map((value) => [
 ]);
 const moving: [object, Refusal][] = [
   [{ generation: 0n }, { field: 'generation', problem: '0', allowed: '1-1000000000' }],
-  [
-    { generation: 2n ** 53n },
-    { field: 'generation', problem: '9007199254740992', allowed: '1-1000000000' },
-  ],
+  [{ generation: 2n ** 53n }, { field: 'generation', problem: '9007199254740992', allowed: '1-1000000000' }],
   [{ reason: '' }, { field: 'reason', problem: 'is empty', allowed: '1-256 characters' }],
   [{ reason: x(257) }, { field: 'reason', problem: '(257 characters)', allowed: 'at most 256 characters' }],
   [{ targetRelayId: 'R' }, { field: 'target_relay_id', problem: '"R"', allowed: name }],

@@ -1,0 +1,72 @@
+import type { Socket } from 'node:dgram';
+import type { ExecutionContext } from 'ava';
+import fc from 'fast-check';
+import { eventually } from '../support/registry.js';
+import type { openReplica } from '../support/replica.js';
+
+/** Datagrams in flight: as many as the gateway's socket buffer holds. */
+const window = 256;
+
+export interface FloodOptions {
+  /** Which gateway of the replica. */
+  readonly protocol: 'ng' | 'rtpproxy';
+  readonly replica: Awaited<ReturnType<typeof openReplica>>;
+  /** That the datagrams come from, and the port that they go to. */
+  readonly socket: Socket;
+  readonly port: number;
+  /** What is sent, each time with up to two bytes changed. */
+  readonly samples: readonly Buffer[];
+  readonly count: number;
+  readonly seed: number;
+  /** After each lot of datagrams. */
+  readonly onBatch?: () => void;
+}
+
+/** Sends that many datagrams. The gateway must read them, answer afterwards, log no error, and not grow. */
+export async function flood(
+  t: ExecutionContext,
+  { protocol, replica: { replica, lines }, socket, port, samples, count, seed, onBatch }: FloodOptions,
+  stillAnswers: (send: (bytes: Buffer) => Promise<void>) => Promise<void>,
+): Promise<void> {
+  const random = fc.sample(fc.infiniteStream(fc.nat()), { numRuns: 1, seed })[0] as Iterator<number>;
+  const next = () => random.next().value as number;
+  const send = (bytes: Buffer) =>
+    new Promise<void>((resolve) => socket.send(bytes, port, '127.0.0.1', () => resolve()));
+  const received = () => replica.gatewayCounters(protocol)['received'] ?? 0;
+  const heapMb = () => process.memoryUsage().heapUsed / 2 ** 20;
+
+  let sent = 0;
+  let heapAfterTenthMb = 0;
+  while (sent < count) {
+    const before = received();
+    const batch = Array.from({ length: Math.min(window, count - sent) }, () => {
+      const sample = Buffer.from(samples[next() % samples.length] as Buffer);
+      for (let flips = next() % 3; flips > 0 && sample.length > 0; flips--) {
+        sample[next() % sample.length] = next() % 256;
+      }
+      return sample;
+    });
+    await Promise.all(batch.map(send));
+    sent += batch.length;
+    await eventually(
+      () => received() >= before + batch.length * 0.9,
+      `reception after ${sent} (seed ${seed})`,
+    );
+    if (heapAfterTenthMb === 0 && sent >= count / 10) {
+      heapAfterTenthMb = heapMb();
+    }
+    onBatch?.();
+  }
+  await stillAnswers(send);
+  t.true(heapMb() < heapAfterTenthMb + 150, `${heapAfterTenthMb} MiB became ${heapMb()} MiB (seed ${seed})`);
+  t.deepEqual(
+    lines.filter(({ level }) => Number(level) >= 50),
+    [],
+    `no error in the log (seed ${seed})`,
+  );
+  const { dropped, malformed, replied } = replica.gatewayCounters(protocol);
+  t.true(Number(dropped) > 0 && Number(malformed) > 0 && Number(replied) > 0);
+  t.log(
+    `seed ${seed}: sent ${sent}, received ${received()}, dropped ${dropped}, malformed ${malformed}, replied ${replied}`,
+  );
+}
