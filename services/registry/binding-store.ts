@@ -43,6 +43,8 @@ export interface Found {
   readonly binding: Binding | undefined;
   /** Other sets, or branches, have a binding of this Call-ID. */
   readonly hasOthers: boolean;
+  /** What a restored etcd has, but the call has left behind: `binding` is undefined then. Set by who knows that. */
+  readonly outdated?: Binding;
 }
 
 export type WriteOutcome =

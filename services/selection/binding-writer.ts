@@ -135,9 +135,13 @@ export class BindingWriter {
     const { cachedStore, clock, ttlPolicy, events } = this.#deps;
     const { set, id, instance } = relay.relay;
     const nowMs = clock.wallMs();
-    const { call, binding: before } = found;
+    const { call, binding: before, outdated } = found;
     const lost = cachedStore.lostMove(call);
-    const lostGeneration = lost ? lost.generation + (lost.relayId === id ? 0 : 1) : 1;
+    const leftGeneration = Math.max(
+      outdated?.generation ?? 0,
+      lost && lost.relayId !== id ? lost.generation : 0,
+    );
+    const lostGeneration = Math.max(leftGeneration + 1, lost?.generation ?? 0);
     const ttlSeconds = ttlPolicy.settings.callTtlSeconds;
     const binding: Binding = {
       ...this.#newBinding(call, relay, requestId),
@@ -249,7 +253,7 @@ export class BindingWriter {
     const binding: Binding = {
       ...this.#newBinding(call, target.registered, requestId),
       state,
-      generation: (cachedStore.lostMove(call)?.generation ?? 0) + 1,
+      generation: Math.max(cachedStore.lostMove(call)?.generation ?? 0, found?.outdated?.generation ?? 0) + 1,
       ttlSeconds: request.ttlSeconds ?? (state === 'setup' ? setupTtlSeconds : callTtlSeconds),
     };
     tried.relay = target.registered;

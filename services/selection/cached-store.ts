@@ -143,9 +143,13 @@ export class CachedBindingStore {
       return found;
     }
     if ((this.isReplaced || restored.any) && cache.isOutdated(binding)) {
-      return { ...found, binding: undefined };
+      return { ...found, binding: undefined, outdated: binding };
     }
-    if (!(await restored.isEnded({ binding, revision }))) {
+    const verdict = await restored.judge({ binding, revision });
+    if (verdict === 'elsewhere') {
+      return { ...found, binding: undefined, outdated: binding };
+    }
+    if (verdict === 'stands') {
       cache.remember({ binding, revision }, askedAtMs);
       return found;
     }

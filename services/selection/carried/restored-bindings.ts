@@ -1,12 +1,20 @@
 import type { StoredBinding } from '../../domain/binding.js';
 import type { TtlPolicy } from '../ttl-policy.js';
+import type { CallFinder } from './call-finder.js';
 import type { RelayInquiry } from './relay-inquiry.js';
 
 /** Calls that relays are asked for at once. What is beyond that is believed. */
 const maxInquiries = 256;
 
+/**
+ * What relays say of the call of a restored binding: nothing that is against it, that it has ended, or that it is on another
+ * relay than the binding names.
+ */
+export type RestoredVerdict = 'stands' | 'ended' | 'elsewhere';
+
 export interface RestoredBindingsDeps {
   readonly inquiry: RelayInquiry;
+  readonly finder: Pick<CallFinder, 'find'>;
   readonly ttlPolicy: TtlPolicy;
 }
 
@@ -54,14 +62,14 @@ export class RestoredBindings {
     return this.#deps.ttlPolicy.relayOf(binding) !== undefined;
   }
 
-  /** The relay of the binding says that it does not know the call. */
-  async isEnded(stored: StoredBinding): Promise<boolean> {
-    const { inquiry, ttlPolicy } = this.#deps;
+  /** A call is ended only if its relay does not know it, and no other says that it carries it. */
+  async judge(stored: StoredBinding): Promise<RestoredVerdict> {
+    const { inquiry, finder, ttlPolicy } = this.#deps;
     const { call } = stored.binding;
     // Of most reads nothing is restored.
     const relay = this.isOpen(stored) ? ttlPolicy.relayOf(stored.binding) : undefined;
     if (!relay || this.#asking >= maxInquiries) {
-      return false;
+      return 'stands';
     }
     this.#asking++;
     try {
@@ -69,7 +77,12 @@ export class RestoredBindings {
       if (carried && this.any) {
         this.#carried.add(call.key);
       }
-      return carried === false;
+      if (carried !== false) {
+        return 'stands';
+      }
+      // It may have moved since, and this replica need not have heard of that.
+      const carrier = await finder.find(call);
+      return carrier && carrier.relay.instance !== stored.binding.instance ? 'elsewhere' : 'ended';
     } finally {
       this.#asking--;
     }

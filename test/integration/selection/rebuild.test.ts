@@ -314,6 +314,19 @@ behavior('a relay that is silent when etcd is restored is asked again', async (t
   t.is((await client.kv.range({ key: keys.call(call) })).kvs.length, 1);
 });
 
+behavior('a restored binding of a call that moved unheard is no end of the call', async (t, client, etcd) => {
+  const inquiry = new FakeInquiry();
+  const { a } = await scene(t, client, etcd, { replicas: 1, inquiry });
+  const call = parseCall('moved-unheard');
+  await a.selector.select(ask(call, { constraints: { target: 'r1' } }));
+  a.cache.forget(parseCall('moved-unheard', '', 'default'));
+  inquiry.carry('r2', 'moved-unheard');
+  a.selector.beginHistory(restored);
+  await t.throwsAsync(a.selector.lookup(call), { message: /being written again/ });
+  const found = await a.selector.lookup(call, { adopts: true });
+  t.like(found?.binding, { relayId: 'r2', state: 'answered', generation: 2 });
+});
+
 behavior('a generation that came back is left behind at once', async (t, client, etcd) => {
   const inquiry = new FakeInquiry();
   const { a, b, keys } = await scene(t, client, etcd, { inquiry });
