@@ -33,6 +33,8 @@ export interface AgentDeps {
   readonly drainDeadlineMs: number;
   /** Of the host; empty if it has none. */
   readonly bootId: string;
+  /** Of this process, as `processIdentity` names it. */
+  readonly node: string;
   readonly cpu?: HostCpu;
 }
 
@@ -149,7 +151,7 @@ export class Agent implements Component {
 
   /** Finds out which life the relay is in, and begins to register it, unless the relay went away meanwhile. */
   async #identify(): Promise<void> {
-    const { relay, identity, connection, keys, clock, log } = this.#deps;
+    const { relay, identity, connection, keys, clock, log, node } = this.#deps;
     const state = this.#state;
     const { status } = this.#prober;
     if (!status) {
@@ -166,7 +168,7 @@ export class Agent implements Component {
     }
     const { kind, controlUrl } = relay;
     const registration = new RelayRegistration(
-      { connection, keys, clock, log },
+      { connection, keys, clock, log, node },
       {
         ...identity,
         kind,

@@ -9,6 +9,7 @@ import { unknownVariables } from '../services/runtime/config.js';
 import { HttpServer } from '../services/runtime/http-server.js';
 import { type Component, runUntilSignal } from '../services/runtime/lifecycle.js';
 import { type Logger, openLog } from '../services/runtime/log.js';
+import { processIdentity } from '../services/runtime/process-identity.js';
 import { etcdTls, type TlsFiles } from '../services/runtime/tls-files.js';
 import { Agent } from './agent.js';
 import { type RelayNodeConfig, readRelayNodeConfig, relayNodeSettings } from './config.js';
@@ -54,6 +55,7 @@ function relayNode(config: RelayNodeConfig, log: Logger): Component {
     log,
     drainDeadlineMs: config.drainDeadlineSeconds * 1000,
     bootId: readBootId(),
+    node: processIdentity(),
   });
   const http = new HttpServer({
     listen: config.httpListen,

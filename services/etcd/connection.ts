@@ -99,6 +99,14 @@ export class EtcdConnection {
     return this.#lease.call(async (client) => (await client.leaseClient.leaseGrant({ TTL: ttlSeconds })).ID);
   }
 
+  /** How long ago a lease was granted or renewed, in whole seconds; Infinity if there is none. */
+  async leaseAgeSeconds(id: string): Promise<number> {
+    const { TTL, grantedTTL } = await this.#lease.call((client) =>
+      client.leaseClient.leaseTimeToLive({ ID: id }),
+    );
+    return Number(TTL) < 0 ? Number.POSITIVE_INFINITY : Number(grantedTTL) - Number(TTL);
+  }
+
   revokeLease(id: string): Promise<unknown> {
     return this.#lease.call((client) => client.leaseClient.leaseRevoke({ ID: id }));
   }

@@ -7,6 +7,8 @@ export class Keyspace {
   readonly load: string;
   readonly intents: string;
   readonly instances: string;
+  readonly addresses: string;
+  readonly contenders: string;
   readonly calls: string;
   readonly moves: string;
   /** Not below the prefix: replicas with another one are to be seen. */
@@ -17,6 +19,8 @@ export class Keyspace {
     this.load = `${prefix}/load/`;
     this.intents = `${prefix}/intents/`;
     this.instances = `${prefix}/instances/`;
+    this.addresses = `${prefix}/addresses/`;
+    this.contenders = `${prefix}/contenders/`;
     this.calls = `${prefix}/calls/`;
     this.moves = `${prefix}/moves/`;
   }
@@ -39,6 +43,16 @@ export class Keyspace {
   /** The life of its media process that a relay node saw last; never leased. */
   instance(set: string, id: string): Buffer {
     return Buffer.from(this.instances + relayKey(set, id));
+  }
+
+  /** Prefix of the names under which the relay that is controlled there is registered; leased by their relay nodes. */
+  addressOf(controlUrl: string): string {
+    return `${this.addresses}${controlUrl}/`;
+  }
+
+  /** That its relay node waits for a registration to end, and for which; leased by that node. */
+  contender(set: string, id: string): Buffer {
+    return Buffer.from(this.contenders + relayKey(set, id));
   }
 
   /** The binding of a call; on a shared bucket lease. */

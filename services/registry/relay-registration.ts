@@ -1,7 +1,6 @@
 import { messageOf } from '../domain/error.js';
-import { type Load, type Relay, relayKey } from '../domain/relay.js';
+import type { Load, Relay } from '../domain/relay.js';
 import type { EtcdConnection } from '../etcd/connection.js';
-import { InvalidValue } from '../etcd/invalid-value.js';
 import { LeaseSession } from '../etcd/lease-session.js';
 import type { Compare, Operation } from '../etcd/txn-codec.js';
 import { Backoff } from '../runtime/backoff.js';
@@ -13,9 +12,10 @@ import { instanceCodec, type StartTime } from './codecs/instance.js';
 import { loadCodec } from './codecs/load.js';
 import { relayCodec } from './codecs/relay.js';
 import type { Keyspace } from './keyspace.js';
+import { RegistrationRivalry } from './registration-rivalry.js';
 
 export const registrationTtlSeconds = 5;
-/** Between attempts to register while etcd does not answer, and while another relay holds the name. */
+/** Between attempts to register while etcd does not answer, and while another relay node holds the registration. */
 const retryPause = { firstMs: 200, mostMs: 1000 };
 const heldPause = { firstMs: 1000, mostMs: 1000 };
 const warningPeriodMs = 30_000;
@@ -25,6 +25,8 @@ export interface RelayRegistrationDeps {
   readonly keys: Keyspace;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Of this relay node, as `processIdentity` names it. */
+  readonly node: string;
 }
 
 type RegistrationState =
@@ -32,7 +34,7 @@ type RegistrationState =
   | { readonly name: 'idle' }
   /** Started, without a lease. */
   | { readonly name: 'leaseless' }
-  /** With a lease and no registration: it is about to be written, or another relay holds the name. */
+  /** With a lease and no registration: it is about to be written, or another relay node holds it. */
   | { readonly name: 'leased'; readonly session: LeaseSession }
   /** Registered under the lease. `revision` is etcd's mod revision of the registration, `published` what it says. */
   | {
@@ -64,6 +66,7 @@ export class RelayRegistration {
   readonly #unregistered: RateLimitedWarning;
   readonly #invalidLoad: RateLimitedWarning;
   readonly #machine = new StateMachine<RegistrationState>({ name: 'idle' }, transitions);
+  readonly #rivalry: RegistrationRivalry;
   readonly #stopping = new AbortController();
   #relay: Relay;
   /** The last valid load report, encoded. */
@@ -79,6 +82,7 @@ export class RelayRegistration {
     this.#relay = relay;
     this.#start = start;
     this.#log = log;
+    this.#rivalry = new RegistrationRivalry({ ...deps, log });
     this.#unregistered = new RateLimitedWarning(
       'not registered; trying again',
       deps.clock,
@@ -191,12 +195,21 @@ export class RelayRegistration {
             this.#log.warn({ reason }, 'registration lost; registering again');
           }
         } else {
+          await this.#withdraw(session);
           await held.pause(signal);
         }
       } catch (error) {
         this.#unregistered.warn({ reason: messageOf(error) });
         await retry.pause(signal);
       }
+    }
+  }
+
+  /** Takes back a registration that must not be, if one was written. */
+  async #withdraw(session: LeaseSession): Promise<void> {
+    if (this.#machine.state.name === 'registered') {
+      this.#machine.enter({ name: 'leaseless' });
+      await session.close();
     }
   }
 
@@ -229,29 +242,33 @@ export class RelayRegistration {
   async #putLoad({ lease }: LeaseSession, revision: number, load: Buffer): Promise<boolean> {
     const { connection, keys } = this.#deps;
     const { set, id } = this.#relay;
-    const { succeeded } = await connection.txn({
+    const { succeeded, responses } = await connection.txn({
       compare: [modRevisionIs(keys.relay(set, id), revision)],
-      success: [{ request_put: { key: keys.loadOf(set, id), value: load, lease } }],
+      success: [{ request_put: { key: keys.loadOf(set, id), value: load, lease } }, this.#rivalry.listen()],
     });
+    if (succeeded) {
+      this.#rivalry.hear(this.#relay, responses[1]?.response_range?.kvs ?? []);
+    }
     return succeeded;
   }
 
-  /** False if another relay holds the name. @throws what etcd answered */
+  /** False if another relay node holds the registration. @throws what etcd answered */
   async #register(session: LeaseSession): Promise<boolean> {
     const { connection, keys } = this.#deps;
-    const { set, id, controlUrl } = this.#relay;
+    const relay = this.#relay;
+    const { set, id, controlUrl } = relay;
     const [kv] = (await connection.range({ key: keys.relay(set, id) })).kvs;
-    const holder = kv && relayCodec.decode(relayKey(set, id), kv.value);
-    // No other relay can have the same control address: that is this one's own past, whose lease has not expired yet.
-    if (holder && !(holder instanceof InvalidValue) && holder.controlUrl !== controlUrl) {
-      this.#log.error(
-        { holder: { instance: holder.instance, controlUrl: holder.controlUrl } },
-        'another relay is registered under this set and id; waiting until it is gone (give each relay its own id)',
-      );
+    const rival = (kv && (await this.#rivalry.holderOf(relay, kv))) ?? (await this.#rivalry.twinOf(relay));
+    if (rival) {
+      await this.#rivalry.wait(rival, relay, session.lease);
       return false;
     }
     const revision = await this.#put(session, Number(kv?.mod_revision ?? 0));
     if (revision === undefined) {
+      return false;
+    }
+    // Two that registered one relay at the same time both see it now, and the later one gives way.
+    if (await this.#rivalry.twinOf(relay, revision)) {
       return false;
     }
     this.#log.info({ controlUrl, revision }, 'registered');
@@ -269,10 +286,11 @@ export class RelayRegistration {
     const { set, id, instance } = relay;
     const key = keys.relay(set, id);
     const { lease } = session;
-    const record = { instance, start: this.#start };
+    const record = { instance, start: this.#start, node: this.#deps.node };
     const success: Operation[] = [
       { request_put: { key, value: relayCodec.encode(relay), lease } },
       { request_put: { key: keys.instance(set, id), value: instanceCodec.encode(record) } },
+      ...this.#rivalry.withRegistration(relay, lease),
     ];
     if (this.#load) {
       success.push({ request_put: { key: keys.loadOf(set, id), value: this.#load, lease } });

@@ -151,6 +151,7 @@ export function registryDeps(scope: Scope, endpoint: string, options: RegistryOp
     keys: options.keys ?? newKeyspace(),
     clock: options.clock ?? systemClock,
     log: options.log ?? silentLogger,
+    node: 'node-of-a-test',
   };
 }
 

@@ -18,6 +18,8 @@ export interface StartTime {
 export interface InstanceRecord {
   readonly instance: string;
   readonly start: StartTime;
+  /** The relay node, as `processIdentity` names it; empty if it cannot tell. */
+  readonly node: string;
 }
 
 const value = z.object({
@@ -25,11 +27,21 @@ const value = z.object({
   startedAt: time,
   sinceBootMs: z.int(),
   bootId: text(64),
+  node: text(255).default(''),
 });
 
 const schema = z.codec(value, z.custom<InstanceRecord>(), {
-  decode: ({ instance, startedAt, ...rest }) => ({ instance, start: { wallMs: startedAt, ...rest } }),
-  encode: ({ instance, start: { wallMs, ...rest } }) => ({ instance, startedAt: wallMs, ...rest }),
+  decode: ({ instance, startedAt, node, ...rest }) => ({
+    instance,
+    start: { wallMs: startedAt, ...rest },
+    node,
+  }),
+  encode: ({ instance, start: { wallMs, ...rest }, node }) => ({
+    instance,
+    startedAt: wallMs,
+    ...rest,
+    node,
+  }),
 });
 
 export const instanceCodec: Codec<InstanceRecord> = jsonCodec(schema);

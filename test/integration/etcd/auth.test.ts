@@ -26,6 +26,9 @@ const setUp = [
   ),
 ].map(([, text = '']) => text.replaceAll('PASSWORD', password).split(' '));
 
+/** Where the page says that its relay is controlled. */
+const atDocumentedAddress = { HOLDFAST_RELAY_ADVERTISE: '192.0.2.10:2223' };
+
 const loginOf = (user: string) => ({ HOLDFAST_ETCD_USERNAME: user, HOLDFAST_ETCD_PASSWORD: password });
 
 /** A real etcd with authentication on, set up as that page says. */
@@ -60,7 +63,7 @@ testWith(programs, 'with the documented roles a replica and a relay node do all 
   const node = await startRelayNode(t, {
     id: 'media-1',
     etcd: etcd.endpoint,
-    env: loginOf('relay-media-1'),
+    env: { ...loginOf('relay-media-1'), ...atDocumentedAddress },
   });
   await eventually(async () => (await client.listRelays('')).relays[0]?.load !== undefined, 'a load report');
 
@@ -74,7 +77,11 @@ testWith(programs, 'with the documented roles a replica and a relay node do all 
   // The relay's process is another after a restart: the call moves to it.
   const before = (await client.lookup({ callId: 'a' })).binding?.relay?.instance;
   await node.process.stop();
-  await startRelayNode(t, { id: 'media-1', etcd: etcd.endpoint, env: loginOf('relay-media-1') });
+  await startRelayNode(t, {
+    id: 'media-1',
+    etcd: etcd.endpoint,
+    env: { ...loginOf('relay-media-1'), ...atDocumentedAddress },
+  });
   await eventually(async () => {
     const { binding } = await client.select({ callId: 'a' });
     return binding?.generation === 2n && binding.relay?.instance !== before;
@@ -160,7 +167,7 @@ testWith(
     const node = await startRelayNode(t, {
       id: 'media-1',
       etcd: etcd.endpoint,
-      env: loginOf('relay-media-1'),
+      env: { ...loginOf('relay-media-1'), ...atDocumentedAddress },
     });
     await eventually(async () => (await client.listRelays('')).relays.length === 1, 'the relay');
     // The replica asks etcd nothing for longer than a token lives.

@@ -82,6 +82,7 @@ behavior(
     t.deepEqual(record && instanceCodec.decode('', record.value), {
       instance: relay.instance,
       start: startOf(relay),
+      node: parts.node,
     });
   },
 );
@@ -205,7 +206,7 @@ behavior('a name that a stranger holds is waited for', async (t, client, etcd) =
   t.deepEqual((await standing(client, parts, aRelay()))?.relay, aRelay());
 });
 
-behavior('its own past is taken over at once, without a gap', async (t, client, etcd) => {
+behavior('what a node that is gone has left is taken over, without a gap', async (t, client, etcd) => {
   const parts = registryDeps(t, etcd.endpoint);
   const past = aRelay({ instance: 'past' });
   const { ID } = await client.leaseClient.leaseGrant({ TTL: 60 });
@@ -217,6 +218,50 @@ behavior('its own past is taken over at once, without a gap', async (t, client, 
   t.deepEqual(events, ['Put default/r1']);
   await client.leaseClient.leaseRevoke({ ID });
   t.truthy(await standing(client, parts, aRelay()));
+});
+
+behavior('two nodes behind one address: the second waits, and both say so', async (t, client, etcd) => {
+  const [holds, wants] = [
+    logged('another relay node wants this registration; it waits until this one is gone'),
+    logged('another relay node holds this registration; waiting until it is gone'),
+  ];
+  const parts = registryDeps(t, etcd.endpoint, { log: holds.log });
+  const first = begin(t, parts, aRelay({ instance: 'first' }));
+  await registered(first);
+  const events = await watching(t, client, parts.keys.relays);
+  const second = begin(t, { ...parts, log: wants.log, node: 'another' }, aRelay({ instance: 'second' }));
+  await eventually(() => wants.count() === 1, 'the second waiting');
+  await first.report(load(1));
+  t.is(holds.count(), 1);
+  // Once a second, so for longer than a node that is gone would be waited for.
+  const attempts = await watching(t, client, parts.keys.contenders);
+  await eventually(() => attempts.length >= 6, 'more attempts');
+  await first.report(load(2));
+  t.is(holds.count() + wants.count(), 2, 'the log has a limit');
+  t.deepEqual([first.registered, second.registered, events], [true, false, []]);
+
+  await first.stop();
+  await registered(second);
+  t.is((await standing(client, parts, aRelay()))?.relay?.instance, 'second');
+  t.true(await second.report(load(3)));
+  t.is(wants.count(), 1, 'it does not contend with itself');
+});
+
+behavior('one relay is not registered twice, under whichever names', async (t, client, etcd) => {
+  const holds = logged('another relay node wants this registration');
+  const wants = logged('this relay is registered already, as default/r1');
+  const parts = registryDeps(t, etcd.endpoint, { log: holds.log });
+  const first = begin(t, parts, aRelay());
+  await registered(first);
+  const twin = { ...aRelay(), id: 'r2', set: 'edge' };
+  const second = begin(t, { ...parts, log: wants.log, node: 'another' }, twin);
+  await eventually(() => wants.count() === 1, 'the second waiting');
+  await first.report(load(1));
+  t.is(holds.count(), 1);
+  t.is(await standing(client, parts, twin), undefined);
+  await first.stop();
+  await registered(second);
+  t.deepEqual((await standing(client, parts, twin))?.relay, twin);
 });
 
 behavior('junk under its key is no relay, and written over', async (t, client, etcd) => {

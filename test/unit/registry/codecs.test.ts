@@ -59,6 +59,7 @@ const load: fc.Arbitrary<Load> = fc.record({
 const instance: fc.Arbitrary<InstanceRecord> = fc.record({
   instance: fc.stringMatching(/^[0-9a-f]{16}$/),
   start: fc.record({ wallMs: time, sinceBootMs: fc.maxSafeInteger(), bootId: fc.uuid() }),
+  node: fc.string({ maxLength: 255 }),
 });
 const move: fc.Arbitrary<MoveRecord> = fc.record({
   generation: fc.integer({ min: 1, max: maxGeneration }),

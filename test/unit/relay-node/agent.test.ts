@@ -113,6 +113,7 @@ async function watched(
     clock,
     log: silentLogger,
     drainDeadlineMs: 0,
+    node: '',
     bootId: 'boot',
     cpu: new HostCpu(() => {
       busyMs += 25;
