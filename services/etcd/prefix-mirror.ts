@@ -122,7 +122,7 @@ export class PrefixMirror<T> {
    */
   async refresh(): Promise<void> {
     const underWay = this.#refreshing;
-    if (underWay) {
+    if (underWay !== undefined) {
       await underWay.catch(() => undefined);
     }
     this.#refreshing ??= this.#list().finally(() => {

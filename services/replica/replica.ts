@@ -142,7 +142,7 @@ export class Replica implements Component {
       clients,
       directory,
       // It serves to its last moment: proxies cannot be told to go elsewhere.
-      notReady: () => (this.#stopped ? undefined : notReady()),
+      notReady: () => (this.#stopped === undefined ? notReady() : undefined),
       clock,
       log,
     };
@@ -212,12 +212,12 @@ export class Replica implements Component {
     const listening = { grpc: this.grpcAddress, http: this.httpAddress, ng, rtpproxy, etcd: this.#etcd };
     this.#log.info(listening, 'listening; reading etcd');
     await this.#contact(this.#stopping.signal);
-    if (this.#stopped) {
+    if (this.#stopped !== undefined) {
       return;
     }
     this.#clients.start();
     await this.#engine.start();
-    if (this.#stopped) {
+    if (this.#stopped !== undefined) {
       return;
     }
     this.#ready = true;

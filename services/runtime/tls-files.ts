@@ -72,9 +72,8 @@ export class TlsFiles {
     if (this.#stopped) {
       return;
     }
-    this.#cancelRead = this.#deps.clock.after(readPeriodMs, async () => {
-      await this.#readAgain();
-      this.#readLater();
+    this.#cancelRead = this.#deps.clock.after(readPeriodMs, () => {
+      void this.#readAgain().then(() => this.#readLater());
     });
   }
 

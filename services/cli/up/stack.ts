@@ -120,7 +120,7 @@ export class Stack {
 
   #start(name: string, command: string, environment: Record<string, string>): Child {
     // A process started while the stack is stopping would be left behind.
-    if (this.#stopped) {
+    if (this.#stopped !== undefined) {
       throw new CommandError(`${name} not started: everything is being stopped`);
     }
     const common = { HOLDFAST_ETCD: this.etcd, HOLDFAST_HTTP_LISTEN: `${host}:0` };
