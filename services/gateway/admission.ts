@@ -22,7 +22,8 @@ export class Admission {
   readonly #allowed = new BlockList();
   readonly #rate: number;
   readonly #clock: Clock;
-  readonly #leases = new Map<string, Bucket>();
+  /** By source, the one that was quiet longest first. */
+  readonly #buckets = new Map<string, Bucket>();
   readonly counters = { notAllowed: 0, tooMany: 0 };
 
   constructor({ allowed, perSourcePerSecond }: AdmissionSettings, clock: Clock) {
@@ -35,11 +36,13 @@ export class Admission {
 
   accepts(source: string): boolean {
     // Who has a bucket was looked up when it was made.
-    const bucket = this.#leases.get(source) ?? this.#begin(source);
+    const bucket = this.#buckets.get(source) ?? this.#begin(source);
     if (!bucket) {
       this.counters.notAllowed++;
       return false;
     }
+    this.#buckets.delete(source);
+    this.#buckets.set(source, bucket);
     if (this.#rate === 0 || this.#takeToken(bucket)) {
       return true;
     }
@@ -63,14 +66,10 @@ export class Admission {
     if (!this.#allowed.check(source, isIPv6(source) ? 'ipv6' : 'ipv4')) {
       return undefined;
     }
-    if (this.#leases.size >= maxSources) {
-      const [quietest] = [...this.#leases].reduce((one, other) =>
-        one[1].atMs <= other[1].atMs ? one : other,
-      );
-      this.#leases.delete(quietest);
+    if (this.#buckets.size >= maxSources) {
+      const [quietest = ''] = this.#buckets.keys();
+      this.#buckets.delete(quietest);
     }
-    const bucket = { tokens: this.#rate * 2, atMs: this.#clock.monotonicMs() };
-    this.#leases.set(source, bucket);
-    return bucket;
+    return { tokens: this.#rate * 2, atMs: this.#clock.monotonicMs() };
   }
 }

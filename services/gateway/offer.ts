@@ -44,6 +44,7 @@ type Tried = Exclude<Asked, { kind: 'replied' }> | { kind: 'replied'; reply: Buf
  * stays, unless its relay's instance is gone.
  */
 export class OfferHandler {
+  readonly #notAnswered: RateLimitedWarning;
   readonly #deps: OfferDeps;
   /** Since the start, for metrics. */
   readonly counters = { failovers: 0, unanswered: 0 };
@@ -51,6 +52,7 @@ export class OfferHandler {
   readonly #noRelayWarning: RateLimitedWarning;
 
   constructor(deps: OfferDeps) {
+    this.#notAnswered = new RateLimitedWarning('offer not answered', deps.clock, deps.log);
     this.#deps = deps;
     this.#noRelayWarning = new RateLimitedWarning('no relay for a call', deps.clock, deps.log);
   }
@@ -127,7 +129,7 @@ export class OfferHandler {
     this.counters.unanswered++;
     const because = last && last.kind !== 'replied' ? `: ${last.reason}` : '';
     const reason = `no relay answered in time${because}`;
-    this.#deps.log.warn({ callId: call.callId, command: request.command, reason }, 'offer not answered');
+    this.#notAnswered.warn({ callId: call.callId, command: request.command, reason });
     // Another gateway may know a relay for a new call; for one in progress there is none elsewhere.
     return isSetup ? request.full(reason) : request.error(reason);
   }

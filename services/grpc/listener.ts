@@ -3,10 +3,12 @@ import { createServer as createTlsServer, type TLSSocket, type Server as TlsServ
 import { messageOf } from '../domain/error.js';
 import { type Address, formatAddress } from '../runtime/address.js';
 import type { Clock } from '../runtime/clock.js';
+import { ConnectionTable } from '../runtime/connection-table.js';
 import { listen } from '../runtime/listen.js';
 import type { Logger } from '../runtime/log.js';
 import { RateLimitedWarning } from '../runtime/rate-limited-warning.js';
 import type { TlsFiles } from '../runtime/tls-files.js';
+import { afterPreface } from './preface.js';
 
 export interface ListenerDeps {
   readonly listen: Address;
@@ -18,28 +20,39 @@ export interface ListenerDeps {
   readonly log: Logger;
 }
 
-const maxConnections = 10_000;
+/** A TLS handshake costs about 100 KiB until it is done. */
+const limits = { most: 4096, mostPerSource: 1024, mostSilentPerSource: 512 };
+const mostHandshakesPerSource = 128;
+/** From the connection to the end of the TLS handshake and of the preface of HTTP/2. */
 const handshakeTimeoutMs = 10_000;
 
 /**
- * Accepts connections for the gRPC server. Unlike gRPC's own listener, it logs why a TLS handshake failed, and uses new
- * certificates for new connections while established ones go on.
+ * Accepts connections for the gRPC server. Unlike gRPC's own listener, it bounds how many there are and how long one may be
+ * silent, logs why a TLS handshake failed, and uses new certificates for new connections while established ones go on.
  */
 export class Listener {
   readonly #deps: ListenerDeps;
   readonly #server: Server;
   readonly #tlsServer: TlsServer | undefined;
+  readonly #connections: ConnectionTable;
+  readonly #silent: RateLimitedWarning;
+  /** The TCP connection below each TLS connection. */
+  readonly #raw = new WeakMap<Socket, Socket>();
   #accept: (socket: Socket) => void = (socket) => socket.destroy();
   #unsubscribe = () => {};
   #port = 0;
 
   constructor(deps: ListenerDeps) {
     this.#deps = deps;
+    this.#silent = new RateLimitedWarning('connection closed', deps.clock, deps.log);
+    this.#connections = new ConnectionTable({
+      ...limits,
+      ...(deps.tls ? { mostSilentPerSource: mostHandshakesPerSource } : {}),
+    });
     if (deps.tls) {
       this.#tlsServer = this.#createTlsServer();
     }
-    this.#server = this.#tlsServer ?? createServer({ noDelay: true }, (socket) => this.#take(socket));
-    this.#server.maxConnections = maxConnections;
+    this.#server = createServer({ noDelay: true }, (socket) => this.#open(socket));
   }
 
   /** The listening address, with the actual port. */
@@ -47,7 +60,7 @@ export class Listener {
     return formatAddress({ host: this.#deps.listen.host, port: this.#port });
   }
 
-  /** Hands each connection over. @throws Error naming the address, if it cannot be listened on */
+  /** Hands over each connection that speaks HTTP/2. @throws Error naming the address, if it cannot be listened on */
   async start(accept: (socket: Socket) => void): Promise<void> {
     const { listen: address, tls } = this.#deps;
     this.#accept = accept;
@@ -64,11 +77,43 @@ export class Listener {
     this.#unsubscribe();
     this.#accept = (socket) => socket.destroy();
     this.#server.close();
+    this.#connections.closeSilent();
   }
 
-  #take(socket: Socket): void {
-    // The new owner handles 'close'; without this listener an error would end the process.
+  /** Tells whether a connection that was handed over has requests in progress: one that has none may make room for others. */
+  setBusy(socket: Socket, busy: boolean): void {
+    const raw = this.#raw.get(socket) ?? socket;
+    if (busy) {
+      this.#connections.busy(raw);
+    } else {
+      this.#connections.idle(raw);
+    }
+  }
+
+  #open(socket: Socket): void {
+    // Without this listener an error would end the process; 'close' follows it.
     socket.on('error', () => {});
+    if (!this.#connections.admit(socket)) {
+      return;
+    }
+    const cancel = this.#deps.clock.after(handshakeTimeoutMs, () => {
+      if (this.#connections.isSilent(socket)) {
+        const reason = `it did not begin to speak HTTP/2 within ${handshakeTimeoutMs / 1000} s`;
+        this.#silent.warn({ peer: peerOf(socket), reason });
+        socket.destroy();
+      }
+    });
+    socket.once('close', cancel);
+    const tls = this.#tlsServer;
+    if (tls) {
+      tls.emit('connection', socket);
+    } else {
+      afterPreface(socket, () => this.#take(socket, socket));
+    }
+  }
+
+  #take(socket: Socket, raw: Socket): void {
+    this.#connections.greeted(raw);
     this.#accept(socket);
   }
 
@@ -86,16 +131,20 @@ export class Listener {
       // Node would close such a connection before its certificate can be logged, so it is closed here.
       rejectUnauthorized: false,
       ALPNProtocols: ['h2'],
-      handshakeTimeout: handshakeTimeoutMs,
     });
     // A closed socket no longer knows its peer, unless it was asked before.
     server.on('connection', peerOf);
-    server.on('tlsClientError', (error, socket) =>
-      refused.warn({ peer: peerOf(rawSocket(socket)), reason: handshakeReason(error) }),
-    );
+    server.on('tlsClientError', (error, socket) => {
+      refused.warn({ peer: peerOf(rawSocket(socket)), reason: handshakeReason(error) });
+      // Node reports that a handshake failed, and leaves the connection open.
+      rawSocket(socket).destroy();
+    });
     server.on('secureConnection', (socket) => {
+      socket.on('error', () => {});
       if (!asksClients || socket.authorized) {
-        return this.#take(socket);
+        const raw = rawSocket(socket);
+        this.#raw.set(socket, raw);
+        return afterPreface(socket, () => this.#take(socket, raw));
       }
       const certificate = socket.getPeerX509Certificate()?.subject.replaceAll('\n', ', ');
       const reason =
@@ -103,7 +152,6 @@ export class Listener {
           ? 'it presents no certificate, and this replica requires one'
           : certificateReason(socket.authorizationError);
       refused.warn({ peer: peerOf(socket), reason, certificate });
-      socket.on('error', () => {});
       socket.destroy();
     });
     return server;
@@ -148,7 +196,6 @@ const handshakeReasons: Readonly<Record<string, string>> = {
   ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED: 'it says that the certificate of this replica has expired',
   ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE: 'it does not accept the certificate of this replica',
   ERR_SSL_SSLV3_ALERT_CERTIFICATE_UNKNOWN: 'it does not accept the certificate of this replica',
-  ERR_TLS_HANDSHAKE_TIMEOUT: `it took longer than ${handshakeTimeoutMs / 1000} s`,
 };
 
 function handshakeReason(error: Error): string {

@@ -1,13 +1,15 @@
+import type { Http2Server, Http2Session } from 'node:http2';
 import type { Socket } from 'node:net';
-import { Server, ServerCredentials } from '@grpc/grpc-js';
+import { Server, ServerCredentials, type ServiceDefinition } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
-import { HealthImplementation } from 'grpc-health-check';
+import { HealthImplementation, service as healthService } from 'grpc-health-check';
 import { type RelayServiceServer, RelayServiceService } from '../../proto/generated/holdfast/v1/relay.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Authorization } from './authorization.js';
 import { describedServices } from './descriptors.js';
 import { Listener, type ListenerDeps } from './listener.js';
 import type { ServedService } from './selection-service.js';
+import { StreamGuard } from './stream-guard.js';
 
 export interface GrpcServerDeps extends ListenerDeps {
   /** Which clients may call which methods; without it every client may call all of them. */
@@ -21,6 +23,10 @@ export interface GrpcServerDeps extends ListenerDeps {
 /** How long a connection that is too old may go on before it is cut: long-lived streams would hold it forever. */
 const connectionGraceMs = 30_000;
 
+const reflectionPaths = ['v1', 'v1alpha'].map(
+  (version) => `/grpc.reflection.${version}.ServerReflection/ServerReflectionInfo`,
+);
+
 const services = ['', 'holdfast.v1.SelectionService', 'holdfast.v1.RelayService'];
 
 /** Serves both services, `grpc.health.v1.Health` and server reflection. */
@@ -31,6 +37,8 @@ export class GrpcServer {
   );
   readonly #listener: Listener;
   readonly #authorization: Authorization | undefined;
+  readonly #guard: StreamGuard;
+  readonly #sockets = new WeakMap<Http2Session, Socket>();
   readonly #connections = new Set<Socket>();
   readonly #clock: Clock;
 
@@ -41,7 +49,8 @@ export class GrpcServer {
     this.#server = new Server({
       // The largest request is a Call-ID with some names and labels.
       'grpc.max_receive_message_length': 64 * 1024,
-      'grpc.max_concurrent_streams': 10_000,
+      // What a peer that does not read can leave in a session, MB.
+      'grpc-node.max_session_memory': 10,
       // Its bookkeeping adds a tenth to the cost of an answer, and nothing reads it.
       'grpc.enable_channelz': 0,
       // A proxy that vanished without a FIN must not hold its streams forever.
@@ -59,6 +68,17 @@ export class GrpcServer {
     this.#server.addService(RelayServiceService, relays);
     this.#health.addToServer(this.#server);
     new ReflectionService(describedServices()).addToServer(this.#server);
+    this.#guard = new StreamGuard({
+      streamingPaths: new Set([
+        ...[selection.definition, RelayServiceService, healthService].flatMap(streamingPathsOf),
+        ...reflectionPaths,
+      ]),
+      onActivity: (session, busy) =>
+        this.#onSocketOf(session, (socket) => this.#listener.setBusy(socket, busy)),
+      cut: (session) => this.#onSocketOf(session, (socket) => socket.destroy()),
+      clock: listening.clock,
+      log: listening.log,
+    });
   }
 
   /** The listening address, with the actual port. */
@@ -70,11 +90,22 @@ export class GrpcServer {
   start(): Promise<void> {
     // Injected connections are already decrypted.
     const injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
+    const http2 = http2ServerOf(this.#server);
+    this.#guard.guard(http2);
+    let injected: Socket | undefined;
+    http2.on('session', (session) => {
+      if (injected) {
+        this.#sockets.set(session, injected);
+      }
+    });
     return this.#listener.start((socket) => {
       this.#connections.add(socket);
       socket.once('close', () => this.#connections.delete(socket));
       this.#authorization?.know(socket);
+      // The session begins before this returns.
+      injected = socket;
       injector.injectConnection(socket);
+      injected = undefined;
     });
   }
 
@@ -103,6 +134,33 @@ export class GrpcServer {
     );
     await new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
     await Promise.all(closed);
+    this.#guard.stop();
     cancel();
   }
+
+  /** Of a session; its own `socket` is a stand-in. */
+  #onSocketOf(session: Http2Session, act: (socket: Socket) => void): void {
+    const socket = this.#sockets.get(session);
+    if (socket) {
+      act(socket);
+    }
+  }
+}
+
+/** The HTTP/2 server below a gRPC server, which gives it to nobody. It has one as soon as it has a connection injector. */
+function http2ServerOf(server: Server): Http2Server {
+  const { http2Servers } = server as unknown as { readonly http2Servers?: ReadonlyMap<Http2Server, unknown> };
+  const [http2] = http2Servers?.keys() ?? [];
+  if (!http2) {
+    throw new Error(
+      'grpc-js has changed: its HTTP/2 server, whose streams must be bounded, is not where it was',
+    );
+  }
+  return http2;
+}
+
+function streamingPathsOf(service: ServiceDefinition): string[] {
+  return Object.values(service)
+    .filter(({ requestStream, responseStream }) => requestStream || responseStream)
+    .map(({ path }) => path);
 }

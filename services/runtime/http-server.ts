@@ -1,8 +1,9 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Registry } from 'prom-client';
 import { messageOf } from '../domain/error.js';
 import { type Address, formatAddress } from './address.js';
+import { ConnectionTable } from './connection-table.js';
 import { type ListenDeps, listen } from './listen.js';
 import { RateLimitedWarning } from './rate-limited-warning.js';
 
@@ -21,6 +22,12 @@ interface Answer {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
+const limits = { most: 256, mostPerSource: 256, mostSilentPerSource: 256 };
+/** A request must be complete, and its answer read, within this time, ms. */
+const requestTimeoutMs = 5000;
+/** How often that is checked, ms; Node's default of 30 s would be the limit instead. */
+const checkPeriodMs = 1000;
+
 /**
  * The endpoints for operators and Kubernetes: `/metrics` (Prometheus text), `/livez` (200 while the event loop turns)
  * and `/readyz` (200, perhaps with a caveat, or 503 with the reason). An answer that fails is a 500 with the reason.
@@ -29,17 +36,32 @@ export class HttpServer {
   readonly #server: Server;
   readonly #deps: HttpServerDeps;
   readonly #failed: RateLimitedWarning;
+  readonly #connections = new ConnectionTable(limits);
+  /** One for all that ask at the same time. */
+  #metrics: Promise<string> | undefined;
 
   constructor(deps: HttpServerDeps) {
     this.#deps = deps;
     this.#failed = new RateLimitedWarning('an HTTP request failed', deps.clock, deps.log);
-    this.#server = createServer(async (request, response) => {
-      const { status, text, headers } = await this.#answerOrFailure(request);
-      response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8', ...headers }).end(text);
+    const server = createServer({ connectionsCheckingInterval: checkPeriodMs }, (request, response) => {
+      const { socket } = request;
+      // Answers that are not read would pile up behind one another.
+      if (this.#connections.isBusy(socket)) {
+        socket.destroy();
+        return;
+      }
+      this.#connections.busy(socket);
+      // The oldest makes room: one that was answered has no claim to stay.
+      response.once('close', () => this.#connections.greeted(socket));
+      void this.#answerOrFailure(request).then(({ status, text, headers }) =>
+        response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8', ...headers }).end(text),
+      );
     });
-    this.#server.requestTimeout = 10_000;
-    this.#server.headersTimeout = 5000;
-    this.#server.maxConnections = 256;
+    server.on('connection', (socket: Socket) => this.#connections.admit(socket));
+    server.requestTimeout = requestTimeoutMs;
+    server.headersTimeout = requestTimeoutMs;
+    server.timeout = requestTimeoutMs;
+    this.#server = server;
   }
 
   /** The listening address, with the actual port. */
@@ -90,11 +112,18 @@ export class HttpServer {
       case '/metrics':
         return {
           status: 200,
-          text: await metrics.metrics(),
+          text: await this.#render(metrics),
           headers: { 'content-type': metrics.contentType },
         };
       default:
         return { status: 404, text: 'try /metrics, /livez or /readyz\n' };
     }
+  }
+
+  #render(metrics: Registry): Promise<string> {
+    this.#metrics ??= metrics.metrics().finally(() => {
+      this.#metrics = undefined;
+    });
+    return this.#metrics;
   }
 }

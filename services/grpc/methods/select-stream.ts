@@ -13,6 +13,8 @@ import { select } from './select.js';
 
 /** Requests of one stream in progress at once. At the limit the stream is not read, so that the client waits. */
 const maxInProgress = 1024;
+/** Replies of one stream that wait because the client does not read: then its requests are not read either. */
+const maxUnread = 64;
 
 /** `SelectStream`: replies to each request when its answer is ready; an error is the reply to its own request only. */
 export function selectStream(
@@ -23,6 +25,7 @@ export function selectStream(
   return (stream) => {
     const writer = new StreamWriter<Buffer>(stream);
     let inProgress = 0;
+    let unread = 0;
     let ended = false;
     const endIfIdle = () => {
       if (ended && inProgress === 0) {
@@ -30,7 +33,7 @@ export function selectStream(
       }
     };
     const finish = () => {
-      if (--inProgress < maxInProgress && stream.isPaused()) {
+      if (--inProgress < maxInProgress && unread < maxUnread && stream.isPaused()) {
         stream.resume();
       }
       endIfIdle();
@@ -42,7 +45,13 @@ export function selectStream(
           : bytes.streamed(requestId, outcome.value);
       const written = writer.write(message);
       if (written) {
-        void written.then(finish);
+        if (++unread >= maxUnread) {
+          stream.pause();
+        }
+        void written.then(() => {
+          unread--;
+          finish();
+        });
       } else {
         finish();
       }
