@@ -1,5 +1,6 @@
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import { EtcdConnection } from '../services/etcd/connection.js';
+import { MemberFollower } from '../services/etcd/member-follower.js';
 import { waitForEtcd } from '../services/etcd/wait-for-etcd.js';
 import { Keyspace } from '../services/registry/keyspace.js';
 import { readBootId } from '../services/runtime/boot-id.js';
@@ -42,6 +43,7 @@ function relayNode(config: RelayNodeConfig, log: Logger): Component {
     tls: certificates,
     timeoutMs: config.etcdTimeoutMs,
   });
+  const follower = new MemberFollower({ connection, clock, log });
   const keys = new Keyspace(config.etcdPrefix);
   const { id, set, weight, zone, labels, media } = config;
   const capacity = capacityOf(config);
@@ -69,6 +71,7 @@ function relayNode(config: RelayNodeConfig, log: Logger): Component {
     start: async () => {
       await certificates?.start();
       await http.start();
+      follower.start();
       await agent.start();
       log.info({ http: http.address }, 'started');
       await waitForEtcd({ connection, clock, log }, keys.instance(set, id), stopping.signal);
@@ -77,6 +80,7 @@ function relayNode(config: RelayNodeConfig, log: Logger): Component {
       stopping.abort();
       await agent.stop();
       await http.stop();
+      await follower.stop();
       connection.close();
       certificates?.stop();
     },

@@ -8,7 +8,10 @@ import type {
   IWatchRequest,
   IWatchResponse,
 } from 'etcd3';
+import { Subscribers } from '../runtime/subscribers.js';
 import type { TlsFiles } from '../runtime/tls-files.js';
+import { ClusterGuard, type WrongClusterError } from './cluster-guard.js';
+import { Endpoints } from './endpoints.js';
 import { EtcdHistory, type HistoryChange } from './history.js';
 import { EtcdLogin } from './login.js';
 import { MemberClients } from './member-clients.js';
@@ -43,18 +46,31 @@ export class EtcdConnection {
   readonly #lease: MemberClients;
   readonly #watch: MemberClients;
   readonly #history = new EtcdHistory();
+  readonly #strangers = new Subscribers<WrongClusterError>();
+  readonly #guard = new ClusterGuard((error) => this.#strangers.tell(error));
+  readonly #endpoints: Endpoints;
   readonly #login: EtcdLogin | undefined;
   readonly memberCount: number;
+  /** Resolves when it is known which cluster the endpoints are of; undefined while it is neither known nor asked. */
+  #beginning: Promise<void> | undefined;
 
   /** Opens no socket: the clients connect with their first call. */
-  constructor({ username, password = '', ...options }: EtcdConnectionOptions) {
+  constructor({ username, password = '', endpoints: configured, tls, timeoutMs }: EtcdConnectionOptions) {
+    const endpoints = new Endpoints(configured);
+    const options = { endpoints, tls, timeoutMs };
+    const onUnanswered = (endpoint: string) => {
+      this.#guard.silent(endpoint);
+      endpoints.unreached(endpoint);
+    };
+    const check = (endpoint: string, clusterId: string) => this.#guard.expect(endpoint, clusterId);
     const login =
       username === undefined ? undefined : new EtcdLogin(new MemberClients(options), username, password);
-    this.#kv = new MemberClients(options, login);
-    this.#lease = new MemberClients(options, login);
-    this.#watch = new MemberClients(options, login, [requireLeader]);
+    this.#kv = new MemberClients({ ...options, onUnanswered }, login);
+    this.#lease = new MemberClients({ ...options, check }, login);
+    this.#watch = new MemberClients({ ...options, check }, login, [requireLeader]);
     this.#login = login;
-    this.memberCount = options.endpoints.length;
+    this.#endpoints = endpoints;
+    this.memberCount = configured.length;
   }
 
   /** The listener hears that etcd may have lost what was written to it. */
@@ -62,11 +78,49 @@ export class EtcdConnection {
     this.#history.onChange(listener);
   }
 
+  /** The listener hears of each answer that was refused because it came from another cluster. */
+  onStranger(listener: (error: WrongClusterError) => void): void {
+    this.#strangers.add(listener);
+  }
+
+  /**
+   * Asks the members in use who the members are, and reaches them there from now on where the endpoints that are
+   * configured do not. A member that is silent loses its streams. To be called all the time.
+   * @throws what etcd or grpc-js answered
+   */
+  async follow(): Promise<void> {
+    await this.#begin();
+    const checked = await Promise.all(
+      [this.#lease, this.#watch].map((members) => members.check(checkTimeoutMs)),
+    );
+    const answers = checked.flat();
+    if (answers.length === 0) {
+      answers.push(
+        await this.#kv.call(async (client, endpoint) => {
+          const response = await client.cluster.memberList({}, { deadline: Date.now() + checkTimeoutMs });
+          return { endpoint, response };
+        }),
+      );
+    }
+    for (const { endpoint, response } of answers) {
+      if (this.#guard.isOther(response.header.cluster_id)) {
+        await this.#poll();
+        return;
+      }
+      this.#endpoints.reached(endpoint, response.header.member_id);
+      this.#endpoints.follow(response.members);
+    }
+    this.#guard.retain(this.#endpoints.all);
+  }
+
   async range(request: IRangeRequest, options?: CallOptions): Promise<IRangeResponse> {
+    await this.#begin();
     const judge = this.#history.begin();
-    const answer = await this.#kv.call(async (client) => {
+    const answer = await this.#kv.call(async (client, endpoint) => {
       const response = await client.kv.range(request, options);
       assertEtcd(response.header?.cluster_id);
+      this.#guard.admit(endpoint, response.header.cluster_id);
+      this.#endpoints.reached(endpoint, response.header.member_id);
       return response;
     });
     judge({ clusterId: answer.header.cluster_id, revision: Number(answer.header.revision) });
@@ -84,10 +138,12 @@ export class EtcdConnection {
   }
 
   async txn(request: Txn, options?: CallOptions): Promise<TxnResult> {
+    await this.#begin();
     const judge = this.#history.begin();
-    const result = await this.#kv.call(async (client) => {
+    const result = await this.#kv.call(async (client, endpoint) => {
       const response = await (client.kv as unknown as TxnClient).txn(request, options);
       assertEtcd(response.clusterId);
+      this.#guard.admit(endpoint, response.clusterId);
       return response;
     });
     judge(result);
@@ -95,8 +151,17 @@ export class EtcdConnection {
   }
 
   /** @returns the id of a new lease; etcd may lengthen a short `ttlSeconds` */
-  grantLease(ttlSeconds: number): Promise<string> {
-    return this.#lease.call(async (client) => (await client.leaseClient.leaseGrant({ TTL: ttlSeconds })).ID);
+  async grantLease(ttlSeconds: number): Promise<string> {
+    await this.#begin();
+    return this.#lease.call(async (client, endpoint) => {
+      const { header, ID } = await client.leaseClient.leaseGrant({ TTL: ttlSeconds });
+      assertEtcd(header?.cluster_id);
+      if (this.#guard.isOther(header.cluster_id)) {
+        await this.#poll();
+      }
+      this.#guard.expect(endpoint, header.cluster_id);
+      return ID;
+    });
   }
 
   /** How long ago a lease was granted or renewed, in whole seconds; Infinity if there is none. */
@@ -111,12 +176,54 @@ export class EtcdConnection {
     return this.#lease.call((client) => client.leaseClient.leaseRevoke({ ID: id }));
   }
 
-  keepLeaseAlive(): Promise<IDuplexStream<ILeaseKeepAliveRequest, ILeaseKeepAliveResponse>> {
+  async keepLeaseAlive(): Promise<IDuplexStream<ILeaseKeepAliveRequest, ILeaseKeepAliveResponse>> {
+    await this.#begin();
     return this.#lease.stream((client) => client.leaseClient.leaseKeepAlive());
   }
 
-  watch(): Promise<IDuplexStream<IWatchRequest, IWatchResponse>> {
+  async watch(): Promise<IDuplexStream<IWatchRequest, IWatchResponse>> {
+    await this.#begin();
     return this.#watch.stream((client) => client.watchClient.watch());
+  }
+
+  /** Of several endpoints, which may be of several clusters, all are asked before the first is used. */
+  #begin(): Promise<void> {
+    if (this.memberCount === 1) {
+      return done;
+    }
+    this.#beginning ??= this.#ask();
+    return this.#beginning;
+  }
+
+  async #ask(): Promise<void> {
+    const answers = await this.#listAll(this.#endpoints.configured);
+    this.#guard.hear(answers);
+    this.#kv.trim();
+    if (answers.length === 0) {
+      this.#beginning = undefined;
+    }
+  }
+
+  /** Asks all endpoints of which cluster they are now. */
+  async #poll(): Promise<void> {
+    this.#guard.hear(await this.#listAll(this.#endpoints.all));
+    this.#kv.trim();
+  }
+
+  async #listAll(endpoints: readonly string[]) {
+    const answers: { readonly endpoint: string; readonly clusterId: string }[] = [];
+    const ask = async (endpoint: string) => {
+      try {
+        const { header } = (await this.#kv.list(endpoint, checkTimeoutMs)).response;
+        this.#endpoints.reached(endpoint, header.member_id);
+        answers.push({ endpoint, clusterId: header.cluster_id });
+      } catch {
+        this.#guard.silent(endpoint);
+      }
+    };
+    await Promise.all(endpoints.map(ask));
+    // In the order of the endpoints, whichever was quicker.
+    return answers.sort((a, b) => endpoints.indexOf(a.endpoint) - endpoints.indexOf(b.endpoint));
   }
 
   close(): void {
@@ -125,6 +232,10 @@ export class EtcdConnection {
     }
   }
 }
+
+/** Limit of a question that each member answers by itself, ms. */
+const checkTimeoutMs = 1500;
+const done = Promise.resolve();
 
 /** An empty message is a valid answer in protobuf, and could come from anywhere. @throws Error, which is no answer */
 function assertEtcd(clusterId: string | undefined): void {

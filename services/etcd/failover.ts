@@ -38,6 +38,12 @@ export function isAnswer(thrown: unknown): boolean {
   return (code !== undefined && answers.has(code)) || answerTexts.test(text);
 }
 
+/** Nobody has said anything, not even that something is wrong. */
+export function isSilence(error: unknown): boolean {
+  const code = statusOf(error);
+  return code === status.DEADLINE_EXCEEDED || code === status.UNAVAILABLE;
+}
+
 /** From the text of grpc-js, `CODE NAME: details`, which etcd3's own errors keep; some begin with "Lease". */
 function statusOf(error: unknown): status | undefined {
   const [, digits] = /^(?:Lease )?(\d+) [A-Z_]+: /.exec(messageOf(error)) ?? [];

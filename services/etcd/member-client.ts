@@ -1,4 +1,4 @@
-import { InterceptingCall, type Interceptor } from '@grpc/grpc-js';
+import { connectivityState, InterceptingCall, type Interceptor } from '@grpc/grpc-js';
 import { noop } from 'cockatiel';
 import { Etcd3, type IOptions } from 'etcd3';
 import type { TlsMaterial } from '../runtime/tls-material.js';
@@ -83,14 +83,28 @@ function etcd3Options({ endpoint, tls, timeoutMs, interceptors }: MemberClientOp
       'grpc.initial_reconnect_backoff_ms': 100,
       'grpc.min_reconnect_backoff_ms': 100,
       'grpc.max_reconnect_backoff_ms': 1000,
+      // A name may have another address as soon as the former one fails; grpc-js would wait for 30 s to look it up again.
+      'grpc.dns_min_time_between_resolutions_ms': 1000,
       // A page of bindings or registrations may exceed gRPC's default of 4 MiB.
       'grpc.max_receive_message_length': 16 * 1024 * 1024,
       // Each client has its own channel, so that closing one client affects no other.
       'grpc.use_local_subchannel_pool': 1,
       interceptors: [hideInvalidToken, ...interceptors],
       callInvocationTransformer: txnOnTheWire,
-      channelFactoryOverride: channelWithHandshakeDeadline,
+      channelFactoryOverride: oneChannel(),
     },
+  };
+}
+
+/** etcd3 has a client for each service of etcd, with a channel of its own. One connection for all tells of all. */
+function oneChannel(): typeof channelWithHandshakeDeadline {
+  let channel: ReturnType<typeof channelWithHandshakeDeadline> | undefined;
+  return (...args) => {
+    // etcd3 closes all its channels after some errors, and goes on with new ones.
+    if (!channel || channel.getConnectivityState(false) === connectivityState.SHUTDOWN) {
+      channel = channelWithHandshakeDeadline(...args);
+    }
+    return channel;
   };
 }
 

@@ -3,6 +3,7 @@ import { ng } from '../control/ng/protocol.js';
 import type { ProtocolName } from '../control/protocol.js';
 import { Events } from '../domain/events.js';
 import { EtcdConnection } from '../etcd/connection.js';
+import { MemberFollower } from '../etcd/member-follower.js';
 import { waitForEtcd } from '../etcd/wait-for-etcd.js';
 import { noMemory } from '../gateway/call-memory.js';
 import { ControlInquiry } from '../gateway/control-inquiry.js';
@@ -40,6 +41,7 @@ export class Replica implements Component {
   readonly #certificates: readonly TlsFiles[];
   readonly #contact: (signal: AbortSignal) => Promise<void>;
   readonly #connection: EtcdConnection;
+  readonly #follower: MemberFollower;
   readonly #engine: Engine;
   readonly #clients: RelayClients;
   readonly #grpc: GrpcServer;
@@ -72,6 +74,7 @@ export class Replica implements Component {
       timeoutMs: config.etcdTimeoutMs,
     });
     this.#connection = connection;
+    this.#follower = new MemberFollower({ connection, clock, log });
     const keys = new Keyspace(config.etcdPrefix);
     const events = new Events();
     events.subscribe(logEvents(log));
@@ -211,6 +214,7 @@ export class Replica implements Component {
     const [ng, rtpproxy] = [this.gatewayAddresses('ng'), this.gatewayAddresses('rtpproxy')];
     const listening = { grpc: this.grpcAddress, http: this.httpAddress, ng, rtpproxy, etcd: this.#etcd };
     this.#log.info(listening, 'listening; reading etcd');
+    this.#follower.start();
     await this.#contact(this.#stopping.signal);
     if (this.#stopped !== undefined) {
       return;
@@ -242,6 +246,7 @@ export class Replica implements Component {
     await this.#engine.stop();
     await this.#clients.stop();
     await this.#http.stop();
+    await this.#follower.stop();
     this.#connection.close();
     for (const files of this.#certificates) {
       files.stop();

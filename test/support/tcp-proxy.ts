@@ -7,7 +7,7 @@ type Direction = 'requests' | 'answers';
 /** A proxy between a client and a server that makes connections fail like networks do. */
 export class TcpProxy {
   readonly #server: Server;
-  readonly #target: { host: string; port: number };
+  #target: { host: string; port: number };
   readonly #pairs = new Set<readonly [Socket, Socket]>();
   readonly #thawing = new Set<() => void>();
   #frozen: readonly Direction[] = [];
@@ -17,17 +17,20 @@ export class TcpProxy {
   accepted = 0;
 
   private constructor(target: string) {
-    const { hostname, port } = new URL(`tcp://${target}`);
-    this.#target = { host: hostname, port: Number(port) };
+    this.#target = parse(target);
     this.#server = createServer((client) => this.#join(client));
   }
 
-  /** @param target host:port of the server */
-  static async start(scope: Scope, target: string): Promise<TcpProxy> {
+  /** @param target host:port of the server @param listen where clients connect; port 0 is a free one */
+  static async start(
+    scope: Scope,
+    target: string,
+    listen = { host: '127.0.0.1', port: 0 },
+  ): Promise<TcpProxy> {
     const proxy = new TcpProxy(target);
     await new Promise<void>((resolve, reject) => {
       proxy.#server.once('error', reject);
-      proxy.#server.listen(0, '127.0.0.1', resolve);
+      proxy.#server.listen(listen.port, listen.host, resolve);
     });
     scope.teardown(() => proxy.#stop());
     return proxy;
@@ -35,7 +38,20 @@ export class TcpProxy {
 
   /** Where clients connect, host:port. */
   get endpoint(): string {
-    return `127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    const { address, port } = this.#server.address() as AddressInfo;
+    return `${address}:${port}`;
+  }
+
+  /** Later connections go to this server. */
+  redirect(target: string): void {
+    this.#target = parse(target);
+  }
+
+  /** Resets all connections but the first of those that are open; new ones are accepted. */
+  dropOthers(): void {
+    for (const [client] of [...this.#pairs].slice(1)) {
+      client.resetAndDestroy();
+    }
   }
 
   /** Resets all connections; new ones are accepted. */
@@ -125,4 +141,9 @@ export class TcpProxy {
     this.cut();
     return new Promise((resolve) => this.#server.close(() => resolve()));
   }
+}
+
+function parse(target: string): { host: string; port: number } {
+  const { hostname, port } = new URL(`tcp://${target}`);
+  return { host: hostname, port: Number(port) };
 }
