@@ -17,7 +17,7 @@ import { type FormerRelays, mover } from './former-relays.js';
 import type { Asked, RelayAccess } from './relay-clients.js';
 import type { RetryQueue } from './retry-queue.js';
 
-/** A relay that has not answered the offer of a call that is being set up by then loses it to the next, ms. */
+/** A relay that has not answered the offer of a call that is being set up by then loses it to the next, if there is one, ms. */
 export const setupTimeoutMs = 250;
 /** While a relay refuses a call that it carries, its registration is about to go: look again this often, ms. */
 const lookAgainMs = 50;
@@ -63,6 +63,8 @@ export class OfferHandler {
     const failed: string[] = [];
     let begun: Answer | undefined;
     let last: Tried | undefined;
+    /** Until the call has gone on to the next one. */
+    let leaving: { relay: RegisteredRelay; call: Call } | undefined;
     let isSetup = true;
     try {
       while (this.#remainingMs(offer) > 0) {
@@ -92,7 +94,9 @@ export class OfferHandler {
           break;
         }
         if (isSetup) {
+          leaving = { relay, call: binding.call };
           await this.#toNextRelay(answer, last, failed, requestId, offer, begun !== undefined);
+          leaving = undefined;
         } else if (this.#remainingMs(offer) > lookAgainMs) {
           await sleep(this.#deps.clock, lookAgainMs);
         } else {
@@ -106,6 +110,11 @@ export class OfferHandler {
       // There is no other relay. One that said so itself said it best.
       if (last === undefined) {
         return request.full(this.#noRelay(offer, error.message));
+      }
+      // One that was silent may be slow only, and the call is still its own.
+      const remainingMs = this.#remainingMs(offer);
+      if (leaving && last.kind === 'silent' && remainingMs > 0) {
+        last = await this.#ask(leaving.relay, leaving.call, offer, remainingMs);
       }
     }
     if (last?.kind !== 'replied') {

@@ -1,6 +1,8 @@
 import test from 'ava';
 import type { NgDictionary } from '../../../services/control/ng/message.js';
 import { HoldfastError } from '../../../services/domain/error.js';
+import { relayBudgetMs } from '../../../services/gateway/call-handler.js';
+import { setupTimeoutMs } from '../../../services/gateway/offer.js';
 import { turns } from '../../support/clock.js';
 import { audioSdp } from '../../support/ng.js';
 import {
@@ -89,8 +91,24 @@ test('when no relay answers, the proxy hears of full relays within its time', as
   const { ask, clients, pass } = scene(t);
   clients.tells = () => 'silent';
   const reply = ask({ ...offer, supports: ['load limit'] });
-  await pass(500);
+  await pass(relayBudgetMs);
   t.is((await reply)['result'], 'load limit');
+  const offers = clients.log.filter((each) => each.endsWith('offer'));
+  t.deepEqual(offers, ['r1 offer', 'r2 offer', 'r2 offer']);
+});
+
+test('a slow relay keeps a new call where there is no other one', async (t) => {
+  const { ask, clients, pass, router } = scene(t, ['dead', 'slow']);
+  let asked = 0;
+  clients.tells = (relay) => {
+    asked++;
+    return relay === 'dead' ? 'refused' : asked === 2 ? 'silent' : { result: 'ok' };
+  };
+  const reply = ask(offer);
+  await pass(setupTimeoutMs);
+  t.deepEqual(plain(await reply), { result: 'ok' });
+  t.deepEqual(clients.log, ['dead offer', 'slow offer', 'slow offer']);
+  t.is(router.bindings.get(theCall.key)?.relayId, 'slow');
 });
 
 test('an offer goes first to a relay that has what it needs, and to any where none has', async (t) => {
