@@ -16,6 +16,8 @@ export function mediaNetwork(): string {
 export interface RelaySpec {
   readonly id: string;
   readonly kind: 'rtpengine' | 'builtin' | 'rtpproxy';
+  /** Its relay set, if not `default`. */
+  readonly set?: string;
   readonly weight?: number;
   /** Further arguments of rtpengine. */
   readonly args?: readonly string[];
@@ -24,6 +26,7 @@ export interface RelaySpec {
 /** One media relay with its relay node. Its media address identifies it in an SDP. */
 export interface TestRelay {
   readonly id: string;
+  readonly set: string;
   readonly address: string;
   /** Its control address. */
   readonly port: number;
@@ -41,7 +44,7 @@ export interface TestRelay {
 /** Starts the relay and, with etcd, a relay node that registers it. */
 export async function startRelay(
   scope: Scope,
-  { id, kind, weight = 100, args = [] }: RelaySpec,
+  { id, kind, set = 'default', weight = 100, args = [] }: RelaySpec,
   address: string,
   etcd?: string,
 ): Promise<TestRelay> {
@@ -56,6 +59,7 @@ export async function startRelay(
           HOLDFAST_ETCD: etcd ?? '127.0.0.1:1',
           HOLDFAST_HTTP_LISTEN: '127.0.0.1:0',
           HOLDFAST_RELAY_ID: id,
+          HOLDFAST_RELAY_SET: set,
           HOLDFAST_RELAY_KIND: kind,
           HOLDFAST_RELAY_CONTROL: `127.0.0.1:${port}`,
           HOLDFAST_RELAY_MEDIA: `default=${address}`,
@@ -70,7 +74,7 @@ export async function startRelay(
     await node?.waitUntil(async () => (await ng.ping())['result'] === 'pong', `pong of ${id}`);
   }
   return {
-    ...{ id, address, port, ng },
+    ...{ id, set, address, port, ng },
     sessions: async () =>
       rtpproxy ? await sessionsOn(rtpproxy, node ? 1 : 0) : (await ng.list(mostListed)).length,
     kill: () => (engine ?? (node as TestProcess)).kill(),

@@ -5,6 +5,14 @@ import type { Scope, TestProcess } from '../support/process.js';
 import { startWithSocket } from '../support/socket-keeper.js';
 import { holdfast, type LogLine, logged, logOf, startHoldfast } from '../support/stack.js';
 
+export interface GatewayReplicaOptions {
+  readonly host?: string;
+  /** The gateway's socket stays open while it restarts. */
+  readonly keepsSocket?: boolean;
+  /** Further settings. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 /** One `holdfast selection` process with a gateway, which can be restarted on the same ports. */
 export class GatewayReplica {
   readonly client: HoldfastClient;
@@ -20,6 +28,7 @@ export class GatewayReplica {
     private readonly rtpproxyPort: number,
     /** The gateway's socket stays open while it restarts. */
     private readonly keepsSocket: boolean,
+    private readonly env: Readonly<Record<string, string>>,
   ) {
     this.client = new HoldfastClient(`127.0.0.1:${grpcPort}`);
     scope.teardown(() => this.client.close());
@@ -28,11 +37,12 @@ export class GatewayReplica {
   static async start(
     scope: Scope,
     etcd: string,
-    { host = '127.0.0.1', keepsSocket = false } = {},
+    { host = '127.0.0.1', keepsSocket = false, env = {} }: GatewayReplicaOptions = {},
   ): Promise<GatewayReplica> {
     const grpcPort = await freeTcpPort();
     const [ngPort, rtpproxyPort] = [await freeUdpPort(host), await freeUdpPort(host)];
-    const replica = new GatewayReplica(scope, etcd, grpcPort, host, ngPort, rtpproxyPort, keepsSocket);
+    const ports = [ngPort, rtpproxyPort] as const;
+    const replica = new GatewayReplica(scope, etcd, grpcPort, host, ...ports, keepsSocket, env);
     await replica.#run();
     return replica;
   }
@@ -79,6 +89,7 @@ export class GatewayReplica {
       HOLDFAST_GRPC_LISTEN: `127.0.0.1:${this.grpcPort}`,
       HOLDFAST_NG_LISTEN: this.ng,
       HOLDFAST_RTPPROXY_LISTEN: this.rtpproxy,
+      ...this.env,
     };
     const { scope, host, ngPort: port } = this;
     this.#process = this.keepsSocket

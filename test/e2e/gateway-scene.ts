@@ -5,7 +5,7 @@ import { RelayState } from '../../proto/generated/holdfast/v1/relay.js';
 import type { HoldfastClient } from '../../services/client/index.js';
 import { type RealEtcd, startRealEtcd } from '../support/etcd.js';
 import { Kamailio, type KamailioOptions, kamailioFiles } from '../support/kamailio.js';
-import { installScript, kemiConfiguration } from '../support/kemi.js';
+import { kemiOptions } from '../support/kemi.js';
 import { freeUdpPort } from '../support/ports.js';
 import type { Scope } from '../support/process.js';
 import { eventually } from '../support/registry.js';
@@ -275,19 +275,9 @@ export class Scene {
   /** A proxy that uses both replicas in turn. */
   async #asking(index: number): Promise<Pick<KamailioOptions, 'configuration' | 'defines'>> {
     const { scope, directory } = this.parts;
-    const script = await installScript(scope, join(directory, `script-${index + 1}`));
     const replicas = this.replicas.map(({ grpcPort }) => `127.0.0.1:${grpcPort}`);
-    const relays = this.relays.map(({ port }, at) => [
-      `RTPENGINE_${at + 1}`,
-      `"${at + 1} == udp:127.0.0.1:${port}"`,
-    ]);
-    const defines = {
-      HOLDFAST: `"ipv4:${replicas.join(',')}"`,
-      HOLDFAST_SCRIPT: `"${script}"`,
-      WORKERS: '16',
-      ...Object.fromEntries(relays),
-    };
-    return { configuration: kemiConfiguration, defines };
+    const relays = this.relays.map(({ port }) => port);
+    return await kemiOptions(scope, join(directory, `script-${index + 1}`), replicas, relays);
   }
 
   async #startCallee(): Promise<void> {

@@ -136,7 +136,7 @@ export class ProxyClient {
     });
   }
 
-  query(call: CallTags): Promise<NgDictionary> {
+  query(call: Pick<CallTags, 'callId'>): Promise<NgDictionary> {
     return this.request({ command: 'query', 'call-id': call.callId });
   }
 

@@ -88,9 +88,9 @@ export class RtpParty {
     return this.rtcp.port;
   }
 
-  /** Sends one packet of 20 ms PCMA. @returns the bytes that the other party is to receive */
-  async sendRtp(to: RtpTarget): Promise<Buffer> {
-    const packet = rtpPacket(this.ssrc, ++this.#sequence);
+  /** Sends one packet of 20 ms, PCMA by default. @returns the bytes that the other party is to receive */
+  async sendRtp(to: RtpTarget, payloadType?: number): Promise<Buffer> {
+    const packet = rtpPacket(this.ssrc, ++this.#sequence, payloadType);
     await this.rtp.send(packet, to.port, to.address);
     return packet;
   }
@@ -106,11 +106,11 @@ export class RtpParty {
   }
 }
 
-/** RFC 3550 section 5.1, payload type 8. */
-export function rtpPacket(ssrc: number, sequence: number): Buffer {
+/** RFC 3550 section 5.1; by default payload type 8, PCMA. */
+export function rtpPacket(ssrc: number, sequence: number, payloadType = 8): Buffer {
   const packet = Buffer.alloc(12 + 160, 0xd5);
   packet[0] = 0x80;
-  packet[1] = 8;
+  packet[1] = payloadType;
   packet.writeUInt16BE(sequence & 0xff_ff, 2);
   packet.writeUInt32BE((sequence * 160) >>> 0, 4);
   packet.writeUInt32BE(ssrc >>> 0, 8);

@@ -36,6 +36,9 @@ export interface SippResult {
   readonly errors: string;
 }
 
+/** A Call-ID may have spaces. */
+const noteLine = /^(?<callId>.+) (?<request>\S+) (?<address>\S+) (?<port>\d+)(?: (?<proxy>\d+))?$/;
+
 /** One sipp process, with what it wrote. */
 export class Sipp {
   readonly #directory: string;
@@ -82,9 +85,9 @@ export class Sipp {
   get notes(): MediaNote[] {
     return this.#read('notes.log')
       .split('\n')
-      .map((line) => line.split(' '))
-      .filter((words) => words.length >= 4)
-      .map(([callId = '', request = '', address = '', port, proxy]) => ({
+      .map((line) => noteLine.exec(line)?.groups)
+      .filter((groups) => groups !== undefined)
+      .map(({ callId = '', request = '', address = '', port, proxy }) => ({
         callId,
         request,
         address,
