@@ -12,17 +12,29 @@ type Environment = Readonly<Record<string, string>>;
 /** Two processes on one machine cannot both have the default port. */
 const anyHttpPort = { HOLDFAST_HTTP_LISTEN: '127.0.0.1:0' };
 
-/** Starts `holdfast ARGS`; it ends with the scope. */
-export function startHoldfast(
+/** What Node prints when an error that nobody has read ends it, and what our own code logs of its defects. */
+const defects = [/^Node\.js v\d+/m, /"msg":"unexpected error"/, /"msg":"request failed"/];
+
+/** Starts `holdfast ARGS`; it ends with the scope, which fails if the process had crashed, or logged a defect of its own. */
+export async function startHoldfast(
   scope: Scope,
   args: readonly string[],
   env: Environment = {},
   options: ProcessOptions = {},
 ): Promise<TestProcess> {
-  return startProcess(scope, process.execPath, [holdfast, ...args], {
+  let started: TestProcess | undefined;
+  // Before the start: what is to be done last is said first.
+  scope.teardown(() => {
+    const output = started?.output ?? '';
+    if (defects.some((defect) => defect.test(output))) {
+      throw new Error(`holdfast ${args.join(' ')} crashed, or has a defect; its output:\n${output}`);
+    }
+  });
+  started = await startProcess(scope, process.execPath, [holdfast, ...args], {
     ...options,
     env: { ...anyHttpPort, ...env },
   });
+  return started;
 }
 
 export interface Finished extends Exit {
