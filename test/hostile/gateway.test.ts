@@ -1,0 +1,135 @@
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import type { ExecutionContext } from 'ava';
+import { NgClient } from '../../services/control/ng/client.js';
+import { Keyspace } from '../../services/registry/keyspace.js';
+import { connect, startRealEtcd } from '../support/etcd.js';
+import { audioSdp } from '../support/ng.js';
+import { aRelay, eventually, putRelay } from '../support/registry.js';
+import { testWith } from '../support/requirement.js';
+import { logged, startRelayNode, startReplica } from '../support/stack.js';
+import { wait, withstand } from './target.js';
+
+const sdp = audioSdp({ address: '127.0.0.1', port: 30_000 });
+
+async function scene(t: ExecutionContext, env: Readonly<Record<string, string>> = {}) {
+  const etcd = await startRealEtcd(t);
+  await startRelayNode(t, { id: 'good', etcd: etcd.endpoint, env: { HOLDFAST_RELAY_WEIGHT: '1' } });
+  const { process, client } = await startReplica(t, etcd.endpoint, {
+    HOLDFAST_NG_LISTEN: '127.0.0.1:0',
+    ...env,
+  });
+  const { ng } = await logged(process, 'listening; reading etcd');
+  const port = Number(
+    String((ng as string[])[0])
+      .split(':')
+      .at(-1),
+  );
+  const phone = new NgClient({ host: '127.0.0.1', port, timeoutMs: 900 });
+  await phone.start();
+  t.teardown(() => phone.stop());
+  let calls = 0;
+  const offer = async () => {
+    const reply = await phone.request({
+      command: 'offer',
+      'call-id': `good-${calls++}`,
+      'from-tag': 'a',
+      sdp,
+    });
+    if (String(reply.result) !== 'ok') {
+      throw new Error(`${reply['error-reason']}`);
+    }
+  };
+  return { etcd, process, client, port, offer };
+}
+
+/** No route, broadcast, multicast, port 0, none at all, names that do not resolve, and what is no address. */
+const addresses = [
+  'udp:203.0.113.1:2223',
+  'udp:255.255.255.255:2223',
+  'udp:224.0.0.1:2223',
+  'udp:127.0.0.1:0',
+  'udp:0.0.0.0:2223',
+  'udp:[100::1]:2223',
+  'udp:[fe80::1]:2223',
+  'udp:no-such-host.invalid:2223',
+  'udp:%00:1',
+  'udp:127.0.0.1:99999',
+  'udp:127.0.0.1',
+  'tcp:127.0.0.1:2223',
+  'http://127.0.0.1/',
+  'junk',
+];
+
+testWith.serial(['etcd'], 'relays whose addresses cannot be used lose their calls to the next', async (t) => {
+  const { etcd, process, client, offer } = await scene(t);
+  const registry = connect(t, etcd.endpoint);
+  const keys = new Keyspace('/holdfast/v1');
+  const attack = async () => {
+    for (const [i, controlUrl] of addresses.entries()) {
+      await putRelay(registry, keys, aRelay({ id: `bad-${i}`, controlUrl, weight: 10_000 }));
+    }
+    const listed = async () => (await client.listRelays('')).relays.length === addresses.length + 1;
+    await eventually(listed, 'relays');
+    // Each of them is tried, many times.
+    await Promise.allSettled(Array.from({ length: 200 }, offer));
+  };
+  const end = async () => {
+    for (const i of addresses.keys()) {
+      await registry.kv.deleteRange({ key: keys.relay('default', `bad-${i}`) });
+    }
+    await eventually(async () => (await client.listRelays('')).relays.length === 1, 'one relay');
+  };
+  // An offer tries as many relays as there is time for; most here are silent or dead.
+  await withstand(t, process, attack, { goodClient: offer, end, tolerated: 1, served: 'after' });
+});
+
+testWith.serial(['etcd'], 'datagrams of 5,000 sources', async (t) => {
+  const { process, port, offer } = await scene(t);
+  const datagrams = [
+    Buffer.from('junk'),
+    Buffer.from('c d7:command4:pinge'),
+    Buffer.from(`c ${'l'.repeat(30_000)}`),
+    Buffer.from(`${'c'.repeat(250)} d7:command7:statise`),
+    Buffer.concat([Buffer.from('c d7:call-id60000:'), Buffer.alloc(60_000, 'x')]),
+  ];
+  const attack = async () => {
+    for (let i = 0; i < 5000; i++) {
+      const socket = createSocket('udp4');
+      socket.on('error', () => {});
+      socket.bind({ port: 0, address: `127.1.${i >> 8}.${i & 255}` });
+      await once(socket, 'listening');
+      for (let copies = 0; copies < 2; copies++) {
+        for (const datagram of datagrams) {
+          socket.send(datagram, port, '127.0.0.1');
+        }
+      }
+      await new Promise<void>((resolve) => socket.send(Buffer.from('x'), port, '127.0.0.1', () => resolve()));
+      socket.close();
+      // Whatever floods a socket, the kernel drops what does not fit, good requests among them.
+      await wait(1);
+    }
+  };
+  await withstand(t, process, attack, { goodClient: offer, end: () => {} });
+});
+
+testWith.serial(['etcd'], 'a flood of one source', async (t) => {
+  const { process, port, offer } = await scene(t);
+  const attack = async () => {
+    const socket = createSocket('udp4');
+    socket.on('error', () => {});
+    socket.bind({ port: 0, address: '127.9.9.9' });
+    await once(socket, 'listening');
+    const deadlineMs = performance.now() + 4000;
+    for (let i = 0; performance.now() < deadlineMs; i++) {
+      const callId = `flood-${i}`;
+      const body = `d7:call-id${callId.length}:${callId}7:command5:query8:from-tag1:ae`;
+      socket.send(Buffer.from(`c${i} ${body}`), port, '127.0.0.1');
+      if (i % 20 === 0) {
+        await wait(1);
+      }
+    }
+    socket.close();
+  };
+  await withstand(t, process, attack, { goodClient: offer, end: () => {} });
+});
