@@ -1,5 +1,7 @@
 import type { EventListener, EventType } from '../domain/events.js';
+import type { Clock } from '../runtime/clock.js';
 import type { Logger, LogLevel } from '../runtime/log.js';
+import { LineBudget } from './line-budget.js';
 
 /** Level and text of each event's log line. */
 const lines: Record<EventType, readonly [LogLevel, string]> = {
@@ -24,11 +26,20 @@ const lines: Record<EventType, readonly [LogLevel, string]> = {
   bindingsReasserted: ['info', 'remembered bindings written again'],
 };
 
-/** Writes a line for each event. */
-export function logEvents(log: Logger): EventListener {
+/** Writes a line for each event, up to so many of one kind; those beyond are told as a number, in one line. */
+export function logEvents(log: Logger, clock: Clock): EventListener {
+  const budgets = new Map<EventType, LineBudget>();
   return ({ type, details }) => {
     const [level, message] = lines[type];
-    if (level !== 'silent') {
+    if (level === 'silent' || !log.isLevelEnabled(level)) {
+      return;
+    }
+    let budget = budgets.get(type);
+    if (!budget) {
+      budget = new LineBudget(clock, (more) => log[level]({ more }, message));
+      budgets.set(type, budget);
+    }
+    if (budget.spend()) {
       log[level](details, message);
     }
   };

@@ -77,7 +77,7 @@ export class Replica implements Component {
     this.#follower = new MemberFollower({ connection, clock, log });
     const keys = new Keyspace(config.etcdPrefix);
     const events = new Events();
-    events.subscribe(logEvents(log));
+    events.subscribe(logEvents(log, clock));
     const directory = new RelayDirectory({
       connection,
       keys,

@@ -80,7 +80,7 @@ testWith.serial(
     );
     t.true(refusals().length <= 2, 'and not with every answer');
     await ours.restart();
-    await heals(t, one, 'again');
+    await eventually(() => isFresh(one, 'again'), 'fresh answer');
   },
 );
 
