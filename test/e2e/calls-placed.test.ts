@@ -48,7 +48,7 @@ async function late(t: ExecutionContext, built: CallsStage, way: Way): Promise<C
   return await play(t, { stage: built, through, caller: lateCaller, callee: lateCallee, calls, before });
 }
 
-testWith(programs, 'late offers: the first relays are full or silent', async (t) => {
+testWith.serial(programs, 'late offers: the first relays are full or silent', async (t) => {
   const built = await stage();
   const silent = built.relay('late-2');
   await silent.freeze();
