@@ -53,11 +53,10 @@ export function sippScenario(name: string, steps: readonly Step[]): string {
   ].join('\n');
 }
 
-/** Waits until the test lets the call continue. */
+/** Waits until the test lets the call continue. Not between a request and the response to it, which is made from what came last. */
 export const held = (): Step => '<recv request="OPTIONS"/>';
 
-/** The same of a phone that does not hear that its call is canceled. */
-export const heldDeaf = (): Step => ['<recv request="CANCEL" optional="true"/>', held()].join('\n');
+export const pause = (ms: number): Step => `<pause milliseconds="${ms}"/>`;
 
 /** An INVITE that begins a dialog. */
 export function invites({ cseq = 1, ...media }: DialogOptions & MediaOptions = {}): Step {
