@@ -19,6 +19,8 @@ import type { RetryQueue } from './retry-queue.js';
 
 /** A relay that has not answered the offer of a call that is being set up by then loses it to the next, if there is one, ms. */
 export const setupTimeoutMs = 250;
+/** The same for a relay that has not answered the last question either, ms: the time may be needed for others. */
+export const silentTimeoutMs = 120;
 /** While a relay refuses a call that it carries, its registration is about to go: look again this often, ms. */
 const lookAgainMs = 50;
 
@@ -80,17 +82,18 @@ export class OfferHandler {
         if (remainingMs <= 0) {
           break;
         }
+        const timeoutMs = this.#deps.clients.isSilent(relay) ? silentTimeoutMs : setupTimeoutMs;
         last = await this.#ask(
           relay,
           binding.call,
           offer,
-          isSetup ? Math.min(setupTimeoutMs, remainingMs) : remainingMs,
+          isSetup ? Math.min(timeoutMs, remainingMs) : remainingMs,
         );
         if (last.kind === 'replied' && !(isSetup && goesOn(last.verdict))) {
           break;
         }
         // A relay that had less than its time is not known to be silent.
-        if (isSetup && last.kind === 'silent' && remainingMs < setupTimeoutMs) {
+        if (isSetup && last.kind === 'silent' && remainingMs < timeoutMs) {
           break;
         }
         if (isSetup) {

@@ -16,10 +16,12 @@ export type Asked =
   | { readonly kind: 'silent'; readonly reason: string };
 
 /** What is needed of the relays to serve a request. */
-export type RelayAccess = Pick<RelayClients, 'ask' | 'unspoken' | 'whyUnspoken'>;
+export type RelayAccess = Pick<RelayClients, 'ask' | 'isSilent' | 'unspoken' | 'whyUnspoken'>;
 
 /** Copies of one request to a relay go out this often, ms; rtpengine answers a copy from its memory. */
 const retransmitMs = 100;
+/** A relay that was left no less than this to answer, ms, and has not, counts as silent until it answers something. */
+const silenceMs = 200;
 
 export interface RelayClientsDeps {
   /** What the gateways speak; none if there is no gateway. */
@@ -37,6 +39,8 @@ export class RelayClients {
   readonly #deps: RelayClientsDeps;
   /** By control URL. */
   readonly #clients = new Map<string, UdpClient>();
+  /** Control URLs of relays that have not answered what they were asked last. */
+  readonly #silent = new Set<string>();
   /** What `unspoken` answers, until relays join or leave. */
   readonly #unspoken = new Map<string, readonly string[]>();
   #unsubscribe: () => void = () => {};
@@ -100,15 +104,29 @@ export class RelayClients {
     if (typeof client === 'string') {
       return { kind: 'refused', reason: client };
     }
+    const { controlUrl } = registered.relay;
     try {
       const options = { timeoutMs: Math.max(1, Math.round(timeoutMs)), retransmitMs };
-      return { kind: 'replied', reply: await client.request(request.body, options) };
+      const reply = await client.request(request.body, options);
+      this.#silent.delete(controlUrl);
+      return { kind: 'replied', reply };
     } catch (error) {
       if (!(error instanceof UdpClientError)) {
         throw error;
       }
-      return { kind: error.code === 'timeout' ? 'silent' : 'refused', reason: error.message };
+      if (error.code !== 'timeout') {
+        return { kind: 'refused', reason: error.message };
+      }
+      if (timeoutMs >= silenceMs && this.#clients.has(controlUrl)) {
+        this.#silent.add(controlUrl);
+      }
+      return { kind: 'silent', reason: error.message };
     }
+  }
+
+  /** It has not answered what it was asked last: most likely it will not answer the next question either. */
+  isSilent({ relay }: RegisteredRelay): boolean {
+    return this.#silent.has(relay.controlUrl);
   }
 
   /** Or why there is none. */
@@ -137,6 +155,7 @@ export class RelayClients {
   async #drop(controlUrl: string): Promise<void> {
     const client = this.#clients.get(controlUrl);
     this.#clients.delete(controlUrl);
+    this.#silent.delete(controlUrl);
     await client?.stop();
   }
 }

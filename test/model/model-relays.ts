@@ -89,6 +89,10 @@ export class ModelRelays implements RelayAccess {
       : { kind: 'replied', reply: encodeBody(reply, 'bencode') };
   }
 
+  isSilent(): boolean {
+    return false;
+  }
+
   unspoken(): readonly string[] {
     return [];
   }

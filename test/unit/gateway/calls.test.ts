@@ -2,7 +2,7 @@ import test from 'ava';
 import type { NgDictionary } from '../../../services/control/ng/message.js';
 import { HoldfastError } from '../../../services/domain/error.js';
 import { relayBudgetMs } from '../../../services/gateway/call-handler.js';
-import { setupTimeoutMs } from '../../../services/gateway/offer.js';
+import { setupTimeoutMs, silentTimeoutMs } from '../../../services/gateway/offer.js';
 import { turns } from '../../support/clock.js';
 import { audioSdp } from '../../support/ng.js';
 import {
@@ -109,6 +109,16 @@ test('a slow relay keeps a new call where there is no other one', async (t) => {
   t.deepEqual(plain(await reply), { result: 'ok' });
   t.deepEqual(clients.log, ['dead offer', 'slow offer', 'slow offer']);
   t.is(router.bindings.get(theCall.key)?.relayId, 'slow');
+});
+
+test('a relay that was silent before is not waited for that long', async (t) => {
+  const { ask, clients, pass, router } = scene(t, ['frozen', 'good']);
+  clients.silent.add('frozen');
+  clients.tells = (relay) => (relay === 'frozen' ? 'silent' : { result: 'ok' });
+  const reply = ask(offer);
+  await pass(silentTimeoutMs);
+  t.deepEqual(plain(await reply), { result: 'ok' });
+  t.is(router.bindings.get(theCall.key)?.relayId, 'good');
 });
 
 test('an offer goes first to a relay that has what it needs, and to any where none has', async (t) => {

@@ -72,6 +72,25 @@ test('a relay is asked, and its reply comes back byte for byte', async (t) => {
   t.deepEqual(await asked, { kind: 'replied', reply: Buffer.from('whatever it says') });
 });
 
+test('a relay that does not answer counts as silent until it answers something', async (t) => {
+  const { directory, clients } = opened(t);
+  const server = await fakeRelay(t);
+  const relay = directory.join(registered({ controlUrl: `udp:127.0.0.1:${server.port}` }));
+  t.is((await clients.ask(relay, ping(), 50)).kind, 'silent');
+  t.false(clients.isSilent(relay), 'it had hardly any time');
+  t.is((await clients.ask(relay, ping(), 250)).kind, 'silent');
+  t.true(clients.isSilent(relay));
+  const unanswered = new Set(server.heard.map(({ cookie }) => cookie));
+  const asked = clients.ask(relay, ping(), 20_000);
+  let request = await server.next();
+  while (unanswered.has(request.cookie)) {
+    request = await server.next();
+  }
+  server.reply(request, 'pong');
+  t.is((await asked).kind, 'replied');
+  t.false(clients.isSilent(relay));
+});
+
 test('a relay that has left is told to whoever waits for it; a late retry opens no socket to it', async (t) => {
   const { directory, clients } = opened(t);
   const server = await fakeRelay(t);

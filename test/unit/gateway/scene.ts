@@ -192,6 +192,8 @@ export type Told = NgDictionary | 'silent' | 'refused';
 /** Relays that say what a test wants: a reply, or a kind of silence, to each request. */
 export class FakeRelays implements RelayAccess {
   readonly asked: { relay: string; command: string; body: NgDictionary }[] = [];
+  /** Ids of relays that have not answered the last question. */
+  readonly silent = new Set<string>();
   /** Ids that do not speak the protocol of the calls. */
   notSpoken: string[] = [];
   tells: (relay: string, request: ControlRequest) => Told = () => ({ result: 'ok' });
@@ -209,6 +211,10 @@ export class FakeRelays implements RelayAccess {
       return { kind: 'silent', reason: `no answer within ${timeoutMs} ms` };
     }
     return { kind: 'replied', reply: encodeBody(told, 'bencode') };
+  }
+
+  isSilent({ relay }: RegisteredRelay): boolean {
+    return this.silent.has(relay.id);
   }
 
   unspoken(): readonly string[] {
