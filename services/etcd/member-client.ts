@@ -1,9 +1,10 @@
-import { connectivityState, InterceptingCall, type Interceptor } from '@grpc/grpc-js';
+import { InterceptingCall, type Interceptor } from '@grpc/grpc-js';
 import { noop } from 'cockatiel';
 import { Etcd3, type IOptions } from 'etcd3';
 import type { TlsMaterial } from '../runtime/tls-material.js';
 import { staleTokenText } from './errors.js';
 import { channelWithHandshakeDeadline } from './handshake-deadline.js';
+import { sharedChannel } from './shared-channel.js';
 import { txnOnTheWire } from './txn-codec.js';
 
 export interface MemberClientOptions {
@@ -91,20 +92,8 @@ function etcd3Options({ endpoint, tls, timeoutMs, interceptors }: MemberClientOp
       'grpc.use_local_subchannel_pool': 1,
       interceptors: [hideInvalidToken, ...interceptors],
       callInvocationTransformer: txnOnTheWire,
-      channelFactoryOverride: oneChannel(),
+      channelFactoryOverride: sharedChannel(channelWithHandshakeDeadline),
     },
-  };
-}
-
-/** etcd3 has a client for each service of etcd, with a channel of its own. One connection for all tells of all. */
-function oneChannel(): typeof channelWithHandshakeDeadline {
-  let channel: ReturnType<typeof channelWithHandshakeDeadline> | undefined;
-  return (...args) => {
-    // etcd3 closes all its channels after some errors, and goes on with new ones.
-    if (!channel || channel.getConnectivityState(false) === connectivityState.SHUTDOWN) {
-      channel = channelWithHandshakeDeadline(...args);
-    }
-    return channel;
   };
 }
 
