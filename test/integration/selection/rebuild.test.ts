@@ -1,49 +1,19 @@
-import type { Etcd3 } from 'etcd3';
-import type { Binding } from '../../../services/domain/binding.js';
 import { parseCall } from '../../../services/domain/call.js';
 import type { HoldfastEvent } from '../../../services/domain/events.js';
 import type { Relay } from '../../../services/domain/relay.js';
-import { endOfPrefix } from '../../../services/etcd/range.js';
-import type { Keyspace } from '../../../services/registry/keyspace.js';
-import type { HistoryLoss } from '../../../services/selection/cache/binding-cache.js';
 import type { Answer } from '../../../services/selection/requests.js';
 import { ShiftedClock } from '../../support/clock.js';
 import { behaviors } from '../../support/etcd.js';
 import { FakeInquiry } from '../../support/fake-inquiry.js';
-import {
-  ask,
-  deleteRelay,
-  errorOf,
-  eventually,
-  startSelector,
-  type TestSelector,
-  where,
-} from '../../support/registry.js';
+import { ask, deleteRelay, errorOf, eventually, startSelector, where } from '../../support/registry.js';
 import { TcpProxy } from '../../support/tcp-proxy.js';
+import { beginHistory, bindingOf, ids, rebuiltBy, replaced, wipe } from './history.js';
 import { aMove, known, scene } from './scene.js';
 
 /** What becomes of calls that etcd has lost: wiped, restored from an older state, or away for longer than its leases. */
 
 const behavior = behaviors();
 const threeHoursMs = 3 * 3_600_000;
-const replaced = { kind: 'replaced', reason: 'test', revision: 0 } as const;
-/** All that etcd has is from an older state. */
-const restored = { ...replaced, revision: Number.MAX_SAFE_INTEGER } as const;
-const ids = (what: string, count: number) => Array.from({ length: count }, (_, i) => `${what}-${i}`);
-
-async function wipe(client: Etcd3, { calls, moves }: Keyspace): Promise<void> {
-  for (const prefix of [calls, moves]) {
-    await client.kv.deleteRange({ key: Buffer.from(prefix), range_end: endOfPrefix(prefix) });
-  }
-}
-
-/** As the engine does when it hears that etcd has another history. */
-function beginHistory({ selector, engine }: TestSelector, loss: HistoryLoss = replaced): void {
-  selector.beginHistory(loss);
-  engine.rebuilder.rebuild();
-}
-
-const bindingOf = async ({ store }: TestSelector, id: string) => (await store.read(parseCall(id))).binding;
 
 behavior(
   'after etcd was wiped, live calls are back on their relays, and ended ones are not',
@@ -189,11 +159,6 @@ behavior(
   },
 );
 
-const rebuiltBy = (replica: TestSelector) =>
-  new Promise<HoldfastEvent>((resolve) => {
-    replica.events.subscribe((event) => event.type === 'bindingsReasserted' && resolve(event));
-  });
-
 behavior('a released call of which nothing came back is forgotten', async (t, client, etcd) => {
   const { a, keys } = await scene(t, client, etcd, { replicas: 1 });
   const call = parseCall('over');
@@ -204,62 +169,6 @@ behavior('a released call of which nothing came back is forgotten', async (t, cl
   beginHistory(a);
   t.like((await told).details, { reasserted: 0 });
   t.is(await bindingOf(a, 'over'), undefined);
-});
-
-behavior('a call that had ended stays ended although its relay is gone', async (t, client, etcd) => {
-  const { a, keys } = await scene(t, client, etcd, { replicas: 1 });
-  const call = parseCall('over');
-  await a.selector.select(ask(call, { constraints: { target: 'r1' } }));
-  const { kvs } = await client.kv.range({ key: keys.call(call) });
-  await a.selector.release(call);
-  await client.kv.put({ key: keys.call(call), value: kvs[0]?.value ?? Buffer.alloc(0) });
-  await client.kv.deleteRange({ key: keys.relay('default', 'r1') });
-  await eventually(() => a.directory.get('default', 'r1') === undefined, 'news of the relay');
-  const told = rebuiltBy(a);
-  beginHistory(a, restored);
-  await told;
-  t.is((await bindingOf(a, 'over'))?.state, 'released');
-});
-
-behavior('calls that ended after the state that etcd was restored to stay ended', async (t, client, etcd) => {
-  const inquiry = new FakeInquiry();
-  const { a, b, keys } = await scene(t, client, etcd, { inquiry });
-  const snapshot: { key: Buffer; value: Buffer }[] = [];
-  // One replica has heard of the release, or none remembers the call at all; another lives on.
-  const [released, unknown, alive] = [ids('released', 10), ids('unknown', 10), ids('alive', 10)];
-  for (const id of [...released, ...unknown, ...alive]) {
-    const { binding } = await a.selector.select(ask(id));
-    await a.selector.answered(parseCall(id), binding);
-    snapshot.push(...(await client.kv.range({ key: keys.call(parseCall(id)) })).kvs);
-    if (alive.includes(id)) {
-      inquiry.carry(binding.relayId, id);
-    }
-  }
-  for (const id of released) {
-    await a.selector.release(parseCall(id));
-  }
-  for (const id of unknown) {
-    a.cache.forget(parseCall(id, '', 'default'));
-  }
-  await wipe(client, keys);
-  for (const { key, value } of snapshot) {
-    await client.kv.put({ key, value });
-  }
-  for (const { selector } of [a, b]) {
-    selector.beginHistory(restored);
-  }
-  for (const id of [...released, ...unknown, ...alive]) {
-    for (const { selector } of [a, b]) {
-      const state = (await selector.lookup(parseCall(id)))?.binding.state;
-      t.is(state === 'answered', alive.includes(id), `${id} is ${state} at once`);
-    }
-  }
-  const told = rebuiltBy(a);
-  beginHistory(a, restored);
-  await told;
-  for (const id of [...released, ...unknown, ...alive]) {
-    t.is((await bindingOf(a, id))?.state, alive.includes(id) ? 'answered' : 'released', id);
-  }
 });
 
 behavior('a moved call is found where it went, not where it left a session', async (t, client, etcd) => {
@@ -297,68 +206,6 @@ behavior('a call whose relay went down with etcd goes on at the next generation'
   t.is(next.binding.generation, 2);
   t.is(next.origin, 'moved');
   t.is(next.binding.moves[0]?.from, gone.id);
-});
-
-behavior('a relay that is silent when etcd is restored is asked again', async (t, client, etcd) => {
-  const inquiry = new FakeInquiry();
-  const { a, keys } = await scene(t, client, etcd, { replicas: 1, inquiry });
-  const call = parseCall('over');
-  await a.selector.select(ask(call, { constraints: { target: 'r1' } }));
-  a.cache.forget(parseCall('over', '', 'default'));
-  inquiry.silent.add('r1');
-  beginHistory(a, restored);
-  await eventually(() => inquiry.asked > 2, 'a relay that is asked more than once');
-  t.is((await bindingOf(a, 'over'))?.state, 'setup');
-  inquiry.silent.delete('r1');
-  await eventually(async () => (await bindingOf(a, 'over'))?.state === 'released', 'end of the call');
-  t.is((await client.kv.range({ key: keys.call(call) })).kvs.length, 1);
-});
-
-behavior('a restored binding of a call that moved unheard is no end of the call', async (t, client, etcd) => {
-  const inquiry = new FakeInquiry();
-  const { a } = await scene(t, client, etcd, { replicas: 1, inquiry });
-  const call = parseCall('moved-unheard');
-  await a.selector.select(ask(call, { constraints: { target: 'r1' } }));
-  a.cache.forget(parseCall('moved-unheard', '', 'default'));
-  inquiry.carry('r2', 'moved-unheard');
-  a.selector.beginHistory(restored);
-  await t.throwsAsync(a.selector.lookup(call), { message: /being written again/ });
-  const found = await a.selector.lookup(call, { adopts: true });
-  t.like(found?.binding, { relayId: 'r2', state: 'answered', generation: 2 });
-});
-
-behavior('a generation that came back is left behind at once', async (t, client, etcd) => {
-  const inquiry = new FakeInquiry();
-  const { a, b, keys } = await scene(t, client, etcd, { inquiry });
-  const call = parseCall('restored');
-  await a.selector.select(ask(call));
-  const [snapshot] = (await client.kv.range({ key: keys.call(call) })).kvs;
-  const moved = await a.selector.move(aMove({ call }));
-  const answered = await a.selector.answered(call, moved.binding);
-  inquiry.carry(moved.binding.relayId, 'restored');
-  await client.kv.put({ key: keys.call(call), value: snapshot?.value ?? Buffer.alloc(0) });
-  for (const { selector } of [a, b]) {
-    selector.beginHistory(restored);
-  }
-  t.like(await a.selector.lookup(call), { freshness: 'stale', binding: answered?.binding as Binding });
-  await t.throwsAsync(b.selector.lookup(call), { message: /being written again/ });
-  t.is(where((await b.selector.lookup(call, { adopts: true })) as Answer), where(moved));
-  t.is(where(await b.selector.select(ask(call, { inDialog: true }))), where(moved));
-});
-
-behavior('a call that is found on its relay is the one that is remembered', async (t, client, etcd) => {
-  const inquiry = new FakeInquiry();
-  const { a, b, keys } = await scene(t, client, etcd, { inquiry });
-  const call = parseCall('restored');
-  const first = await a.selector.select(ask(call));
-  const [snapshot] = (await client.kv.range({ key: keys.call(call) })).kvs;
-  const { binding } = (await b.selector.answered(call, first.binding)) as Answer;
-  inquiry.carry(binding.relayId, 'restored');
-  await client.kv.put({ key: keys.call(call), value: snapshot?.value ?? Buffer.alloc(0) });
-  b.selector.beginHistory(restored);
-  const again = await b.selector.select(ask(call, { inDialog: true }));
-  const { state, beginning, createdAtMs } = binding;
-  t.like(again.binding, { state, beginning, createdAtMs, generation: 1 });
 });
 
 behavior(

@@ -5,21 +5,9 @@ import { relayBudgetMs } from '../../../services/gateway/call-handler.js';
 import { setupTimeoutMs, silentTimeoutMs } from '../../../services/gateway/offer.js';
 import { turns } from '../../support/clock.js';
 import { audioSdp } from '../../support/ng.js';
-import {
-  deletion,
-  type FakeRelays,
-  offer,
-  plain,
-  registered,
-  scene,
-  sessionLimit,
-  theCall,
-} from './scene.js';
+import { deletion, offer, plain, scene, sessionLimit, theCall } from './scene.js';
 
 const loadLimit = { result: 'load limit', message: sessionLimit };
-/** A relay that knows no call any more. */
-const knowsNone: FakeRelays['tells'] = (_, { command }) =>
-  command === 'query' ? { result: 'error', 'error-reason': 'Unknown call-id' } : { result: 'ok' };
 
 test('a new call goes to the next relay when one is full, cannot do it, is dead or silent', async (t) => {
   const { ask, clients, pass, router, retries } = scene(t, ['full', 'limit', 'old', 'dead', 'mute', 'good']);
@@ -153,100 +141,6 @@ test('relays of another protocol are not chosen', async (t) => {
   t.deepEqual(clients.log, ['r2 offer']);
 });
 
-test('a delete is answered ok in time though the registry hangs, and is carried out later', async (t) => {
-  const { ask, clients, pass, router } = scene(t);
-  await ask(offer);
-  router.hangs = true;
-  const reply = ask(deletion);
-  await pass(400);
-  t.is((await reply)['result'], 'ok');
-  t.deepEqual(clients.log, ['r1 offer']);
-  clients.tells = knowsNone;
-  router.recover();
-  await pass(50);
-  t.deepEqual(clients.log, ['r1 offer', 'r1 delete', 'r1 query']);
-  t.deepEqual(router.released, ['call-1']);
-});
-
-test('a delete is answered ok though nothing is known of the relays yet', async (t) => {
-  const { ask, pass, router, setNotReady, clients } = scene(t);
-  setNotReady('nothing was read from etcd yet');
-  router.error = new HoldfastError('unavailable', 'etcd does not answer');
-  t.is((await ask(deletion))['result'], 'ok');
-  router.error = undefined;
-  router.bind(theCall, registered({ id: 'r1' }));
-  clients.tells = knowsNone;
-  await pass(1000);
-  t.deepEqual(clients.log, ['r1 delete', 'r1 query']);
-  t.deepEqual(router.released, ['call-1']);
-});
-
-test('a delete that the relay does not answer releases the call, and is tried again', async (t) => {
-  const { ask, clients, pass, router, retries } = scene(t);
-  await ask(offer);
-  clients.tells = () => 'silent';
-  const reply = ask(deletion);
-  await pass(400);
-  t.is((await reply)['result'], 'ok');
-  t.deepEqual(router.released, ['call-1'], 'what the proxy offers from now on is a new beginning');
-  await pass(400);
-  clients.tells = knowsNone;
-  await pass(2000);
-  t.is(clients.log.filter((line) => line === 'r1 delete').length, 3);
-  t.is(router.bindings.get(theCall.key)?.state, 'released');
-  t.is(retries.size, 0);
-  t.is(retries.counters.abandoned, 0);
-});
-
-test('a deletion that was put off does not end a call that has begun anew at another replica', async (t) => {
-  const { ask, clients, pass, router, retries } = scene(t);
-  await ask(offer);
-  clients.tells = () => 'silent';
-  const reply = ask(deletion);
-  await pass(800);
-  await reply;
-  const before = clients.asked.length;
-  router.bind(theCall, registered({ id: 'r1' }), { beginning: 'another' });
-  clients.tells = () => ({ result: 'ok' });
-  await pass(130_000);
-  t.is(clients.asked.length, before, 'nothing is sent to the relay any more');
-  t.is(router.bindings.get(theCall.key)?.state, 'setup');
-  t.is(retries.counters.canceled, 1);
-  t.is(retries.counters.abandoned, 0);
-});
-
-test('nor does the clean-up after a failover end a call that has come back', async (t) => {
-  const { ask, clients, pass, router, retries } = scene(t);
-  clients.tells = (relay) => (relay === 'r1' ? 'silent' : { result: 'ok' });
-  const reply = ask(offer);
-  await pass(250);
-  await reply;
-  await pass(400);
-  t.deepEqual(clients.log.toSorted(), ['r1 delete', 'r1 offer', 'r2 offer']);
-  router.bind(theCall, registered({ id: 'r1' }), { generation: 3 });
-  clients.tells = () => ({ result: 'ok' });
-  await pass(10_000);
-  t.is(clients.asked.length, 3);
-  t.is(retries.counters.canceled, 1);
-});
-
-test('nor where it was deleted', async (t) => {
-  const { ask, clients, pass, router, retries } = scene(t);
-  await ask(offer);
-  clients.tells = (_, { command }) => (command === 'delete' ? 'silent' : { result: 'ok' });
-  const reply = ask(deletion);
-  await pass(400);
-  await reply;
-  await pass(400);
-  t.is((await ask(offer))['result'], 'ok');
-  const before = clients.asked.length;
-  await pass(130_000);
-  t.is(clients.asked.length, before);
-  t.is(router.bindings.get(theCall.key)?.state, 'setup');
-  t.is(retries.counters.canceled, 1);
-  t.is(retries.counters.abandoned, 0);
-});
-
 test('an answered call stays on its relay, whatever an offer lacks and whatever the relay says', async (t) => {
   const { ask, clients, pass, router } = scene(t);
   await ask(offer);
@@ -269,61 +163,6 @@ test('an offer with a to-tag may begin a call: the next relay takes it where one
   clients.tells = (relay) => (relay === 'r1' ? loadLimit : { result: 'ok' });
   t.is((await ask({ ...offer, 'to-tag': 't' }))['result'], 'ok');
   t.is(router.bindings.get(theCall.key)?.relayId, 'r2');
-});
-
-test('a binding ends when the relay does not know the call any more, not with the delete', async (t) => {
-  const { ask, clients, pass, router } = scene(t);
-  await ask(offer);
-  let ended = false;
-  clients.tells = (_, { command }) =>
-    command === 'query' && ended ? { result: 'error', 'error-reason': 'Unknown call-id' } : { result: 'ok' };
-  await ask(deletion);
-  await turns();
-  t.deepEqual(router.released, []);
-  ended = true;
-  await pass(32_000);
-  t.deepEqual(router.released, ['call-1']);
-});
-
-test('a call that its relay begins again after it was asked for it goes on', async (t) => {
-  const { ask, clients, pass, router } = scene(t);
-  await ask(offer);
-  clients.tells = knowsNone;
-  await ask(deletion);
-  await turns();
-  t.is(router.bindings.get(theCall.key)?.state, 'released');
-  // What was offered before that reaches the relay.
-  clients.tells = () => ({ result: 'ok' });
-  await pass(1000);
-  t.is(router.bindings.get(theCall.key)?.state, 'setup');
-});
-
-test('an answered call of which a relay has ended one branch late is answered still', async (t) => {
-  const { ask, clients, pass, router } = scene(t);
-  await ask(offer);
-  await ask({ command: 'answer', 'call-id': 'call-1', 'from-tag': 'f', 'to-tag': 't' });
-  clients.tells = () => 'silent';
-  const reply = ask({ ...deletion, 'to-tag': 'other' });
-  await pass(400);
-  await reply;
-  t.is(router.bindings.get(theCall.key)?.state, 'released');
-  clients.tells = () => ({ result: 'ok' });
-  await pass(2000);
-  t.is(router.bindings.get(theCall.key)?.state, 'answered');
-  clients.tells = knowsNone;
-  await pass(32_000);
-  t.is(router.bindings.get(theCall.key)?.state, 'released');
-});
-
-test('a delete that changes nothing is no end', async (t) => {
-  const { ask, clients, pass, router } = scene(t);
-  await ask(offer);
-  const deletedNothing = { result: 'ok', warning: "Call-ID not found or tags didn't match" };
-  clients.tells = (_, { command }) => (command === 'delete' ? deletedNothing : { result: 'ok' });
-  await ask(deletion);
-  await pass(40_000);
-  t.deepEqual(clients.log, ['r1 offer', 'r1 delete', 'r1 query']);
-  t.deepEqual(router.released, [], 'the relay carries it');
 });
 
 test('what needs a call is answered in rtpengine’s words where there is none, and no relay is asked', async (t) => {
