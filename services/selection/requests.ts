@@ -29,6 +29,11 @@ export function mayBeginAgain({ state, requestId }: Binding, request: SelectRequ
   return !isInDialog && request.requestId !== requestId;
 }
 
+/** Where the call is unknown, relays are asked for it before it is placed. */
+export function isSought({ inDialog, maybeCarried }: SelectRequest): boolean {
+  return inDialog === true || maybeCarried === true;
+}
+
 export interface MoveRequest {
   readonly call: Call;
   /** The generation to replace. */

@@ -17,7 +17,14 @@ import { OutageFallback, type Prediction, type WithoutQuorumMode } from './outag
 import { ProvisionalBindings } from './outage/provisional-bindings.js';
 import { ProvisionalReconciler } from './outage/provisional-reconciler.js';
 import { newRequestId } from './request-id.js';
-import { type Answer, answerOf, type MoveRequest, mayBeginAgain, type SelectRequest } from './requests.js';
+import {
+  type Answer,
+  answerOf,
+  isSought,
+  type MoveRequest,
+  mayBeginAgain,
+  type SelectRequest,
+} from './requests.js';
 import { Retry } from './retry.js';
 import type { SelectorSettings, TtlPolicy } from './ttl-policy.js';
 import { asksAlike, bound, foundOf, isOutage } from './write-result.js';
@@ -126,7 +133,10 @@ export class Selector {
       underWay = this.#binding.get(call.key);
       return this.#answer((await stored).binding, requestId);
     } catch (error) {
-      return this.#fallback.select(request, error, underWay?.tried.relay);
+      const carrier = isSought(request) ? await this.#carrierInOutage(call, error) : undefined;
+      return carrier
+        ? this.#fallback.select({ ...request, inDialog: true }, error, carrier)
+        : this.#fallback.select(request, error, underWay?.tried.relay);
     }
   }
 
@@ -160,7 +170,8 @@ export class Selector {
       }
       return carrier && (await this.adopt(call, carrier));
     } catch (error) {
-      return this.#fallback.find(call, error, options.predicts ? options : undefined);
+      const carrier = options.adopts ? await this.#carrierInOutage(call, error) : undefined;
+      return this.#fallback.find(call, error, options.predicts ? options : undefined, carrier);
     }
   }
 
@@ -352,11 +363,19 @@ export class Selector {
     return this.#isSearchedFor(request) ? this.#cachedStore.read(request.call) : undefined;
   }
 
-  #isSearchedFor({ call, inDialog, maybeCarried }: SelectRequest): boolean {
+  #isSearchedFor(request: SelectRequest): boolean {
+    const { call } = request;
     if (this.#cachedStore.survivor(call) || this.#provisional.get(call)) {
       return false;
     }
-    return inDialog === true || maybeCarried === true || this.#cachedStore.isRebuilding;
+    return isSought(request) || this.#cachedStore.isRebuilding;
+  }
+
+  /** The relay that carries a call of which this replica knows nothing, while etcd cannot be asked. */
+  async #carrierInOutage(call: Call, error: unknown): Promise<RegisteredRelay | undefined> {
+    const isKnown = this.#provisional.get(call) || this.#cachedStore.lastKnown(call);
+    const isSearchedFor = !isKnown && isOutage(error) && this.#cachedStore.lost;
+    return isSearchedFor ? this.repair.find(call) : undefined;
   }
 
   /** A call that is to meet another is placed beside it, if its relay takes calls. */

@@ -7,7 +7,7 @@ import type { RelayDirectory } from '../../registry/relay-directory.js';
 import type { Clock } from '../../runtime/clock.js';
 import type { CachedBindingStore } from '../cached-store.js';
 import { newRequestId } from '../request-id.js';
-import { type Answer, answerOf, type SelectRequest } from '../requests.js';
+import { type Answer, answerOf, mayBeginAgain, type SelectRequest } from '../requests.js';
 import type { TtlPolicy } from '../ttl-policy.js';
 import { isOutage, RelayAwaitedError } from '../write-result.js';
 import type { ProvisionalBindings } from './provisional-bindings.js';
@@ -55,14 +55,15 @@ export class OutageFallback {
   }
 
   /**
-   * @param tried where this replica may have bound the call, before it heard no answer
+   * @param likely where the call is, or may be: its relay says so, or this replica tried to bind it there and heard no answer
    * @throws `error` where there is no answer in this mode, or etcd is not the trouble
    * @throws HoldfastError `no-relay`
    */
-  select(request: SelectRequest, error: unknown, tried: RegisteredRelay | undefined): Answer {
+  select(request: SelectRequest, error: unknown, likely: RegisteredRelay | undefined): Answer {
     const { call, requestId, constraints } = request;
     const known = this.#stale(call, requestId, error);
-    if (known) {
+    const beginsAgain = known?.binding.state === 'released' && mayBeginAgain(known.binding, request);
+    if (known && !(beginsAgain && this.#mayPredict(call))) {
       return known;
     }
     if (!this.#mayPredict(call)) {
@@ -72,7 +73,7 @@ export class OutageFallback {
     const promised = provisional.get(call);
     const relay =
       this.#allowed(promised && ttlPolicy.relayOf(promised), constraints) ??
-      this.#allowed(this.#still(tried), constraints) ??
+      this.#allowed(known?.relay ?? this.#still(likely), constraints) ??
       placement.predict(call.set, call.key, constraints).registered;
     const { setupTtlSeconds, callTtlSeconds } = ttlPolicy.settings;
     const isFirstUse = !promised || promised.requestId === requestId;
@@ -82,8 +83,17 @@ export class OutageFallback {
     return answerOf(binding, relay, requestId, 'provisional');
   }
 
-  /** The same for callers that must not bind the call. @throws `error` where there is no answer */
-  find(call: Call, error: unknown, prediction: Prediction | undefined): Answer {
+  /**
+   * The same for callers that must not bind the call.
+   * @param carrier the relay that says that it carries the call
+   * @throws `error` where there is no answer
+   */
+  find(
+    call: Call,
+    error: unknown,
+    prediction: Prediction | undefined,
+    carrier: RegisteredRelay | undefined,
+  ): Answer {
     const known = this.#stale(call, '', error);
     if (known) {
       return known;
@@ -93,11 +103,11 @@ export class OutageFallback {
     }
     const { provisional, placement, ttlPolicy } = this.#deps;
     const promised = provisional.get(call);
-    const carrier = promised && ttlPolicy.relayOf(promised);
-    if (!carrier && !prediction) {
+    const promisedRelay = promised && ttlPolicy.relayOf(promised);
+    if (!promisedRelay && !prediction) {
       throw error;
     }
-    const relay = carrier ?? placement.predict(call.set, call.key, {}).registered;
+    const relay = promisedRelay ?? carrier ?? placement.predict(call.set, call.key, {}).registered;
     const keepSeconds = prediction?.keepSeconds;
     const inDialog = keepSeconds !== undefined;
     const request = { call, requestId: newRequestId(), ttlSeconds: keepSeconds, inDialog };
@@ -135,15 +145,19 @@ export class OutageFallback {
     if (!isOutage(error)) {
       throw error;
     }
-    const { cachedStore, ttlPolicy } = this.#deps;
+    const { cachedStore, ttlPolicy, provisional } = this.#deps;
     const binding = cachedStore.lastKnown(call)?.binding;
+    // What was promised since began after it had ended.
+    if (binding?.state === 'released' && provisional.get(call)) {
+      return undefined;
+    }
     const relay = binding && ttlPolicy.relayOf(binding);
     return relay && answerOf(binding, relay, requestId, 'stale');
   }
 
-  #still(tried: RegisteredRelay | undefined): RegisteredRelay | undefined {
-    const now = tried && this.#deps.directory.get(tried.relay.set, tried.relay.id);
-    return now?.relay.instance === tried?.relay.instance ? now : undefined;
+  #still(seen: RegisteredRelay | undefined): RegisteredRelay | undefined {
+    const now = seen && this.#deps.directory.get(seen.relay.set, seen.relay.id);
+    return now?.relay.instance === seen?.relay.instance ? now : undefined;
   }
 
   #allowed(relay: RegisteredRelay | undefined, { excluded }: RelayConstraints): RegisteredRelay | undefined {

@@ -3,6 +3,7 @@ import { parseCall } from '../../../services/domain/call.js';
 import type { HoldfastEvent } from '../../../services/domain/events.js';
 import type { Answer } from '../../../services/selection/requests.js';
 import { behaviors, connect } from '../../support/etcd.js';
+import { FakeInquiry } from '../../support/fake-inquiry.js';
 import {
   aRelay,
   ask,
@@ -198,6 +199,63 @@ behavior('what the gateway asks finds a call that another replica promised', asy
   const bound = await two.selector.lookup(call);
   t.is(bound && relayOf(bound), relayOf(offered));
   t.true((bound?.binding.ttlSeconds ?? 0) >= 3600 || one.selector.counters.claimed === 1);
+});
+
+behavior(
+  'a call in progress that is unknown here is found on its relay, without etcd too',
+  async (t, _, { endpoint }) => {
+    const inquiry = new FakeInquiry();
+    const { one, two, lose, comeBack } = await scene(t, endpoint, { inquiry });
+    const ids = many.slice(0, 10);
+    await lose();
+    for (const id of ids) {
+      inquiry.carry('r2', id);
+    }
+    for (const [i, id] of ids.entries()) {
+      const use = i % 2 ? { inDialog: true } : { maybeCarried: true };
+      const answer = await one.selector.select(ask(id, use));
+      t.is(answer.freshness, 'provisional');
+      t.like(answer.binding, { relayId: 'r2', state: 'answered' });
+      t.is(
+        (await two.selector.lookup(parseCall(id), { adopts: true, predicts: true }))?.relay?.relay.id,
+        'r2',
+      );
+    }
+    const { asked } = inquiry;
+    await one.selector.select(ask('new'));
+    t.is(inquiry.asked, asked, 'what is new is not looked for');
+    await comeBack();
+    for (const id of ids) {
+      t.like((await two.selector.select(ask(id, { inDialog: true }))).binding, {
+        relayId: 'r2',
+        state: 'answered',
+        generation: 1,
+      });
+    }
+  },
+);
+
+behavior('a call that was released begins again without etcd', async (t, _, { endpoint }) => {
+  const { one, two, lose, comeBack } = await scene(t, endpoint);
+  const call = parseCall('again');
+  const first = await one.selector.select(ask(call));
+  await one.selector.release(call);
+  await lose();
+  const late = await one.selector.select(ask(call, { inDialog: true }));
+  t.like(
+    late,
+    { freshness: 'stale', binding: { state: 'released' } },
+    'what is in the dialog is no new call',
+  );
+  const again = await one.selector.select(ask(call));
+  t.is(relayOf(again), relayOf(first), 'on its relay');
+  t.like(again, { freshness: 'provisional', binding: { state: 'setup' } });
+  t.not(again.binding.beginning, first.binding.beginning);
+  t.is((await one.selector.lookup(call))?.freshness, 'provisional');
+  await comeBack();
+  const { binding } = await two.selector.select(ask(call, { inDialog: true }));
+  t.like(binding, { relayId: relayOf(first), state: 'answered', beginning: again.binding.beginning });
+  t.is(one.selector.counters.conflicts, 0);
 });
 
 behavior('a call that ends without etcd is not bound afterwards', async (t, client, { endpoint }) => {
