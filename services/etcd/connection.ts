@@ -12,6 +12,7 @@ import { Subscribers } from '../runtime/subscribers.js';
 import type { TlsFiles } from '../runtime/tls-files.js';
 import { ClusterGuard, type WrongClusterError } from './cluster-guard.js';
 import { Endpoints } from './endpoints.js';
+import type { ChannelFactory } from './handshake-deadline.js';
 import { EtcdHistory, type HistoryChange } from './history.js';
 import { EtcdLogin } from './login.js';
 import { MemberClients } from './member-clients.js';
@@ -26,6 +27,8 @@ export interface EtcdConnectionOptions {
   readonly tls?: TlsFiles | undefined;
   /** Limit of one unary call, ms. */
   readonly timeoutMs: number;
+  /** In place of channels over TCP. */
+  readonly channel?: ChannelFactory | undefined;
 }
 
 /** What a probe needs the permission for: no key need exist. */
@@ -55,9 +58,10 @@ export class EtcdConnection {
   #beginning: Promise<void> | undefined;
 
   /** Opens no socket: the clients connect with their first call. */
-  constructor({ username, password = '', endpoints: configured, tls, timeoutMs }: EtcdConnectionOptions) {
+  constructor(given: EtcdConnectionOptions) {
+    const { username, password = '', endpoints: configured, tls, timeoutMs, channel } = given;
     const endpoints = new Endpoints(configured);
-    const options = { endpoints, tls, timeoutMs };
+    const options = { endpoints, tls, timeoutMs, channel };
     const onUnanswered = (endpoint: string) => {
       this.#guard.silent(endpoint);
       endpoints.unreached(endpoint);

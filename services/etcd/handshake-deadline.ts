@@ -1,8 +1,15 @@
 import type { Socket } from 'node:net';
-import { Channel, ChannelCredentials, type ChannelOptions } from '@grpc/grpc-js';
+import { Channel, ChannelCredentials, type ChannelInterface, type ChannelOptions } from '@grpc/grpc-js';
 
 type Connector = ReturnType<ChannelCredentials['_createSecureConnector']>;
 type ConnectorArguments = Parameters<ChannelCredentials['_createSecureConnector']>;
+
+/** Opens the channel of a gRPC client, to `HOST:PORT`. */
+export type ChannelFactory = (
+  address: string,
+  credentials: ChannelCredentials,
+  options: ChannelOptions,
+) => ChannelInterface;
 
 /** How long a server may accept a connection and say nothing, ms. */
 const handshakeTimeoutMs = 5000;

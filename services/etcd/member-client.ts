@@ -3,7 +3,7 @@ import { noop } from 'cockatiel';
 import { Etcd3, type IOptions } from 'etcd3';
 import type { TlsMaterial } from '../runtime/tls-material.js';
 import { staleTokenText } from './errors.js';
-import { channelWithHandshakeDeadline } from './handshake-deadline.js';
+import { type ChannelFactory, channelWithHandshakeDeadline } from './handshake-deadline.js';
 import { sharedChannel } from './shared-channel.js';
 import { txnOnTheWire } from './txn-codec.js';
 
@@ -15,6 +15,8 @@ export interface MemberClientOptions {
   readonly timeoutMs: number;
   /** For all calls: one that a call names for itself would replace these. */
   readonly interceptors: readonly Interceptor[];
+  /** In place of channels over TCP. */
+  readonly channel?: ChannelFactory | undefined;
 }
 
 /** An etcd3 client of one member. It can be retired, and closes then when the last user is done. */
@@ -67,7 +69,8 @@ export class MemberClient {
   }
 }
 
-function etcd3Options({ endpoint, tls, timeoutMs, interceptors }: MemberClientOptions): IOptions {
+function etcd3Options(options: MemberClientOptions): IOptions {
+  const { endpoint, tls, timeoutMs, interceptors, channel = channelWithHandshakeDeadline } = options;
   return {
     hosts: endpoint,
     ...(tls ? { credentials: credentialsOf(tls) } : {}),
@@ -92,7 +95,7 @@ function etcd3Options({ endpoint, tls, timeoutMs, interceptors }: MemberClientOp
       'grpc.use_local_subchannel_pool': 1,
       interceptors: [hideInvalidToken, ...interceptors],
       callInvocationTransformer: txnOnTheWire,
-      channelFactoryOverride: sharedChannel(channelWithHandshakeDeadline),
+      channelFactoryOverride: sharedChannel(channel),
     },
   };
 }

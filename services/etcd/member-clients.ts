@@ -6,6 +6,7 @@ import { WrongClusterError } from './cluster-guard.js';
 import type { Endpoints } from './endpoints.js';
 import { trustError } from './errors.js';
 import { isAnswer, isSilence } from './failover.js';
+import type { ChannelFactory } from './handshake-deadline.js';
 import { MemberClient } from './member-client.js';
 
 export interface MemberClientsOptions {
@@ -16,6 +17,8 @@ export interface MemberClientsOptions {
   readonly check?: (endpoint: string, clusterId: string) => void;
   /** Called when an endpoint has not answered a call. */
   readonly onUnanswered?: (endpoint: string) => void;
+  /** In place of channels over TCP. */
+  readonly channel?: ChannelFactory | undefined;
 }
 
 /** A member's answer about the cluster, and where it came from. */
@@ -200,10 +203,16 @@ export class MemberClients {
   }
 
   #client(endpoint: string): MemberClient {
-    const { tls, timeoutMs } = this.#options;
+    const { tls, timeoutMs, channel } = this.#options;
     let client = this.#clients.get(endpoint);
     if (!client) {
-      client = new MemberClient({ endpoint, tls: tls?.current, timeoutMs, interceptors: this.#interceptors });
+      client = new MemberClient({
+        endpoint,
+        tls: tls?.current,
+        timeoutMs,
+        interceptors: this.#interceptors,
+        channel,
+      });
       this.#clients.set(endpoint, client);
     }
     return client;
