@@ -1,0 +1,74 @@
+import type { FaultSpan, Promised } from './history.js';
+
+const ranks: Readonly<Record<Promised, number>> = { nothing: 0, answered: 1, fresh: 2 };
+
+/**
+ * The least that is promised to one who asks that replica, all the time between the two moments. Faults of relays concern all
+ * replicas; those of another replica do not concern this one.
+ */
+export function promisedTo(
+  faults: readonly FaultSpan[],
+  replica: string,
+  fromMs: number,
+  untilMs: number,
+): Promised {
+  let least: Promised = 'fresh';
+  for (const { touches, beginMs, endMs, promised, graceMs } of faults) {
+    const isOfAnother = touches.every((name) => name.startsWith('replica') && name !== replica);
+    if (isOfAnother || beginMs > untilMs || endMs + graceMs < fromMs) {
+      continue;
+    }
+    // Whoever has to find out that something has changed may fail until then.
+    const isSteady = beginMs + graceMs < fromMs && untilMs < endMs;
+    const now: Promised = isSteady ? promised : 'nothing';
+    if (ranks[now] < ranks[least]) {
+      least = now;
+    }
+  }
+  return least;
+}
+
+/** True if calls of that relay might be moved at some time between. */
+export function mayLoseCalls(
+  faults: readonly FaultSpan[],
+  relay: string,
+  fromMs: number,
+  untilMs: number,
+): boolean {
+  return faults.some(
+    ({ touches, excusesMoves, beginMs, endMs, graceMs }) =>
+      excusesMoves && touches.includes(relay) && beginMs <= untilMs && endMs + graceMs >= fromMs,
+  );
+}
+
+export function isQuiet(faults: readonly FaultSpan[], fromMs: number, untilMs: number): boolean {
+  return !faults.some(({ beginMs, endMs, graceMs }) => beginMs <= untilMs && endMs + graceMs >= fromMs);
+}
+
+/**
+ * True if that replica might have been without etcd at some time between, whatever the reason: then it knows only the calls that
+ * it remembers.
+ */
+export function mayLackEtcd(
+  faults: readonly FaultSpan[],
+  replica: string,
+  fromMs: number,
+  untilMs: number,
+): boolean {
+  return faults.some(
+    ({ touches, beginMs, endMs, graceMs }) =>
+      (touches.includes('etcd') || touches.includes(replica)) &&
+      beginMs <= untilMs &&
+      endMs + graceMs >= fromMs,
+  );
+}
+
+/** The same of any replica. */
+export function mayLackEtcdAnywhere(faults: readonly FaultSpan[], fromMs: number, untilMs: number): boolean {
+  return faults.some(
+    ({ touches, beginMs, endMs, graceMs }) =>
+      touches.some((name) => name === 'etcd' || name.startsWith('replica')) &&
+      beginMs <= untilMs &&
+      endMs + graceMs >= fromMs,
+  );
+}

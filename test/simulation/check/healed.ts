@@ -1,0 +1,73 @@
+import { mayLoseCalls } from './disturbance.js';
+import type { History, Violation } from './history.js';
+import { isFresh, of, stalenessMs, untilPromised, violation, where } from './view.js';
+
+export function noCrash({ crashes }: History): Violation[] {
+  return crashes.map(({ atMs, process, error }) => ({
+    check: 'no crash',
+    atMs,
+    callId: '',
+    message: `${process}: ${error instanceof Error ? error.stack : String(error)}`,
+  }));
+}
+
+/** Long after the last fault, every replica lists every relay, as etcd has it. */
+export function relaysRegistered({ final, lives, healedMs }: History): Violation[] {
+  const expected = [...lives.keys()].sort().join(' ');
+  return final
+    .filter(({ relays, isFresh: isCurrent }) => relays?.join(' ') !== expected || !isCurrent)
+    .map(({ replica, relays, isFresh: isCurrent }) => ({
+      check: 'relays registered',
+      atMs: healedMs,
+      callId: '',
+      message: `${replica} lists ${relays?.join(' ') ?? 'nothing'}${isCurrent ? '' : ', from memory'}; there are ${expected}`,
+    }));
+}
+
+/** Long after the last fault, calls in progress are found where their media are, by everybody. */
+export function liveCalls(history: History): Violation[] {
+  const { operations, live, lives, healedMs, faults } = history;
+  const alive = new Set(
+    [...lives.values()].flatMap((all) =>
+      all.filter((life) => life.diedMs === Number.POSITIVE_INFINITY).map(({ name }) => name),
+    ),
+  );
+  return live.flatMap(({ callId, media: name }) => {
+    const all = operations.filter((each) => each.callId === callId);
+    const known = untilPromised(history, all);
+    const looks = known.filter(({ method, invokeMs }) => method === 'lookup' && invokeMs > healedMs);
+    const relay = name.split('.')[0] ?? '';
+    const begunMs = all[0]?.invokeMs ?? 0;
+    const isHarmed = mayLoseCalls(faults, relay, begunMs - stalenessMs, healedMs) || !alive.has(name);
+    const before = Math.max(
+      0,
+      ...all
+        .filter(isFresh)
+        .filter(({ returnMs }) => returnMs < healedMs)
+        .map(({ answer }) => answer.generation),
+    );
+    return looks.flatMap((look) => {
+      if (isFresh(look) && look.answer.generation < before) {
+        return [
+          violation(
+            'order',
+            look,
+            `${of(look)} says ${where(look)}, and generation ${before} was answered before`,
+          ),
+        ];
+      }
+      const isRight =
+        isFresh(look) && (isHarmed || (look.answer.relay === relay && look.carriers.includes(name)));
+      const isLost = isHarmed && look.reason?.startsWith('NOT_FOUND');
+      return isRight || isLost
+        ? []
+        : [
+            violation(
+              'live calls',
+              look,
+              `in progress on ${name}, and ${of(look)} says ${look.outcome} ${look.reason ?? ''}${look.answer ? `${look.answer.freshness} ${look.answer.relay}` : ''}, carried by ${look.carriers.join(', ') || 'nobody'}`,
+            ),
+          ];
+    });
+  });
+}

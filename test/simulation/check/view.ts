@@ -1,0 +1,74 @@
+import { mayLackEtcd } from './disturbance.js';
+import type { CheckName, History, Operation, Violation } from './history.js';
+
+/** How long a replica may answer from memory what it could not hear had changed: a ping and its timeout, and a margin. */
+export const stalenessMs = 10_000;
+
+export type Answered = Operation & { readonly answer: NonNullable<Operation['answer']> };
+export type Rule = (history: History, operations: readonly Operation[]) => Violation[];
+
+export const isFresh = (operation: Operation): operation is Answered =>
+  operation.answer?.freshness === 'fresh';
+export const where = ({ answer }: Answered) => `${answer.relay}/${answer.instance}/${answer.generation}`;
+export const violation = (check: CheckName, { returnMs, callId }: Operation, message: string): Violation => ({
+  check,
+  atMs: returnMs,
+  callId,
+  message,
+});
+export const of = ({ method, replica, life, invokeMs }: Operation) =>
+  `${method} of ${replica}.${life} at ${(invokeMs / 1000).toFixed(3)}`;
+
+/** What ends a call. */
+export const ends = new Set(['delete', 'release']);
+
+/** The operations from one beginning of the call to its end. */
+export function beginnings(operations: readonly Operation[]): Operation[][] {
+  const lives: Operation[][] = [[]];
+  for (const operation of operations) {
+    const isAfterEnd = lives.at(-1)?.some(({ method }) => ends.has(method)) ?? false;
+    if (isAfterEnd && !ends.has(operation.method) && !operation.inDialog) {
+      lives.push([]);
+    }
+    lives.at(-1)?.push(operation);
+  }
+  return lives;
+}
+
+/** What says that the call is in progress, as far as its proxy can know. */
+export const answers = (operation: Operation) =>
+  operation.outcome === 'ok' &&
+  (operation.method === 'answer' || (isFresh(operation) && operation.answer.state === 'ANSWERED'));
+
+export const relayOf = (operation: Operation): string | undefined =>
+  operation.front === 'ng'
+    ? operation.media?.split('.')[0]
+    : isFresh(operation)
+      ? operation.answer.relay
+      : undefined;
+
+/**
+ * What was seen until a replica that lacked etcd and had never heard of the call promised it a relay of its own: a promise may be
+ * another than the binding, and the proxy that follows it has its call on two relays.
+ */
+export function untilPromised({ faults }: History, operations: readonly Operation[]): readonly Operation[] {
+  let media: string | undefined;
+  const at = operations.findIndex((operation) => {
+    const { answer, replica, invokeMs, returnMs, reason } = operation;
+    const isElsewhere = operation.media !== undefined && operation.media !== media;
+    const isFirst = media === undefined;
+    media = operation.media ?? media;
+    // Nor does such a replica note that a call begins again after its release.
+    const isForgotten = answer?.freshness === 'stale' && answer.released && !operation.inDialog;
+    // A request to end it that nobody answered may wait in a socket, and end what begins after it.
+    const mayStillEnd = ends.has(operation.method) && operation.outcome === 'unknown';
+    return (
+      answer?.freshness === 'provisional' ||
+      isForgotten ||
+      mayStillEnd ||
+      (((isElsewhere && !isFirst) || reason?.includes('Unknown call-id')) &&
+        mayLackEtcd(faults, replica, invokeMs, returnMs))
+    );
+  });
+  return at < 0 ? operations : operations.slice(0, at);
+}

@@ -1,0 +1,132 @@
+import type { SimProcess } from './process.js';
+
+/** Something that happens in a process at a time. */
+interface Entry {
+  readonly atMs: number;
+  /** Of two at one time the first that was scheduled happens first. */
+  readonly order: number;
+  readonly process: SimProcess;
+  task: (() => void) | undefined;
+}
+
+/** Real ones, whatever `ambient.ts` has put in their place. */
+const realSetImmediate = setImmediate;
+
+/**
+ * Virtual time, and all that happens in it, one event after the other. Before the next event begins, all promises that
+ * the last one settled have had their turn; nothing else runs meanwhile, so a seed gives one history.
+ */
+export class Scheduler {
+  readonly #heap: Entry[] = [];
+  #count = 0;
+  #nowMs = 0;
+  #current: SimProcess | undefined;
+  /** Events that have happened. */
+  events = 0;
+  /** What an event, or a promise that it settled, threw and nobody caught. */
+  onCrash: (process: SimProcess, error: unknown) => void = () => {};
+  /** Called before each event. */
+  onEvent: (atMs: number, process: SimProcess) => void = () => {};
+
+  get nowMs(): number {
+    return this.#nowMs;
+  }
+
+  /** The process whose code runs now; undefined outside of the simulation. */
+  get current(): SimProcess | undefined {
+    return this.#current;
+  }
+
+  /** Runs `task` in the process after `delayMs`. A dead process runs nothing, a frozen one when it goes on. */
+  after(delayMs: number, process: SimProcess, task: () => void): () => void {
+    const entry = { atMs: this.#nowMs + Math.max(0, delayMs), order: this.#count++, process, task };
+    this.#push(entry);
+    return () => {
+      (entry as Entry).task = undefined;
+    };
+  }
+
+  /** Resolves when that time has come, or nothing is left to happen, or `isOver`. */
+  run(untilMs: number, isOver: () => boolean = () => false): Promise<void> {
+    return new Promise((resolve) => {
+      const turn = () => {
+        const first = this.#heap[0];
+        if (!first || first.atMs > untilMs || isOver()) {
+          this.#nowMs = isOver() ? this.#nowMs : Math.max(this.#nowMs, untilMs);
+          return resolve();
+        }
+        // Both in one phase of the event loop: nothing from outside comes between them.
+        realSetImmediate(() => this.#happen(this.#pop()));
+        realSetImmediate(() => {
+          this.#current = undefined;
+          turn();
+        });
+      };
+      turn();
+    });
+  }
+
+  #happen(entry: Entry): void {
+    const { process, task } = entry;
+    if (!task || process.isDead) {
+      return;
+    }
+    if (process.isFrozen) {
+      process.hold(() => this.#push({ ...entry, atMs: this.#nowMs, order: this.#count++ }));
+      return;
+    }
+    this.#nowMs = Math.max(this.#nowMs, entry.atMs);
+    this.#current = process;
+    this.events++;
+    this.onEvent(this.#nowMs, process);
+    try {
+      task();
+    } catch (error) {
+      this.onCrash(process, error);
+    }
+  }
+
+  #push(entry: Entry): void {
+    const heap = this.#heap;
+    let at = heap.length;
+    for (; at > 0; ) {
+      const parent = (at - 1) >> 1;
+      if (!isBefore(entry, heap[parent] as Entry)) {
+        break;
+      }
+      heap[at] = heap[parent] as Entry;
+      at = parent;
+    }
+    heap[at] = entry;
+  }
+
+  #pop(): Entry {
+    const heap = this.#heap;
+    const first = heap[0] as Entry;
+    const last = heap.pop() as Entry;
+    if (heap.length === 0) {
+      return first;
+    }
+    let at = 0;
+    for (;;) {
+      let child = 2 * at + 1;
+      if (child >= heap.length) {
+        break;
+      }
+      if (child + 1 < heap.length && isBefore(heap[child + 1] as Entry, heap[child] as Entry)) {
+        child++;
+      }
+      if (!isBefore(heap[child] as Entry, last)) {
+        break;
+      }
+      heap[at] = heap[child] as Entry;
+      at = child;
+    }
+    heap[at] = last;
+    return first;
+  }
+}
+
+function isBefore(one: Entry, other: Entry): boolean {
+  return one.atMs < other.atMs || (one.atMs === other.atMs && one.order < other.order);
+}
