@@ -82,9 +82,9 @@ export class DeleteHandler {
       if (kind === 'accepted' || former.length > 0) {
         this.#releaseOnceEnded(deletion.parties, found, deleteDelayMs);
       }
-      // Where it really is, etcd alone can say.
+      // Where it really is, etcd alone can say; if it is there, the call may have begun anew since it was deleted.
       if (freshness === 'provisional') {
-        this.#deleteLater(deletion, undefined);
+        this.#deleteLater(deletion, undefined, binding.instance);
       }
       return asked.reply;
     }
@@ -201,8 +201,11 @@ export class DeleteHandler {
     return relay && !answers.includes(undefined) ? false : undefined;
   }
 
-  /** @param meant undefined if the call could not be looked up: then the one that is found first is meant */
-  #deleteLater(deletion: CallRequest, meant: Answer | undefined): void {
+  /**
+   * @param meant undefined if the call could not be looked up: then the one that is found first is meant
+   * @param told instance of a relay that has deleted the call already
+   */
+  #deleteLater(deletion: CallRequest, meant: Answer | undefined, told?: string): void {
     const { request, call } = deletion;
     const { router, clients, retries } = this.#deps;
     let found = meant;
@@ -217,7 +220,8 @@ export class DeleteHandler {
         if (!isVersionOf(now.binding, found.binding)) {
           return 'canceled';
         }
-        if (now.relay && (await clients.ask(now.relay, request, timeoutMs)).kind !== 'replied') {
+        const isToldNow = now.relay && now.binding.instance !== told;
+        if (isToldNow && (await clients.ask(now.relay, request, timeoutMs)).kind !== 'replied') {
           return 'again';
         }
         await this.#releaseUnlessCarried(deletion, { ...now, binding: found.binding });

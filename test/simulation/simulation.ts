@@ -88,6 +88,7 @@ export async function simulate(given: SimulationOptions): Promise<Result> {
     faults: schedule.spans,
     lives: new Map(world.relays.map((relay) => [relay.id, relay.lives])),
     healedMs,
+    settledMs: healedMs + times.settle,
     live,
     final,
     crashes: world.crashes,

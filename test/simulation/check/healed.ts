@@ -26,7 +26,7 @@ export function relaysRegistered({ final, lives, healedMs }: History): Violation
 
 /** Long after the last fault, calls in progress are found where their media are, by everybody. */
 export function liveCalls(history: History): Violation[] {
-  const { operations, live, lives, healedMs, faults } = history;
+  const { operations, live, lives, healedMs, settledMs, faults } = history;
   const alive = new Set(
     [...lives.values()].flatMap((all) =>
       all.filter((life) => life.diedMs === Number.POSITIVE_INFINITY).map(({ name }) => name),
@@ -35,7 +35,7 @@ export function liveCalls(history: History): Violation[] {
   return live.flatMap(({ callId, media: name }) => {
     const all = operations.filter((each) => each.callId === callId);
     const known = untilPromised(history, all);
-    const looks = known.filter(({ method, invokeMs }) => method === 'lookup' && invokeMs > healedMs);
+    const looks = known.filter(({ method, invokeMs }) => method === 'lookup' && invokeMs >= settledMs);
     const relay = name.split('.')[0] ?? '';
     const begunMs = all[0]?.invokeMs ?? 0;
     const isHarmed = mayLoseCalls(faults, relay, begunMs - stalenessMs, healedMs) || !alive.has(name);

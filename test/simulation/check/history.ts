@@ -62,6 +62,8 @@ export interface History {
   readonly faults: readonly FaultSpan[];
   readonly lives: ReadonlyMap<string, readonly MediaLife[]>;
   readonly healedMs: number;
+  /** When all replicas are asked for all calls. */
+  readonly settledMs: number;
   readonly live: readonly LiveCall[];
   readonly final: readonly FinalState[];
   readonly crashes: readonly Crash[];

@@ -52,6 +52,20 @@ test('a delete that the relay does not answer releases the call, and is tried ag
   t.is(retries.counters.abandoned, 0);
 });
 
+test('a call that was deleted without etcd is released later, and its relay is not told twice', async (t) => {
+  for (const hasBegunAnew of [false, true]) {
+    const { ask, clients, pass, router } = scene(t);
+    await ask(offer);
+    router.freshness = 'provisional';
+    clients.tells = hasBegunAnew ? () => ({ result: 'ok' }) : knowsNone;
+    t.is((await ask(deletion))['result'], 'ok');
+    router.freshness = 'fresh';
+    await pass(5000);
+    t.is(clients.log.filter((line) => line === 'r1 delete').length, 1);
+    t.is(router.bindings.get(theCall.key)?.state, hasBegunAnew ? 'setup' : 'released');
+  }
+});
+
 test('a deletion that was put off does not end a call that has begun anew at another replica', async (t) => {
   const { ask, clients, pass, router, retries } = scene(t);
   await ask(offer);

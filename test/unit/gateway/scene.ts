@@ -29,6 +29,8 @@ export class FakeRouter implements CallRouter, RelayList {
   readonly bindings = new Map<string, Binding>();
   /** Thrown by the next calls, while set. */
   error: HoldfastError | undefined;
+  /** Of its answers. */
+  freshness: Answer['freshness'] = 'fresh';
   /** Never answers, while set. */
   hangs = false;
   readonly #hung: (() => void)[] = [];
@@ -172,7 +174,7 @@ export class FakeRouter implements CallRouter, RelayList {
   #answer(binding: Binding, requestId: string): Answer {
     const relay = this.relays.find((each) => each.relay.instance === binding.instance);
     const origin = binding.generation > 1 ? 'moved' : binding.requestId === requestId ? 'new' : 'existing';
-    return { binding, relay, origin, freshness: 'fresh' };
+    return { binding, relay, origin, freshness: this.freshness };
   }
 
   async #check(): Promise<void> {

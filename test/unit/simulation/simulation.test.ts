@@ -94,6 +94,7 @@ function historyOf(...operations: Partial<Operation>[]): History {
     faults: [],
     lives: new Map(),
     healedMs: 1_000_000,
+    settledMs: 1_000_000,
     live: [],
     final: [],
     crashes: [],
