@@ -7,6 +7,9 @@ export const maxGeneration = 1_000_000_000;
 /** Moves that a binding remembers; older ones are forgotten. */
 export const maxMoves = 8;
 
+/** What the clocks of replicas may differ by: one writes when a binding ends, another counts on it. */
+export const clockSkewSeconds = 2;
+
 /** In the order in which a call goes through them. */
 export const bindingStates = ['setup', 'answered', 'released'] as const;
 /**
@@ -81,9 +84,13 @@ export function leaseSeconds(ttlSeconds: number): number {
   return ttlSeconds * 1.5;
 }
 
-/** How much longer the binding lives at least, s. */
-export function remainingSeconds(binding: Binding, wallMs: number): number {
-  return (binding.expiresAtMs - wallMs) / 1000;
+/**
+ * How much longer the binding lives at least, s; 0 also where that cannot be told. One that seems to outlive its lease was dated
+ * by a clock that was ahead of this one, and may end at any time.
+ */
+export function remainingSeconds({ expiresAtMs, ttlSeconds }: Binding, wallMs: number): number {
+  const seconds = (expiresAtMs - wallMs) / 1000;
+  return seconds > leaseSeconds(ttlSeconds) + clockSkewSeconds ? 0 : seconds;
 }
 
 /** A binding as etcd holds it. */

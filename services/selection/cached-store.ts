@@ -1,4 +1,4 @@
-import { type Binding, remainingSeconds, type StoredBinding } from '../domain/binding.js';
+import { type Binding, clockSkewSeconds, remainingSeconds, type StoredBinding } from '../domain/binding.js';
 import { type Call, inSet } from '../domain/call.js';
 import type { QuorumMonitor } from '../etcd/quorum-monitor.js';
 import type { BindingStore, BindingWrite, Found, WriteOutcome } from '../registry/binding-store.js';
@@ -19,8 +19,6 @@ export interface CachedBindingStoreDeps {
   readonly clock: Clock;
 }
 
-/** What the clocks of replicas may differ by: one wrote when a binding ends, another counts on it. */
-const clockSkewSeconds = 2;
 /** After etcd may have lost bindings, an unknown call may be one that is not back yet, for so long. */
 const rebuildMs = 5000;
 

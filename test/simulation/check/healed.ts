@@ -1,5 +1,5 @@
 import { mayLoseCalls } from './disturbance.js';
-import type { History, Violation } from './history.js';
+import type { History, Operation, Violation } from './history.js';
 import { isFresh, of, stalenessMs, untilPromised, violation, where } from './view.js';
 
 export function noCrash({ crashes }: History): Violation[] {
@@ -24,6 +24,16 @@ export function relaysRegistered({ final, lives, healedMs }: History): Violation
     }));
 }
 
+/** A replica without etcd has not heard of a move, and has sent media back to where they had left. */
+function wasMisled(operations: readonly Operation[]): boolean {
+  let generation = 0;
+  return operations.some(({ answer }) => {
+    const isOlder = answer?.freshness === 'stale' && answer.generation < generation;
+    generation = Math.max(generation, answer?.generation ?? 0);
+    return isOlder;
+  });
+}
+
 /** Long after the last fault, calls in progress are found where their media are, by everybody. */
 export function liveCalls(history: History): Violation[] {
   const { operations, live, lives, healedMs, settledMs, faults } = history;
@@ -38,7 +48,8 @@ export function liveCalls(history: History): Violation[] {
     const looks = known.filter(({ method, invokeMs }) => method === 'lookup' && invokeMs >= settledMs);
     const relay = name.split('.')[0] ?? '';
     const begunMs = all[0]?.invokeMs ?? 0;
-    const isHarmed = mayLoseCalls(faults, relay, begunMs - stalenessMs, healedMs) || !alive.has(name);
+    const isHarmed =
+      mayLoseCalls(faults, relay, begunMs - stalenessMs, healedMs) || !alive.has(name) || wasMisled(all);
     const before = Math.max(
       0,
       ...all

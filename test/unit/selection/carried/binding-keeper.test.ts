@@ -68,16 +68,21 @@ test('it looks several times within the shortest TTL that there is', async (t) =
 test('what is due and carried is renewed; what its relay has ended is not', async (t) => {
   const { keeper, clock, stored, renewed, inquiry } = open();
   const dueAtMs = clock.wallMs() + 200_000;
-  for (const id of ['carried', 'ended', 'fresh']) {
-    const expiresAtMs = id === 'fresh' ? clock.wallMs() + 400_000 : dueAtMs;
+  const expiries: Readonly<Record<string, number>> = {
+    carried: dueAtMs,
+    ended: dueAtMs,
+    fresh: dueAtMs + 200_000,
+    'dated by a clock that is ahead': dueAtMs + 1_000_000,
+  };
+  for (const [id, expiresAtMs] of Object.entries(expiries)) {
+    inquiry.carry('r1', id);
     stored.push({
       binding: aBinding(id, { expiresAtMs, instance: aRelay({ id: 'r1' }).instance }),
       revision: 1,
     });
   }
-  inquiry.carry('r1', 'carried');
-  inquiry.carry('r1', 'fresh');
+  inquiry.end('r1', 'ended');
   await keeper.look();
-  t.deepEqual(renewed, ['carried']);
-  t.like(keeper.counters, { renewed: 1, notCarried: 1, unknown: 0 });
+  t.deepEqual(renewed.toSorted(), ['carried', 'dated by a clock that is ahead']);
+  t.like(keeper.counters, { renewed: 2, notCarried: 1, unknown: 0 });
 });
