@@ -153,6 +153,8 @@ test('large values below a prefix delay nobody: replicas start, and the calls be
   const large = Buffer.alloc(1024 * 1024, 'x');
   for (let i = 0; i < 90; i++) {
     await client.kv.put({ key: Buffer.from(`${keys.relays}default/junk-${i}`), value: large });
+  }
+  for (let i = 0; i < 30; i++) {
     await client.kv.put({ key: Buffer.from(`${keys.calls}poisoned/set-${i}`), value: large });
   }
   const second = await openReplica(t, etcd.endpoint, keys);
