@@ -131,5 +131,5 @@ testWith.serial(['etcd'], 'a flood of one source', async (t) => {
     }
     socket.close();
   };
-  await withstand(t, process, attack, { goodClient: offer, end: () => {} });
+  await withstand(t, process, attack, { goodClient: offer, end: () => {}, growthMib: 96 });
 });

@@ -107,7 +107,7 @@ testWith.serial(
         // 10 s after the last one was accepted.
         await eventually(() => attacker.open === 0, 'end of all of them');
       },
-      { goodClient: goodClient(replica.grpc, secure), end: () => attacker.leave() },
+      { goodClient: goodClient(replica.grpc, secure), end: () => attacker.leave(), growthMib: 128 },
     );
   },
 );
@@ -121,7 +121,7 @@ testWith.serial(['etcd'], '10,000 connections that greet and then ask nothing', 
       await attacker.connectMany(10_000, (socket) => socket.write(hello));
       await wait(2000);
     },
-    { goodClient: goodClient(replica.grpc), end: () => attacker.leave() },
+    { goodClient: goodClient(replica.grpc), end: () => attacker.leave(), growthMib: 128 },
   );
 });
 
@@ -278,7 +278,7 @@ testWith.serial(['etcd'], 'metadata of megabytes, whole and in pieces', async (t
   );
 });
 
-for (const [name, next] of [
+for (const [name, next, growthMib] of [
   [
     'requests that are reset at once',
     () => {
@@ -294,6 +294,7 @@ for (const [name, next] of [
           }),
         );
     },
+    160,
   ],
   [
     'pings',
@@ -308,7 +309,7 @@ for (const [name, next] of [
       ),
   ],
   ['junk', () => () => Buffer.alloc(65_536, 'junk')],
-] as const satisfies readonly (readonly [string, () => () => Buffer])[]) {
+] as const satisfies readonly (readonly [string, () => () => Buffer, growthMib?: number])[]) {
   testWith.serial(['etcd'], `a flood of ${name}`, async (t) => {
     const { replica, attacker } = await scene(t);
     await withstand(
@@ -330,7 +331,11 @@ for (const [name, next] of [
           await Promise.all(Array.from({ length: 10 }, again));
         }
       },
-      { goodClient: goodClient(replica.grpc), end: () => attacker.leave() },
+      {
+        goodClient: goodClient(replica.grpc),
+        end: () => attacker.leave(),
+        ...(growthMib === undefined ? {} : { growthMib }),
+      },
     );
   });
 }
