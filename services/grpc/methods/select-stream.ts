@@ -13,6 +13,8 @@ import { select } from './select.js';
 
 /** Requests of one stream in progress at once. At the limit the stream is not read, so that the client waits. */
 const maxInProgress = 1024;
+/** The same for all streams together: as many as there are single requests at most. */
+const maxInProgressOfAll = 2048;
 /** Replies of one stream that wait because the client does not read: then its requests are not read either. */
 const maxUnread = 64;
 
@@ -22,20 +24,33 @@ export function selectStream(
 ): handleBidiStreamingCall<SelectStreamRequest, Buffer> {
   const { observer, bytes } = deps;
   const answerOf = select(deps);
+  let inProgressOfAll = 0;
+  /** Streams that are not read until others have had their replies; the one that has waited longest comes first. */
+  const waiting = new Set<() => void>();
   return (stream) => {
     const writer = new StreamWriter<Buffer>(stream);
     let inProgress = 0;
     let unread = 0;
     let ended = false;
+    const goOn = () => {
+      waiting.delete(goOn);
+      if (inProgress < maxInProgress && unread < maxUnread && stream.isPaused()) {
+        stream.resume();
+      }
+    };
     const endIfIdle = () => {
       if (ended && inProgress === 0) {
         stream.end();
       }
     };
     const finish = () => {
-      if (--inProgress < maxInProgress && unread < maxUnread && stream.isPaused()) {
-        stream.resume();
+      inProgress--;
+      inProgressOfAll--;
+      const [longest] = waiting;
+      if (!waiting.has(goOn)) {
+        goOn();
       }
+      longest?.();
       endIfIdle();
     };
     const reply = (requestId: string, outcome: Outcome<Answer>) => {
@@ -60,6 +75,10 @@ export function selectStream(
       if (++inProgress >= maxInProgress) {
         stream.pause();
       }
+      if (++inProgressOfAll >= maxInProgressOfAll) {
+        stream.pause();
+        waiting.add(goOn);
+      }
       const requestId = request?.requestId ?? '';
       const outcome = observe('SelectStream', observer, () => {
         if (!request || requestId === '') {
@@ -78,6 +97,7 @@ export function selectStream(
       ended = true;
       endIfIdle();
     });
+    stream.on('close', () => waiting.delete(goOn));
     // A client may leave at any time; its requests in progress finish without it.
     stream.on('error', (error) => observer.log.debug({ err: error }, 'select stream broken'));
   };
