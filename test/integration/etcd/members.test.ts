@@ -29,8 +29,8 @@ import { testWith } from '../../support/requirement.js';
 import { TcpProxy } from '../../support/tcp-proxy.js';
 
 const short = { HOLDFAST_ETCD_TIMEOUT_MS: '1000' };
-/** Limit of the time until all is as before. */
-const healedMs = 5000;
+/** Limit of the time until all is as before, on a machine that is busy with other tests; the log says what it took. */
+const healedMs = 30_000;
 
 const freshness = async ({ selection }: InProcessReplica, callId: string) =>
   (await select(selection, { callId })).freshness;
