@@ -37,7 +37,7 @@ export interface SippResult {
 }
 
 /** A Call-ID may have spaces. */
-const noteLine = /^(?<callId>.+) (?<request>\S+) (?<address>\S+) (?<port>\d+)(?: (?<proxy>\d+))?$/;
+const noteLine = /^(?<callId>.+?) (?<request>\S+) (?<address>\S+) (?<port>\d+)(?: (?<proxy>\d+))?$/;
 
 /** One sipp process, with what it wrote. */
 export class Sipp {
