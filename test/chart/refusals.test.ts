@@ -48,6 +48,28 @@ const refused: Readonly<Record<string, readonly [Values, RegExp]>> = {
     /Set both selectionSecret and relaySecret/,
   ],
   'an etcd quota as large as its volume': [{ etcd: { bundled: { quotaGiB: 8 } } }, /has to be below/],
+  'an etcd quota as large as its volume in the pod': [
+    { etcd: { bundled: { quotaGiB: 8, persistence: { enabled: false } } } },
+    /quotaGiB \(8\) has to be below etcd\.bundled\.persistence\.sizeGiB \(8\)/,
+  ],
+  'a storage class without volumes': [
+    { etcd: { bundled: { persistence: { enabled: false, storageClass: 'fast' } } } },
+    /storageClass is "fast" and etcd\.bundled\.persistence\.enabled is false/,
+  ],
+  'a secret for TLS to etcd without TLS': [
+    { etcd: { tls: { clientSecret: 's' } } },
+    /etcd\.tls\.clientSecret is set.*set etcd\.tls\.enabled=true/,
+  ],
+  'a server secret for somebody else’s etcd': [
+    {
+      etcd: {
+        bundled: { enabled: false },
+        endpoints: ['https://etcd:2379'],
+        tls: { enabled: true, clientSecret: 's', serverSecret: 's' },
+      },
+    },
+    /etcd\.tls\.serverSecret is for the bundled etcd/,
+  ],
   'TLS to etcd without a client secret': [
     { etcd: { tls: { enabled: true } } },
     /needs etcd\.tls\.clientSecret/,
@@ -75,9 +97,29 @@ const refused: Readonly<Record<string, readonly [Values, RegExp]>> = {
     { tls: { enabled: true }, certManager: { enabled: true } },
     /needs certManager\.issuerRef\.name/,
   ],
+  'a client certificate for helm test that nobody asks for': [
+    { tls: { enabled: true, secret: 's' }, tests: { clientSecret: 's' } },
+    /tests\.clientSecret.*set tls\.mutual=true/,
+  ],
   'cert-manager with nothing to issue': [
     { certManager: { enabled: true, issuerRef: { name: 'ca' } } },
     /has nothing to issue/,
+  ],
+  'cert-manager with a secret for everything': [
+    { certManager: { enabled: true, issuerRef: { name: 'ca' } }, tls: { enabled: true, secret: 's' } },
+    /has nothing to issue.*empty tls\.secret/,
+  ],
+  'certificates that are renewed before they are issued': [
+    {
+      certManager: {
+        enabled: true,
+        issuerRef: { name: 'ca' },
+        duration: '1h30m',
+        renewBefore: '5400s',
+      },
+      tls: { enabled: true },
+    },
+    /certManager\.renewBefore \(5400s\) has to be below certManager\.duration \(1h30m\)/,
   ],
 
   'an upgrade that cannot start': [
@@ -119,6 +161,19 @@ const refused: Readonly<Record<string, readonly [Values, RegExp]>> = {
     /selection\.ng\.port and selection\.rtpproxy\.port are both 22222/,
   ],
 
+  'environment against a value': [
+    { selection: { extraEnv: [{ name: 'HOLDFAST_PLACEMENT', value: 'rendezvous' }] } },
+    /selection\.extraEnv has HOLDFAST_PLACEMENT, which the chart sets/,
+  ],
+  'environment against the address of a relay': [
+    { relay: { extraEnv: [{ name: 'POD_IP', value: '192.0.2.1' }] } },
+    /relay\.extraEnv has POD_IP, which the chart sets/,
+  ],
+  'peers of network policies that are off': [
+    { networkPolicy: { enabled: false, proxies: [{ ipBlock: { cidr: '192.0.2.0/24' } }] } },
+    /networkPolicy\.proxies names.*set networkPolicy\.enabled=true/,
+  ],
+
   'a grace period shorter than the shutdown of a replica': [
     { selection: { terminationGracePeriodSeconds: 19 } },
     /selection\.terminationGracePeriodSeconds \(19\) is too short.* is 20/,
@@ -134,6 +189,28 @@ const refused: Readonly<Record<string, readonly [Values, RegExp]>> = {
   'rtpengine without a tag': [
     { relay: { kind: 'rtpengine', rtpengine: { image: { repository: 'r' } } } },
     /needs a tag or a digest/,
+  ],
+  'rtpengine’s image for the built-in relay': [
+    { relay: { rtpengine: { image: { repository: 'r', tag: 't' } } } },
+    /relay\.kind is builtin: set relay\.kind=rtpengine/,
+  ],
+  'forwarding in the kernel without the privilege': [
+    { relay: { kind: 'rtpengine', rtpengine: { image: { repository: 'r', tag: 't' }, table: 0 } } },
+    /relay\.rtpengine\.table \(0\).*relay\.rtpengine\.securityContext/,
+  ],
+  'an interface that rtpengine does not have': [
+    {
+      relay: {
+        kind: 'rtpengine',
+        media: { internal: '192.0.2.1' },
+        rtpengine: { image: { repository: 'r', tag: 't' }, interfaces: ['192.0.2.1', 'external/192.0.2.2'] },
+      },
+    },
+    /relay\.media has the interface "internal", and relay\.rtpengine\.interfaces only default, external/,
+  ],
+  'more calls than the media ports suffice for': [
+    { relay: { capacity: 2501 } },
+    /relay\.capacity \(2501\) is above 2500.*30000-39999.*4 ports a call/,
   ],
   'a media port range that ends before it begins': [
     { relay: { ports: { mediaMin: 40_000 } } },
