@@ -44,6 +44,7 @@ export interface Container {
   readonly livenessProbe?: RelayDriver;
   readonly readinessProbe?: RelayDriver;
   readonly lifecycle?: { readonly preStop: { readonly sleep: { readonly seconds: number } } };
+  readonly resources?: { readonly requests?: Readonly<Record<'cpu' | 'memory', string>> };
   readonly securityContext: { readonly readOnlyRootFilesystem: boolean };
   readonly volumeMounts?: readonly { name: string; mountPath: string; subPath?: string }[];
 }

@@ -1,12 +1,18 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import test from 'ava';
 import { testWith } from '../support/requirement.js';
-import { lint, namespace, notes, render, valueFiles } from './chart.js';
-import type { Container } from './manifest.js';
+import { chart, lint, namespace, notes, render, valueFiles } from './chart.js';
+import { type Container, containersOf } from './manifest.js';
 import { renderTools } from './tools.js';
 
 interface Ingress {
   readonly from?: readonly unknown[];
   readonly ports: readonly { port: number }[];
+}
+
+interface Claim {
+  readonly spec: { readonly storageClassName?: string };
 }
 
 /** Violations of the restricted Pod Security Standard that a value file asks for, by file. */
@@ -88,7 +94,9 @@ for (const file of valueFiles) {
 for (const file of valueFiles) {
   testWith(renderTools, `${file}: the notes name existing objects`, async (t) => {
     const text = await notes(t, file);
-    const { names, objects, pods } = await render(file);
+    const rendered = await render(file);
+    const { names, objects, pods } = rendered;
+    const [deployment = ''] = names.flatMap((name) => /^Deployment\/(.*)$/.exec(name)?.[1] ?? []);
     const known = names.map((name) => name.replace(/^\w+/, (kind) => kind.toLowerCase()));
     const named = [...text.matchAll(/\b(deployment|deploy|statefulset|daemonset)\/([\w-]+)/g)];
     t.true(named.length >= 2);
@@ -100,6 +108,14 @@ for (const file of valueFiles) {
       t.true(services.includes(service), service);
     }
     t.notRegex(text, /<no value>|%!/);
+    // What a pod may wait for: its image, and the class of its volume.
+    const [image = ''] = rendered.pod('Deployment', deployment).spec.containers.map((each) => each.image);
+    t.true(text.includes(image), 'the image that nodes need');
+    const [claim] = objects.flatMap(({ spec }) => (spec?.['volumeClaimTemplates'] ?? []) as Claim[]);
+    t.is(text.includes('kubectl get storageclass'), claim !== undefined);
+    const wanted = claim?.spec.storageClassName;
+    t.is(text.includes('no default StorageClass'), claim !== undefined && wanted === undefined);
+    t.is(text.includes(`no StorageClass "${wanted}"`), wanted !== undefined);
     // The notes ask for the Secrets that pods use and cert-manager does not issue.
     const issued = objects
       .filter(({ kind }) => kind === 'Certificate')
@@ -186,6 +202,41 @@ testWith(renderTools, 'an upgrade keeps the number of replicas, and stops one re
   for (const name of ['holdfast-etcd', 'holdfast-relay', 'holdfast-selection']) {
     t.is(rendered.find('PodDisruptionBudget', name).spec?.['maxUnavailable'], 1);
   }
+});
+
+/** Of a CPU quantity the millicores, of a memory quantity the MiB. @throws Error if it is neither */
+function amount(quantity: string | undefined): number {
+  const [, number] = /^(\d+)(?:m|Mi)$/.exec(quantity ?? '') ?? [];
+  if (number === undefined) {
+    throw new Error(`a request of ${quantity}`);
+  }
+  return Number(number);
+}
+
+testWith(renderTools, 'all pods fit a node of 2 cores and 4 GiB, also during an upgrade', async (t) => {
+  const rendered = await render();
+  const requested = (resource: 'cpu' | 'memory', kind: string, name: string) =>
+    containersOf(rendered.pod(kind, name))
+      .map(({ resources }) => amount(resources?.requests?.[resource]))
+      .reduce((sum, each) => sum + each, 0);
+  const all = (resource: 'cpu' | 'memory') =>
+    [
+      ['StatefulSet', 'holdfast-etcd'],
+      ['Deployment', 'holdfast-selection'],
+      ['StatefulSet', 'holdfast-relay'],
+    ].map(([kind = '', name = '']) => {
+      const replicas = Number(rendered.find(kind, name).spec?.['replicas']);
+      return replicas * requested(resource, kind, name);
+    });
+  const [cpu, memory] = (['cpu', 'memory'] as const).map((resource) =>
+    all(resource).reduce((sum, each) => sum + each, 0),
+  );
+  const surge = (resource: 'cpu' | 'memory') => requested(resource, 'Deployment', 'holdfast-selection');
+  // A control plane of kubeadm, with its network, requests about 950m of the same two cores.
+  t.true(Number(cpu) + surge('cpu') <= 2000 - 950, `${cpu}m and ${surge('cpu')}m`);
+  t.true(Number(memory) + surge('memory') <= 3072, `${memory}Mi and ${surge('memory')}Mi`);
+  const readme = readFileSync(join(chart, 'README.md'), 'utf8');
+  t.true(readme.includes(`| all | ${cpu}m | ${memory}Mi |`), `the README says ${cpu}m and ${memory}Mi`);
 });
 
 testWith(renderTools, 'a new chart version alone restarts nothing', async (t) => {
