@@ -56,6 +56,16 @@ export class Rendered {
     return template;
   }
 
+  /** The pod that helm runs at this event, such as `test`. @throws Error if there is none */
+  hook(event: string): PodTemplate {
+    const found = this.objects.find(({ metadata }) => metadata.annotations?.['helm.sh/hook'] === event);
+    const template = found && podTemplate(found);
+    if (!template) {
+      throw new Error(`no pod for ${event} among ${this.names.join(', ')}`);
+    }
+    return template;
+  }
+
   get pods(): PodTemplate[] {
     return this.objects.map(podTemplate).filter((template) => template !== undefined);
   }

@@ -15,17 +15,20 @@ export interface Metadata {
 }
 
 export interface PodTemplate {
-  readonly metadata: Pick<Metadata, 'labels' | 'annotations'>;
+  readonly metadata: Pick<Metadata, 'labels' | 'annotations'> & Partial<Metadata>;
   readonly spec: PodSpec;
 }
 
 export interface PodSpec {
-  readonly serviceAccountName: string;
+  /** Without it, the account `default` of the namespace. */
+  readonly serviceAccountName?: string;
   readonly automountServiceAccountToken: boolean;
   readonly enableServiceLinks: boolean;
   readonly hostNetwork?: boolean;
   readonly dnsPolicy?: string;
   readonly terminationGracePeriodSeconds: number;
+  readonly restartPolicy?: string;
+  readonly activeDeadlineSeconds?: number;
   readonly initContainers?: readonly Container[];
   readonly containers: readonly [Container, ...Container[]];
   readonly volumes?: readonly Volume[];

@@ -81,8 +81,8 @@ for (const file of valueFiles) {
     const accounts = objects
       .filter(({ kind }) => kind === 'ServiceAccount')
       .map(({ metadata }) => metadata.name);
-    for (const { spec } of pods) {
-      t.true(accounts.includes(spec.serviceAccountName));
+    for (const { serviceAccountName } of pods.map(({ spec }) => spec)) {
+      t.true(serviceAccountName === undefined || accounts.includes(serviceAccountName));
     }
     for (const { metadata } of objects) {
       t.is(metadata.namespace, namespace);
@@ -141,6 +141,7 @@ testWith(
       'NetworkPolicy/holdfast-etcd',
       'NetworkPolicy/holdfast-relay',
       'NetworkPolicy/holdfast-selection',
+      'Pod/holdfast-test',
       'Pod/holdfast-test',
       'PodDisruptionBudget/holdfast-etcd',
       'PodDisruptionBudget/holdfast-relay',
@@ -286,7 +287,7 @@ testWith(renderTools, 'with autoscaling nothing else sets the number of replicas
 testWith(renderTools, 'certificates have the names that clients use', async (t) => {
   const rendered = await render('everything');
   const namesOf = (name: string) => rendered.find('Certificate', name).spec?.['dnsNames'] as string[];
-  const [lookup] = rendered.pod('Pod', 'calls-test').spec.containers;
+  const [lookup] = rendered.hook('test').spec.containers;
   const server = lookup.env?.find(({ name }) => name === 'HOLDFAST_SERVER')?.value ?? '';
   t.true(namesOf('calls-grpc').includes(server.split(':')[0] as string));
   const members = rendered.containers

@@ -25,7 +25,7 @@ const ready = (pods: readonly LocalPod[]) => Promise.all(pods.map((pod) => pod.r
 
 /** Runs the pod of `helm test`: a Select, then a Lookup. Resolves with the output of the Lookup. */
 async function helmTest(cluster: LocalCluster): Promise<string> {
-  const pod = cluster.pod('test', cluster.rendered.pod('Pod', 'holdfast-test'));
+  const pod = cluster.pod('test', cluster.rendered.hook('test'));
   await pod.start();
   return pod.process('lookup').success();
 }
