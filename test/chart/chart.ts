@@ -75,9 +75,13 @@ export class Rendered {
   }
 }
 
-/** Renders the chart with one of its value files, and values that override it. */
-export async function render(file = 'defaults', values: Values = {}): Promise<Rendered> {
-  const manifests = await helmTemplate(file, values);
+/**
+ * Renders the chart with one of its value files, and values that override it.
+ * @param cluster URL of the Kubernetes API that templates look objects up in; without it they find none
+ */
+export async function render(file = 'defaults', values: Values = {}, cluster?: string): Promise<Rendered> {
+  const more = cluster === undefined ? [] : ['--dry-run=server', '--kube-apiserver', cluster];
+  const manifests = await helmTemplate(file, values, chart, more);
   if (manifests.code !== 0) {
     throw new Error(manifests.errors);
   }

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { get } from 'node:https';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import { HoldfastClient } from '../../services/client/index.js';
@@ -9,7 +10,7 @@ import { startProcess } from '../support/process.js';
 import { findProgram } from '../support/program.js';
 import { eventually } from '../support/registry.js';
 import { testWith } from '../support/requirement.js';
-import { issueSecret } from './certificates.js';
+import { issueSecret, type TlsSecret } from './certificates.js';
 import { chart, render } from './chart.js';
 import { LocalCluster } from './local-cluster.js';
 import type { LocalPod } from './local-pod.js';
@@ -44,6 +45,18 @@ function understood(t: ExecutionContext, pod: LocalPod): void {
 
 async function metricsOf(pod: LocalPod, port: number): Promise<string> {
   return (await fetch(`http://${pod.address}:${port}/metrics`)).text();
+}
+
+/** Whether a member of etcd serves its peers' port to the holder of a certificate. */
+function admitsPeer(member: LocalPod, secret: TlsSecret): Promise<boolean> {
+  return new Promise((resolve) => {
+    const { 'ca.crt': ca, 'tls.crt': cert, 'tls.key': key } = secret;
+    const options = { ca, cert, key, agent: false };
+    get(`https://${member.address}:2380/members`, options, (response) => {
+      response.resume();
+      resolve(response.statusCode === 200);
+    }).on('error', () => resolve(false));
+  });
 }
 
 testWith(
@@ -256,13 +269,17 @@ testWith(
     const addressesOf = (pods: readonly LocalPod[]) => pods.map(({ address }) => address);
     const issue = async (secret: string, names: readonly string[], addresses: readonly string[] = []) =>
       cluster.secrets.set(secret, await issueSecret(authority, names, addresses));
-    // Names are replaced by addresses, and loopback connections come from the first of these.
-    await issue('etcd-server', ['etcd'], [...addressesOf(etcd), '127.0.0.1']);
+    // Names are replaced by addresses. Connections come from 127.0.0.1, which no certificate has, as from a pod that DNS does
+    // not know yet.
+    await issue('etcd-server', ['etcd'], addressesOf(etcd));
     await issue('etcd-client', ['holdfast']);
     await issue('grpc', ['holdfast'], addressesOf(selection));
     await issue('grpc-client', ['test.example.org']);
 
     await ready(await together(etcd));
+    const [member] = etcd as [LocalPod, ...LocalPod[]];
+    t.true(await admitsPeer(member, cluster.secret('etcd-server') as TlsSecret), 'from any address');
+    t.false(await admitsPeer(member, cluster.secret('etcd-client') as TlsSecret), 'a client is no member');
     await ready(await together([...selection, ...relays]));
     for (const pod of [...selection, ...relays]) {
       understood(t, pod);

@@ -64,6 +64,23 @@
 {{ default (printf "%s-test" (include "holdfast.fullname" .)) .Values.tests.clientSecret }}
 {{- end }}
 
+{{/*
+Replicas of the selection service, empty for none in the manifest. With autoscaling it is the number that runs now: a manifest
+without it would take the number of the last one away, and Kubernetes makes 1 of nothing. Helm finds it where it speaks to a
+cluster. `helm template` does not, and a number in what it renders would undo the autoscaler's work each time it is applied.
+*/}}
+{{- define "holdfast.selection.replicas" -}}
+{{- $values := .Values.selection -}}
+{{- if not $values.autoscaling.enabled -}}
+{{ $values.replicas }}
+{{- else -}}
+{{- $name := printf "%s-selection" (include "holdfast.fullname" .) -}}
+{{- with lookup "apps/v1" "Deployment" .Release.Namespace $name -}}
+{{ max (int $values.autoscaling.minReplicas) (int .spec.replicas) }}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
 {{/* Seconds that a selection pod gets to leave: heard of, then stopped in order, then a margin for the rest. */}}
 {{- define "holdfast.selection.graceNeeded" -}}
 {{ add .Values.selection.preStopSeconds .Values.selection.stopDeadlineSeconds 5 }}

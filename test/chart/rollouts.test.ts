@@ -1,0 +1,77 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { channelOptions } from '../../services/client/channel.js';
+import { repository } from '../support/repository.js';
+import { testWith } from '../support/requirement.js';
+import { namespace, type Rendered, render } from './chart.js';
+import { kubernetesApi } from './kubernetes-api.js';
+import { renderTools } from './tools.js';
+
+/** CoreDNS lets a Service's name be remembered for this long. */
+const dnsTtlMs = 5000;
+/** gRPC resolves a name again after this long at the earliest, unless the client says otherwise. */
+const grpcDefaultMs = 30_000;
+
+const replicasOf = (rendered: Rendered) =>
+  rendered.find('Deployment', 'holdfast-selection').spec?.['replicas'];
+
+testWith(renderTools, 'a replica leaves after the shipped clients have heard of its successor', async (t) => {
+  const { spec } = (await render()).find('Deployment', 'holdfast-selection');
+  const readyMs = Number(spec?.['minReadySeconds']) * 1000;
+  const option = 'grpc.dns_min_time_between_resolutions_ms';
+  t.true(readyMs >= Number(channelOptions[option] ?? grpcDefaultMs) + dnsTtlMs);
+  const python = readFileSync(join(repository, 'test/clients/holdfast_client.py'), 'utf8');
+  const [, inPython = grpcDefaultMs] = new RegExp(`"${option}", (\\d+)`).exec(python) ?? [];
+  t.true(readyMs >= Number(inPython) + dnsTtlMs);
+
+  const slower = await render('defaults', { selection: { minReadySeconds: 65 } });
+  t.is(slower.find('Deployment', 'holdfast-selection').spec?.['minReadySeconds'], 65);
+});
+
+testWith(
+  renderTools,
+  'a member of etcd is replaced after the others can resolve the one before',
+  async (t) => {
+    const { spec } = (await render()).find('StatefulSet', 'holdfast-etcd');
+    t.like(spec, { minReadySeconds: 35, podManagementPolicy: 'Parallel' });
+    const slower = await render('defaults', { etcd: { bundled: { minReadySeconds: 65 } } });
+    t.is(slower.find('StatefulSet', 'holdfast-etcd').spec?.['minReadySeconds'], 65);
+  },
+);
+
+testWith(renderTools, 'members of etcd know each other by certificate, and not by address', async (t) => {
+  const argsOf = (rendered: Rendered, name: string) =>
+    rendered.pod('StatefulSet', name).spec.containers[0].args.filter((arg) => arg.startsWith('--peer-'));
+  const rendered = await render('everything');
+  const args = argsOf(rendered, 'calls-etcd');
+  t.true(args.includes('--peer-client-cert-auth'));
+  t.true(args.includes('--peer-skip-client-san-verification'));
+  const [allowed = ''] = args.flatMap((arg) => /^--peer-cert-allowed-hostname=(.+)$/.exec(arg)?.[1] ?? []);
+  const namesOf = (certificate: string) =>
+    rendered.find('Certificate', certificate).spec?.['dnsNames'] as string[];
+  const wildcard = allowed.replace(/^[^.]+/, '*');
+  t.true(namesOf('calls-etcd-server').includes(wildcard), `a member's certificate is for ${allowed}`);
+  t.false(namesOf('calls-etcd-client').some((name) => [allowed, wildcard].includes(name)));
+  t.deepEqual(argsOf(await render(), 'holdfast-etcd'), [], 'without TLS there is nothing to verify');
+});
+
+testWith(renderTools, 'autoscaling that is turned on keeps the replicas that run', async (t) => {
+  const on = { selection: { autoscaling: { enabled: true, minReplicas: 3, maxReplicas: 9 } } };
+  const running = async (replicas: number) => {
+    const cluster = await kubernetesApi(t, `${namespace}/holdfast-selection`, { replicas });
+    return replicasOf(await render('defaults', on, cluster));
+  };
+  t.is(await running(6), 6, 'as many as run');
+  t.is(await running(1), 3, 'at least the minimum');
+});
+
+testWith(renderTools, 'without a live Deployment, autoscaling alone sets the replicas', async (t) => {
+  const empty = await kubernetesApi(t, `${namespace}/holdfast-selection`);
+  t.is(replicasOf(await render('autoscaling', {}, empty)), undefined, 'the first install');
+  t.is(replicasOf(await render('autoscaling')), undefined, 'helm template, as GitOps tools call it');
+});
+
+testWith(renderTools, 'without autoscaling the value counts, whatever runs', async (t) => {
+  const cluster = await kubernetesApi(t, `${namespace}/holdfast-selection`, { replicas: 6 });
+  t.is(replicasOf(await render('defaults', { selection: { replicas: 4 } }, cluster)), 4);
+});
