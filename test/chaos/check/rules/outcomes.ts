@@ -37,15 +37,22 @@ type Say = (check: Violation['check'], message: string) => Violation;
 function checkRepeated({ callId, operations, story }: CallEvidence): Violation[] {
   const violations: Violation[] = [];
   const asked = new Set(operations.map(({ requestId }) => requestId));
-  const made = new Set<string>();
-  for (const { binding, begin } of story.spans) {
+  const made = new Map<string, Span>();
+  for (const span of story.spans) {
+    const { binding, begin } = span;
     const { request, generation } = binding;
     const isMove = operations.some(({ method, requestId }) => method === 'move' && requestId === request);
     // A request that binds a call can move it too, when the relay that it chose dies.
     if (!asked.has(request) || (generation > 1 && !isMove)) {
       continue;
     }
-    if (made.has(request)) {
+    const first = made.get(request);
+    // A replica that was without etcd binds what it has promised, once it has etcd again: what the same request has got from
+    // another replica may have run out by then.
+    const isPromise =
+      first?.endedBy === 'deletion' &&
+      operations.some((operation) => operation.requestId === request && mayPromise(operation));
+    if (first && !isPromise) {
       violations.push(
         violation(
           'retries converge',
@@ -55,9 +62,16 @@ function checkRepeated({ callId, operations, story }: CallEvidence): Violation[]
         ),
       );
     }
-    made.add(request);
+    made.set(request, span);
   }
   return violations;
+}
+
+/** It may have been answered provisionally: its caller need not have heard it, and the replies of gateways do not say. */
+function mayPromise({ method, answer, outcome }: Operation): boolean {
+  return (
+    answer?.freshness === 'provisional' || outcome === 'unknown' || method === 'offer' || method === 'answer'
+  );
 }
 
 function checkMoved(
@@ -109,12 +123,7 @@ function checkReleased(evidence: Evidence, operation: Operation, call: CallEvide
   );
   // A provisional answer is released without etcd, and the answer may have been lost.
   const mayBePromised = call.operations.some(
-    ({ method, answer, outcome, replica }) =>
-      replica === operation.replica &&
-      (answer?.freshness === 'provisional' ||
-        outcome === 'unknown' ||
-        method === 'offer' ||
-        method === 'answer'),
+    (other) => other.replica === operation.replica && mayPromise(other),
   );
   if (isDone || (mayBePromised && impaired(evidence, operation))) {
     return [];
