@@ -46,6 +46,7 @@ export class FormerRelays {
   /** Ends what a relay has of a call that is elsewhere now: nothing, if the call has come back to it or has begun anew. */
   endOn({ relay }: RegisteredRelay, { call, beginning }: Binding, deletion: ControlRequest): void {
     const { router, clients, retries, directory } = this.#deps;
+    let hadNothing = false;
     retries.schedule({
       purpose: `delete call ${call.callId} on relay ${relay.id}, which it has left`,
       attempt: async () => {
@@ -61,7 +62,16 @@ export class FormerRelays {
         if (registered?.relay.instance !== relay.instance) {
           return 'done';
         }
-        return (await clients.ask(registered, deletion, timeoutMs)).kind === 'replied' ? 'done' : 'again';
+        const asked = await clients.ask(registered, deletion, timeoutMs);
+        if (asked.kind !== 'replied') {
+          return 'again';
+        }
+        // A relay that was frozen works off at once what has waited for it: it may answer this before it begins the call.
+        if (deletion.judge(asked.reply).kind === 'accepted' || hadNothing) {
+          return 'done';
+        }
+        hadNothing = true;
+        return 'again';
       },
     });
   }

@@ -98,6 +98,25 @@ test('nor does the clean-up after a failover end a call that has come back', asy
   t.is(retries.counters.canceled, 1);
 });
 
+test('a silent relay that begins the call after it was told to end it is told once more', async (t) => {
+  const { ask, clients, pass } = scene(t);
+  const isDeletion = (line: string) => line === 'r1 delete';
+  clients.tells = (relay, { command }) => {
+    if (relay === 'r1' && command === 'offer') {
+      return 'silent';
+    }
+    const hadNothing = command === 'delete' && clients.log.filter(isDeletion).length === 1;
+    return { result: 'ok', ...(hadNothing ? { warning: "Call-ID not found or tags didn't match" } : {}) };
+  };
+  const reply = ask(offer);
+  await pass(250);
+  await reply;
+  await turns();
+  t.is(clients.log.filter(isDeletion).length, 1);
+  await pass(5000);
+  t.is(clients.log.filter(isDeletion).length, 2);
+});
+
 test('nor where it was deleted', async (t) => {
   const { ask, clients, pass, router, retries } = scene(t);
   await ask(offer);
