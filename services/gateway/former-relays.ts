@@ -10,6 +10,8 @@ import type { RetryQueue } from './retry-queue.js';
 export const mover = 'gateway';
 /** For what a relay has to answer after the proxy was answered, ms. */
 const timeoutMs = 400;
+/** Attempts for a relay that is not registered, by then for about half a minute. */
+const mostAbsences = 10;
 
 export interface FormerRelaysDeps {
   readonly router: CallRouter;
@@ -47,6 +49,7 @@ export class FormerRelays {
   endOn({ relay }: RegisteredRelay, { call, beginning }: Binding, deletion: ControlRequest): void {
     const { router, clients, retries, directory } = this.#deps;
     let hadNothing = false;
+    let absences = 0;
     retries.schedule({
       purpose: `delete call ${call.callId} on relay ${relay.id}, which it has left`,
       attempt: async () => {
@@ -60,7 +63,8 @@ export class FormerRelays {
         }
         const registered = directory.get(relay.set, relay.id);
         if (registered?.relay.instance !== relay.instance) {
-          return 'done';
+          // One that is silent is not registered for as long, and has its sessions still when it is back.
+          return !registered && ++absences < mostAbsences ? 'again' : 'done';
         }
         const asked = await clients.ask(registered, deletion, timeoutMs);
         if (asked.kind !== 'replied') {

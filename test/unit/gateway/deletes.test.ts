@@ -1,5 +1,6 @@
 import test from 'ava';
 import { HoldfastError } from '../../../services/domain/error.js';
+import type { RegisteredRelay } from '../../../services/domain/relay.js';
 import { turns } from '../../support/clock.js';
 import { deletion, type FakeRelays, offer, registered, scene, theCall } from './scene.js';
 
@@ -115,6 +116,26 @@ test('a silent relay that begins the call after it was told to end it is told on
   t.is(clients.log.filter(isDeletion).length, 1);
   await pass(5000);
   t.is(clients.log.filter(isDeletion).length, 2);
+});
+
+test('a silent relay that is registered again as it was is told to end the call', async (t) => {
+  const { ask, clients, pass, router } = scene(t);
+  const [frozen] = router.relays;
+  clients.tells = (relay, { command }) => {
+    if (relay === 'r1' && command === 'offer') {
+      router.relays.shift();
+      return 'silent';
+    }
+    return { result: 'ok' };
+  };
+  const reply = ask(offer);
+  await pass(250);
+  await reply;
+  await pass(3000);
+  t.deepEqual(clients.log, ['r1 offer', 'r2 offer']);
+  router.relays.unshift(frozen as RegisteredRelay);
+  await pass(5000);
+  t.deepEqual(clients.log, ['r1 offer', 'r2 offer', 'r1 delete']);
 });
 
 test('nor where it was deleted', async (t) => {
