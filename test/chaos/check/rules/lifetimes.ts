@@ -13,14 +13,17 @@ export function checkLifetimes(evidence: Evidence, call: CallEvidence): Violatio
   const violations: Violation[] = [];
   let before: LoggedBinding | undefined;
   let releasedAfterMs = 0;
-  let begunAfterMs = 0;
+  let begun = { afterMs: 0, byMs: 0 };
   for (const state of call.story.states) {
     const { binding } = state;
     if (!binding && before) {
       const dueMs =
         before.state === 'released'
           ? Math.max(before.expiresAtMs, releasedAfterMs + evidence.run.lingerSeconds * 1000)
-          : Math.max(before.expiresAtMs, lastUseDueMs(evidence, call, { ...before, begunAfterMs }, state));
+          : Math.max(
+              before.expiresAtMs,
+              lastUseDueMs(evidence, call, { ...before, begunWithin: begun }, state),
+            );
       const earlyMs = dueMs - state.byMs;
       if (earlyMs > clockToleranceMs) {
         violations.push(
@@ -37,7 +40,7 @@ export function checkLifetimes(evidence: Evidence, call: CallEvidence): Violatio
       releasedAfterMs = Math.max(0, state.afterMs);
     }
     if (binding && binding.begun !== before?.begun) {
-      begunAfterMs = state.afterMs;
+      begun = { afterMs: state.afterMs, byMs: state.byMs };
     }
     before = binding;
   }
@@ -48,15 +51,21 @@ export function checkLifetimes(evidence: Evidence, call: CallEvidence): Violatio
 function lastUseDueMs(
   { run }: Evidence,
   { operations }: CallEvidence,
-  binding: LoggedBinding & { readonly begunAfterMs: number },
+  {
+    begunWithin,
+    ...binding
+  }: LoggedBinding & {
+    readonly begunWithin: { readonly afterMs: number; readonly byMs: number };
+  },
   deleted: BindingState,
 ): number {
   let dueMs = 0;
   for (const operation of operations) {
     const ttlSeconds = ttlOf(operation, binding, run);
     // One that began after the deletion was heard of is about another binding.
-    const isOfIt = operation.invokeMs < deleted.byMs && operation.returnMs >= binding.begunAfterMs;
-    const isSure = operation.requestId === binding.begun || operation.invokeMs >= binding.begunAfterMs;
+    const isOfIt = operation.invokeMs < deleted.byMs && operation.returnMs >= begunWithin.afterMs;
+    // One that overlaps the beginning may have found the call as it was before.
+    const isSure = operation.requestId === binding.begun || operation.invokeMs >= begunWithin.byMs;
     if (ttlSeconds > 0 && isOfIt && isSure) {
       dueMs = Math.max(dueMs, operation.invokeMs + ttlSeconds * 1000);
     }
