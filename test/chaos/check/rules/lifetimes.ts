@@ -4,6 +4,8 @@ import { type Violation, violation } from '../violation.js';
 
 /** Replicas report wall-clock time in ms, and the run's clock is set once: this is how much they may differ. */
 const clockToleranceMs = 250;
+/** What a replica had under way when it was frozen is written by then after it goes on. */
+const afterThawMs = 2000;
 
 /**
  * Guarantee 4: etcd deletes a binding only after the expiry in its value and a TTL after the last answered use, and a
@@ -37,7 +39,8 @@ export function checkLifetimes(evidence: Evidence, call: CallEvidence): Violatio
       }
     }
     if (binding?.state === 'released' && before?.state !== 'released') {
-      releasedAfterMs = Math.max(0, state.afterMs);
+      // A replica that was frozen between taking the lease and writing wrote late what it had dated before.
+      releasedAfterMs = wasAnyFrozen(evidence, state) ? 0 : Math.max(0, state.afterMs);
     }
     if (binding && binding.begun !== before?.begun) {
       begun = { afterMs: state.afterMs, byMs: state.byMs };
@@ -45,6 +48,13 @@ export function checkLifetimes(evidence: Evidence, call: CallEvidence): Violatio
     before = binding;
   }
   return violations;
+}
+
+/** Shortly before this was written. */
+function wasAnyFrozen({ faults }: Evidence, { afterMs, byMs }: BindingState): boolean {
+  return faults.some(
+    ({ kind, beginMs, endMs }) => kind === 'replica-stop' && beginMs < byMs && endMs + afterThawMs > afterMs,
+  );
 }
 
 /** Until when the answered uses of this binding had it live at least; what was before it began again is past. */
