@@ -3,23 +3,17 @@ import { HostCpu } from '../../../relay-node/host-cpu.js';
 import { RtpengineDriver } from '../../../relay-node/relays/rtpengine.js';
 import type { NgDictionary } from '../../../services/control/ng/message.js';
 import { NgServer } from '../../../services/control/ng/server.js';
-import { EtcdConnection } from '../../../services/etcd/connection.js';
-import { MemberFollower } from '../../../services/etcd/member-follower.js';
 import { waitForEtcd } from '../../../services/etcd/wait-for-etcd.js';
-import type { Logger } from '../../../services/runtime/log.js';
 import { NgRelayModel } from '../../model/ng-relay-model.js';
 import { type Host, SimProcess } from '../kernel/process.js';
-import type { RpcNetwork } from '../network/rpc-channel.js';
-import { etcdTimeoutMs, keys } from './replica.js';
+import { type ConnectionOptions, connect } from './connection.js';
+import { keys } from './replica.js';
 
 export const relayPort = 22_222;
 
-export interface RelayHostOptions {
+export interface RelayHostOptions extends ConnectionOptions {
   readonly host: Host;
   readonly id: string;
-  readonly rpc: RpcNetwork;
-  readonly etcd: readonly string[];
-  readonly log: (process: SimProcess) => Logger;
 }
 
 /** One life of a media process, and how long it was there. */
@@ -124,15 +118,8 @@ export class RelayHost {
 
   /** As `relay-node/process.ts` builds it. */
   async #runNode(process: SimProcess): Promise<void> {
-    const { host, id, rpc } = this.options;
-    const { clock } = process;
-    const log = this.options.log(process);
-    const connection = new EtcdConnection({
-      endpoints: this.options.etcd,
-      timeoutMs: etcdTimeoutMs,
-      channel: (address) => rpc.channel(process, address),
-    });
-    new MemberFollower({ connection, clock, log }).start();
+    const { host, id } = this.options;
+    const { connection, clock, log } = connect(process, this.options);
     const control = { host: host.address, port: relayPort };
     const agent = new Agent({
       relay: new RtpengineDriver({ control, advertise: undefined, clock, log }),

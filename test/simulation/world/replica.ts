@@ -1,8 +1,6 @@
 import { RelayServiceService } from '../../../proto/generated/holdfast/v1/relay.js';
 import { ng } from '../../../services/control/ng/protocol.js';
 import { Events } from '../../../services/domain/events.js';
-import { EtcdConnection } from '../../../services/etcd/connection.js';
-import { MemberFollower } from '../../../services/etcd/member-follower.js';
 import { waitForEtcd } from '../../../services/etcd/wait-for-etcd.js';
 import { noMemory } from '../../../services/gateway/call-memory.js';
 import { ControlInquiry } from '../../../services/gateway/control-inquiry.js';
@@ -14,29 +12,24 @@ import { selectionService } from '../../../services/grpc/selection-service.js';
 import { IntentStore } from '../../../services/registry/intent-store.js';
 import { Keyspace } from '../../../services/registry/keyspace.js';
 import { RelayDirectory } from '../../../services/registry/relay-directory.js';
-import type { Logger } from '../../../services/runtime/log.js';
 import { Engine } from '../../../services/selection/engine.js';
 import type { WithoutQuorumMode } from '../../../services/selection/outage/outage-fallback.js';
 import type { SelectorSettings } from '../../../services/selection/ttl-policy.js';
 import { type Host, SimProcess } from '../kernel/process.js';
-import type { RpcNetwork } from '../network/rpc-channel.js';
 import { RpcServer } from '../network/rpc-server.js';
+import { type ConnectionOptions, connect, etcdTimeoutMs } from './connection.js';
 
 export const keys = new Keyspace('/holdfast/v1');
-export const etcdTimeoutMs = 2000;
 export const grpcPort = 9090;
 export const ngPort = 2223;
 
 const allNetworks = [{ address: '10.0.0.0', prefixLength: 8 }];
 
-export interface ReplicaOptions {
+export interface ReplicaOptions extends ConnectionOptions {
   readonly host: Host;
   readonly name: string;
-  readonly rpc: RpcNetwork;
-  readonly etcd: readonly string[];
   readonly settings: SelectorSettings;
   readonly withoutQuorum: WithoutQuorumMode;
-  readonly log: (process: SimProcess) => Logger;
 }
 
 /** A replica as `services/replica/replica.ts` builds it, with the simulated network in place of its listeners. */
@@ -85,14 +78,7 @@ export class Replica {
 
   async #run(process: SimProcess): Promise<void> {
     const { rpc, host, settings, withoutQuorum } = this.options;
-    const { clock } = process;
-    const log = this.options.log(process);
-    const connection = new EtcdConnection({
-      endpoints: this.options.etcd,
-      timeoutMs: etcdTimeoutMs,
-      channel: (address) => rpc.channel(process, address),
-    });
-    new MemberFollower({ connection, clock, log }).start();
+    const { connection, clock, log } = connect(process, this.options);
     const events = new Events();
     const directory = new RelayDirectory({ connection, keys, clock, log, massLossPercent: 15 });
     const clients = new RelayClients({ protocols: [ng.name], directory, clock, log });
