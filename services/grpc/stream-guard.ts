@@ -11,7 +11,7 @@ import { RateLimitedWarning } from '../runtime/rate-limited-warning.js';
 import { FairShare } from './fair-share.js';
 
 /** Streams of one connection; a client queues what is above. */
-export const maxStreamsPerConnection = 512;
+const maxStreamsPerConnection = 512;
 /** Unary requests in progress, of all connections. A request in progress costs about 10 KiB. */
 const maxRequests = 2048;
 /** Unary requests of which a part is still to come. Each may hold several buffers of 64 KiB, of which it needs a part. */

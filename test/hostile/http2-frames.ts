@@ -30,7 +30,7 @@ export function frame(
 }
 
 /** Literal fields that no table keeps (RFC 7541 section 6.2.2). */
-export function headerBlock(fields: readonly (readonly [name: string, value: string])[]): Buffer {
+function headerBlock(fields: readonly (readonly [name: string, value: string])[]): Buffer {
   return Buffer.concat(
     fields.flatMap(([name, value]) => [Buffer.of(0), ...[name, value].map((each) => hpackString(each))]),
   );

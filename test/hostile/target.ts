@@ -114,7 +114,7 @@ function assertQuiet(t: ExecutionContext, target: TestProcess, since: number, se
 }
 
 /** Resident memory, MiB. */
-export async function rssMib(pid: number): Promise<number> {
+async function rssMib(pid: number): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8');
   return Math.round(Number(/^VmRSS:\s*(\d+) kB/m.exec(status)?.[1] ?? 0) / 1024);
 }

@@ -47,13 +47,6 @@ export class TcpProxy {
     this.#target = parse(target);
   }
 
-  /** Resets all connections but the first of those that are open; new ones are accepted. */
-  dropOthers(): void {
-    for (const [client] of [...this.#pairs].slice(1)) {
-      client.resetAndDestroy();
-    }
-  }
-
   /** Resets all connections; new ones are accepted. */
   drop(): void {
     for (const pair of this.#pairs) {
