@@ -64,6 +64,14 @@ export const relayNodeSettings = {
     allowed: 'HOST:PORT',
     schema: addressSchema,
   },
+  rtpproxyListen: {
+    name: 'HOLDFAST_RELAY_RTPPROXY_LISTEN',
+    flag: '--rtpproxy-listen <address:port>',
+    description:
+      'where the built-in relay is controlled as an rtpproxy, too, under the host of --advertise if that is set; not at all if not set',
+    allowed: 'ADDRESS:PORT, for the built-in relay alone',
+    schema: addressSchema,
+  },
   media: {
     name: 'HOLDFAST_RELAY_MEDIA',
     flag: '--media <name=ip,...>',
@@ -168,10 +176,15 @@ export type RelayNodeConfig = ConfigOf<typeof relayNodeSettings>;
 /** @throws ConfigError */
 export function readRelayNodeConfig(environment: NodeJS.ProcessEnv): RelayNodeConfig {
   const config = readConfig(relayNodeSettings, environment);
-  const { portMin, portMax } = relayNodeSettings;
+  const { portMin, portMax, rtpproxyListen } = relayNodeSettings;
   const problems = etcdProblems(config);
   if (config.portMax <= config.portMin) {
     problems.push(`${portMax.name}=${config.portMax}: allowed: above ${portMin.name} (${config.portMin})`);
+  }
+  if (config.rtpproxyListen && config.kind !== 'builtin') {
+    problems.push(
+      `${rtpproxyListen.name} is set for a relay of kind ${config.kind}: allowed: ${rtpproxyListen.allowed}`,
+    );
   }
   if (problems.length > 0) {
     throw new ConfigError(problems);

@@ -98,6 +98,7 @@ function driverFor(config: RelayNodeConfig, clock: Clock, log: Logger): RelayDri
   const [[name, mediaAddress] = ['default', '127.0.0.1']] = Object.entries(config.media);
   return new BuiltinRelay({
     ngListen: control,
+    rtpproxyListen: config.rtpproxyListen,
     advertise,
     interfaces: [name],
     mediaAddress,

@@ -30,6 +30,12 @@ export interface Deletion {
   readonly ofCall: boolean;
 }
 
+export interface Deadline {
+  /** By the monotonic clock. */
+  readonly atMs: number;
+  readonly reason: 'deleted' | 'unanswered' | 'silent';
+}
+
 /** The media between two parties. A call has one, or one for each branch and each answer of a forked call. */
 export class Dialog implements PacketListener {
   /** The second party has none until it answers. */
@@ -42,6 +48,8 @@ export class Dialog implements PacketListener {
   lastPacketMs: number;
   answered = false;
   deletion: Deletion | undefined;
+  /** Which parties have signaled their media. */
+  readonly #signaled: [boolean, boolean] = [false, false];
   #closed = false;
 
   constructor(
@@ -79,6 +87,7 @@ export class Dialog implements PacketListener {
       throw error;
     }
     this.streams.push(...opened);
+    this.#signaled[0] = true;
   }
 
   /**
@@ -92,7 +101,9 @@ export class Dialog implements PacketListener {
     await this.#openMissing(media);
     this.lastSignalMs = this.clock.monotonicMs();
     this.lastPacketMs = this.lastSignalMs;
-    if (kind === 'answer') {
+    this.#signaled[side] = true;
+    // Not every protocol tells an answer from an offer.
+    if (kind === 'answer' || this.#signaled[otherSide(side)]) {
       this.answered = true;
     }
     return media.map((endpoint, index) => {
@@ -114,18 +125,19 @@ export class Dialog implements PacketListener {
     this.lastPacketMs = this.clock.monotonicMs();
   }
 
-  /** Why the dialog is over, if it is. */
-  expiry(nowMs: number): 'deleted' | 'unanswered' | 'silent' | undefined {
-    if (this.deletion) {
-      return nowMs >= this.deletion.atMs ? 'deleted' : undefined;
+  /** When the dialog is over if nothing more is heard of it, and why. */
+  get deadline(): Deadline {
+    const { limits, deletion } = this;
+    if (deletion) {
+      return { atMs: deletion.atMs, reason: 'deleted' };
     }
     if (!this.answered) {
-      return nowMs - this.lastSignalMs >= this.limits.answerTimeoutMs ? 'unanswered' : undefined;
+      return { atMs: this.lastSignalMs + limits.answerTimeoutMs, reason: 'unanswered' };
     }
     const open = this.streams.filter((stream) => stream !== undefined);
     const onHold = open.length > 0 && open.every((stream) => stream.quiet);
-    const timeoutMs = onHold ? this.limits.holdTimeoutMs : this.limits.idleTimeoutMs;
-    return nowMs - this.lastPacketMs >= timeoutMs ? 'silent' : undefined;
+    const timeoutMs = onHold ? limits.holdTimeoutMs : limits.idleTimeoutMs;
+    return { atMs: this.lastPacketMs + timeoutMs, reason: 'silent' };
   }
 
   close(): void {

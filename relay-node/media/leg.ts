@@ -25,6 +25,8 @@ export interface Outlet {
 export class Leg {
   packets = 0;
   bytes = 0;
+  /** Packets for the party that could not be sent, because its address is not known yet or it is on hold. */
+  undelivered = 0;
   /** Where packets to the party go; empty until it is known. */
   remoteAddress = '';
   remotePort = 0;
@@ -103,6 +105,7 @@ export class Leg {
 
   private deliver(packet: Buffer): void {
     if (this.remotePort === 0 || this.#onHold) {
+      this.undelivered++;
       this.outlet.traffic.undeliveredPackets++;
       return;
     }

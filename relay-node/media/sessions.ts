@@ -1,7 +1,7 @@
 import type { Clock } from '../../services/runtime/clock.js';
 import type { Logger } from '../../services/runtime/log.js';
 import { Call, type CallLimits, type Parties } from './call.js';
-import type { Dialog, Signal } from './dialog.js';
+import type { Deadline, Dialog, Signal } from './dialog.js';
 import type { LocalPorts, MediaEndpoint } from './endpoint.js';
 import { OutOfPortsError, RefusedError, SessionLimitError } from './errors.js';
 import type { MediaSockets } from './sockets.js';
@@ -127,13 +127,25 @@ export class Sessions {
     });
   }
 
+  /** Ends at once what is chosen of a call, if there is such a call. `choose` sees it when its turn has come. */
+  async end(callId: string, choose: (call: Call) => Iterable<Dialog>): Promise<void> {
+    const call = this.#calls.get(callId);
+    if (call) {
+      await this.#inTurn(call, async () => {
+        for (const dialog of choose(call)) {
+          this.#end(call, dialog, 'deleted');
+        }
+      });
+    }
+  }
+
   /** Ends what was deleted some time ago, and what has been silent or unanswered for too long. */
   expire(): void {
     const nowMs = this.clock.monotonicMs();
     for (const call of this.#calls.values()) {
       for (const dialog of call.dialogs) {
-        const reason = dialog.expiry(nowMs);
-        if (reason !== undefined) {
+        const { atMs, reason } = dialog.deadline;
+        if (nowMs >= atMs) {
           this.#end(call, dialog, reason);
         }
       }
@@ -223,7 +235,7 @@ export class Sessions {
     return turn;
   }
 
-  #end(call: Call, dialog: Dialog, reason: 'deleted' | 'silent' | 'unanswered'): void {
+  #end(call: Call, dialog: Dialog, reason: Deadline['reason']): void {
     call.end(dialog);
     if (reason === 'silent') {
       this.counts.silentTimeouts++;

@@ -1,9 +1,12 @@
 import { createRequire } from 'node:module';
 import { isIPv6 } from 'node:net';
+import { capabilityFeature } from '../../services/control/rtpproxy/capabilities.js';
 import type { UdpServerCounters } from '../../services/control/udp/server.js';
 import { newInstanceId } from '../../services/registry/instance-id.js';
 import { type Address, formatAddress, isUnspecified } from '../../services/runtime/address.js';
 import { NgFront } from '../control/ng/server.js';
+import { ownCapabilities } from '../control/rtpproxy/capabilities.js';
+import { RtpproxyFront } from '../control/rtpproxy/server.js';
 import { MediaRelay, type MediaRelayOptions } from '../media/media-relay.js';
 import type { RelayDriver, RelayStatus } from './relay.js';
 
@@ -12,6 +15,8 @@ const { version } = createRequire(import.meta.url)('#package') as { version: str
 export interface BuiltinRelayOptions extends MediaRelayOptions {
   /** Where SIP proxies control it; port 0 lets the system choose. */
   readonly ngListen: Address;
+  /** The same for SIP proxies that control it as an rtpproxy; none if undefined. */
+  readonly rtpproxyListen?: Address | undefined;
   /** What SIP proxies are told, where it differs. */
   readonly advertise?: Address | undefined;
   /** Names of the interface of the media address, for `direction`. Default none. */
@@ -19,8 +24,8 @@ export interface BuiltinRelayOptions extends MediaRelayOptions {
 }
 
 /**
- * A media relay inside this process, for machines without rtpengine and for tests: media sessions, and the ng protocol in
- * front of them. It forwards in user space, and neither transcodes nor encrypts.
+ * A media relay inside this process, for machines without rtpengine and for tests: media sessions, and in front of
+ * them the ng protocol, and that of rtpproxy if it is wanted. It forwards in user space, and neither transcodes nor encrypts.
  */
 export class BuiltinRelay implements RelayDriver {
   readonly kind = 'builtin';
@@ -29,36 +34,54 @@ export class BuiltinRelay implements RelayDriver {
   readonly media: MediaRelay;
   readonly #options: BuiltinRelayOptions;
   readonly #ng: NgFront;
+  readonly #rtpproxy: RtpproxyFront | undefined;
   #stopped: Promise<void> | undefined;
 
   /** @throws TypeError, RangeError */
   constructor(options: BuiltinRelayOptions) {
-    const { ngListen, interfaces = [], clock, log } = options;
+    const { ngListen, rtpproxyListen, interfaces = [], clock, log } = options;
     this.#options = options;
     this.media = new MediaRelay(options);
     this.#ng = new NgFront(ngListen, { media: this.media, interfaces, clock, log });
+    this.#rtpproxy = rtpproxyListen && new RtpproxyFront(rtpproxyListen, { media: this.media, clock, log });
   }
 
   /** @throws Error naming the address, if one cannot be used */
   async start(): Promise<void> {
-    await this.media.start();
-    await this.#ng.start();
+    try {
+      await this.media.start();
+      await this.#ng.start();
+      await this.#rtpproxy?.start();
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
   }
 
   /** Ends all calls and closes all sockets. */
   stop(): Promise<void> {
     this.media.stop();
-    this.#stopped ??= this.#ng.stop();
+    this.#stopped ??= Promise.all([this.#ng.stop(), this.#rtpproxy?.stop()]).then(() => undefined);
     return this.#stopped;
   }
 
   get controlUrl(): string {
-    const { host, port } = this.#ng.address;
-    const reachable = isUnspecified(host) ? this.media.sockets.advertised : host;
-    return `udp:${formatAddress(this.#options.advertise ?? { host: reachable, port })}`;
+    return this.#urlOf(this.#options.advertise ?? this.#ng.address);
   }
 
-  /** Counters of the control protocol. */
+  /** Where it is controlled as an rtpproxy; undefined if it is not. */
+  get rtpproxyUrl(): string | undefined {
+    const { advertise } = this.#options;
+    const address = this.#rtpproxy?.address;
+    return address && this.#urlOf({ host: advertise?.host ?? address.host, port: address.port });
+  }
+
+  #urlOf({ host, port }: Address): string {
+    const reachable = isUnspecified(host) ? this.media.sockets.advertised : host;
+    return `udp:${formatAddress({ host: reachable, port })}`;
+  }
+
+  /** Counters of the ng protocol. */
   get ngCounters(): Readonly<UdpServerCounters> {
     return this.#ng.counters;
   }
@@ -77,6 +100,7 @@ export class BuiltinRelay implements RelayDriver {
   }
 
   async features(): Promise<string[]> {
-    return [isIPv6(this.media.sockets.advertised) ? 'ipv6' : 'ipv4'];
+    const family = isIPv6(this.media.sockets.advertised) ? 'ipv6' : 'ipv4';
+    return [family, ...(this.#rtpproxy ? ownCapabilities.map(capabilityFeature) : [])];
   }
 }

@@ -220,6 +220,10 @@ const refused: Readonly<Record<string, readonly [Values, RegExp]>> = {
     { relay: { ports: { http: 30_001 } } },
     /relay\.ports\.http \(30001\) lies among/,
   ],
+  'one port for both protocols of a relay': [
+    { relay: { ports: { rtpproxy: 2223 } } },
+    /relay\.ports\.control and relay\.ports\.rtpproxy are both 2223/,
+  ],
   'the same port twice': [{ relay: { ports: { http: 2223 } } }, /are both 2223/],
 };
 

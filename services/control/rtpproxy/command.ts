@@ -7,6 +7,8 @@ export interface Command {
   readonly modifiers: string;
   /** The words after that, up to the first sub-command. */
   readonly words: readonly string[];
+  /** Whether commands are joined to it by `&&`. */
+  readonly hasSubCommand: boolean;
 }
 
 /** Most words of a command, and bytes of a request; rtpproxy cuts what is longer. */
@@ -67,8 +69,8 @@ export function readCommand(body: Buffer): Command | ErrorCode {
   if (!isCommandName(name)) {
     return errorCodes.unknownCommand;
   }
-  const modifiers = first.slice(1);
-  return problemOf({ name, modifiers, words }, border >= 0) ?? { name, modifiers, words };
+  const command = { name, modifiers: first.slice(1), words, hasSubCommand: border >= 0 };
+  return problemOf(command) ?? command;
 }
 
 const blanks = /[ \t\r\n]+/;
@@ -78,7 +80,7 @@ function isCommandName(name: string): name is CommandName {
   return Object.hasOwn(wordCounts, name);
 }
 
-function problemOf({ name, modifiers, words }: Command, hasSubCommand: boolean): ErrorCode | undefined {
+function problemOf({ name, modifiers, words, hasSubCommand }: Command): ErrorCode | undefined {
   const own = modifiersOf[name];
   if (own && !own[0].test(modifiers)) {
     return own[1];

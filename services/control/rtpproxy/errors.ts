@@ -8,10 +8,28 @@ export const errorCodes = {
   modifiers: 2,
   subCommand: 3,
   syntax: 5,
+  deleteModifier: 8,
   statisticsModifier: 9,
+  /** There is no second interface, for `e` and for `i`. */
+  externalInterface: 11,
+  internalInterface: 12,
+  repacketization: 13,
+  payloadTypes: 14,
+  localAddress: 15,
+  addressTowards: 16,
   infoModifier: 18,
+  /** A modifier of `U` or `L` that is not known. */
+  mediaModifier: 35,
+  /** No address of that version of IP. */
+  addressFamily: 36,
+  address: 37,
   unknownSession: 50,
+  queryCounter: 62,
+  statisticsCounter: 68,
+  /** No port for the second party of a session. */
+  noSecondPort: 71,
   noSession: 72,
+  overload: 98,
   /** Not rtpproxy's own: rtp_cluster says it of a member that does not answer. */
   relaySilent: 997,
 } as const;

@@ -92,6 +92,10 @@ export class RtpproxyRequest implements ControlRequest {
     return this.parsed.words;
   }
 
+  get hasSubCommand(): boolean {
+    return this.parsed.hasSubCommand;
+  }
+
   get command(): string {
     return `${this.name}${this.modifiers}`;
   }

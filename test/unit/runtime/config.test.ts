@@ -103,6 +103,7 @@ const values: Record<string, { good: readonly string[]; bad: readonly string[] }
   HOLDFAST_RELAY_KIND: { good: ['builtin', 'rtpengine'], bad: ['kamailio', 'Builtin'] },
   HOLDFAST_RELAY_CONTROL: address,
   HOLDFAST_RELAY_ADVERTISE: address,
+  HOLDFAST_RELAY_RTPPROXY_LISTEN: address,
   HOLDFAST_RELAY_MEDIA: {
     good: ['default=192.0.2.1', 'a=192.0.2.1,b=2001:db8::1'],
     bad: [',', 'a', 'a=', 'a=host', 'a=192.0.2.1,a=192.0.2.2', '=192.0.2.1', 'a=192.0.2.256'],
@@ -261,6 +262,15 @@ const together: readonly (readonly [Record<string, string>, string])[] = [
 ];
 
 test('settings that contradict each other are refused', (t) => {
+  const second = { HOLDFAST_RELAY_ID: 'a', HOLDFAST_RELAY_RTPPROXY_LISTEN: '127.0.0.1:1' };
+  t.notThrows(() => readRelayNodeConfig(second));
+  t.deepEqual(
+    t.throws<ConfigError>(() => readRelayNodeConfig({ ...second, HOLDFAST_RELAY_KIND: 'rtpengine' }))
+      ?.problems,
+    [
+      'HOLDFAST_RELAY_RTPPROXY_LISTEN is set for a relay of kind rtpengine: allowed: ADDRESS:PORT, for the built-in relay alone',
+    ],
+  );
   for (const [environment, problem] of together) {
     const error = t.throws<ConfigError>(() => readSelectionConfig(environment), { instanceOf: ConfigError });
     t.deepEqual(error?.problems, [problem]);

@@ -47,6 +47,10 @@ spec:
           value: {{ include "holdfast.pairs" . | quote }}
         {{- end }}
         {{- if eq $values.kind "builtin" }}
+        {{- if .Values.selection.rtpproxy.enabled }}
+        - name: HOLDFAST_RELAY_RTPPROXY_LISTEN
+          value: "{{ include "holdfast.podAddress" . }}:{{ $values.ports.rtpproxy }}"
+        {{- end }}
         - name: HOLDFAST_RELAY_PORT_MIN
           value: {{ $values.ports.mediaMin | quote }}
         - name: HOLDFAST_RELAY_PORT_MAX
@@ -69,6 +73,9 @@ spec:
         - { name: http, containerPort: {{ $values.ports.http }} }
         {{- if eq $values.kind "builtin" }}
         - { name: control, containerPort: {{ $values.ports.control }}, protocol: UDP }
+        {{- if .Values.selection.rtpproxy.enabled }}
+        - { name: rtpproxy, containerPort: {{ $values.ports.rtpproxy }}, protocol: UDP }
+        {{- end }}
         {{- end }}
       {{- include "holdfast.probes" . | nindent 6 }}
       {{- with $values.resources }}

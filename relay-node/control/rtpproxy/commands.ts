@@ -1,0 +1,163 @@
+import { baseVersion } from '../../../services/control/rtpproxy/capabilities.js';
+import { errorCodes, errorReply } from '../../../services/control/rtpproxy/errors.js';
+import type { RtpproxyRequest } from '../../../services/control/rtpproxy/request.js';
+import { formatInfo, mergeCounters } from '../../../services/control/rtpproxy/statistics.js';
+import type { UdpServerCounters } from '../../../services/control/udp/server.js';
+import type { Clock } from '../../../services/runtime/clock.js';
+import type { Logger } from '../../../services/runtime/log.js';
+import { OutOfPortsError, RefusedError, SessionLimitError } from '../../media/errors.js';
+import type { MediaRelay } from '../../media/media-relay.js';
+import { otherSide } from '../../media/stream.js';
+import { ownCapabilities } from './capabilities.js';
+import { CommandError } from './command-error.js';
+import { readMedia } from './endpoint.js';
+import { Holds } from './holds.js';
+import { findParty, namesOf, partiesToEnd } from './session.js';
+import { dialogCounters, infoOf, relayCounters } from './statistics.js';
+
+export interface CommandsDeps {
+  readonly media: MediaRelay;
+  /** Of the port that the commands come to. */
+  readonly counters: () => Readonly<UdpServerCounters>;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+const done = Buffer.from('0\n');
+/** A party that answers without a name: an `L` without a second tag. */
+const nameless = '';
+
+/** The commands of rtpproxy's protocol, answered in its numbers. */
+export class Commands {
+  readonly #deps: CommandsDeps;
+  readonly #holds = new Holds();
+
+  constructor(deps: CommandsDeps) {
+    this.#deps = deps;
+  }
+
+  async handle(request: RtpproxyRequest): Promise<Buffer> {
+    const { log } = this.#deps;
+    const { command, sessionId: callId } = request;
+    try {
+      return await this.#dispatch(request);
+    } catch (error) {
+      if (error instanceof CommandError) {
+        log.debug({ callId, command, reply: error.message }, 'command refused');
+        return errorReply(error.code);
+      }
+      if (
+        error instanceof SessionLimitError ||
+        error instanceof OutOfPortsError ||
+        error instanceof RefusedError
+      ) {
+        log.warn({ callId, command, reason: error.message }, 'request refused');
+        return errorReply(request.name === 'L' ? errorCodes.noSecondPort : errorCodes.noSession);
+      }
+      throw error;
+    }
+  }
+
+  #dispatch(request: RtpproxyRequest): Promise<Buffer> | Buffer {
+    if (request.hasSubCommand) {
+      throw new CommandError(errorCodes.subCommand);
+    }
+    switch (request.name) {
+      case 'V':
+        return version(request);
+      case 'U':
+      case 'L':
+        return this.#signal(request);
+      case 'D':
+        return this.#delete(request);
+      case 'Q':
+        return this.#query(request);
+      case 'I':
+        return formatInfo(infoOf(this.#deps.media), /l/i.test(request.modifiers));
+      case 'G':
+        return this.#counters(request);
+      default:
+        // It plays, records and copies nothing.
+        throw new CommandError(errorCodes.unknownCommand);
+    }
+  }
+
+  async #signal(request: RtpproxyRequest): Promise<Buffer> {
+    const { sessions, sockets } = this.#deps.media;
+    if (!request.media) {
+      throw new CommandError(errorCodes.wordCount);
+    }
+    const { endpoint, isWeak } = readMedia(request.media, sockets);
+    const { callId, from, to } = namesOf(request);
+    const parties = { callId, fromTag: from, toTag: to, branch: undefined, media: [endpoint] };
+    const isUpdate = request.name === 'U';
+    const ports = await (isUpdate
+      ? sessions.offer(parties)
+      : sessions.answer({ ...parties, toTag: to ?? this.#answererOf(callId, from) }));
+    const [port] = ports ?? [];
+    if (!port) {
+      return request.unknownCall();
+    }
+    this.#keep(request, { isWeak, isUpdate });
+    const { advertised } = sockets;
+    return Buffer.from(`${port.rtp} ${advertised}${advertised.includes(':') ? ' 6' : ''}\n`);
+  }
+
+  #answererOf(callId: string, from: string): string {
+    const call = this.#deps.media.sessions.get(callId);
+    return (call && findParty(call, { callId, from, to: undefined })?.dialog.tags[1]) ?? nameless;
+  }
+
+  #keep(request: RtpproxyRequest, kept: { isWeak: boolean; isUpdate: boolean }): void {
+    const names = namesOf(request);
+    const call = this.#deps.media.sessions.get(names.callId);
+    const party = call && findParty(call, names);
+    if (party) {
+      // What answers it comes from the other side than the first tag's.
+      const speaker = kept.isUpdate ? party.side : otherSide(party.side);
+      this.#holds.keep(party.dialog, speaker, kept);
+    }
+  }
+
+  async #delete(request: RtpproxyRequest): Promise<Buffer> {
+    if (!/^w?$/i.test(request.modifiers)) {
+      throw new CommandError(errorCodes.deleteModifier);
+    }
+    const isWeak = request.modifiers !== '';
+    let isKnown = false;
+    await this.#deps.media.sessions.end(namesOf(request).callId, (call) => {
+      const parties = partiesToEnd(call, request);
+      isKnown = parties !== undefined;
+      return (parties ?? [])
+        .filter(({ dialog, side }) => this.#holds.release(dialog, side, isWeak))
+        .map(({ dialog }) => dialog);
+    });
+    if (!isKnown) {
+      throw new CommandError(errorCodes.unknownSession);
+    }
+    return done;
+  }
+
+  #query(request: RtpproxyRequest): Buffer {
+    const names = namesOf(request);
+    const call = this.#deps.media.sessions.get(names.callId);
+    const party = call && findParty(call, names);
+    if (!party) {
+      throw new CommandError(errorCodes.unknownSession);
+    }
+    const nowMs = this.#deps.clock.monotonicMs();
+    const counters = dialogCounters(party.dialog, nowMs, request.words.slice(3));
+    return mergeCounters([counters.values], /v/i.test(request.modifiers) ? counters.names : undefined);
+  }
+
+  #counters(request: RtpproxyRequest): Buffer {
+    const { media, counters } = this.#deps;
+    const values = relayCounters(media, counters(), request.words);
+    return mergeCounters([values], request.modifiers === '' ? undefined : request.words);
+  }
+}
+
+function version({ modifiers, words: [day = ''] }: RtpproxyRequest): Buffer {
+  const has = (ownCapabilities as readonly string[]).includes(day);
+  return Buffer.from(modifiers === '' ? `${baseVersion}\n` : `${has ? 1 : 0}\n`);
+}

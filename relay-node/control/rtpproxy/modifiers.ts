@@ -1,0 +1,82 @@
+import { isIP } from 'node:net';
+import { type ErrorCode, errorCodes } from '../../../services/control/rtpproxy/errors.js';
+import { CommandError } from './command-error.js';
+
+/** What the modifiers of a `U` or `L` ask for, as far as this relay does it. */
+export interface Modifiers {
+  /** `w`: the session lives until both parties have ended it. */
+  readonly isWeak: boolean;
+  /** `c0,8`: payload types are named, so it is RTP. */
+  readonly isRtp: boolean;
+  /** `6`: the address is one of IPv6. */
+  readonly isIPv6: boolean;
+  /** `l`, `r`: the local address, and an address that is to be reached from it. */
+  readonly localAddress: string | undefined;
+  readonly addressTowards: string | undefined;
+}
+
+/** Addresses are followed by other modifiers without a blank. */
+const ipAddress = /^(?:(?:\d{1,3}\.){3}\d{1,3}|[\da-f:.]+)/;
+
+/** @throws CommandError */
+export function readModifiers(text: string): Modifiers {
+  const read = { isWeak: false, isRtp: false, isIPv6: false, localAddress: '', addressTowards: '' };
+  for (let rest = text.toLowerCase(); rest !== ''; ) {
+    const [letter, tail] = [rest.charAt(0), rest.slice(1)];
+    let taken = '';
+    switch (letter) {
+      // Whoever sends is answered where it sends from, in any case.
+      case 's':
+        break;
+      case 'w':
+        read.isWeak = true;
+        break;
+      case '6':
+        read.isIPv6 = true;
+        break;
+      case 'c':
+        taken = required(/^\d+(?:,\d+)*/, tail, errorCodes.payloadTypes);
+        read.isRtp = true;
+        break;
+      case 'l':
+        taken = required(ipAddress, tail, errorCodes.localAddress);
+        read.localAddress = address(taken, errorCodes.localAddress);
+        break;
+      case 'r':
+        taken = required(ipAddress, tail, errorCodes.addressTowards);
+        read.addressTowards = address(taken, errorCodes.addressTowards);
+        break;
+      // There is one interface.
+      case 'e':
+        throw new CommandError(errorCodes.externalInterface);
+      case 'i':
+        throw new CommandError(errorCodes.internalInterface);
+      case 'z':
+        required(/^(?:[1-9]\d{0,2})(?!\d)/, tail, errorCodes.repacketization);
+        throw new CommandError(errorCodes.mediaModifier);
+      default:
+        throw new CommandError(errorCodes.mediaModifier);
+    }
+    rest = tail.slice(taken.length);
+  }
+  return {
+    ...read,
+    localAddress: read.localAddress || undefined,
+    addressTowards: read.addressTowards || undefined,
+  };
+}
+
+function required(pattern: RegExp, text: string, code: ErrorCode): string {
+  const [found] = pattern.exec(text) ?? [];
+  if (found === undefined) {
+    throw new CommandError(code);
+  }
+  return found;
+}
+
+function address(text: string, code: ErrorCode): string {
+  if (isIP(text) === 0) {
+    throw new CommandError(code);
+  }
+  return text;
+}

@@ -1,0 +1,46 @@
+import test from 'ava';
+import { CommandError } from '../../../../../relay-node/control/rtpproxy/command-error.js';
+import { readModifiers } from '../../../../../relay-node/control/rtpproxy/modifiers.js';
+
+const plain = {
+  isWeak: false,
+  isRtp: false,
+  isIPv6: false,
+  localAddress: undefined,
+  addressTowards: undefined,
+};
+
+test('modifiers are read one after the other, each with its value', (t) => {
+  t.deepEqual(readModifiers(''), plain);
+  t.deepEqual(readModifiers('SC0,8,101w'), { ...plain, isWeak: true, isRtp: true });
+  t.deepEqual(readModifiers('6c96'), { ...plain, isRtp: true, isIPv6: true });
+  t.deepEqual(readModifiers('r127.0.0.9l192.0.2.66c0'), {
+    ...plain,
+    isRtp: true,
+    localAddress: '192.0.2.66',
+    addressTowards: '127.0.0.9',
+  });
+  t.is(readModifiers('R2001:db8::1').addressTowards, '2001:db8::1');
+});
+
+test('the first that is wrong, or that the relay does not have, is the reason', (t) => {
+  const codes = {
+    c: 14,
+    'c,': 14,
+    ea: 11,
+    iea: 12,
+    z: 13,
+    z0: 13,
+    z999: 35,
+    z1000: 13,
+    q: 35,
+    l: 15,
+    'l1.2': 15,
+  };
+  for (const [modifiers, code] of Object.entries({ ...codes, rx: 16, a: 35, n: 35, 'r300.0.0.1': 16 })) {
+    t.is(
+      t.throws<CommandError>(() => readModifiers(modifiers), { instanceOf: CommandError })?.code,
+      code as never,
+    );
+  }
+});
