@@ -18,7 +18,7 @@ import type { RelayDriver, RelayStatus } from './relays/relay.js';
 /** What does not change while the node runs. */
 export type RelayIdentity = Omit<
   Relay,
-  'instance' | 'startedAtMs' | 'state' | 'version' | 'controlUrl' | 'kind' | 'features'
+  'instance' | 'startedAtMs' | 'state' | 'version' | 'controlUrl' | 'rtpproxyUrl' | 'kind' | 'features'
 >;
 
 export interface AgentDeps {
@@ -103,7 +103,8 @@ export class Agent implements Component {
   async start(): Promise<void> {
     const { relay } = this.#deps;
     await relay.start();
-    this.#log.info({ controlUrl: relay.controlUrl, kind: relay.kind }, 'watching the relay');
+    const { controlUrl, rtpproxyUrl, kind } = relay;
+    this.#log.info({ controlUrl, rtpproxyUrl, kind }, 'watching the relay');
     this.#cpu.use();
     this.#started = true;
     this.#prober.start();
@@ -166,13 +167,14 @@ export class Agent implements Component {
     if (this.#state !== state) {
       return;
     }
-    const { kind, controlUrl } = relay;
+    const { kind, controlUrl, rtpproxyUrl } = relay;
     const registration = new RelayRegistration(
       { connection, keys, clock, log, node },
       {
         ...identity,
         kind,
         controlUrl,
+        rtpproxyUrl,
         features,
         instance,
         version: status.version,

@@ -20,6 +20,8 @@ export interface RelayDriver {
   stop(): Promise<void>;
   /** Where SIP proxies reach it, `udp:HOST:PORT`; known once started. */
   readonly controlUrl: string;
+  /** The same for proxies that control it as an rtpproxy, where it can be beside the protocol of its kind. */
+  readonly rtpproxyUrl?: string | undefined;
   /** Resolves if the relay answers. @throws why not */
   ping(): Promise<void>;
   /** @throws if the relay does not answer */

@@ -24,6 +24,7 @@ export function relayShape(relay: Relay) {
     zone: relay.zone,
     labels: relay.labels,
     controlUrl: relay.controlUrl,
+    rtpproxyUrl: relay.rtpproxyUrl || undefined,
     media: relay.mediaAddresses,
     instance: relay.instance,
     version: relay.version,

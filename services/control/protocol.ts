@@ -1,4 +1,4 @@
-import type { RelayKind } from '../domain/relay.js';
+import type { Relay, RelayKind } from '../domain/relay.js';
 
 /**
  * What the gateway's policies and the relay node know of a relay's control protocol: how to read a request, what a reply to it
@@ -28,12 +28,28 @@ export interface ControlProtocol {
 export const protocolNames = ['ng', 'rtpproxy'] as const;
 export type ProtocolName = (typeof protocolNames)[number];
 
-/** The protocol that is spoken to a relay. */
-export const protocolOf: Readonly<Record<RelayKind, ProtocolName>> = {
+/** The protocol that a relay is controlled by at its control URL. */
+const protocolOf: Readonly<Record<RelayKind, ProtocolName>> = {
   rtpengine: 'ng',
   builtin: 'ng',
   rtpproxy: 'rtpproxy',
 };
+
+/** Where a relay is controlled by a protocol; undefined if it does not speak it. */
+export function controlUrlOf(
+  { kind, controlUrl, rtpproxyUrl }: Pick<Relay, 'kind' | 'controlUrl' | 'rtpproxyUrl'>,
+  protocol: ProtocolName,
+): string | undefined {
+  if (protocolOf[kind] === protocol) {
+    return controlUrl;
+  }
+  return protocol === 'rtpproxy' ? rtpproxyUrl : undefined;
+}
+
+/** The protocols that a relay speaks. */
+export function protocolsOf(relay: Pick<Relay, 'kind' | 'controlUrl' | 'rtpproxyUrl'>): ProtocolName[] {
+  return protocolNames.filter((protocol) => controlUrlOf(relay, protocol) !== undefined);
+}
 
 export type Reading<Request> =
   | { readonly kind: 'request'; readonly request: Request }

@@ -22,6 +22,8 @@ export interface Relay {
   readonly instance: string;
   /** Where a SIP proxy controls it: `udp:HOST:PORT`. */
   readonly controlUrl: string;
+  /** The same for proxies that control it as an rtpproxy, where it can be beside the protocol of its kind. */
+  readonly rtpproxyUrl?: string | undefined;
   /** Media address by interface name. */
   readonly mediaAddresses: Readonly<Record<string, string>>;
   /** `draining` once the relay node was told to stop; what operators want stands in the intent. */

@@ -1,4 +1,9 @@
-import { type CallParties, type ControlRequest, type ProtocolName, protocolOf } from '../control/protocol.js';
+import {
+  type CallParties,
+  type ControlRequest,
+  type ProtocolName,
+  protocolsOf,
+} from '../control/protocol.js';
 import { type Call, maxCallIdBytes, parseCall } from '../domain/call.js';
 import type { RegisteredRelay } from '../domain/relay.js';
 import type { CarriedCall, CarriedCalls, RelayInquiry } from '../selection/carried/relay-inquiry.js';
@@ -45,7 +50,9 @@ export class ControlInquiry implements RelayInquiry {
   }
 
   #memoryFor({ relay }: RegisteredRelay): CallMemory | undefined {
-    return this.#memories[protocolOf[relay.kind]];
+    // ng lists calls, and knows them without their tags.
+    const [protocol] = protocolsOf(relay).filter((each) => this.#memories[each]);
+    return protocol && this.#memories[protocol];
   }
 
   async #reply(relay: RegisteredRelay, request: ControlRequest): Promise<Buffer | undefined> {

@@ -1,7 +1,7 @@
-import { type ControlRequest, type ProtocolName, protocolOf } from '../control/protocol.js';
+import { type ControlRequest, controlUrlOf, type ProtocolName, protocolsOf } from '../control/protocol.js';
 import { UdpClient, UdpClientError } from '../control/udp/client.js';
 import { defaultSet } from '../domain/name.js';
-import type { RegisteredRelay } from '../domain/relay.js';
+import type { RegisteredRelay, Relay } from '../domain/relay.js';
 import { parseAddress } from '../runtime/address.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
@@ -53,10 +53,10 @@ export class RelayClients {
     const { directory, protocols, log } = this.#deps;
     this.#unsubscribe = directory.subscribe(({ type, relay: { relay } }) => {
       this.#unspoken.clear();
-      if (type === 'left' && !directory.list().some((other) => other.relay.controlUrl === relay.controlUrl)) {
-        void this.#drop(relay.controlUrl);
+      if (type === 'left') {
+        this.#dropUnused(relay);
       }
-      const isServed = protocols.length === 0 || protocols.includes(protocolOf[relay.kind]);
+      const isServed = protocols.length === 0 || protocolsOf(relay).some((each) => protocols.includes(each));
       if (type === 'joined' && !isServed) {
         log.warn({ set: relay.set, relay: relay.id, reason: unspokenReason(relay) }, 'relay left out');
       }
@@ -82,7 +82,7 @@ export class RelayClients {
     if (!ids) {
       ids = this.#deps.directory
         .list(set)
-        .filter(({ relay }) => protocolOf[relay.kind] !== protocol)
+        .filter(({ relay }) => controlUrlOf(relay, protocol) === undefined)
         .map(({ relay }) => relay.id);
       this.#unspoken.set(key, ids);
     }
@@ -100,11 +100,11 @@ export class RelayClients {
 
   /** Puts a request to a relay, and says what came of it instead of throwing. */
   async ask(registered: RegisteredRelay, request: ControlRequest, timeoutMs: number): Promise<Asked> {
-    const client = this.#clientOf(registered, request);
-    if (typeof client === 'string') {
-      return { kind: 'refused', reason: client };
+    const known = this.#clientOf(registered, request);
+    if (typeof known === 'string') {
+      return { kind: 'refused', reason: known };
     }
-    const { controlUrl } = registered.relay;
+    const { controlUrl, client } = known;
     try {
       const options = { timeoutMs: Math.max(1, Math.round(timeoutMs)), retransmitMs };
       const reply = await client.request(request.body, options);
@@ -126,30 +126,39 @@ export class RelayClients {
 
   /** It has not answered what it was asked last: most likely it will not answer the next question either. */
   isSilent({ relay }: RegisteredRelay): boolean {
-    return this.#silent.has(relay.controlUrl);
+    return urlsOf(relay).some((url) => this.#silent.has(url));
   }
 
   /** Or why there is none. */
-  #clientOf({ relay }: RegisteredRelay, { protocol }: ControlRequest): UdpClient | string {
+  #clientOf({ relay }: RegisteredRelay, { protocol }: ControlRequest): Client | string {
     const { directory, clock, log } = this.#deps;
     // A client that nobody asked for when its relay left would never be closed.
     if (directory.get(relay.set, relay.id)?.relay.instance !== relay.instance) {
       return `relay ${relay.id} is not registered any more`;
     }
-    if (protocolOf[relay.kind] !== protocol) {
+    const controlUrl = controlUrlOf(relay, protocol);
+    if (controlUrl === undefined) {
       return unspokenReason(relay);
     }
-    const known = this.#clients.get(relay.controlUrl);
+    const known = this.#clients.get(controlUrl);
     if (known) {
-      return known;
+      return { controlUrl, client: known };
     }
-    const address = relay.controlUrl.startsWith('udp:') ? parseAddress(relay.controlUrl.slice(4)) : undefined;
+    const address = controlUrl.startsWith('udp:') ? parseAddress(controlUrl.slice(4)) : undefined;
     if (!address) {
-      return `relay ${relay.id} has the control URL ${relay.controlUrl}, which is not udp:HOST:PORT`;
+      return `relay ${relay.id} has the control URL ${controlUrl}, which is not udp:HOST:PORT`;
     }
     const client = new UdpClient({ ...address, clock, log });
-    this.#clients.set(relay.controlUrl, client);
-    return client;
+    this.#clients.set(controlUrl, client);
+    return { controlUrl, client };
+  }
+
+  /** Clients of a relay that has left, unless it is registered under another name, too. */
+  #dropUnused(relay: Relay): void {
+    const used = new Set(this.#deps.directory.list().flatMap((other) => urlsOf(other.relay)));
+    for (const url of urlsOf(relay).filter((each) => !used.has(each))) {
+      void this.#drop(url);
+    }
   }
 
   async #drop(controlUrl: string): Promise<void> {
@@ -160,6 +169,15 @@ export class RelayClients {
   }
 }
 
-function unspokenReason({ id, kind }: RegisteredRelay['relay']): string {
-  return `relay ${id} is of kind ${kind}, which is controlled by ${protocolOf[kind]}: no call that comes by another protocol is for it`;
+interface Client {
+  readonly controlUrl: string;
+  readonly client: UdpClient;
+}
+
+function urlsOf(relay: Relay): string[] {
+  return protocolsOf(relay).flatMap((protocol) => controlUrlOf(relay, protocol) ?? []);
+}
+
+function unspokenReason(relay: Relay): string {
+  return `relay ${relay.id} is of kind ${relay.kind}, which is controlled by ${protocolsOf(relay).join(' and ')}: no call that comes by another protocol is for it`;
 }

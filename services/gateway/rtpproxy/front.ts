@@ -1,4 +1,4 @@
-import { protocolOf } from '../../control/protocol.js';
+import { controlUrlOf } from '../../control/protocol.js';
 import { baseVersion, capabilities, capabilityFeature } from '../../control/rtpproxy/capabilities.js';
 import { rtpproxy } from '../../control/rtpproxy/protocol.js';
 import type { RtpproxyRequest } from '../../control/rtpproxy/request.js';
@@ -79,7 +79,9 @@ export class RtpproxyFront implements Front {
     if (reason !== undefined) {
       return request.error();
     }
-    const relays = directory.list(set).filter(({ relay }) => protocolOf[relay.kind] === rtpproxy.name);
+    const relays = directory
+      .list(set)
+      .filter(({ relay }) => controlUrlOf(relay, rtpproxy.name) !== undefined);
     if (request.act === 'list') {
       return this.#aggregate.answer(request, set, relays);
     }

@@ -17,6 +17,7 @@ const value = z.object({
   kind: z.enum(relayKinds),
   instance: instanceId,
   controlUrl: text(255).min(1),
+  rtpproxyUrl: text(255).min(1).optional(),
   media: stringMap(maxMediaAddresses),
   state: z.enum(['active', 'draining']),
   weight: z.int().min(0).max(maxWeight),

@@ -12,6 +12,7 @@ export async function builtinRelay(t: ExecutionContext, maxSessions = 100): Prom
   const portMin = await freeUdpBlock(200);
   const relay = new BuiltinRelay({
     ngListen: { host: '127.0.0.1', port: 0 },
+    rtpproxyListen: { host: '127.0.0.1', port: 0 },
     mediaAddress: '127.0.0.1',
     portMin,
     portMax: portMin + 199,

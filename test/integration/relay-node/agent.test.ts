@@ -43,6 +43,7 @@ test('a relay node registers its built-in relay with all that it was told, and r
       HOLDFAST_RELAY_LABELS: 'codec=opus,tier=gold',
       HOLDFAST_RELAY_MEDIA: 'default=127.0.0.1,lan=192.0.2.7',
       HOLDFAST_RELAY_ADVERTISE: 'relay.example.org:2223',
+      HOLDFAST_RELAY_RTPPROXY_LISTEN: '127.0.0.1:0',
     },
   });
   const relay = await etcd.relay('r1');
@@ -56,9 +57,10 @@ test('a relay node registers its built-in relay with all that it was told, and r
     labels: { codec: 'opus', tier: 'gold' },
     mediaAddresses: { default: '127.0.0.1', lan: '192.0.2.7' },
     controlUrl: 'udp:relay.example.org:2223',
-    features: ['ipv4'],
     state: 'active',
   });
+  t.regex(relay?.rtpproxyUrl ?? '', /^udp:relay\.example\.org:[1-9]\d*$/);
+  t.true(['ipv4', 'vf-20050322'].every((feature) => relay?.features?.includes(feature)));
   t.not(relay?.lease, '0', 'under a lease');
   await eventually(async () => (await etcd.load('r1'))?.calls === 0, 'report');
 

@@ -2,6 +2,7 @@ import test, { type ExecutionContext } from 'ava';
 import { encodeBody } from '../../../services/control/ng/message.js';
 import { ng } from '../../../services/control/ng/protocol.js';
 import type { ControlRequest } from '../../../services/control/protocol.js';
+import { ownRequest } from '../../../services/control/rtpproxy/request.js';
 import type { RegisteredRelay } from '../../../services/domain/relay.js';
 import type { RelayList } from '../../../services/gateway/deps.js';
 import { RelayClients } from '../../../services/gateway/relay-clients.js';
@@ -143,6 +144,32 @@ test('a relay of another protocol is not asked, is not chosen, and the log says 
   t.is(server.heard.length, 0);
   directory.leave(relay);
   t.deepEqual(clients.unspoken(undefined, 'ng'), []);
+});
+
+test('a relay that is controlled by two protocols gets each where it speaks it', async (t) => {
+  const { directory, clients, lines } = opened(t);
+  const [ngServer, rtpproxyServer] = [await fakeRelay(t), await fakeRelay(t)];
+  const relay = directory.join(
+    registered({
+      controlUrl: `udp:127.0.0.1:${ngServer.port}`,
+      rtpproxyUrl: `udp:127.0.0.1:${rtpproxyServer.port}`,
+    }),
+  );
+  t.deepEqual([clients.unspoken(undefined, 'ng'), clients.unspoken(undefined, 'rtpproxy')], [[], []]);
+  t.deepEqual(lines, []);
+  const both = [clients.ask(relay, ping(), 20_000), clients.ask(relay, ownRequest('V'), 20_000)];
+  ngServer.reply(await ngServer.next(), 'pong');
+  rtpproxyServer.reply(await rtpproxyServer.next(), '20040107');
+  t.deepEqual(
+    (await Promise.all(both)).map((asked) => asked.kind === 'replied' && asked.reply.toString()),
+    ['pong', '20040107'],
+  );
+  t.is((await clients.ask(relay, ownRequest('V'), 250)).kind, 'silent');
+  t.true(clients.isSilent(relay));
+  directory.leave(relay);
+  await turns();
+  t.is(clients.size, 0);
+  t.false(clients.isSilent(relay));
 });
 
 for (const controlUrl of [

@@ -24,12 +24,13 @@ const time = fc.integer({ min: 0, max: Date.UTC(9999, 0) });
 // A relay node refuses the one name that a JavaScript object cannot hold like others.
 const name = fc.stringMatching(/^[\w.-]{1,63}$/).filter((each) => each !== '__proto__');
 const map = (limit: number) => fc.dictionary(name, text(255), { maxKeys: limit, noNullPrototype: true });
-const relay: fc.Arbitrary<Relay> = fc.record({
+const controlUrl = fc.stringMatching(/^udp:[a-z0-9.]{1,50}:\d{1,5}$/);
+const ofOneProtocol: fc.Arbitrary<Relay> = fc.record({
   id: dnsLabel,
   set: dnsLabel,
   kind: fc.constantFrom(...relayKinds),
   instance: fc.stringMatching(/^[0-9a-f]{1,64}$/),
-  controlUrl: fc.stringMatching(/^udp:[a-z0-9.]{1,50}:\d{1,5}$/),
+  controlUrl,
   mediaAddresses: map(16),
   state: fc.constantFrom('active' as const, 'draining' as const),
   weight: fc.integer({ min: 0, max: 10_000 }),
@@ -40,6 +41,10 @@ const relay: fc.Arbitrary<Relay> = fc.record({
   version: text(255),
   startedAtMs: time,
 });
+const relay = fc.oneof(
+  ofOneProtocol,
+  fc.tuple(ofOneProtocol, controlUrl).map(([each, rtpproxyUrl]): Relay => ({ ...each, rtpproxyUrl })),
+);
 const intent: fc.Arbitrary<Intent> = fc.record(
   {
     state: fc.constantFrom(...relayStates),
@@ -174,6 +179,7 @@ const wrong: Record<string, readonly unknown[]> = {
   kind: ['kamailio', '', null],
   instance: ['', 'x'.repeat(65), 7, null],
   controlUrl: ['', 'x'.repeat(256), 7, null],
+  rtpproxyUrl: ['', 'x'.repeat(256), 7, null],
   media: [null, [], 'a', { a: 1 }, { '': 'x' }, { a: 'x'.repeat(256) }],
   labels: [null, { a: null }, Object.fromEntries(Array.from({ length: 17 }, (_, i) => [`l${i}`, '']))],
   features: [null, 'ice', ['A'], [7], Array.from({ length: 65 }, (_, i) => `f${i}`)],
@@ -194,7 +200,7 @@ const wrong: Record<string, readonly unknown[]> = {
   sinceBootMs: ['1', 1.5, null, 2 ** 53],
   bootId: ['b'.repeat(65), 7, null],
 };
-const mayLack = ['zone', 'labels', 'features', 'version', 'reason', 'by', 'cpu', 'packetRate'];
+const mayLack = ['rtpproxyUrl', 'zone', 'labels', 'features', 'version', 'reason', 'by', 'cpu', 'packetRate'];
 
 for (const [name, { decode, good }] of Object.entries(decoders)) {
   test(`junk of every kind is no ${name}, and never throws`, (t) => {
