@@ -4,19 +4,19 @@ import { runInNewContext } from 'node:vm';
 import type { ExecutionContext } from 'ava';
 import fc from 'fast-check';
 import { eventually } from '../support/registry.js';
-import type { openReplica } from '../support/replica.js';
 
 setFlagsFromString('--expose-gc');
 /** What is garbage must not count as growth. */
 const collectGarbage = runInNewContext('gc') as () => void;
 
-/** Datagrams in flight: as many as the gateway's socket buffer holds. */
+/** Datagrams in flight: as many as the server's socket buffer holds. */
 const window = 256;
 
 export interface FloodOptions {
-  /** Which gateway of the replica. */
-  readonly protocol: 'ng' | 'rtpproxy';
-  readonly replica: Awaited<ReturnType<typeof openReplica>>;
+  /** Of what is flooded: what came of the datagrams. */
+  readonly counters: () => Readonly<Record<string, number>>;
+  /** Of its log. */
+  readonly lines: readonly Readonly<Record<string, unknown>>[];
   /** That the datagrams come from, and the port that they go to. */
   readonly socket: Socket;
   readonly port: number;
@@ -28,17 +28,17 @@ export interface FloodOptions {
   readonly onBatch?: () => void;
 }
 
-/** Sends that many datagrams. The gateway must read them, answer afterwards, log no error, and not grow. */
+/** Sends that many datagrams. The server must read them, answer afterwards, log no error, and not grow. */
 export async function flood(
   t: ExecutionContext,
-  { protocol, replica: { replica, lines }, socket, port, samples, count, seed, onBatch }: FloodOptions,
+  { counters, lines, socket, port, samples, count, seed, onBatch }: FloodOptions,
   stillAnswers: (send: (bytes: Buffer) => Promise<void>) => Promise<void>,
 ): Promise<void> {
   const random = fc.sample(fc.infiniteStream(fc.nat()), { numRuns: 1, seed })[0] as Iterator<number>;
   const next = () => random.next().value as number;
   const send = (bytes: Buffer) =>
     new Promise<void>((resolve) => socket.send(bytes, port, '127.0.0.1', () => resolve()));
-  const received = () => replica.gatewayCounters(protocol)['received'] ?? 0;
+  const received = () => counters()['received'] ?? 0;
   const heapMb = () => {
     collectGarbage();
     return Math.round(process.memoryUsage().heapUsed / 2 ** 20);
@@ -77,7 +77,7 @@ export async function flood(
     [],
     `no error in the log (seed ${seed})`,
   );
-  const { dropped, malformed, replied } = replica.gatewayCounters(protocol);
+  const { dropped, malformed, replied } = counters();
   t.true(Number(dropped) > 0 && Number(malformed) > 0 && Number(replied) > 0);
   t.log(
     `seed ${seed}: ${heapAfterTenthMb} MiB became ${heapAtEndMb} MiB, sent ${sent}, received ${received()}, dropped ${dropped}, malformed ${malformed}, replied ${replied}`,

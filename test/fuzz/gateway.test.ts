@@ -104,7 +104,9 @@ test(`${count} hostile datagrams do not harm the gateway`, async (t) => {
   for (const sample of samples.slice(-corpus.length)) {
     await new Promise((resolve) => socket.send(sample, port, '127.0.0.1', resolve));
   }
-  const options = { protocol: 'ng', replica: opened, socket, port, samples, count, seed } as const;
+  const { replica, lines } = opened;
+  const counters = () => replica.gatewayCounters('ng');
+  const options = { counters, lines, socket, port, samples, count, seed };
   await flood(t, options, async () => {
     t.is((await proxy.request({ command: 'ping' })).result, 'pong', `seed ${seed}`);
     const offer = { command: 'offer', 'call-id': 'good', 'from-tag': 'a' };

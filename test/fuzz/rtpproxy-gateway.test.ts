@@ -6,34 +6,12 @@ import { UdpServer } from '../../services/control/udp/server.js';
 import { connect, startEmbeddedEtcd } from '../support/etcd.js';
 import { aRelay, eventually, newKeyspace, putRelay } from '../support/registry.js';
 import { openReplica } from '../support/replica.js';
-import { transcripts } from '../support/rtpproxy-transcripts.js';
 import { flood } from './flood.js';
+import { rtpproxyDatagram } from './rtpproxy-datagram.js';
 
 /** Number of datagrams, unless HOLDFAST_FUZZ_RUNS is set. */
 const count = Number(process.env['HOLDFAST_FUZZ_RUNS'] ?? 50_000);
 const seed = Number(process.env['HOLDFAST_FUZZ_SEED'] ?? Date.now() % 2 ** 31);
-
-const commands = transcripts.flatMap(({ exchanges }) => exchanges.map(([command]) => command));
-const cookie = fc.oneof(
-  fc.constantFrom('c', '1_2', 'x'.repeat(255), 'y'.repeat(256), ''),
-  fc.string({ maxLength: 20 }),
-);
-const words = fc.array(fc.constantFrom('f', 't;1', 'c@h', '127.0.0.1', '4000', '&&', '0', 'x'.repeat(2000)), {
-  maxLength: 40,
-});
-const body = fc.oneof(
-  { weight: 6, arbitrary: fc.constantFrom(...commands) },
-  {
-    weight: 3,
-    arbitrary: fc
-      .tuple(fc.constantFrom(...'ULDQPSRCNIGVXZul'), fc.string({ maxLength: 12 }), words)
-      .map(([name, modifiers, rest]) => [`${name}${modifiers}`, ...rest].join(' ')),
-  },
-  { weight: 1, arbitrary: fc.integer({ min: 0, max: 65_000 }).map((size) => 'U c '.padEnd(size, 'x')) },
-);
-const datagram = fc
-  .tuple(cookie, body)
-  .map((parts) => Buffer.from(parts.join(' '), 'latin1').subarray(0, 65_000));
 
 /** A relay that answers at once, and mostly what one would. */
 async function relayOf(scope: { teardown(task: () => Promise<void>): void }): Promise<string> {
@@ -71,13 +49,13 @@ test(`${count} hostile datagrams do not harm the rtpproxy gateway`, async (t) =>
   socket.bind(0, '127.0.0.1');
   await once(socket, 'listening');
   t.teardown(() => new Promise<void>((resolve) => socket.close(() => resolve())));
-  const samples = fc.sample(datagram, { numRuns: 2000, seed });
+  const samples = fc.sample(rtpproxyDatagram, { numRuns: 2000, seed });
   const onBatch = () => {
     replies.length = 0;
   };
   const options = {
-    protocol: 'rtpproxy',
-    replica: opened,
+    counters: () => opened.replica.gatewayCounters('rtpproxy'),
+    lines: opened.lines,
     socket,
     port,
     samples,
