@@ -97,6 +97,9 @@ export class RtpproxyFront implements Front {
       deletes.leave(call, request);
       return request.ok();
     }
+    if (call && request.act === 'delete') {
+      return calls.handle(memory.endingAll(call, request), scope);
+    }
     return calls.handle(call && memory.isAnswer(call, request) ? request.asAnswer() : request, scope);
   }
 }

@@ -149,6 +149,17 @@ export class SessionMemory implements CallMemory {
     return isLeft;
   }
 
+  /** A delete that is no branch's, as it goes to the relay. */
+  endingAll(call: Call, request: RtpproxyRequest): RtpproxyRequest {
+    for (const session of this.#find(call)?.sessions ?? []) {
+      const ending = session.isDeletedBy(request) ? session.endingAll(request) : undefined;
+      if (ending) {
+        return ending;
+      }
+    }
+    return request;
+  }
+
   /** A request that names no set means the set that the call is in. */
   #find({ callId, set, anySet }: Call): Remembered | undefined {
     const all = this.#calls.get(callId);

@@ -13,6 +13,8 @@ export class Session {
   #peer: string | undefined;
   /** Tags of those who have answered, and of whom nothing is known to have left. */
   readonly #peers = new Set<string>();
+  /** Somebody who has answered, or might have, has left, and the relay does not know it. */
+  #hasLost = false;
 
   /** @param tag of the party that began it, with the number of the stream */
   private constructor(
@@ -102,9 +104,21 @@ export class Session {
 
   /** Whoever this delete names has left. */
   leave({ tags }: RtpproxyRequest): void {
+    this.#hasLost = true;
     for (const tag of tags) {
       this.#peers.delete(tagOf(tag ?? ''));
     }
+  }
+
+  /**
+   * What ends the session for all at its relay, which may keep the media of each who has answered: a delete that names the party
+   * that began it, and nobody else. Undefined if the delete does so as it is.
+   */
+  endingAll({ modifiers, tags: [from, to] }: RtpproxyRequest): RtpproxyRequest | undefined {
+    const own = this.#isCalled(from) ? from : to;
+    return this.#hasLost && own !== undefined
+      ? ownRequest(`D${modifiers} ${this.sessionId} ${own}`)
+      : undefined;
   }
 
   /** Requests that begin it elsewhere, with the last media of both parties. */

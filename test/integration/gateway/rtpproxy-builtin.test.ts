@@ -52,6 +52,22 @@ test.serial('built-in relays are rtpproxies to the gateway, and no other daemon 
   await eventually(async () => (await bindingOf('c@h'))?.released === true, 'release');
 });
 
+test.serial(
+  'the last branch that is deleted ends the call, with the media of those that have lost',
+  async (t) => {
+    const relay = await builtinRelay(t);
+    const { ask, bindingOf } = await rtpproxyGateway(t, [await registrationOf(relay, 'r1')]);
+    toldBy(await ask('U c@h 127.0.0.1 4000 f;1'));
+    toldBy(await ask('L c@h 127.0.0.1 4002 f;1 tB;1'));
+    toldBy(await ask('L c@h 127.0.0.1 4004 f;1 tC;1'));
+    t.is(await ask('D c@h f tB'), '0');
+    t.is(relay.media.load().calls, 1);
+    t.is(await ask('D c@h tC f'), '0');
+    t.is(relay.media.load().calls, 0);
+    await eventually(async () => (await bindingOf('c@h'))?.released === true, 'release');
+  },
+);
+
 test.serial('a call that a built-in relay carries is found there, whichever protocol began it', async (t) => {
   const relay = await builtinRelay(t);
   const own = parseAddress(relay.rtpproxyUrl?.slice('udp:'.length) ?? '') ?? { host: '', port: 0 };
