@@ -28,8 +28,10 @@ export interface TestRelay {
   readonly id: string;
   readonly set: string;
   readonly address: string;
-  /** Its control address. */
+  /** Where it is controlled, an rtpengine or built-in relay by ng. */
   readonly port: number;
+  /** Where it is controlled as an rtpproxy. */
+  readonly rtpproxyPort: number | undefined;
   /** A client of the relay itself, past any gateway; not of an rtpproxy. */
   readonly ng: ProxyClient;
   /** Calls that it carries; of an rtpproxy, streams. */
@@ -52,6 +54,7 @@ export async function startRelay(
   const rtpproxy = kind === 'rtpproxy' ? await startRtpproxy(scope, { address }) : undefined;
   const engine = rtpengine ?? rtpproxy;
   const port = engine?.port ?? (await freeUdpPort());
+  const rtpproxyPort = rtpproxy?.port ?? (kind === 'builtin' ? await freeUdpPort() : undefined);
   const node =
     etcd === undefined && engine
       ? undefined
@@ -64,6 +67,7 @@ export async function startRelay(
           HOLDFAST_RELAY_CONTROL: `127.0.0.1:${port}`,
           HOLDFAST_RELAY_MEDIA: `default=${address}`,
           HOLDFAST_RELAY_WEIGHT: `${weight}`,
+          ...(kind === 'builtin' ? { HOLDFAST_RELAY_RTPPROXY_LISTEN: `127.0.0.1:${rtpproxyPort}` } : {}),
           // As the rtpengines of the tests: a call that has ended is not listed.
           HOLDFAST_RELAY_DELETE_DELAY_SECONDS: '0',
         });
@@ -74,7 +78,7 @@ export async function startRelay(
     await node?.waitUntil(async () => (await ng.ping())['result'] === 'pong', `pong of ${id}`);
   }
   return {
-    ...{ id, set, address, port, ng },
+    ...{ id, set, address, port, rtpproxyPort, ng },
     sessions: async () =>
       rtpproxy ? await sessionsOn(rtpproxy, node ? 1 : 0) : (await ng.list(mostListed)).length,
     kill: () => (engine ?? (node as TestProcess)).kill(),

@@ -8,7 +8,7 @@ import { carriedInAll } from './gateway-census.js';
 import { rtpproxyPrograms, Scene, threeRtpproxies } from './gateway-scene.js';
 import { allSucceed, relaysTold, tally } from './gateway-sums.js';
 
-/** Kamailio's rtpproxy module, unmodified, with real engines behind the gateway. */
+/** Kamailio's rtpproxy module, unmodified, with real engines and a built-in relay behind the gateway. */
 const options = { protocol: 'rtpproxy', relays: threeRtpproxies } as const;
 /** After this time without a SIP response the phone retransmits, and its user notices the delay. */
 const promisedMs = 1000;

@@ -25,10 +25,12 @@ export const threeRelays: readonly RelaySpec[] = [
 
 export const rtpproxyPrograms = ['etcd', 'rtp-io', 'python3', 'kamailio', 'kamcmd', 'sipp'];
 
-export const threeRtpproxies: readonly RelaySpec[] = [1, 2, 3].map((number) => ({
-  id: `media-${number}`,
-  kind: 'rtpproxy',
-}));
+/** All are rtpproxies to SIP proxies. */
+export const threeRtpproxies: readonly RelaySpec[] = [
+  { id: 'media-1', kind: 'rtpproxy' },
+  { id: 'media-2', kind: 'rtpproxy' },
+  { id: 'media-3', kind: 'builtin' },
+];
 
 export interface SceneOptions {
   readonly relays?: readonly RelaySpec[];
@@ -266,7 +268,7 @@ export class Scene {
   }
 
   #throughRtpproxy(index: number): Pick<KamailioOptions, 'defines'> {
-    const direct = this.relays.map(({ port }) => `udp:127.0.0.1:${port}`).join(' ');
+    const direct = this.relays.map(({ rtpproxyPort }) => `udp:127.0.0.1:${rtpproxyPort}`).join(' ');
     const replica = this.replicas[index];
     const sockets = replica ? `udp:${replica.rtpproxy}` : direct;
     return { defines: { WITH_RTPPROXY: undefined, RTPPROXY_SOCK: `"${sockets}"`, WORKERS: '16' } };
