@@ -55,7 +55,7 @@ export class Agent implements Component {
   readonly #cpu: HostCpu;
   readonly #warnings: Record<'reporting', RateLimitedWarning>;
   #state: AgentState = { name: 'searching' };
-  #started = false;
+  #startedAtMs: number | undefined;
   #hasRegistered = false;
   #reported: { readonly load: Load; readonly of: Served; readonly atMs: number } | undefined;
   /** Resolves when every registration that was given up has been revoked, or cannot be. */
@@ -99,6 +99,15 @@ export class Agent implements Component {
     return this.#prober.status?.calls;
   }
 
+  /**
+   * Age of the last report in etcd, s: it is repeated every 5 s. Grows while the relay does not answer or is not
+   * registered, and while etcd refuses writes, which its keepalives do not show.
+   */
+  get reportAgeSeconds(): number {
+    const nowMs = this.#deps.clock.monotonicMs();
+    return (nowMs - (this.#reported?.atMs ?? this.#startedAtMs ?? nowMs)) / 1000;
+  }
+
   /** Begins to watch the relay; returns without waiting for it. @throws why the relay cannot be used */
   async start(): Promise<void> {
     const { relay } = this.#deps;
@@ -106,7 +115,7 @@ export class Agent implements Component {
     const { controlUrl, rtpproxyUrl, kind } = relay;
     this.#log.info({ controlUrl, rtpproxyUrl, kind }, 'watching the relay');
     this.#cpu.use();
-    this.#started = true;
+    this.#startedAtMs = this.#deps.clock.monotonicMs();
     this.#prober.start();
   }
 
@@ -216,7 +225,7 @@ export class Agent implements Component {
     const { clock, relay, drainDeadlineMs } = this.#deps;
     this.#on({ name: 'stop' });
     // It never began to watch the relay: whatever calls that has are not its own to wait for.
-    if (this.#started) {
+    if (this.#startedAtMs !== undefined) {
       const draining = this.#publishDraining();
       // Nobody was told of the relay: its calls are not from here.
       await this.#waitForCalls(clock.monotonicMs() + (this.#hasRegistered ? drainDeadlineMs : 0));

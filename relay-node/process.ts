@@ -142,5 +142,13 @@ function metricsOf(agent: Agent, certificates: TlsFiles | undefined): Registry {
       this.set(agent.notReady === undefined ? 1 : 0);
     },
   });
+  new Gauge({
+    name: 'holdfast_relay_report_age_seconds',
+    help: 'Age of the last report of the load that is in etcd',
+    registers: [registry],
+    collect() {
+      this.set(agent.reportAgeSeconds);
+    },
+  });
   return registry;
 }

@@ -4,9 +4,11 @@ import '../../chart/tools.js';
 import { connect, startRealEtcd } from '../../support/etcd.js';
 import { startProcess } from '../../support/process.js';
 import { findProgram } from '../../support/program.js';
+import { Scrape } from '../../support/prometheus.js';
 import { aRelay, eventually, newKeyspace, putRelay } from '../../support/registry.js';
 import { failure, openReplica, select } from '../../support/replica.js';
 import { testWith } from '../../support/requirement.js';
+import { logOf, startRelayNode } from '../../support/stack.js';
 
 const short = { HOLDFAST_ETCD_TIMEOUT_MS: '1000' };
 
@@ -119,6 +121,32 @@ for (const program of ['etcd', 'etcd-3.6']) {
       },
     );
   });
+
+  testWith.serial(
+    [program],
+    `${program}: a relay node stays registered without space, and tells`,
+    async (t) => {
+      const etcd = await startRealEtcd(t, [], findProgram(program));
+      const client = connect(t, etcd.endpoint);
+      const node = await startRelayNode(t, { id: 'r1', etcd: etcd.endpoint });
+      const reportAge = async () =>
+        (await Scrape.of(node.http)).value('holdfast_relay_report_age_seconds') ?? 0;
+      const isReady = async () => (await fetch(`http://${node.http}/readyz`)).status === 200;
+      // A report is repeated after 5 s.
+      const isReported = async () => (await reportAge()) < 7;
+      await eventually(isReady, 'registration');
+      t.true(await isReported());
+      await client.maintenance.alarm({ action: 'Activate', memberID: '0', alarm: 'Nospace' });
+      await eventually(async () => !(await isReported()), 'age of the last report');
+      t.true(await isReady(), 'its lease is kept alive: it keeps its calls');
+      const told = logOf(node.process).filter(({ level }) => level >= 40);
+      t.is(told.length, 1, JSON.stringify(told));
+      t.regex(String(told[0]?.reason), /database space exceeded/);
+      await client.maintenance.alarm({ action: 'Deactivate', memberID: '0', alarm: 'Nospace' });
+      await eventually(isReported, 'report');
+      t.true(await isReady());
+    },
+  );
 
   testWith.serial(
     [program, 'etcdctl'],

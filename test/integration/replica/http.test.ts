@@ -82,4 +82,5 @@ test('a relay node answers probes, and its metrics count its calls', async (t) =
   const scrape = await Scrape.of(http);
   t.is(scrape.value('holdfast_relay_ready'), 1);
   t.is(scrape.value('holdfast_relay_calls'), 0);
+  t.true((scrape.value('holdfast_relay_report_age_seconds') ?? 60) < 60);
 });
