@@ -5,13 +5,12 @@ import { findProgram } from '../support/program.js';
 import { eventually } from '../support/registry.js';
 import { testWith } from '../support/requirement.js';
 import { carriedInAll } from './gateway-census.js';
+import { calls, frozenDuringSetup, killedBetween } from './gateway-lost-relay.js';
 import { rtpproxyPrograms, Scene, threeRtpproxies } from './gateway-scene.js';
 import { allSucceed, relaysTold, tally } from './gateway-sums.js';
 
 /** Kamailio's rtpproxy module, unmodified, with real engines and a built-in relay behind the gateway. */
 const options = { protocol: 'rtpproxy', relays: threeRtpproxies } as const;
-/** After this time without a SIP response the phone retransmits, and its user notices the delay. */
-const promisedMs = 1000;
 
 testWith(['kamailio'], 'the example configuration is valid with rtpproxy', async (t) => {
   const args = ['-c', '-f', join(kamailioFiles, 'kamailio.cfg'), '-A', 'WITH_RTPPROXY'];
@@ -44,67 +43,14 @@ testWith.serial(
 testWith.serial(
   rtpproxyPrograms,
   'rtpproxy: a relay is killed between INVITE and re-INVITE of 50 calls',
-  async (t) => {
-    const [calls, victim] = [50, 'media-1'];
-    const scene = await Scene.start(t, options);
-    await scene.only(victim);
-    const caller = await scene.caller('call', { calls, perSecond: 100 });
-    await caller.reached(calls, 'INVITE');
-    const first = relaysTold(scene, caller, 'INVITE');
-    t.is(tally(first.values()), `${victim} ${calls}`);
-    await scene.all();
-    await scene.relay(victim).kill();
-    await caller.go(first.keys(), 10);
-    await caller.reached(calls, 're-INVITE');
-    const later = relaysTold(scene, caller, 're-INVITE');
-    t.log(`calls by relay: ${tally(first.values())}; after its loss: ${tally(later.values())}`);
-    await caller.go(first.keys());
-    t.true((await allSucceed(t, scene, caller, calls)) < promisedMs);
-    t.deepEqual(
-      [...later.values()].filter((relay) => relay.includes('+') || relay === victim),
-      [],
-    );
-    t.is(scene.replicas.flatMap((replica) => replica.logged('call moved')).length, calls);
-    t.deepEqual(
-      scene.proxies.flatMap(({ complaints }) => complaints),
-      [],
-    );
-    const others = scene.relays.filter(({ id }) => id !== victim);
-    await eventually(async () => (await carriedInAll(others)) === 0, 'end of all calls');
-  },
+  (t) => killedBetween(t, 'media-1', options),
 );
 
 testWith.serial(
   rtpproxyPrograms,
   'rtpproxy: a relay is frozen, and 50 new calls are set up on others',
   async (t) => {
-    const calls = 50;
-    const scene = await Scene.start(t, options);
-    const frozen = scene.relay('media-1');
-    await frozen.freeze();
-    const caller = await scene.caller('call', { calls, perSecond: 50 });
-    await caller.reached(calls, 'INVITE');
-    const relays = relaysTold(scene, caller, 'INVITE');
-    const failovers = scene.replicas.flatMap((replica) => replica.logged('call moved'));
-    t.log(`calls by relay: ${tally(relays.values())}; ${failovers.length} had been given to the frozen one`);
-    t.deepEqual(
-      [...relays.values()].filter((relay) => relay.includes('+') || relay === frozen.id),
-      [],
-    );
-    t.true(failovers.length > 0);
-    // It resumes with commands for calls that are on other relays by now.
-    frozen.thaw();
-    await scene.everybodySees(scene.relays.length);
-    await caller.go(relays.keys());
-    await caller.reached(calls, 're-INVITE');
-    t.deepEqual(relaysTold(scene, caller, 're-INVITE'), relays);
-    await caller.go(relays.keys());
-    t.true((await allSucceed(t, scene, caller, calls)) < promisedMs);
-    await eventually(async () => (await carriedInAll(scene.relays)) === 0, 'end of all calls on all relays');
-    t.deepEqual(
-      scene.proxies.flatMap(({ complaints }) => complaints),
-      [],
-    );
+    await frozenDuringSetup(t, options);
   },
 );
 
@@ -112,7 +58,6 @@ testWith.serial(
   rtpproxyPrograms,
   'rtpproxy: both gateways restart in the middle of 50 calls, and forget all that they remembered',
   async (t) => {
-    const calls = 50;
     const scene = await Scene.start(t, options);
     const caller = await scene.caller('call', { calls, perSecond: 50 });
     await caller.reached(calls, 'INVITE');
