@@ -11,6 +11,7 @@ import type { CallRequest } from './call-request.js';
 import { carriedBy } from './control-inquiry.js';
 import type { CallRouter } from './deps.js';
 import type { FormerRelays } from './former-relays.js';
+import type { OrphanedSessions } from './orphaned-sessions.js';
 import type { RelayAccess } from './relay-clients.js';
 import type { RetryQueue } from './retry-queue.js';
 
@@ -33,6 +34,7 @@ export interface DeleteDeps {
   readonly router: CallRouter;
   readonly clients: RelayAccess;
   readonly retries: RetryQueue;
+  readonly orphans: OrphanedSessions;
   readonly formerRelays: FormerRelays;
   readonly memory: CallMemory;
   readonly clock: Clock;
@@ -58,7 +60,7 @@ export class DeleteHandler {
     memory.ended(call, request);
     if (typeof found === 'string') {
       log.warn({ callId: call.callId, reason: found }, 'delete put off: the call cannot be looked up');
-      this.#deleteLater(deletion, undefined);
+      this.#deleteLater(deletion);
       return request.ok('the registry does not answer; the deletion is tried again');
     }
     if (!found) {
@@ -70,6 +72,7 @@ export class DeleteHandler {
     formerRelays.end(binding, request);
     if (!relay) {
       void this.#release(found);
+      this.#endLater(deletion, found);
       return request.ok(`relay ${binding.relayId} of this call is gone`);
     }
     const asked = await clients.ask(relay, request, timeoutMs);
@@ -84,7 +87,7 @@ export class DeleteHandler {
       }
       // Where it really is, etcd alone can say; if it is there, the call may have begun anew since it was deleted.
       if (freshness === 'provisional') {
-        this.#deleteLater(deletion, undefined, binding.instance);
+        this.#deleteLater(deletion, binding.instance);
       }
       return asked.reply;
     }
@@ -95,7 +98,7 @@ export class DeleteHandler {
     );
     // The proxy takes the call for ended: what it offers from now on is a new beginning, and must find it released.
     await inTime(clock, deletion.deadlineMs - clock.monotonicMs(), this.#release(found), undefined);
-    this.#deleteLater(deletion, found);
+    this.#endLater(deletion, found);
     return request.ok(`relay ${relayId} does not answer; the deletion is tried again`);
   }
 
@@ -202,43 +205,66 @@ export class DeleteHandler {
   }
 
   /**
-   * @param meant undefined if the call could not be looked up: then the one that is found first is meant
+   * The call could not be looked up: the binding that is found first is meant.
    * @param told instance of a relay that has deleted the call already
    */
-  #deleteLater(deletion: CallRequest, meant: Answer | undefined, told?: string): void {
+  #deleteLater(deletion: CallRequest, told?: string): void {
     const { request, call } = deletion;
     const { router, clients, retries } = this.#deps;
-    let found = meant;
     retries.schedule({
-      purpose: `delete call ${call.callId}`,
+      purpose: `look call ${call.callId} up, which is to be deleted`,
       attempt: async () => {
-        const now = await router.lookup(found?.binding.call ?? call, { current: true });
-        if (!now) {
+        const found = await router.lookup(call, { current: true });
+        if (!found) {
           return 'done';
         }
-        found ??= now;
-        if (!isVersionOf(now.binding, found.binding)) {
-          return 'canceled';
+        const { binding, relay } = found;
+        const isTold =
+          binding.instance === told ||
+          (relay && (await clients.ask(relay, request, timeoutMs)).kind === 'replied');
+        if (isTold) {
+          this.#releaseUnlessCarried(deletion.parties, found);
+        } else {
+          void this.#release(found);
+          this.#endLater(deletion, found);
         }
-        const isToldNow = now.relay && now.binding.instance !== told;
-        if (isToldNow && (await clients.ask(now.relay, request, timeoutMs)).kind !== 'replied') {
-          return 'again';
-        }
-        await this.#releaseUnlessCarried(deletion, { ...now, binding: found.binding });
         return 'done';
       },
     });
   }
 
+  /** The relay of the call is silent or away. */
+  #endLater({ request, parties }: CallRequest, found: Answer): void {
+    const { call, relayId, instance } = found.binding;
+    this.#deps.orphans.end(
+      {
+        call,
+        relayId,
+        instance,
+        isOrphaned: ({ binding }) => isVersionOf(binding, found.binding),
+        ended: (relay) => this.#releaseUnlessCarried(parties, { ...found, relay }),
+      },
+      request,
+    );
+  }
+
   /** The relay has answered a delete late: now it can be known whether that was the end of the call. */
-  async #releaseUnlessCarried(deletion: CallRequest, found: Answer): Promise<void> {
-    if (!(await this.#isCarried(found, deletion.parties))) {
-      await this.#deps.router.release(found.binding.call, found.binding);
-      return;
-    }
-    const reopened = await this.#reopen(found);
-    if (reopened) {
-      this.#releaseOnceEnded(deletion.parties, reopened, deleteDelayMs);
-    }
+  #releaseUnlessCarried(parties: CallParties, found: Answer): void {
+    const { router, retries } = this.#deps;
+    const { binding } = found;
+    retries.schedule({
+      purpose: `ask relay ${binding.relayId} whether it still carries call ${binding.call.callId}`,
+      attempt: async () => {
+        if (!(await this.#isCarried(found, parties))) {
+          await router.release(binding.call, binding);
+          return 'done';
+        }
+        const reopened = await this.#reopen(found);
+        if (reopened) {
+          this.#releaseOnceEnded(parties, reopened, deleteDelayMs);
+        }
+        return 'done';
+      },
+    });
   }
 }

@@ -11,6 +11,7 @@ import { FormerRelays } from './former-relays.js';
 import type { Front, FrontDeps } from './front.js';
 import { InDialogHandler } from './in-dialog.js';
 import { OfferHandler } from './offer.js';
+import { OrphanedSessions } from './orphaned-sessions.js';
 import { Readiness } from './readiness.js';
 import type { RelayAccess } from './relay-clients.js';
 import { RetryQueue } from './retry-queue.js';
@@ -49,10 +50,12 @@ export class Gateway implements Component {
     const { callTtlSeconds } = options;
     this.#retries = new RetryQueue(deps);
     this.#admission = new Admission(options.admission, clock);
+    const orphans = new OrphanedSessions({ ...deps, retries: this.#retries });
     const shared = {
       ...deps,
       retries: this.#retries,
-      formerRelays: new FormerRelays({ ...deps, retries: this.#retries }),
+      orphans,
+      formerRelays: new FormerRelays({ ...deps, orphans }),
       readiness: new Readiness(notReady, clock),
       callTtlSeconds,
     };

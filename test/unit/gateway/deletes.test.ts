@@ -1,4 +1,4 @@
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
 import { HoldfastError } from '../../../services/domain/error.js';
 import type { RegisteredRelay } from '../../../services/domain/relay.js';
 import { turns } from '../../support/clock.js';
@@ -138,7 +138,85 @@ test('a silent relay that is registered again as it was is told to end the call'
   t.deepEqual(clients.log, ['r1 offer', 'r2 offer', 'r1 delete']);
 });
 
-test('nor where it was deleted', async (t) => {
+/** A call whose relay, r1, is away when it is deleted. */
+async function deletedWhileAway(t: ExecutionContext) {
+  const made = scene(t);
+  await made.ask(offer);
+  const away = made.router.relays.shift() as RegisteredRelay;
+  made.clients.tells = knowsNone;
+  t.is((await made.ask(deletion))['result'], 'ok');
+  await turns();
+  t.deepEqual(made.router.released, ['call-1'], 'what the proxy offers from now on is a new beginning');
+  await made.pass(3000);
+  t.deepEqual(made.clients.log, ['r1 offer']);
+  return { ...made, comeBack: (relay = away) => made.router.relays.unshift(relay) };
+}
+
+test('a relay that was away when a call was deleted is told to end it when it is back', async (t) => {
+  const { clients, comeBack, pass, retries } = await deletedWhileAway(t);
+  comeBack();
+  await pass(5000);
+  t.deepEqual(clients.log, ['r1 offer', 'r1 delete', 'r1 query']);
+  t.is(retries.size, 0);
+});
+
+test('also if nothing is left of the binding by then', async (t) => {
+  const { clients, comeBack, pass, router } = await deletedWhileAway(t);
+  router.bindings.clear();
+  comeBack();
+  await pass(5000);
+  t.is(clients.log[1], 'r1 delete');
+});
+
+test('and if the call goes on there, of which a branch was deleted, it is answered still', async (t) => {
+  const { clients, comeBack, pass, router } = await deletedWhileAway(t);
+  clients.tells = () => ({ result: 'ok' });
+  comeBack();
+  await pass(5000);
+  t.is(router.bindings.get(theCall.key)?.state, 'setup');
+});
+
+test('but not if the call has begun anew', async (t) => {
+  const { ask, clients, comeBack, pass, retries, router } = await deletedWhileAway(t);
+  comeBack();
+  await ask(offer);
+  await pass(130_000);
+  t.deepEqual(clients.log, ['r1 offer', 'r1 offer']);
+  t.is(router.bindings.get(theCall.key)?.state, 'setup');
+  t.is(retries.counters.canceled, 1);
+});
+
+test('nor if it has restarted, or stays away', async (t) => {
+  for (const isBack of [true, false]) {
+    const { clients, comeBack, pass, retries } = await deletedWhileAway(t);
+    if (isBack) {
+      comeBack(registered({ id: 'r1', instance: 'another' }));
+    }
+    await pass(60_000);
+    t.deepEqual(clients.log, ['r1 offer']);
+    t.is(retries.size, 0);
+    t.is(retries.counters.abandoned, 0);
+  }
+});
+
+test('a relay that was away when a deletion could at last be looked up is told when it is back', async (t) => {
+  const { ask, clients, pass, router } = scene(t);
+  await ask(offer);
+  router.hangs = true;
+  const reply = ask(deletion);
+  await pass(400);
+  t.is((await reply)['result'], 'ok');
+  const away = router.relays.shift() as RegisteredRelay;
+  clients.tells = knowsNone;
+  router.recover();
+  await pass(3000);
+  t.deepEqual(router.released, ['call-1']);
+  router.relays.unshift(away);
+  await pass(5000);
+  t.deepEqual(clients.log, ['r1 offer', 'r1 delete', 'r1 query']);
+});
+
+test('a call that begins anew while its relay is silent is not ended by the deletion before', async (t) => {
   const { ask, clients, pass, router, retries } = scene(t);
   await ask(offer);
   clients.tells = (_, { command }) => (command === 'delete' ? 'silent' : { result: 'ok' });

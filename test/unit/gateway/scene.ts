@@ -14,6 +14,7 @@ import type { CallRouter, RelayList } from '../../../services/gateway/deps.js';
 import { FormerRelays } from '../../../services/gateway/former-relays.js';
 import { InDialogHandler } from '../../../services/gateway/in-dialog.js';
 import { OfferHandler } from '../../../services/gateway/offer.js';
+import { OrphanedSessions } from '../../../services/gateway/orphaned-sessions.js';
 import { Readiness } from '../../../services/gateway/readiness.js';
 import type { Asked, RelayAccess } from '../../../services/gateway/relay-clients.js';
 import { RetryQueue } from '../../../services/gateway/retry-queue.js';
@@ -258,9 +259,20 @@ export function scene(t: ExecutionContext, relays: readonly (string | Partial<Re
     await clock.pass(1000);
     await stopped;
   });
-  const formerRelays = new FormerRelays({ router, clients, retries, directory: router });
+  const orphans = new OrphanedSessions({ router, clients, retries, directory: router });
+  const formerRelays = new FormerRelays({ orphans, directory: router });
   const memory = noMemory(ng);
-  const shared = { router, clients, retries, formerRelays, memory, callTtlSeconds: 3600, clock, log };
+  const shared = {
+    router,
+    clients,
+    retries,
+    orphans,
+    formerRelays,
+    memory,
+    callTtlSeconds: 3600,
+    clock,
+    log,
+  };
   let notReady: string | undefined;
   const offers = new OfferHandler(shared);
   const calls = new CallHandler({
