@@ -135,18 +135,12 @@ export class BindingWriter {
     const { cachedStore, clock, ttlPolicy, events } = this.#deps;
     const { set, id, instance } = relay.relay;
     const nowMs = clock.wallMs();
-    const { call, binding: before, outdated } = found;
-    const lost = cachedStore.lostMove(call);
-    const leftGeneration = Math.max(
-      outdated?.generation ?? 0,
-      lost && lost.relayId !== id ? lost.generation : 0,
-    );
-    const lostGeneration = Math.max(leftGeneration + 1, lost?.generation ?? 0);
+    const { call, binding: before } = found;
     const ttlSeconds = ttlPolicy.settings.callTtlSeconds;
     const binding: Binding = {
       ...this.#newBinding(call, relay, requestId),
       state: 'answered',
-      generation: before ? before.generation + 1 : lostGeneration,
+      generation: before ? before.generation + 1 : cachedStore.nextGeneration(found, id),
       createdAtMs: before?.createdAtMs ?? nowMs,
       ttlSeconds,
       moves: before
@@ -253,7 +247,7 @@ export class BindingWriter {
     const binding: Binding = {
       ...this.#newBinding(call, target.registered, requestId),
       state,
-      generation: Math.max(cachedStore.lostMove(call)?.generation ?? 0, found?.outdated?.generation ?? 0) + 1,
+      generation: cachedStore.nextGeneration(found ?? { call }),
       ttlSeconds: request.ttlSeconds ?? (state === 'setup' ? setupTtlSeconds : callTtlSeconds),
     };
     tried.relay = target.registered;

@@ -91,6 +91,16 @@ export class CachedBindingStore {
     return this.#deps.cache.lostMove(call);
   }
 
+  /**
+   * The generation at which a call goes on that etcd has lost, or has an outdated state of: none that it has left behind.
+   * @param carrier id of the relay that carries it: the last move may be the one that took it there
+   */
+  nextGeneration({ call, outdated }: Pick<Found, 'call' | 'outdated'>, carrier?: string): number {
+    const move = this.lostMove(call);
+    const sinceMove = move ? move.generation + (move.relayId === carrier ? 0 : 1) : 1;
+    return Math.max(sinceMove, (outdated?.generation ?? 0) + 1);
+  }
+
   /** @throws HoldfastError `unavailable`, `overloaded` */
   async read(call: Call): Promise<Found> {
     const askedAtMs = this.#deps.clock.monotonicMs();
