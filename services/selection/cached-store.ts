@@ -98,7 +98,8 @@ export class CachedBindingStore {
   nextGeneration({ call, outdated }: Pick<Found, 'call' | 'outdated'>, carrier?: string): number {
     const move = this.lostMove(call);
     const sinceMove = move ? move.generation + (move.relayId === carrier ? 0 : 1) : 1;
-    return Math.max(sinceMove, (outdated?.generation ?? 0) + 1);
+    const left = [outdated, this.survivor(call)?.binding].map((binding) => binding?.generation ?? 0);
+    return Math.max(sinceMove, ...left.map((generation) => generation + 1));
   }
 
   /** @throws HoldfastError `unavailable`, `overloaded` */

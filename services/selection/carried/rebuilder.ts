@@ -7,7 +7,8 @@ import type { BindingCache } from '../cache/binding-cache.js';
 import type { TtlPolicy } from '../ttl-policy.js';
 import { isOutage } from '../write-result.js';
 import type { BindingRepair } from './binding-repair.js';
-import { type CarriedCalls, isCarried, type RelayInquiry } from './relay-inquiry.js';
+import type { RelayInquiry } from './relay-inquiry.js';
+import { RelaySurvey } from './relay-survey.js';
 import type { RestoredBindings } from './restored-bindings.js';
 
 /** Relays register again within a lease's time; what has no relay by then is dropped. */
@@ -24,17 +25,19 @@ type Fate = 'reasserted' | 'ended' | 'left';
 export interface RebuilderDeps {
   readonly cache: BindingCache;
   readonly store: { list(): AsyncIterable<StoredBinding> };
-  readonly repair: Pick<BindingRepair, 'reassert' | 'correct'>;
+  readonly repair: Pick<BindingRepair, 'reassert' | 'correct' | 'find' | 'adopt'>;
   readonly restored: RestoredBindings;
   readonly ttlPolicy: TtlPolicy;
   readonly inquiry: RelayInquiry;
+  readonly directory: { list(set: string): readonly RegisteredRelay[] };
   readonly events: Events;
   readonly clock: Clock;
 }
 
 /**
  * Writes again what etcd has lost: the bindings that this replica remembers and whose relay still carries the call. A call
- * that its relay has ended stays ended. Then corrects what a restored etcd has from before.
+ * that another relay carries is bound there; one that none carries stays ended. Then corrects what a restored etcd has from
+ * before.
  */
 export class Rebuilder {
   readonly #deps: RebuilderDeps;
@@ -88,47 +91,67 @@ export class Rebuilder {
 
   /** What this replica remembers and etcd has lost. */
   async #reassertAll(counts: Record<Fate, number>, mustSay: boolean): Promise<void> {
-    const lists = new Map<RegisteredRelay, Promise<CarriedCalls | undefined>>();
+    const survey = new RelaySurvey(this.#deps.inquiry);
     for (const survivors of this.#deps.cache.survivors()) {
       await this.#each(survivors, async (survivor) => {
-        counts[await this.#reassert(survivor, lists, mustSay)]++;
+        counts[await this.#decide(survivor, survey, mustSay)]++;
       });
     }
   }
 
-  async #reassert(
-    stored: StoredBinding,
-    lists: Map<RegisteredRelay, Promise<CarriedCalls | undefined>>,
-    mustSay: boolean,
-  ): Promise<Fate> {
-    const { ttlPolicy, repair, cache, inquiry } = this.#deps;
-    const { call, state } = stored.binding;
-    const relay = ttlPolicy.relayOf(stored.binding);
-    if (state !== 'released') {
-      if (!relay) {
-        return 'left';
-      }
-      const list = lists.get(relay) ?? inquiry.list(relay);
-      lists.set(relay, list);
-      const carried = await isCarried(inquiry, relay, call, await list);
-      // It may have been released unheard; one that is about to reach its relay is bound anew by its next request.
-      if (carried === false) {
-        cache.forget(call);
-        return 'ended';
-      }
-      if (carried === undefined && mustSay) {
-        return 'left';
-      }
-    }
+  async #decide(stored: StoredBinding, survey: RelaySurvey, mustSay: boolean): Promise<Fate> {
     try {
-      const isThere = await repair.reassert(stored);
-      return state === 'released' ? 'ended' : isThere ? 'reasserted' : 'left';
+      return await this.#reassert(stored, survey, mustSay);
     } catch (error) {
       if (isOutage(error)) {
         return 'left';
       }
       throw error;
     }
+  }
+
+  async #reassert(stored: StoredBinding, survey: RelaySurvey, mustSay: boolean): Promise<Fate> {
+    const { ttlPolicy, repair } = this.#deps;
+    const { call, state } = stored.binding;
+    if (state === 'released') {
+      await repair.reassert(stored);
+      return 'ended';
+    }
+    const relay = ttlPolicy.relayOf(stored.binding);
+    if (!relay) {
+      return 'left';
+    }
+    const carried = await survey.isCarried(relay, call);
+    if (carried === false) {
+      return this.#relocate(stored, survey, mustSay);
+    }
+    return (carried || !mustSay) && (await repair.reassert(stored)) ? 'reasserted' : 'left';
+  }
+
+  /** Its relay does not know the call: it has ended, or has moved unheard. */
+  async #relocate(
+    { binding: { call, instance } }: StoredBinding,
+    survey: RelaySurvey,
+    mustSay: boolean,
+  ): Promise<Fate> {
+    const { repair, cache, directory } = this.#deps;
+    const others = directory.list(call.set).filter(({ relay }) => relay.instance !== instance);
+    const carried = await survey.isCarriedByAny(others, call);
+    if (carried) {
+      const carrier = await repair.find(call);
+      // Too many calls are looked for.
+      if (!carrier) {
+        return 'left';
+      }
+      await repair.adopt(call, carrier);
+      return 'reasserted';
+    }
+    if (carried === undefined && mustSay) {
+      return 'left';
+    }
+    // It may have been released unheard; one that is about to reach its relay is bound anew by its next request.
+    cache.forget(call);
+    return 'ended';
   }
 
   #each(items: readonly StoredBinding[], work: (stored: StoredBinding) => Promise<void>): Promise<void> {

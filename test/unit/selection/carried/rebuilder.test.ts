@@ -1,0 +1,71 @@
+import test, { type ExecutionContext } from 'ava';
+import { parseCall } from '../../../../services/domain/call.js';
+import { ask } from '../../../support/registry.js';
+import { rebuildScene } from './scene.js';
+
+const call = parseCall('call-1', '', 'default');
+
+/** A call that this replica has bound to r1; etcd is wiped then. */
+async function wiped(t: ExecutionContext) {
+  const made = rebuildScene(t);
+  await made.selector.select(ask(call, { constraints: { target: 'r1' } }));
+  made.store.bindings.clear();
+  const bound = () => made.store.bindings.get(call.key)?.binding;
+  return { ...made, bound };
+}
+
+test('a call is bound again where it was', async (t) => {
+  const { bound, inquiry, pass, replace } = await wiped(t);
+  inquiry.carry('r1', call);
+  replace();
+  await pass(1000);
+  t.like(bound(), { relayId: 'r1', generation: 1, state: 'setup' });
+});
+
+test('one that no relay carries has ended', async (t) => {
+  const { bound, cache, inquiry, pass, replace } = await wiped(t);
+  replace();
+  await pass(1000);
+  t.is(bound(), undefined);
+  t.is(cache.survivor(call), undefined);
+  t.is(inquiry.asked, 0, 'the lists of the relays say it');
+});
+
+test('one that has moved unheard is bound where it is, above the generation that is remembered', async (t) => {
+  for (const isComplete of [true, false]) {
+    const { bound, inquiry, pass, replace } = await wiped(t);
+    inquiry.isComplete = isComplete;
+    inquiry.carry('r2', call);
+    replace();
+    await pass(1000);
+    t.like(bound(), { relayId: 'r2', generation: 2, state: 'answered' });
+  }
+});
+
+test('a relay that may carry it and is silent is asked again, for a while', async (t) => {
+  const { bound, cache, inquiry, pass, replace } = await wiped(t);
+  inquiry.carry('r2', call);
+  inquiry.silent.add('r2');
+  replace();
+  await pass(1000);
+  t.truthy(cache.survivor(call), 'it is not taken for ended');
+  inquiry.silent.delete('r2');
+  await pass(1000);
+  t.like(bound(), { relayId: 'r2', generation: 2 });
+
+  const never = await wiped(t);
+  never.inquiry.silent.add('r2');
+  never.replace();
+  await never.pass(3000);
+  t.is(never.cache.survivor(call), undefined);
+});
+
+test('what another replica has bound meanwhile remains', async (t) => {
+  const { bound, inquiry, pass, replace, selector, store } = await wiped(t);
+  inquiry.carry('r2', call);
+  const other = { ...(await selector.select(ask('call-2'))).binding, call, generation: 7, relayId: 'r3' };
+  store.put({ ...other, instance: 'life-of-r3' });
+  replace();
+  await pass(1000);
+  t.like(bound(), { relayId: 'r3', generation: 7 });
+});
