@@ -93,6 +93,11 @@ export function remainingSeconds({ expiresAtMs, ttlSeconds }: Binding, wallMs: n
   return seconds > leaseSeconds(ttlSeconds) + clockSkewSeconds ? 0 : seconds;
 }
 
+/** How long ago the binding was written, s; that of its whole lease where that cannot be told. Not of one that was released. */
+export function ageSeconds(binding: Binding, wallMs: number): number {
+  return leaseSeconds(binding.ttlSeconds) - remainingSeconds(binding, wallMs);
+}
+
 /** A binding as etcd holds it. */
 export interface StoredBinding {
   readonly binding: Binding;

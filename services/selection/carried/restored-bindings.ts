@@ -1,10 +1,13 @@
-import type { StoredBinding } from '../../domain/binding.js';
+import { ageSeconds, type Binding, type StoredBinding } from '../../domain/binding.js';
+import type { Clock } from '../../runtime/clock.js';
 import type { TtlPolicy } from '../ttl-policy.js';
 import type { CallFinder } from './call-finder.js';
 import type { RelayInquiry } from './relay-inquiry.js';
 
 /** Calls that relays are asked for at once. What is beyond that is believed. */
 const maxInquiries = 256;
+/** An offer has reached its relay so long after the call was bound, s, as far as the clocks of replicas agree. */
+const offerSeconds = 5;
 
 /**
  * What relays say of the call of a restored binding: nothing that is against it, that it has ended, or that it is on another
@@ -16,6 +19,7 @@ export interface RestoredBindingsDeps {
   readonly inquiry: RelayInquiry;
   readonly finder: Pick<CallFinder, 'find'>;
   readonly ttlPolicy: TtlPolicy;
+  readonly clock: Clock;
 }
 
 /**
@@ -62,7 +66,10 @@ export class RestoredBindings {
     return this.#deps.ttlPolicy.relayOf(binding) !== undefined;
   }
 
-  /** A call is ended only if its relay does not know it, and no other says that it carries it. */
+  /**
+   * A call is ended only if its relay does not know it, and no other says that it carries it. One that was bound just now stands
+   * until its relay can know it.
+   */
   async judge(stored: StoredBinding): Promise<RestoredVerdict> {
     const { inquiry, finder, ttlPolicy } = this.#deps;
     const { call } = stored.binding;
@@ -77,7 +84,7 @@ export class RestoredBindings {
       if (carried && this.any) {
         this.#carried.add(call.key);
       }
-      if (carried !== false) {
+      if (carried !== false || this.#isOnItsWay(stored.binding)) {
         return 'stands';
       }
       // It may have moved since, and this replica need not have heard of that.
@@ -86,5 +93,10 @@ export class RestoredBindings {
     } finally {
       this.#asking--;
     }
+  }
+
+  /** Another replica may have bound the call since etcd was restored, and the relay be about to hear of it. */
+  #isOnItsWay(binding: Binding): boolean {
+    return binding.state === 'setup' && ageSeconds(binding, this.#deps.clock.wallMs()) < offerSeconds;
   }
 }

@@ -71,12 +71,13 @@ behavior('a relay that is silent when etcd is restored is asked again', async (t
   const inquiry = new FakeInquiry();
   const { a, keys } = await scene(t, client, etcd, { replicas: 1, inquiry });
   const call = parseCall('over');
-  await a.selector.select(ask(call, { constraints: { target: 'r1' } }));
+  const { binding } = await a.selector.select(ask(call, { constraints: { target: 'r1' } }));
+  await a.selector.answered(call, binding);
   a.cache.forget(parseCall('over', '', 'default'));
   inquiry.silent.add('r1');
   beginHistory(a, restored);
   await eventually(() => inquiry.asked > 2, 'a relay that is asked more than once');
-  t.is((await bindingOf(a, 'over'))?.state, 'setup');
+  t.is((await bindingOf(a, 'over'))?.state, 'answered');
   inquiry.silent.delete('r1');
   await eventually(async () => (await bindingOf(a, 'over'))?.state === 'released', 'end of the call');
   t.is((await client.kv.range({ key: keys.call(call) })).kvs.length, 1);
@@ -86,7 +87,8 @@ behavior('a restored binding of a call that moved unheard is no end of the call'
   const inquiry = new FakeInquiry();
   const { a } = await scene(t, client, etcd, { replicas: 1, inquiry });
   const call = parseCall('moved-unheard');
-  await a.selector.select(ask(call, { constraints: { target: 'r1' } }));
+  const { binding } = await a.selector.select(ask(call, { constraints: { target: 'r1' } }));
+  await a.selector.answered(call, binding);
   a.cache.forget(parseCall('moved-unheard', '', 'default'));
   inquiry.carry('r2', 'moved-unheard');
   a.selector.beginHistory(restored);

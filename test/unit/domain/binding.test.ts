@@ -1,5 +1,6 @@
 import test from 'ava';
 import {
+  ageSeconds,
   type Binding,
   isAhead,
   isVersionOf,
@@ -56,4 +57,11 @@ test('a binding that seems to outlive its lease was dated by a clock that is ahe
   t.is(remainingSeconds(binding, -1000), 16, 'clocks differ a little');
   t.is(remainingSeconds(binding, -3000), 0);
   t.is(remainingSeconds(binding, -300_000), 0);
+});
+
+test('how old a binding is can be told by its end, unless a clock is far off', (t) => {
+  t.is(ageSeconds(binding, 0), 0);
+  t.is(ageSeconds(binding, 4000), 4);
+  t.is(ageSeconds(binding, -1000), -1, 'clocks differ a little');
+  t.is(ageSeconds(binding, -3000), 15, 'it may be as old as its lease');
 });
