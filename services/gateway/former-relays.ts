@@ -3,7 +3,7 @@ import type { Binding } from '../domain/binding.js';
 import type { RegisteredRelay, Relay } from '../domain/relay.js';
 import type { Answer } from '../selection/requests.js';
 import type { RelayList } from './deps.js';
-import type { OrphanedSessions } from './orphaned-sessions.js';
+import type { OrphanedSession, OrphanedSessions } from './orphaned-sessions.js';
 
 /** In the moves of a binding: the gateway did it, during setup. It ends at once what the relay may have begun. */
 export const mover = 'gateway';
@@ -12,6 +12,9 @@ export interface FormerRelaysDeps {
   readonly orphans: OrphanedSessions;
   readonly directory: RelayList;
 }
+
+/** What a call was bound to; undefined where of the relay only its name is known. */
+type FormerBinding = Pick<Binding, 'call' | 'beginning' | 'relayId'> & Pick<OrphanedSession, 'instance'>;
 
 /**
  * Relays that a call was moved away from while it was in progress. Media flow through the former one until a re-INVITE was
@@ -25,25 +28,31 @@ export class FormerRelays {
   }
 
   /** Those that are registered. */
-  of({ call: { set }, relayId, moves }: Binding): RegisteredRelay[] {
-    const ids = new Set(moves.filter(({ by }) => by !== mover).map(({ from }) => from));
-    ids.delete(relayId);
-    return [...ids].flatMap((id) => this.#deps.directory.get(set, id) ?? []);
+  of(binding: Binding): RegisteredRelay[] {
+    return formerIds(binding).flatMap((id) => this.#deps.directory.get(binding.call.set, id) ?? []);
   }
 
-  /** Ends the call on all of them. */
+  /** Ends the call on all of them, also on one that is away: a call moves because its relay is. */
   end(binding: Binding, deletion: ControlRequest): void {
-    for (const relay of this.of(binding)) {
-      this.endOn(relay, binding, deletion);
+    for (const relayId of formerIds(binding)) {
+      const instance = this.#deps.directory.get(binding.call.set, relayId)?.relay.instance;
+      this.endOn({ ...binding, relayId, instance }, deletion);
     }
   }
 
   /** Ends what a relay has of a call that is elsewhere now: nothing, if the call has come back to it or has begun anew. */
-  endOn({ relay }: RegisteredRelay, { call, beginning }: Binding, deletion: ControlRequest): void {
-    const { id: relayId, instance } = relay;
-    const isOrphaned = (now: Answer) => now.binding.beginning === beginning && !isOn(relay, now);
+  endOn({ call, beginning, relayId, instance }: FormerBinding, deletion: ControlRequest): void {
+    const isOrphaned = (now: Answer, { relay }: RegisteredRelay) =>
+      now.binding.beginning === beginning && !isOn(relay, now);
     this.#deps.orphans.end({ call, relayId, instance, isOrphaned }, deletion);
   }
+}
+
+/** Of relays that the call may still be on. */
+function formerIds({ relayId, moves }: Binding): string[] {
+  const ids = new Set(moves.filter(({ by }) => by !== mover).map(({ from }) => from));
+  ids.delete(relayId);
+  return [...ids];
 }
 
 /** One media process may be registered under several names. */

@@ -252,7 +252,7 @@ export class OfferHandler {
     // One that is silent may have begun the call all the same, and would keep its ports until they time out. Where the move was
     // long in coming, another gateway may have set the call up there.
     if (this.#remainingMs(offer) > 0 && relay && (tried.kind === 'silent' || !isNew)) {
-      formerRelays.endOn(relay, binding, memory.protocol.deleteRequest(offer.parties));
+      formerRelays.endOn(binding, memory.protocol.deleteRequest(offer.parties));
     }
   }
 

@@ -12,9 +12,11 @@ const timeoutMs = 400;
 const mostAbsences = 10;
 
 /** What a relay has of a call that has ended, or has left it. */
-export interface OrphanedSession extends Pick<Binding, 'call' | 'relayId' | 'instance'> {
+export interface OrphanedSession extends Pick<Binding, 'call' | 'relayId'> {
+  /** Of the relay; undefined if it is not known: then it is the one that is registered first. */
+  readonly instance: string | undefined;
   /** False where the call is bound like this now: it has begun anew, or is back on the relay. */
-  isOrphaned(now: Answer): boolean;
+  isOrphaned(now: Answer, relay: RegisteredRelay): boolean;
   /** The relay has answered the deletion. */
   ended?(relay: RegisteredRelay): void;
 }
@@ -36,19 +38,24 @@ export class OrphanedSessions {
 
   end(session: OrphanedSession, deletion: ControlRequest): void {
     const { router, clients, retries, directory } = this.#deps;
-    const { call, relayId, instance } = session;
+    const { call, relayId } = session;
+    let { instance } = session;
     let hadNothing = false;
     let absences = 0;
     retries.schedule({
       purpose: `delete call ${call.callId} on relay ${relayId}`,
       attempt: async () => {
         const registered = directory.get(call.set, relayId);
-        if (registered?.relay.instance !== instance) {
-          // One that is silent is not registered for as long, and has its sessions still when it is back.
-          return !registered && ++absences < mostAbsences ? 'again' : 'done';
+        // One that is silent is not registered for as long, and has its sessions still when it is back.
+        if (!registered) {
+          return ++absences < mostAbsences ? 'again' : 'done';
+        }
+        instance ??= registered.relay.instance;
+        if (registered.relay.instance !== instance) {
+          return 'done';
         }
         const now = await router.lookup(call, { current: true });
-        if (now && !session.isOrphaned(now)) {
+        if (now && !session.isOrphaned(now, registered)) {
           return 'canceled';
         }
         // While etcd is out of reach another replica may have moved the call back, or have begun it anew.

@@ -1,4 +1,5 @@
 import test, { type ExecutionContext } from 'ava';
+import type { RegisteredRelay } from '../../../services/domain/relay.js';
 import { turns } from '../../support/clock.js';
 import { deletion, offer, plain, registered, scene, theCall } from './scene.js';
 
@@ -79,6 +80,22 @@ test('a former relay that has left, or has restarted, is not asked', async (t) =
   await ask(answer);
   await turns();
   t.deepEqual(clients.log.slice(2), ['r2 answer']);
+});
+
+test('a former relay that was away when the new one accepted the answer is told when it is back', async (t) => {
+  for (const hasMovedBack of [false, true]) {
+    const { ask, clients, move, pass, router } = await moved(t);
+    const [away] = router.relays.splice(0, 1);
+    await ask(answer);
+    await pass(3000);
+    t.deepEqual(clients.log, ['r2 answer']);
+    router.relays.unshift(away as RegisteredRelay);
+    if (hasMovedBack) {
+      await move('r2', 2);
+    }
+    await pass(5000);
+    t.deepEqual(clients.log.slice(1), hasMovedBack ? [] : ['r1 delete']);
+  }
 });
 
 test('a relay that is registered under two names is one', async (t) => {
