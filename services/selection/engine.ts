@@ -117,7 +117,7 @@ export class Engine {
       },
     };
     const ttlPolicy = new TtlPolicy(settings, this.directory, clock);
-    const restored = new RestoredBindings({ ...deps, finder: this.finder, ttlPolicy });
+    const restored = new RestoredBindings({ ...deps, ttlPolicy });
     this.selector = new Selector(
       { ...deps, ...this.#parts(), ttlPolicy, restored, placement, hearsMoves: () => this.moves.live },
       options,

@@ -7,7 +7,7 @@ import type { BindingCache } from '../cache/binding-cache.js';
 import type { TtlPolicy } from '../ttl-policy.js';
 import { isOutage } from '../write-result.js';
 import type { BindingRepair } from './binding-repair.js';
-import type { RelayInquiry } from './relay-inquiry.js';
+import { otherRelays, type RelayInquiry } from './relay-inquiry.js';
 import { RelaySurvey } from './relay-survey.js';
 import type { RestoredBindings } from './restored-bindings.js';
 
@@ -129,14 +129,10 @@ export class Rebuilder {
   }
 
   /** Its relay does not know the call: it has ended, or has moved unheard. */
-  async #relocate(
-    { binding: { call, instance } }: StoredBinding,
-    survey: RelaySurvey,
-    mustSay: boolean,
-  ): Promise<Fate> {
+  async #relocate({ binding }: StoredBinding, survey: RelaySurvey, mustSay: boolean): Promise<Fate> {
     const { repair, cache, directory } = this.#deps;
-    const others = directory.list(call.set).filter(({ relay }) => relay.instance !== instance);
-    const carried = await survey.isCarriedByAny(others, call);
+    const { call } = binding;
+    const carried = await survey.isCarriedByAny(otherRelays(directory, binding), call);
     if (carried) {
       const carrier = await repair.find(call);
       // Too many calls are looked for.

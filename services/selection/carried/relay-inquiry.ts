@@ -1,3 +1,4 @@
+import type { Binding } from '../../domain/binding.js';
 import type { Call } from '../../domain/call.js';
 import type { RegisteredRelay } from '../../domain/relay.js';
 
@@ -35,4 +36,12 @@ export async function isCarried(
   }
   const carried = listed?.isComplete ? false : await inquiry.carries(relay, call);
   return carried && true;
+}
+
+/** Relays that may have taken a call over from the one that it is bound to. */
+export function otherRelays(
+  relays: { list(set: string): readonly RegisteredRelay[] },
+  { call, instance }: Binding,
+): RegisteredRelay[] {
+  return relays.list(call.set).filter(({ relay }) => relay.instance !== instance);
 }

@@ -1,8 +1,8 @@
 import { ageSeconds, type Binding, type StoredBinding } from '../../domain/binding.js';
+import type { RegisteredRelay } from '../../domain/relay.js';
 import type { Clock } from '../../runtime/clock.js';
 import type { TtlPolicy } from '../ttl-policy.js';
-import type { CallFinder } from './call-finder.js';
-import type { RelayInquiry } from './relay-inquiry.js';
+import { otherRelays, type RelayInquiry } from './relay-inquiry.js';
 
 /** Calls that relays are asked for at once. What is beyond that is believed. */
 const maxInquiries = 256;
@@ -17,7 +17,7 @@ export type RestoredVerdict = 'stands' | 'ended' | 'elsewhere';
 
 export interface RestoredBindingsDeps {
   readonly inquiry: RelayInquiry;
-  readonly finder: Pick<CallFinder, 'find'>;
+  readonly directory: { list(set: string): readonly RegisteredRelay[] };
   readonly ttlPolicy: TtlPolicy;
   readonly clock: Clock;
 }
@@ -71,7 +71,7 @@ export class RestoredBindings {
    * until its relay can know it.
    */
   async judge(stored: StoredBinding): Promise<RestoredVerdict> {
-    const { inquiry, finder, ttlPolicy } = this.#deps;
+    const { inquiry, directory, ttlPolicy } = this.#deps;
     const { call } = stored.binding;
     // Of most reads nothing is restored.
     const relay = this.isOpen(stored) ? ttlPolicy.relayOf(stored.binding) : undefined;
@@ -88,8 +88,9 @@ export class RestoredBindings {
         return 'stands';
       }
       // It may have moved since, and this replica need not have heard of that.
-      const carrier = await finder.find(call);
-      return carrier && carrier.relay.instance !== stored.binding.instance ? 'elsewhere' : 'ended';
+      const others = otherRelays(directory, stored.binding);
+      const answers = await Promise.all(others.map((other) => inquiry.carries(other, call)));
+      return answers.some((answer) => answer) ? 'elsewhere' : 'ended';
     } finally {
       this.#asking--;
     }

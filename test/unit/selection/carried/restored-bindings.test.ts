@@ -55,3 +55,18 @@ test('also one that was bound in the future: a clock was set', async (t) => {
   await pass(1000);
   t.is(bound()?.state, 'released');
 });
+
+test('one that has moved unheard is found among hundreds that have ended', async (t) => {
+  const { clock, inquiry, pass, replace, store } = rebuildScene(t);
+  const expiresAtMs = clock.wallMs() + 400_000;
+  const ids = Array.from({ length: 600 }, (_, i) => `call-${i}`);
+  for (const id of ids) {
+    store.put(aBinding(id, { expiresAtMs }));
+  }
+  inquiry.carry('r2', 'call-599');
+  replace(store.revision);
+  await pass(1000);
+  const states = ids.map((id) => store.bindings.get(parseCall(id, '', 'default').key)?.binding);
+  t.is(states.filter((binding) => binding?.state === 'released').length, 599);
+  t.like(states[599], { relayId: 'r2', generation: 2, state: 'answered' });
+});

@@ -78,7 +78,7 @@ export function rebuildScene(t: ExecutionContext, ids: readonly string[] = ['r1'
   const cache = new BindingCache({ clock, leaseClock }, { capacity: 1000, trustMs: 24_000 });
   const finder = new CallFinder({ inquiry, relays: directory, events, clock });
   const ttlPolicy = new TtlPolicy(defaultSettings, directory, clock);
-  const restored = new RestoredBindings({ inquiry, finder, ttlPolicy, clock });
+  const restored = new RestoredBindings({ inquiry, directory, ttlPolicy, clock });
   const quorum = { lost: undefined, ask: (_: string, request: () => unknown) => request() };
   const deps = {
     cache,
