@@ -130,6 +130,11 @@ export class BindingWriter {
     return this.#update(stored, { ...stored.binding, state: 'released' });
   }
 
+  /** The call has ended, at a generation that is above the one that etcd has of it. */
+  releaseAt(outdated: StoredBinding, generation: number): Promise<WriteOutcome> {
+    return this.#update(outdated, { ...outdated.binding, state: 'released', generation });
+  }
+
   /** Binds a call to the relay that was found carrying it. */
   async adopt(found: Found, relay: RegisteredRelay, requestId: string): Promise<WriteOutcome> {
     const { cachedStore, clock, ttlPolicy, events } = this.#deps;

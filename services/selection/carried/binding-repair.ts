@@ -106,25 +106,36 @@ export class BindingRepair {
 
   /**
    * Corrects a binding that etcd has from before it was restored: the call may be on another relay, or have ended.
-   * @returns whether etcd says now what is so; false if the relay of the call has not said
+   * @param locate says which relay carries a call that has left what etcd has of it; undefined if that is not known
+   * @returns whether etcd says now what is so; false if relays have not said
    * @throws HoldfastError `unavailable`, `overloaded`
    */
-  async correct({ binding: { call } }: StoredBinding): Promise<boolean> {
-    const { writer, retry, restored } = this.#deps;
+  async correct(
+    { binding: { call } }: StoredBinding,
+    locate: (call: Call) => Promise<RegisteredRelay | 'nowhere' | undefined>,
+  ): Promise<boolean> {
+    const { cachedStore, writer, retry, restored } = this.#deps;
+    let isOpen = false;
     const corrected = await retry.run<Found | StoredBinding>(undefined, async (seen) => {
-      if (seen) {
-        return seen;
-      }
-      const found = await this.read(call);
+      const found = seen ?? (await this.read(call));
+      isOpen = false;
       const stored = bound(found);
       if (stored) {
-        return stored.binding.state === 'released' ? writer.release(stored) : found;
+        return stored.binding.state === 'released' && !seen ? writer.release(stored) : found;
       }
-      const carrier = await this.find(call);
-      return carrier ? this.adopt(call, carrier) : found;
+      if (!found.outdated) {
+        return found;
+      }
+      const place = await locate(call);
+      if (place === 'nowhere') {
+        const outdated = { binding: found.outdated, revision: found.revision };
+        return writer.releaseAt(outdated, cachedStore.nextGeneration(found));
+      }
+      isOpen = place === undefined;
+      return place ? this.adopt(call, place) : found;
     });
     const { binding, revision } = corrected;
-    return !binding || !restored.isOpen({ binding, revision });
+    return !isOpen && (!binding || !restored.isOpen({ binding, revision }));
   }
 }
 

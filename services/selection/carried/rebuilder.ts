@@ -1,4 +1,5 @@
 import type { StoredBinding } from '../../domain/binding.js';
+import type { Call } from '../../domain/call.js';
 import type { Events } from '../../domain/events.js';
 import type { RegisteredRelay } from '../../domain/relay.js';
 import { type Clock, sleep } from '../../runtime/clock.js';
@@ -132,22 +133,30 @@ export class Rebuilder {
   async #relocate({ binding }: StoredBinding, survey: RelaySurvey, mustSay: boolean): Promise<Fate> {
     const { repair, cache, directory } = this.#deps;
     const { call } = binding;
-    const carried = await survey.isCarriedByAny(otherRelays(directory, binding), call);
-    if (carried) {
-      const carrier = await repair.find(call);
-      // Too many calls are looked for.
-      if (!carrier) {
-        return 'left';
-      }
-      await repair.adopt(call, carrier);
-      return 'reasserted';
-    }
-    if (carried === undefined && mustSay) {
+    const place = await this.#locate(call, otherRelays(directory, binding), survey);
+    if (place === undefined && mustSay) {
       return 'left';
     }
-    // It may have been released unheard; one that is about to reach its relay is bound anew by its next request.
-    cache.forget(call);
-    return 'ended';
+    if (place === undefined || place === 'nowhere') {
+      // It may have been released unheard; one that is about to reach its relay is bound anew by its next request.
+      cache.forget(call);
+      return 'ended';
+    }
+    await repair.adopt(call, place);
+    return 'reasserted';
+  }
+
+  /** The relay that carries the call, if one of these does; undefined if they do not all say. */
+  async #locate(
+    call: Call,
+    relays: readonly RegisteredRelay[],
+    survey: RelaySurvey,
+  ): Promise<RegisteredRelay | 'nowhere' | undefined> {
+    const { relays: carriers, isComplete } = await survey.carriersAmong(relays, call);
+    if (carriers.length > 1) {
+      return this.#deps.repair.find(call);
+    }
+    return carriers[0] ?? (isComplete ? 'nowhere' : undefined);
   }
 
   #each(items: readonly StoredBinding[], work: (stored: StoredBinding) => Promise<void>): Promise<void> {
@@ -159,18 +168,22 @@ export class Rebuilder {
    * @returns whether all of it is known to be true now
    */
   async #correctAll(isFirst: boolean): Promise<boolean> {
-    const { store, repair, restored } = this.#deps;
+    const { store, repair, restored, cache, directory, inquiry } = this.#deps;
     if (!restored.any) {
       return true;
     }
     let isAll = true;
+    const survey = new RelaySurvey(inquiry);
     const correct = async (stored: StoredBinding) => {
-      isAll = (await repair.correct(stored)) && isAll;
+      const locate = (call: Call) => this.#locate(call, directory.list(call.set), survey);
+      isAll = (await repair.correct(stored, locate)) && isAll;
     };
+    const isUnknown = (stored: StoredBinding) =>
+      restored.isOpen(stored) || (restored.has(stored) && cache.isOutdated(stored.binding));
     try {
       let some: StoredBinding[] = [];
       for await (const stored of store.list()) {
-        if (isFirst ? restored.has(stored) && stored.binding.state !== 'released' : restored.isOpen(stored)) {
+        if (isFirst ? restored.has(stored) && stored.binding.state !== 'released' : isUnknown(stored)) {
           some.push(stored);
         }
         if (some.length === maxUnderWay) {

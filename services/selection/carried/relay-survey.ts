@@ -2,6 +2,12 @@ import type { Call } from '../../domain/call.js';
 import type { RegisteredRelay } from '../../domain/relay.js';
 import { type CarriedCalls, isCarried, type RelayInquiry } from './relay-inquiry.js';
 
+export interface Carriers {
+  readonly relays: readonly RegisteredRelay[];
+  /** All relays have said whether they carry the call. */
+  readonly isComplete: boolean;
+}
+
 /** What relays carry, for many calls: each relay is asked for its list once, and then for what that leaves open. */
 export class RelaySurvey {
   readonly #inquiry: RelayInquiry;
@@ -19,12 +25,15 @@ export class RelaySurvey {
   }
 
   /**
-   * Whether one of these relays carries a call that its own does not know; undefined if none says so, and not all say. One that
-   * does not say is not asked for further calls: a silent relay would hold up all the others.
+   * Which of these relays carry a call that its own does not know. One that does not say is not asked for further calls: a
+   * silent relay would hold up all the others.
    */
-  async isCarriedByAny(relays: readonly RegisteredRelay[], call: Call): Promise<boolean | undefined> {
+  async carriersAmong(relays: readonly RegisteredRelay[], call: Call): Promise<Carriers> {
     const answers = await Promise.all(relays.map((relay) => this.#hasTakenOver(relay, call)));
-    return answers.includes(true) || (answers.includes(undefined) ? undefined : false);
+    return {
+      relays: relays.filter((_, i) => answers[i]),
+      isComplete: !answers.includes(undefined),
+    };
   }
 
   async #hasTakenOver(relay: RegisteredRelay, call: Call): Promise<boolean | undefined> {

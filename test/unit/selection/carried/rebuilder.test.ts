@@ -69,3 +69,63 @@ test('what another replica has bound meanwhile remains', async (t) => {
   await pass(1000);
   t.like(bound(), { relayId: 'r3', generation: 7 });
 });
+
+/** Calls that a snapshot has as answered on r1, and this replica does not remember. */
+async function restoredCalls(t: ExecutionContext, count: number) {
+  const made = rebuildScene(t);
+  const { selector, store, cache } = made;
+  const calls = Array.from({ length: count }, (_, i) => parseCall(`call-${i}`, '', 'default'));
+  for (const each of calls) {
+    const { binding } = await selector.select(ask(each, { constraints: { target: 'r1' } }));
+    await selector.answered(each, binding);
+    cache.forget(each);
+  }
+  return {
+    ...made,
+    calls,
+    bindingOf: (each: (typeof calls)[number]) => store.bindings.get(each.key)?.binding,
+  };
+}
+
+test('a restored call that had moved and ended stays ended, above the generation that was heard of', async (t) => {
+  for (const isComplete of [true, false]) {
+    const { bindingOf, cache, calls, inquiry, pass, replace, selector, store } = await restoredCalls(t, 1);
+    const [moved] = calls as [(typeof calls)[number]];
+    inquiry.isComplete = isComplete;
+    cache.hearMove(moved.key, { revision: store.revision + 1, generation: 4, relayId: 'r2' });
+    replace(store.revision);
+    await pass(1000);
+    t.like(bindingOf(moved), { state: 'released', generation: 5 });
+    const again = await selector.select(ask(moved));
+    t.like(again.binding, { state: 'setup', generation: 5 });
+  }
+});
+
+test('a restored call that has moved is not believed ended while a relay that may carry it is silent', async (t) => {
+  const { bindingOf, cache, calls, inquiry, pass, replace, store } = await restoredCalls(t, 1);
+  const [moved] = calls as [(typeof calls)[number]];
+  cache.hearMove(moved.key, { revision: store.revision + 1, generation: 4, relayId: 'r2' });
+  inquiry.carry('r2', moved);
+  inquiry.silent.add('r2');
+  replace(store.revision);
+  await pass(2000);
+  t.like(bindingOf(moved), { state: 'answered', generation: 1 });
+  inquiry.silent.delete('r2');
+  await pass(1000);
+  t.like(bindingOf(moved), { state: 'answered', relayId: 'r2', generation: 4 });
+});
+
+test('all restored calls that moved unheard are bound where they are, however many', async (t) => {
+  const { bindingOf, calls, inquiry, pass, replace, store } = await restoredCalls(t, 900);
+  for (const each of calls) {
+    inquiry.carry('r2', each);
+  }
+  replace(store.revision);
+  for (let seconds = 0; seconds < 5; seconds++) {
+    await pass(1000);
+  }
+  t.deepEqual(
+    calls.filter((each) => bindingOf(each)?.relayId !== 'r2' || bindingOf(each)?.generation !== 2),
+    [],
+  );
+});
