@@ -141,22 +141,19 @@ export class Selector {
   }
 
   /**
-   * The relay of the call if it is bound; undefined if not. Binds nothing, but for a call that is found on a relay where
-   * `adopts` says so.
+   * The relay of the call if it is bound; undefined if not. Binds nothing but what was promised, and a call that is found on a
+   * relay where `adopts` says so.
    * @throws HoldfastError `unavailable`, `overloaded`, `no-relay`
    */
   async lookup(call: Call, options: LookupOptions = {}): Promise<Answer | undefined> {
     try {
       this.#fallback.assertNotSuspect(call);
+      await this.#reconciler.reconcile(call);
       const fresh = options.current ? undefined : this.#cachedStore.fresh(call);
       const found = fresh ? undefined : await this.#cachedStore.read(call);
       const stored = fresh ?? (found && bound(found));
       if (stored) {
         return this.#answer(stored.binding, '');
-      }
-      const promised = this.#provisional.get(call);
-      if (promised) {
-        return answerOf(promised, this.#ttlPolicy.relayOf(promised), '', 'provisional');
       }
       const { isReplaced } = this.#cachedStore;
       const survivor = isReplaced ? this.#cachedStore.survivor(call)?.binding : undefined;
@@ -340,14 +337,13 @@ export class Selector {
   ): Promise<StoredBinding> {
     try {
       const stored = await this.#retry.run<StoredBinding>(fresh && foundOf(fresh), async (seen) => {
-        const found = seen ?? (await this.#searched(request));
-        if (found && !found.binding) {
-          // A key without a binding that counts: the call was elsewhere before etcd was restored.
-          const isSearchedFor = found.revision > 0 || this.#isSearchedFor(request);
-          const carrier = isSearchedFor ? await this.repair.find(request.call) : undefined;
-          if (carrier) {
-            return this.repair.adopt(request.call, carrier, request.requestId);
-          }
+        // Read first where the call may be one that relays have to be asked for.
+        const isRead = !seen && this.repair.isSearchedFor(request);
+        const found = isRead ? await this.#cachedStore.read(request.call) : seen;
+        const carrier = found && (await this.repair.carrierOf(request, found));
+        if (carrier) {
+          const duringSetup = found.binding !== undefined;
+          return this.repair.adopt(request.call, carrier, request.requestId, { duringSetup });
         }
         return this.#writer.bind(found?.binding ? request : await this.#preferring(request), found, tried);
       });
@@ -356,19 +352,6 @@ export class Selector {
     } finally {
       this.#binding.delete(request.call.key);
     }
-  }
-
-  /** Reads first where the call may be one that relays have to be asked for. */
-  async #searched(request: SelectRequest): Promise<Found | undefined> {
-    return this.#isSearchedFor(request) ? this.#cachedStore.read(request.call) : undefined;
-  }
-
-  #isSearchedFor(request: SelectRequest): boolean {
-    const { call } = request;
-    if (this.#cachedStore.survivor(call) || this.#provisional.get(call)) {
-      return false;
-    }
-    return isSought(request) || this.#cachedStore.isRebuilding;
   }
 
   /** The relay that carries a call of which this replica knows nothing, while etcd cannot be asked. */

@@ -1,10 +1,12 @@
-import { isAhead, type StoredBinding } from '../../domain/binding.js';
+import { type Binding, isAhead, type StoredBinding } from '../../domain/binding.js';
 import { type Call, inSet } from '../../domain/call.js';
 import type { RegisteredRelay } from '../../domain/relay.js';
 import type { Found } from '../../registry/binding-store.js';
 import type { BindingWriter } from '../binding-writer.js';
 import type { CachedBindingStore } from '../cached-store.js';
+import type { ProvisionalBindings } from '../outage/provisional-bindings.js';
 import { newRequestId } from '../request-id.js';
+import { isSought, type SelectRequest } from '../requests.js';
 import type { Retry } from '../retry.js';
 import type { TtlPolicy } from '../ttl-policy.js';
 import { bound } from '../write-result.js';
@@ -18,6 +20,7 @@ export interface BindingRepairDeps {
   readonly finder: CallFinder;
   readonly ttlPolicy: TtlPolicy;
   readonly restored: RestoredBindings;
+  readonly provisional: ProvisionalBindings;
 }
 
 export interface AdoptOptions {
@@ -44,10 +47,39 @@ export class BindingRepair {
     return survivor && (await this.reassert(survivor)) ? cachedStore.read(call) : found;
   }
 
-  /** The relay that carries a call which etcd does not know, or does not know any more. */
-  find(call: Call): Promise<RegisteredRelay | undefined> {
+  /** Where etcd does not know the call, relays are asked for it before it is placed. */
+  isSearchedFor(request: SelectRequest): boolean {
+    const { cachedStore, provisional } = this.#deps;
+    if (cachedStore.survivor(request.call)) {
+      return false;
+    }
+    return cachedStore.isRebuilding || (isSought(request) && !provisional.get(request.call));
+  }
+
+  /**
+   * The relay that carries the call, where that is another one than etcd and this replica's promise say: etcd does not know a
+   * call that it may have known, or it is being set up elsewhere than where it was promised and answered.
+   */
+  async carrierOf(request: SelectRequest, found: Found): Promise<RegisteredRelay | undefined> {
+    const { binding, revision } = found;
+    const promised = this.#deps.provisional.get(request.call);
+    // A key without a binding that counts: the call was elsewhere before etcd was restored.
+    const isAsked = binding
+      ? promised !== undefined && isCarriedPast(promised, binding)
+      : revision > 0 || this.isSearchedFor(request);
+    const carrier = isAsked ? await this.find(request.call, promised?.relayId) : undefined;
+    const isPromised = carrier?.relay.instance === promised?.instance;
+    // Over a binding the promise alone counts: others may have a session left of an offer that went on to the next relay.
+    return isPromised === (binding !== undefined) ? carrier : undefined;
+  }
+
+  /**
+   * The relay that carries a call which etcd does not know, or does not know any more.
+   * @param promised id of the relay that it was promised without etcd
+   */
+  find(call: Call, promised?: string): Promise<RegisteredRelay | undefined> {
     const { finder, cachedStore } = this.#deps;
-    return finder.find(call, cachedStore.lostMove(call)?.relayId);
+    return finder.find(call, cachedStore.lostMove(call)?.relayId ?? promised);
   }
 
   /**
@@ -68,7 +100,9 @@ export class BindingRepair {
       const known = bound(found);
       const isElsewhere = known?.binding.instance !== relay.relay.instance;
       const isOpen = duringSetup && isElsewhere && known?.binding.state === 'setup';
-      const isSettled = known && ttlPolicy.relayOf(known.binding) && !isOpen;
+      // It has ended since.
+      const isOver = duringSetup && known?.binding.state === 'released';
+      const isSettled = known && (isOver || (ttlPolicy.relayOf(known.binding) && !isOpen));
       if (isSettled) {
         return known;
       }
@@ -137,6 +171,11 @@ export class BindingRepair {
     const { binding, revision } = corrected;
     return !isOpen && (!binding || !restored.isOpen({ binding, revision }));
   }
+}
+
+/** One was answered, and the other is only being set up elsewhere: if the relay of the one carries the call, it is there. */
+function isCarriedPast(one: Binding, other: Binding): boolean {
+  return one.state === 'answered' && other.state === 'setup' && one.instance !== other.instance;
 }
 
 /** Nothing was written: the relay is not registered. */

@@ -17,7 +17,10 @@ export interface ProvisionalReconcilerDeps {
   readonly clock: Clock;
 }
 
-/** Makes bindings of what was promised without quorum. An existing binding wins. */
+/**
+ * Makes bindings of what was promised without quorum. An existing binding wins, unless the call is only being set up there, and
+ * was answered on the relay that carries it.
+ */
 export class ProvisionalReconciler {
   readonly #deps: ProvisionalReconcilerDeps;
   #reconciling: Promise<void> | undefined;

@@ -142,6 +142,20 @@ behavior('one that is being set up goes where it was answered', async (t, client
 });
 
 behavior(
+  'one that has ended while it was looked for stays ended, also if its relay is gone',
+  async (t, client, etcd) => {
+    const { a, b, keys } = await scene(t, client, etcd);
+    const call = parseCall('over');
+    await a.selector.select(ask(call, { constraints: { target: 'r1' } }));
+    await a.selector.release(call);
+    await deleteRelay(client, keys, aRelay({ id: 'r1' }));
+    await known([a, b], 'r1', undefined);
+    const { binding } = await b.selector.adopt(call, relayOf(b, 'r2'), { duringSetup: true });
+    t.like(binding, { relayId: 'r1', state: 'released', generation: 1 });
+  },
+);
+
+behavior(
   'one that is bound to an instance that is gone goes to its carrier, one generation up',
   async (t, client, etcd) => {
     const { a, b, keys } = await scene(t, client, etcd);

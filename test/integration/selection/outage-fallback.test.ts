@@ -18,6 +18,7 @@ import {
 } from '../../support/registry.js';
 import { putLoad } from '../../support/replica.js';
 import { TcpProxy } from '../../support/tcp-proxy.js';
+import { replaced, wipe } from './history.js';
 
 const behavior = behaviors();
 const many = Array.from({ length: 40 }, (_, i) => `call-${i}`);
@@ -49,6 +50,11 @@ async function scene(t: ExecutionContext, endpoint: string, options: SelectorOpt
       await eventually(() => quorum.lost !== undefined, 'loss');
     }
   };
+  const loseOne = async () => {
+    one.proxy.cut();
+    await errorOf(one.selector.lookup(parseCall('the-first-to-notice')));
+    await eventually(() => one.quorum.lost !== undefined, 'loss');
+  };
   const comeBack = async () => {
     for (const { proxy } of [one, two]) {
       proxy.restore();
@@ -60,7 +66,7 @@ async function scene(t: ExecutionContext, endpoint: string, options: SelectorOpt
       );
     }
   };
-  return { client, keys, one, two, lose, comeBack };
+  return { client, keys, one, two, lose, loseOne, comeBack };
 }
 
 behavior(
@@ -232,6 +238,85 @@ behavior(
         generation: 1,
       });
     }
+  },
+);
+
+behavior(
+  'a call that was promised and answered keeps the relay that carries it, though it is being set up elsewhere',
+  async (t, _, { endpoint }) => {
+    const inquiry = new FakeInquiry();
+    const { one, two, loseOne, comeBack } = await scene(t, endpoint, { inquiry });
+    const ids = many.slice(0, 10);
+    const onR3 = { constraints: { excluded: ['r1', 'r2'] } };
+    const [silent, leftover, answeredThere] = ['carried-by-none', 'left-by-an-offer', 'answered-there'];
+    await loseOne();
+    for (const id of [...ids, silent, leftover, answeredThere]) {
+      await one.selector.select(ask(id, onR3));
+      const answered = await one.selector.select(ask(id, { inDialog: true }));
+      t.like(answered.binding, { relayId: 'r3', state: 'answered', generation: 0 });
+      const use = { constraints: { excluded: ['r3'] }, inDialog: id === answeredThere };
+      const bound = relayOf(await two.selector.select(ask(id, use)));
+      t.not(bound, 'r3');
+      if (id === leftover) {
+        inquiry.carry(bound === 'r1' ? 'r2' : 'r1', id);
+      } else if (id !== silent) {
+        inquiry.carry('r3', id);
+      }
+    }
+    await comeBack();
+    for (const id of ids) {
+      for (const { selector } of [one, two]) {
+        const { binding } = await selector.select(ask(id, { inDialog: true }));
+        t.like(binding, { relayId: 'r3', state: 'answered', generation: 2 }, id);
+      }
+    }
+    t.is(one.selector.counters.claimed, ids.length);
+    for (const id of [silent, leftover, answeredThere]) {
+      const { binding } = await one.selector.select(ask(id, { inDialog: true }));
+      t.is(binding.generation, 1, id);
+    }
+    t.is(one.selector.counters.conflicts, 3);
+  },
+);
+
+behavior('what is asked of a call before its promise is bound binds it', async (t, _, { endpoint }) => {
+  const inquiry = new FakeInquiry();
+  const { one, two, loseOne } = await scene(t, endpoint, { inquiry });
+  await loseOne();
+  const call = parseCall('asked-first');
+  await one.selector.select(ask(call, { constraints: { excluded: ['r1', 'r2'] } }));
+  await one.selector.select(ask(call, { inDialog: true }));
+  await two.selector.select(ask(call, { constraints: { excluded: ['r3'] } }));
+  inquiry.carry('r3', call);
+  one.proxy.restore();
+  await eventually(() => !one.quorum.lost, 'etcd');
+  const found = await one.selector.lookup(call);
+  t.like(found, { freshness: 'fresh', binding: { relayId: 'r3', generation: 2 } });
+});
+
+behavior(
+  'a promise is no reason to leave the relay that carries the call',
+  async (t, client, { endpoint }) => {
+    const inquiry = new FakeInquiry();
+    const { keys, one, two, lose, comeBack } = await scene(t, endpoint, { inquiry });
+    const call = parseCall('elsewhere');
+    await two.selector.select(ask(call, { inDialog: true, constraints: { target: 'r3' } }));
+    inquiry.carry('r3', call);
+    await lose();
+    for (const id of ['elsewhere', 'new']) {
+      const use = { constraints: { excluded: ['r1', 'r3'] } };
+      t.is(relayOf(await one.selector.select(ask(id, use))), 'r2');
+    }
+    inquiry.carry('r2', 'new');
+    await wipe(client, keys);
+    one.selector.beginHistory(replaced);
+    await comeBack();
+    t.like((await one.selector.lookup(call))?.binding, { relayId: 'r3', state: 'answered', generation: 1 });
+    t.is(
+      (await one.selector.lookup(parseCall('new')))?.binding.state,
+      'setup',
+      'it has not been answered yet',
+    );
   },
 );
 
