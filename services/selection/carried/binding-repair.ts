@@ -1,7 +1,8 @@
-import { type Binding, isAhead, type StoredBinding } from '../../domain/binding.js';
+import { type Binding, isAhead, maxMoves, type StoredBinding } from '../../domain/binding.js';
 import { type Call, inSet } from '../../domain/call.js';
 import type { RegisteredRelay } from '../../domain/relay.js';
 import type { Found } from '../../registry/binding-store.js';
+import type { Clock } from '../../runtime/clock.js';
 import type { BindingWriter } from '../binding-writer.js';
 import type { CachedBindingStore } from '../cached-store.js';
 import type { ProvisionalBindings } from '../outage/provisional-bindings.js';
@@ -21,6 +22,7 @@ export interface BindingRepairDeps {
   readonly ttlPolicy: TtlPolicy;
   readonly restored: RestoredBindings;
   readonly provisional: ProvisionalBindings;
+  readonly clock: Clock;
 }
 
 export interface AdoptOptions {
@@ -115,7 +117,8 @@ export class BindingRepair {
   }
 
   /**
-   * Writes a binding that this replica remembers and etcd has lost, or has an older state of.
+   * Writes a binding that this replica remembers and etcd has lost, or has an older state of; also over one that another
+   * replica, which did not know the call, has begun to set up elsewhere since.
    * @returns whether etcd has it now
    * @throws HoldfastError `unavailable`, `overloaded`
    */
@@ -125,10 +128,12 @@ export class BindingRepair {
     const stored = await retry.run<StoredBinding | typeof missing>(undefined, async (seen) => {
       const found = seen ?? (await cachedStore.read(call));
       const stored = bound(found);
-      if (stored && !isAhead(remembered.binding, stored.binding)) {
-        return stored;
-      }
       const relay = ttlPolicy.relayOf(remembered.binding);
+      if (stored && !isAhead(remembered.binding, stored.binding)) {
+        return relay && isCarriedPast(remembered.binding, stored.binding)
+          ? writer.reassert({ ...remembered, binding: this.#over(remembered, stored) }, found, relay)
+          : stored;
+      }
       if (remembered.binding.state === 'released') {
         // A call that has ended, and of which nothing is left, is as it should be; and its end needs no relay.
         return found.revision === 0 ? remembered : writer.reassert(remembered, found, relay);
@@ -136,6 +141,13 @@ export class BindingRepair {
       return relay ? writer.reassert(remembered, found, relay) : missing;
     });
     return stored !== missing;
+  }
+
+  /** The remembered binding, as a move of the call from where it is being set up. */
+  #over({ binding }: StoredBinding, { binding: { relayId: from, generation } }: StoredBinding): Binding {
+    const move = { atMs: this.#deps.clock.wallMs(), from, reason: 'found there', by: 'selection' };
+    const moves = [...binding.moves, move].slice(-maxMoves);
+    return { ...binding, generation: generation + 1, requestId: newRequestId(), moves };
   }
 
   /**

@@ -110,6 +110,36 @@ behavior(
   },
 );
 
+behavior(
+  'a call in progress is back on its relay although another replica sets it up elsewhere',
+  async (t, client, etcd) => {
+    const inquiry = new FakeInquiry();
+    const { a, b, keys } = await scene(t, client, etcd, { inquiry });
+    const call = parseCall('set-up-elsewhere');
+    const { binding } = await a.selector.select(ask(call, { constraints: { target: 'r3' } }));
+    const answered = await a.selector.answered(call, binding);
+    inquiry.carry('r3', call);
+    await wipe(client, keys);
+    const elsewhere = await b.selector.select(ask(call, { constraints: { target: 'r1' } }));
+    t.is(where(elsewhere), 'r1/life-of-r1/1');
+    const told = rebuiltBy(a);
+    beginHistory(a);
+    await told;
+    const { beginning, createdAtMs } = answered?.binding ?? binding;
+    t.like(await bindingOf(a, 'set-up-elsewhere'), {
+      relayId: 'r3',
+      state: 'answered',
+      generation: 2,
+      beginning,
+      createdAtMs,
+    });
+    await eventually(
+      async () => (await b.selector.lookup(call))?.binding.relayId === 'r3',
+      'news of where the call is',
+    );
+  },
+);
+
 behavior('no generation goes back, of what is remembered or was only heard', async (t, client, etcd) => {
   const { a, b, keys } = await scene(t, client, etcd);
   const [kept, heard] = [parseCall('kept'), parseCall('heard')];
