@@ -219,10 +219,11 @@ export class RelayRegistration {
    */
   async #leasedSession(): Promise<LeaseSession> {
     const { state } = this.#machine;
-    if (state.name === 'leased' && !state.session.ended) {
-      return state.session;
-    }
-    if (state.name === 'leased') {
+    // Also one that is registered: etcd may have been lost right after it had written the registration.
+    if (state.name === 'leased' || state.name === 'registered') {
+      if (!state.session.ended) {
+        return state.session;
+      }
       this.#machine.enter({ name: 'leaseless' });
     }
     const session = await LeaseSession.open({ ...this.#deps, log: this.#log }, registrationTtlSeconds);

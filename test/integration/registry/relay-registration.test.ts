@@ -123,6 +123,33 @@ behavior('a lost lease is replaced, and the instance stays', async (t, client, e
   t.like(await firstLoad(client, parts, aRelay()), { calls: 3 }, 'the last report comes with it');
 });
 
+behavior('one that lost etcd while it registered can lose its lease later', async (t, client, etcd) => {
+  const parts = registryDeps(t, etcd.endpoint);
+  const { connection, keys } = parts;
+  const relay = aRelay();
+  const [range, grantLease] = [connection.range.bind(connection), connection.grantLease.bind(connection)];
+  let [looks, granted] = [0, 0];
+  connection.range = (request) => {
+    const isLook = request.key?.toString() === keys.addressOf(relay.controlUrl);
+    // The first look for another node is before the registration is written, the second after it.
+    return isLook && ++looks === 2 ? Promise.reject(new Error('connection dropped')) : range(request);
+  };
+  connection.grantLease = (ttlSeconds) => {
+    granted++;
+    return grantLease(ttlSeconds);
+  };
+  const registration = begin(t, parts, relay);
+  await eventually(() => looks >= 4, 'another attempt to register');
+  const first = await standing(client, parts, relay);
+  await client.leaseClient.leaseRevoke({ ID: first?.lease ?? '0' });
+  await eventually(async () => {
+    const lease = (await standing(client, parts, relay))?.lease;
+    return lease !== undefined && lease !== first?.lease;
+  }, 'a registration under another lease');
+  await registered(registration);
+  t.is(granted, 2);
+});
+
 behavior(
   'a registration that somebody deleted is written again with the next report',
   async (t, client, etcd) => {
