@@ -76,6 +76,11 @@ export function isAhead(one: Binding, other: Binding): boolean {
   return isSameCall && bindingStates.indexOf(one.state) > bindingStates.indexOf(other.state);
 }
 
+/** One was answered, and the other is only being set up elsewhere: if the relay of the one carries the call, it is there. */
+export function isCarriedPast(one: Binding, other: Binding): boolean {
+  return one.state === 'answered' && other.state === 'setup' && one.instance !== other.instance;
+}
+
 /**
  * A lease outlives the TTL by half, and is renewed by the first use that finds less than a TTL left: so a binding
  * lives a whole TTL after its last use, yet most uses write nothing.

@@ -1,5 +1,5 @@
 import type { Binding, BindingVersion, StoredBinding } from '../domain/binding.js';
-import { isVersionOf } from '../domain/binding.js';
+import { isCarriedPast, isVersionOf } from '../domain/binding.js';
 import type { Call } from '../domain/call.js';
 import { HoldfastError } from '../domain/error.js';
 import type { Events } from '../domain/events.js';
@@ -141,17 +141,20 @@ export class Selector {
   }
 
   /**
-   * The relay of the call if it is bound; undefined if not. Binds nothing but what was promised, and a call that is found on a
-   * relay where `adopts` says so.
+   * The relay of the call if it is bound, or was promised without etcd; undefined if not. Binds nothing, but for a call that is
+   * found on a relay where `adopts` says so.
    * @throws HoldfastError `unavailable`, `overloaded`, `no-relay`
    */
   async lookup(call: Call, options: LookupOptions = {}): Promise<Answer | undefined> {
     try {
       this.#fallback.assertNotSuspect(call);
-      await this.#reconciler.reconcile(call);
       const fresh = options.current ? undefined : this.#cachedStore.fresh(call);
       const found = fresh ? undefined : await this.#cachedStore.read(call);
       const stored = fresh ?? (found && bound(found));
+      const promised = this.#provisional.get(call);
+      if (promised && (!stored || isCarriedPast(promised, stored.binding))) {
+        return answerOf(promised, this.#ttlPolicy.relayOf(promised), '', 'provisional');
+      }
       if (stored) {
         return this.#answer(stored.binding, '');
       }

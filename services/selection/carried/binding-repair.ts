@@ -1,4 +1,4 @@
-import { type Binding, isAhead, maxMoves, type StoredBinding } from '../../domain/binding.js';
+import { type Binding, isAhead, isCarriedPast, maxMoves, type StoredBinding } from '../../domain/binding.js';
 import { type Call, inSet } from '../../domain/call.js';
 import type { RegisteredRelay } from '../../domain/relay.js';
 import type { Found } from '../../registry/binding-store.js';
@@ -183,11 +183,6 @@ export class BindingRepair {
     const { binding, revision } = corrected;
     return !isOpen && (!binding || !restored.isOpen({ binding, revision }));
   }
-}
-
-/** One was answered, and the other is only being set up elsewhere: if the relay of the one carries the call, it is there. */
-function isCarriedPast(one: Binding, other: Binding): boolean {
-  return one.state === 'answered' && other.state === 'setup' && one.instance !== other.instance;
 }
 
 /** Nothing was written: the relay is not registered. */

@@ -279,20 +279,25 @@ behavior(
   },
 );
 
-behavior('what is asked of a call before its promise is bound binds it', async (t, _, { endpoint }) => {
-  const inquiry = new FakeInquiry();
-  const { one, two, loseOne } = await scene(t, endpoint, { inquiry });
-  await loseOne();
-  const call = parseCall('asked-first');
-  await one.selector.select(ask(call, { constraints: { excluded: ['r1', 'r2'] } }));
-  await one.selector.select(ask(call, { inDialog: true }));
-  await two.selector.select(ask(call, { constraints: { excluded: ['r3'] } }));
-  inquiry.carry('r3', call);
-  one.proxy.restore();
-  await eventually(() => !one.quorum.lost, 'etcd');
-  const found = await one.selector.lookup(call);
-  t.like(found, { freshness: 'fresh', binding: { relayId: 'r3', generation: 2 } });
-});
+behavior(
+  'a call that is looked up before its promise is bound is where it was answered',
+  async (t, _, { endpoint }) => {
+    const inquiry = new FakeInquiry();
+    const { one, two, loseOne } = await scene(t, endpoint, { inquiry });
+    await loseOne();
+    const call = parseCall('asked-first');
+    await one.selector.select(ask(call, { constraints: { excluded: ['r1', 'r2'] } }));
+    await one.selector.select(ask(call, { inDialog: true }));
+    await two.selector.select(ask(call, { constraints: { excluded: ['r3'] } }));
+    inquiry.carry('r3', call);
+    one.proxy.restore();
+    await eventually(() => !one.quorum.lost, 'etcd');
+    const found = await one.selector.lookup(call);
+    t.like(found?.binding, { relayId: 'r3', state: 'answered' });
+    await eventually(async () => (await one.selector.lookup(call))?.freshness === 'fresh', 'binding');
+    t.like((await two.selector.lookup(call))?.binding, { relayId: 'r3', generation: 2 });
+  },
+);
 
 behavior(
   'a promise is no reason to leave the relay that carries the call',
