@@ -85,7 +85,7 @@ class OneStream {
     this.#stream.on('error', () => {});
     this.#stream.on('status', (ended: StatusObject) => {
       onEnd();
-      // It ended in order, or was cancelled here: either way another server can answer what is pending.
+      // It ended in order, or was canceled here: either way another server can answer what is pending.
       const inOrder = ended.code === status.OK || ended.code === status.CANCELLED;
       this.#fail(inOrder ? { ...ended, code: status.UNAVAILABLE, details: 'the stream ended' } : ended);
     });

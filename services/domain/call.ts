@@ -26,7 +26,7 @@ export interface Call {
 }
 
 /**
- * @param callId whatever stands in the SIP message: any bytes, for it comes from whoever sends the INVITE
+ * @param callId as in the SIP message: any bytes, since whoever sends the INVITE chooses it
  * @param set undefined if the request names none
  * @param field where the Call-ID was
  * @throws HoldfastError `invalid-argument` naming the field
@@ -61,7 +61,7 @@ export function keyPrefixOf(call: Call): string {
   return `${idOf(call)}/`;
 }
 
-/** The Call-ID as it stands in SIP messages. */
+/** The Call-ID as in SIP messages. */
 export function bytesOf(call: Call): Buffer {
   const text = Buffer.from(call.callId);
   return keyIdOf(call.callId, text) === idOf(call) ? text : Buffer.from(call.callId, 'latin1');

@@ -17,7 +17,7 @@ export function combine(a: number, b: number): number {
   return mix(Math.imul(a, 0x9e_37_79_b1) ^ b);
 }
 
-/** The finaliser of MurmurHash3: each bit of the input changes each bit of the output with probability 1/2. */
+/** The finalizer of MurmurHash3: each bit of the input changes each bit of the output with probability 1/2. */
 function mix(value: number): number {
   let h = value;
   h = Math.imul(h ^ (h >>> 16), 0x85_eb_ca_6b);

@@ -18,7 +18,7 @@ const slack = 1024;
 /**
  * Replies already given, so that a retransmitted request gets the same answer and is not carried out
  * twice. Entries live equally long, so the order of insertion is the order of expiry. The queue stands beside the map
- * because a map whose oldest entries are deleted walks over their graves each time it is asked for the first.
+ * because a Map skips the tombstones of all deleted entries each time it is asked for its first.
  */
 export class ReplyCache {
   readonly #entries = new Map<string, Entry>();
