@@ -76,11 +76,14 @@ export class Rebuilder {
     const startedAtMs = clock.monotonicMs();
     const counts = { reasserted: 0, ended: 0, left: 0 };
     for (let isFirst = true; ; isFirst = false) {
-      counts.left = 0;
       const mustSay = clock.monotonicMs() - startedAtMs < silenceMs;
-      await this.#reassertAll(counts, mustSay);
+      const pass = await this.#reassertAll(mustSay);
+      counts.reasserted += pass.reasserted;
+      counts.ended = Math.max(counts.ended, pass.ended);
+      counts.left = pass.left;
       const isCorrect = await this.#correctAll(isFirst);
-      const isOver = counts.left === 0 && isCorrect;
+      // What is written moves what is remembered: a pass that has written may have missed some.
+      const isOver = pass.left === 0 && pass.reasserted === 0 && isCorrect;
       const isLate = clock.monotonicMs() - startedAtMs > timeoutMs;
       if (isOver || isLate || signal.aborted || this.#isWanted) {
         break;
@@ -91,13 +94,15 @@ export class Rebuilder {
   }
 
   /** What this replica remembers and etcd has lost. */
-  async #reassertAll(counts: Record<Fate, number>, mustSay: boolean): Promise<void> {
+  async #reassertAll(mustSay: boolean): Promise<Record<Fate, number>> {
+    const counts = { reasserted: 0, ended: 0, left: 0 };
     const survey = new RelaySurvey(this.#deps.inquiry);
     for (const survivors of this.#deps.cache.survivors()) {
       await this.#each(survivors, async (survivor) => {
         counts[await this.#decide(survivor, survey, mustSay)]++;
       });
     }
+    return counts;
   }
 
   async #decide(stored: StoredBinding, survey: RelaySurvey, mustSay: boolean): Promise<Fate> {

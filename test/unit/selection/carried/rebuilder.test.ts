@@ -22,6 +22,25 @@ test('a call is bound again where it was', async (t) => {
   t.like(bound(), { relayId: 'r1', generation: 1, state: 'setup' });
 });
 
+test('all that are remembered are bound again, however many', async (t) => {
+  const { cache, inquiry, pass, replace, selector, store } = rebuildScene(t);
+  const calls = Array.from({ length: 1000 }, (_, i) => parseCall(`call-${i}`, '', 'default'));
+  for (const each of calls) {
+    const { binding } = await selector.select(ask(each));
+    await selector.answered(each, binding);
+    inquiry.carry(binding.relayId, each);
+  }
+  t.is(cache.size, calls.length);
+  store.bindings.clear();
+  replace();
+  await pass(1000);
+  await pass(1000);
+  t.deepEqual(
+    calls.filter(({ key }) => !store.bindings.has(key)),
+    [],
+  );
+});
+
 test('one that no relay carries has ended', async (t) => {
   const { bound, cache, inquiry, pass, replace } = await wiped(t);
   replace();
