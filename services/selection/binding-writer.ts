@@ -146,6 +146,8 @@ export class BindingWriter {
       ...this.#newBinding(call, relay, requestId),
       state: 'answered',
       generation: before ? before.generation + 1 : cachedStore.nextGeneration(found, id),
+      // It is the same call, unless that had ended.
+      beginning: before && before.state !== 'released' ? before.beginning : requestId,
       createdAtMs: before?.createdAtMs ?? nowMs,
       ttlSeconds,
       moves: before
