@@ -1,4 +1,5 @@
-import type { Socket } from 'node:dgram';
+import { createSocket, type Socket } from 'node:dgram';
+import { once } from 'node:events';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import type { ExecutionContext } from 'ava';
@@ -26,6 +27,15 @@ export interface FloodOptions {
   readonly seed: number;
   /** After each lot of datagrams. */
   readonly onBatch?: () => void;
+}
+
+/** A socket on loopback that is closed with the test. */
+export async function openSocket(t: ExecutionContext): Promise<Socket> {
+  const socket = createSocket('udp4');
+  socket.bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  t.teardown(() => new Promise<void>((resolve) => socket.close(() => resolve())));
+  return socket;
 }
 
 /** Sends that many datagrams. The server must read them, answer afterwards, log no error, and not grow. */

@@ -1,5 +1,3 @@
-import { createSocket } from 'node:dgram';
-import { once } from 'node:events';
 import test from 'ava';
 import fc from 'fast-check';
 import { BuiltinRelay } from '../../relay-node/relays/builtin.js';
@@ -11,7 +9,7 @@ import { connect, startEmbeddedEtcd } from '../support/etcd.js';
 import { corpus } from '../support/ng-corpus.js';
 import { aRelay, newKeyspace, putRelay } from '../support/registry.js';
 import { openReplica } from '../support/replica.js';
-import { flood } from './flood.js';
+import { flood, openSocket } from './flood.js';
 
 /** Number of datagrams, unless HOLDFAST_FUZZ_RUNS is set. */
 const count = Number(process.env['HOLDFAST_FUZZ_RUNS'] ?? 100_000);
@@ -92,10 +90,7 @@ test(`${count} hostile datagrams do not harm the gateway`, async (t) => {
   await proxy.start();
   t.teardown(() => proxy.stop());
 
-  const socket = createSocket('udp4');
-  socket.bind(0, '127.0.0.1');
-  await once(socket, 'listening');
-  t.teardown(() => new Promise<void>((resolve) => socket.close(() => resolve())));
+  const socket = await openSocket(t);
   const samples = [
     ...fc.sample(datagram, { numRuns: kinds, seed }),
     ...fc.sample(fc.oneof(nested, sized), { numRuns: 20, seed }),

@@ -1,12 +1,10 @@
-import { createSocket } from 'node:dgram';
-import { once } from 'node:events';
 import test from 'ava';
 import fc from 'fast-check';
 import { UdpServer } from '../../services/control/udp/server.js';
 import { connect, startEmbeddedEtcd } from '../support/etcd.js';
 import { aRelay, eventually, newKeyspace, putRelay } from '../support/registry.js';
 import { openReplica } from '../support/replica.js';
-import { flood } from './flood.js';
+import { flood, openSocket } from './flood.js';
 import { rtpproxyDatagram } from './rtpproxy-datagram.js';
 
 /** Number of datagrams, unless HOLDFAST_FUZZ_RUNS is set. */
@@ -43,12 +41,9 @@ test(`${count} hostile datagrams do not harm the rtpproxy gateway`, async (t) =>
   });
   await opened.ready;
   const port = Number(opened.replica.gatewayAddresses('rtpproxy')[0]?.split(':')[1]);
-  const socket = createSocket('udp4');
+  const socket = await openSocket(t);
   const replies: string[] = [];
   socket.on('message', (reply) => void replies.push(reply.toString('latin1', 0, 64)));
-  socket.bind(0, '127.0.0.1');
-  await once(socket, 'listening');
-  t.teardown(() => new Promise<void>((resolve) => socket.close(() => resolve())));
   const samples = fc.sample(rtpproxyDatagram, { numRuns: 2000, seed });
   const onBatch = () => {
     replies.length = 0;

@@ -1,5 +1,3 @@
-import { createSocket } from 'node:dgram';
-import { once } from 'node:events';
 import test from 'ava';
 import fc from 'fast-check';
 import { RtpproxyFront } from '../../relay-node/control/rtpproxy/server.js';
@@ -8,7 +6,7 @@ import { systemClock } from '../../services/runtime/clock.js';
 import { freeUdpBlock } from '../support/ports.js';
 import { eventually } from '../support/registry.js';
 import { openLog } from '../support/replica.js';
-import { flood } from './flood.js';
+import { flood, openSocket } from './flood.js';
 import { rtpproxyDatagram } from './rtpproxy-datagram.js';
 
 /** Number of datagrams, unless HOLDFAST_FUZZ_RUNS is set. */
@@ -36,12 +34,9 @@ test(`${count} hostile datagrams do not harm the built-in relay's rtpproxy front
     await front.stop();
     media.stop();
   });
-  const socket = createSocket('udp4');
+  const socket = await openSocket(t);
   const replies: string[] = [];
   socket.on('message', (reply) => void replies.push(reply.toString('latin1', 0, 64)));
-  socket.bind(0, '127.0.0.1');
-  await once(socket, 'listening');
-  t.teardown(() => new Promise<void>((resolve) => socket.close(() => resolve())));
   const options = {
     counters: () => ({ ...front.counters }),
     lines,

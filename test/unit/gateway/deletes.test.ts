@@ -8,13 +8,22 @@ import { deletion, type FakeRelays, offer, registered, scene, theCall } from './
 const knowsNone: FakeRelays['tells'] = (_, { command }) =>
   command === 'query' ? { result: 'error', 'error-reason': 'Unknown call-id' } : { result: 'ok' };
 
-test('a delete is answered ok in time though the registry hangs, and is carried out later', async (t) => {
-  const { ask, clients, pass, router } = scene(t);
-  await ask(offer);
+/** The proxy has its ok after 400 ms. */
+async function deletedWhileRegistryHangs(
+  t: ExecutionContext,
+  { ask, pass, router }: ReturnType<typeof scene>,
+) {
   router.hangs = true;
   const reply = ask(deletion);
   await pass(400);
   t.is((await reply)['result'], 'ok');
+}
+
+test('a delete is answered ok in time though the registry hangs, and is carried out later', async (t) => {
+  const made = scene(t);
+  const { ask, clients, pass, router } = made;
+  await ask(offer);
+  await deletedWhileRegistryHangs(t, made);
   t.deepEqual(clients.log, ['r1 offer']);
   clients.tells = knowsNone;
   router.recover();
@@ -200,12 +209,10 @@ test('nor if it has restarted, or stays away', async (t) => {
 });
 
 test('a relay that was away when a deletion could at last be looked up is told when it is back', async (t) => {
-  const { ask, clients, pass, router } = scene(t);
+  const made = scene(t);
+  const { ask, clients, pass, router } = made;
   await ask(offer);
-  router.hangs = true;
-  const reply = ask(deletion);
-  await pass(400);
-  t.is((await reply)['result'], 'ok');
+  await deletedWhileRegistryHangs(t, made);
   const away = router.relays.shift() as RegisteredRelay;
   clients.tells = knowsNone;
   router.recover();
