@@ -19,7 +19,6 @@ const clock: Clock = {
 export class Retry {
   readonly #servers: Servers;
   readonly #attempts: number;
-  readonly #budget = new RetryBudget();
 
   constructor(servers: Servers, attempts: number) {
     this.#servers = servers;
@@ -28,30 +27,37 @@ export class Retry {
 
   /**
    * After UNAVAILABLE or DEADLINE_EXCEEDED the next server is tried at once. When all have been tried, there is a pause:
-   * as long as the last one asks for, and no shorter than the backoff.
+   * as long as the last one asks for, and no shorter than the backoff. A server that fails most requests is sent no retries.
    * @throws HoldfastRpcError of the last attempt
    */
   async run<T>(attempt: (server: Server) => Promise<T>): Promise<T> {
     const pauses = new Backoff(backoff, clock);
     const tried = new Set<Server>();
+    let server = this.#servers.next();
     for (let count = 1; ; count++) {
-      const server = this.#servers.next(tried);
       try {
         const response = await attempt(server);
-        this.#budget.refill();
+        server.retries.succeeded();
         return response;
       } catch (error) {
         if (!isRetryable(error)) {
           throw error;
         }
-        if (!this.#budget.spend() || count >= this.#attempts) {
+        server.retries.failed();
+        if (count >= this.#attempts || !this.#servers.allowRetry) {
           throw error;
         }
         tried.add(server);
-        if (tried.size === this.#servers.length) {
+        let next = this.#servers.untried(tried);
+        if (!next) {
           tried.clear();
           await Promise.all([pauses.pause(), sleep(clock, error.retryDelayMs ?? 0)]);
+          next = this.#servers.untried(tried);
         }
+        if (!next) {
+          throw error;
+        }
+        server = next;
       }
     }
   }
@@ -62,25 +68,4 @@ function isRetryable(error: unknown): error is HoldfastRpcError {
     error instanceof HoldfastRpcError &&
     (error.code === status.UNAVAILABLE || error.code === status.DEADLINE_EXCEEDED)
   );
-}
-
-const maxTokens = 100;
-const tokensPerSuccess = 0.1;
-
-/**
- * Keeps retries from multiplying the load on servers that fail most requests: each failure costs a token, each success
- * earns a tenth of one, and no retry is made while no more than half are left (gRFC A6, "Throttling Retry Attempts").
- */
-class RetryBudget {
-  #tokens = maxTokens;
-
-  refill(): void {
-    this.#tokens = Math.min(maxTokens, this.#tokens + tokensPerSuccess);
-  }
-
-  /** @returns whether a retry is allowed */
-  spend(): boolean {
-    this.#tokens = Math.max(0, this.#tokens - 1);
-    return this.#tokens > maxTokens / 2;
-  }
 }

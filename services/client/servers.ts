@@ -2,11 +2,13 @@ import { type ChannelCredentials, connectivityState } from '@grpc/grpc-js';
 import { RelayServiceClient } from '../../proto/generated/holdfast/v1/relay.js';
 import { SelectionServiceClient } from '../../proto/generated/holdfast/v1/selection.js';
 import { channelOptions } from './channel.js';
+import { RetryBudget } from './retry-budget.js';
 
 /** One gRPC target, with a channel that both services share. */
 export class Server {
   readonly selection: SelectionServiceClient;
   readonly relays: RelayServiceClient;
+  readonly retries = new RetryBudget();
 
   constructor(
     readonly target: string,
@@ -44,13 +46,27 @@ export class Servers {
     return this.#all.length;
   }
 
-  /** The next one in turn that is not in `tried`, if there is one; connected ones first. */
-  next(tried: ReadonlySet<Server>): Server {
-    const turn = this.#turn++ % this.#all.length;
-    const inTurn = [...this.#all.slice(turn), ...this.#all.slice(0, turn)];
-    const ready = new Set(inTurn.filter((server) => server.isReady));
-    const rank = (server: Server) => (tried.has(server) ? 2 : 0) + (ready.has(server) ? 0 : 1);
-    return inTurn.reduce((best, each) => (rank(each) < rank(best) ? each : best));
+  /** Whether any takes retries. */
+  get allowRetry(): boolean {
+    return this.#all.some(({ retries }) => retries.allowRetry);
+  }
+
+  /** The next one in turn; connected ones first. */
+  next(): Server {
+    return this.#first(this.#all) as Server;
+  }
+
+  /** The next one in turn for a retry; connected ones first. */
+  untried(tried: ReadonlySet<Server>): Server | undefined {
+    return this.#first(this.#all.filter((server) => server.retries.allowRetry && !tried.has(server)));
+  }
+
+  #first(among: readonly Server[]): Server | undefined {
+    const turn = this.#turn++ % among.length;
+    const inTurn = [...among.slice(turn), ...among.slice(0, turn)];
+    // All are asked, for that makes them connect.
+    const ready = inTurn.filter((server) => server.isReady);
+    return ready[0] ?? inTurn[0];
   }
 
   close(): void {

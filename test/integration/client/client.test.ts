@@ -258,6 +258,18 @@ test.serial('when everything fails, requests are no longer multiplied', async (t
   t.true(server.asked.length <= requests + 50, `${server.asked.length} attempts of ${requests} requests`);
 });
 
+test.serial(
+  'one of two servers fails all of 300 requests under way: the other one answers them',
+  async (t) => {
+    const bad = await fakeServer(t, () => unavailable);
+    const good = await fakeServer(t, answerTo);
+    const holdfast = open(t, [bad.target, good.target]);
+    const calls = Array.from({ length: 300 }, (_, index) => `call-${index}`);
+    await Promise.all(calls.map((callId) => holdfast.select({ callId })));
+    t.deepEqual(good.asked.map(({ callId }) => callId).sort(), [...calls].sort());
+  },
+);
+
 test('a list of no servers is refused', (t) => {
   t.throws(() => new HoldfastClient([]), { message: 'at least one server is required' });
 });
