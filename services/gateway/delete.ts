@@ -1,5 +1,5 @@
 import type { CallParties, ControlRequest } from '../control/protocol.js';
-import { isVersionOf } from '../domain/binding.js';
+import { ageSeconds, type Binding, clockSkewSeconds, isVersionOf } from '../domain/binding.js';
 import type { Call } from '../domain/call.js';
 import { messageOf } from '../domain/error.js';
 import { type Clock, inTime } from '../runtime/clock.js';
@@ -54,13 +54,14 @@ export class DeleteHandler {
   }
 
   async handle(deletion: CallRequest): Promise<Buffer> {
-    const { clients, formerRelays, memory, clock, log } = this.#deps;
+    const { router, clients, formerRelays, memory, clock, log } = this.#deps;
     const { request, call } = deletion;
+    const remembered = router.remembered(call);
     const found = await this.#lookup(deletion);
     memory.ended(call, request);
     if (typeof found === 'string') {
       log.warn({ callId: call.callId, reason: found }, 'delete put off: the call cannot be looked up');
-      this.#deleteLater(deletion);
+      this.#deleteLater(deletion, remembered);
       return request.ok('the registry does not answer; the deletion is tried again');
     }
     if (!found) {
@@ -87,7 +88,7 @@ export class DeleteHandler {
       }
       // Where it really is, etcd alone can say; if it is there, the call may have begun anew since it was deleted.
       if (freshness === 'provisional') {
-        this.#deleteLater(deletion, binding.instance);
+        this.#deleteLater(deletion, binding, binding.instance);
       }
       return asked.reply;
     }
@@ -205,12 +206,20 @@ export class DeleteHandler {
   }
 
   /**
-   * The call could not be looked up: the binding that is found first is meant.
+   * The call could not be looked up: what is found first is meant, unless the call may have begun since.
+   * @param remembered the binding as it was last seen here
    * @param told instance of a relay that has deleted the call already
    */
-  #deleteLater(deletion: CallRequest, told?: string): void {
+  #deleteLater(deletion: CallRequest, remembered: Binding | undefined, told?: string): void {
     const { request, call } = deletion;
-    const { router, clients, retries } = this.#deps;
+    const { router, clients, retries, clock } = this.#deps;
+    const receivedAtMs = clock.monotonicMs() - timeoutMs;
+    const isMeant = (binding: Binding) => {
+      const passedSeconds = (clock.monotonicMs() - receivedAtMs) / 1000 + clockSkewSeconds;
+      return (
+        binding.beginning === remembered?.beginning || ageSeconds(binding, clock.wallMs()) > passedSeconds
+      );
+    };
     retries.schedule({
       purpose: `look call ${call.callId} up, which is to be deleted`,
       attempt: async () => {
@@ -219,6 +228,9 @@ export class DeleteHandler {
           return 'done';
         }
         const { binding, relay } = found;
+        if (!isMeant(binding)) {
+          return 'canceled';
+        }
         const isTold =
           binding.instance === told ||
           (relay && (await clients.ask(relay, request, timeoutMs)).kind === 'replied');

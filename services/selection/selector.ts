@@ -175,6 +175,11 @@ export class Selector {
     }
   }
 
+  /** The binding as it was last seen or promised here. Another replica may have changed it since. */
+  remembered(call: Call): Binding | undefined {
+    return this.#provisional.get(call) ?? this.#cachedStore.lastKnown(call)?.binding;
+  }
+
   /**
    * The call is in progress: it moves only if its relay's instance is gone, and lives the TTL of calls from now on.
    * @param version that was answered; the call may have begun anew since

@@ -33,16 +33,33 @@ test('a delete is answered ok in time though the registry hangs, and is carried 
 });
 
 test('a delete is answered ok though nothing is known of the relays yet', async (t) => {
-  const { ask, pass, router, setNotReady, clients } = scene(t);
+  const { ask, pass, router, setNotReady, clients, clock } = scene(t);
   setNotReady('nothing was read from etcd yet');
   router.error = new HoldfastError('unavailable', 'etcd does not answer');
   t.is((await ask(deletion))['result'], 'ok');
   router.error = undefined;
-  router.bind(theCall, registered({ id: 'r1' }));
+  router.hasForgotten = true;
+  router.bind(theCall, registered({ id: 'r1' }), { expiresAtMs: clock.wallMs() + 440_000 });
   clients.tells = knowsNone;
   await pass(1000);
   t.deepEqual(clients.log, ['r1 delete', 'r1 query']);
   t.deepEqual(router.released, ['call-1']);
+});
+
+test('a delete that cannot be looked up does not end a call that begins anew meanwhile', async (t) => {
+  for (const hasForgotten of [false, true]) {
+    const made = scene(t);
+    const { ask, clients, pass, router, retries } = made;
+    await ask(offer);
+    router.hasForgotten = hasForgotten;
+    await deletedWhileRegistryHangs(t, made);
+    router.bind(theCall, registered({ id: 'r2' }), { beginning: 'another' });
+    router.recover();
+    await pass(130_000);
+    t.deepEqual(clients.log, ['r1 offer']);
+    t.is(router.bindings.get(theCall.key)?.state, 'setup');
+    t.is(retries.counters.canceled, 1);
+  }
 });
 
 test('a delete that the relay does not answer releases the call, and is tried again', async (t) => {

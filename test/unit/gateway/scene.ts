@@ -2,7 +2,12 @@ import type { ExecutionContext } from 'ava';
 import { encodeBody, type NgDictionary, parseMessage } from '../../../services/control/ng/message.js';
 import { ng } from '../../../services/control/ng/protocol.js';
 import type { ControlRequest } from '../../../services/control/protocol.js';
-import { type Binding, type BindingVersion, isVersionOf } from '../../../services/domain/binding.js';
+import {
+  type Binding,
+  type BindingVersion,
+  isVersionOf,
+  leaseSeconds,
+} from '../../../services/domain/binding.js';
 import type { Call } from '../../../services/domain/call.js';
 import { HoldfastError } from '../../../services/domain/error.js';
 import type { RegisteredRelay, Relay } from '../../../services/domain/relay.js';
@@ -34,6 +39,8 @@ export class FakeRouter implements CallRouter, RelayList {
   freshness: Answer['freshness'] = 'fresh';
   /** Never answers, while set. */
   hangs = false;
+  /** Remembers no binding, while set. */
+  hasForgotten = false;
   readonly #hung: (() => void)[] = [];
   readonly released: string[] = [];
   readonly requests: SelectRequest[] = [];
@@ -88,6 +95,10 @@ export class FakeRouter implements CallRouter, RelayList {
     await this.#check();
     const binding = this.bindings.get(call.key);
     return binding && this.#answer(binding, '');
+  }
+
+  remembered(call: Call): Binding | undefined {
+    return this.hasForgotten ? undefined : this.bindings.get(call.key);
   }
 
   async answered(call: Call, version: BindingVersion): Promise<Answer | undefined> {
@@ -157,7 +168,7 @@ export class FakeRouter implements CallRouter, RelayList {
       beginning: '',
       createdAtMs: nowMs,
       ttlSeconds: 300,
-      expiresAtMs: nowMs + 300_000,
+      expiresAtMs: nowMs + leaseSeconds(300) * 1000,
       moves: [],
       ...overrides,
     });
