@@ -1,9 +1,11 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Etcd3 } from 'etcd3';
 import { RelayState } from '../../proto/generated/holdfast/v1/relay.js';
 import type { HoldfastClient } from '../../services/client/index.js';
-import { fileScope, type RealEtcd, startRealEtcd } from '../support/etcd.js';
+import { Keyspace } from '../../services/registry/keyspace.js';
+import { connect, fileScope, type RealEtcd, startRealEtcd } from '../support/etcd.js';
 import { Kamailio, type KamailioOptions } from '../support/kamailio.js';
 import { kemiOptions } from '../support/kemi.js';
 import { ProxyClient } from '../support/ng.js';
@@ -43,13 +45,16 @@ export class CallsStage {
   readonly relays: TestRelay[] = [];
   readonly replicas: GatewayReplica[] = [];
   readonly #ports: Map<string, number>[] = [];
+  readonly #client: Etcd3;
   #proxies = 0;
 
   private constructor(
     readonly scope: Scope,
     readonly directory: string,
     readonly etcd: RealEtcd,
-  ) {}
+  ) {
+    this.#client = connect(scope, etcd.endpoint);
+  }
 
   /** @param emptySets sets without relays */
   static async start(
@@ -140,6 +145,7 @@ export class CallsStage {
 
   /** Lets new calls of the set go to this relay only, or to all again. */
   async only(set: string, relayId?: string): Promise<void> {
+    await this.#areRegistered(set);
     for (const { id } of this.of(set)) {
       const state = relayId === undefined || id === relayId ? RelayState.ACTIVE : RelayState.DRAINING;
       await this.client.setIntent({ set, relayId: id, state, actor: 'test' });
@@ -163,6 +169,19 @@ export class CallsStage {
         () => false,
       );
     await eventually(async () => !(await isBound()), 'end of the linger');
+  }
+
+  /** Resolves when each relay of the set renews its lease: one that was frozen may lose it just after it goes on. */
+  async #areRegistered(set: string): Promise<void> {
+    const { kv, leaseClient } = this.#client;
+    const keys = new Keyspace('/holdfast/v1');
+    for (const { id } of this.of(set)) {
+      await eventually(async () => {
+        const { kvs } = await kv.range({ key: keys.relay(set, id) });
+        const { TTL } = await leaseClient.leaseTimeToLive({ ID: kvs[0]?.lease ?? '0' });
+        return Number(TTL) >= 3;
+      }, `lease of ${id}`);
+    }
   }
 
   #replica(index: number): GatewayReplica {
