@@ -1,5 +1,5 @@
 import type { CallParties, ControlRequest } from '../control/protocol.js';
-import { ageSeconds, type Binding, clockSkewSeconds, isVersionOf } from '../domain/binding.js';
+import { type Binding, clockSkewSeconds, isVersionOf } from '../domain/binding.js';
 import type { Call } from '../domain/call.js';
 import { messageOf } from '../domain/error.js';
 import { type Clock, inTime } from '../runtime/clock.js';
@@ -206,20 +206,17 @@ export class DeleteHandler {
   }
 
   /**
-   * The call could not be looked up: what is found first is meant, unless the call may have begun since.
+   * The call could not be looked up: what is found first is meant, unless the call was bound since.
    * @param remembered the binding as it was last seen here
    * @param told instance of a relay that has deleted the call already
    */
   #deleteLater(deletion: CallRequest, remembered: Binding | undefined, told?: string): void {
     const { request, call } = deletion;
     const { router, clients, retries, clock } = this.#deps;
-    const receivedAtMs = clock.monotonicMs() - timeoutMs;
-    const isMeant = (binding: Binding) => {
-      const passedSeconds = (clock.monotonicMs() - receivedAtMs) / 1000 + clockSkewSeconds;
-      return (
-        binding.beginning === remembered?.beginning || ageSeconds(binding, clock.wallMs()) > passedSeconds
-      );
-    };
+    const receivedAtMs = clock.wallMs() - timeoutMs;
+    // What was bound in the future was dated by a clock that was ahead: that tells nothing.
+    const isYounger = ({ createdAtMs }: Binding) =>
+      createdAtMs > receivedAtMs && createdAtMs <= clock.wallMs() + clockSkewSeconds * 1000;
     retries.schedule({
       purpose: `look call ${call.callId} up, which is to be deleted`,
       attempt: async () => {
@@ -228,7 +225,7 @@ export class DeleteHandler {
           return 'done';
         }
         const { binding, relay } = found;
-        if (!isMeant(binding)) {
+        if (binding.beginning !== remembered?.beginning && isYounger(binding)) {
           return 'canceled';
         }
         const isTold =

@@ -1,5 +1,6 @@
 import { type Binding, isAhead, isCarriedPast, maxMoves, type StoredBinding } from '../../domain/binding.js';
 import { type Call, inSet } from '../../domain/call.js';
+import { HoldfastError } from '../../domain/error.js';
 import type { RegisteredRelay } from '../../domain/relay.js';
 import type { Found } from '../../registry/binding-store.js';
 import type { Clock } from '../../runtime/clock.js';
@@ -11,7 +12,7 @@ import { isSought, type SelectRequest } from '../requests.js';
 import type { Retry } from '../retry.js';
 import type { TtlPolicy } from '../ttl-policy.js';
 import { bound } from '../write-result.js';
-import type { CallFinder } from './call-finder.js';
+import type { CallFinder, Place } from './call-finder.js';
 import type { RestoredBindings } from './restored-bindings.js';
 
 export interface BindingRepairDeps {
@@ -61,6 +62,7 @@ export class BindingRepair {
   /**
    * The relay that carries the call, where that is another one than etcd and this replica's promise say: etcd does not know a
    * call that it may have known, or it is being set up elsewhere than where it was promised and answered.
+   * @throws HoldfastError `relay-awaited` just after etcd has lost calls, where this may be one that a relay has not told of
    */
   async carrierOf(request: SelectRequest, found: Found): Promise<RegisteredRelay | undefined> {
     const { binding, revision } = found;
@@ -69,7 +71,16 @@ export class BindingRepair {
     const isAsked = binding
       ? promised !== undefined && isCarriedPast(promised, binding)
       : revision > 0 || this.isSearchedFor(request);
-    const carrier = isAsked ? await this.find(request.call, promised?.relayId) : undefined;
+    const place = isAsked ? await this.#place(request.call, promised?.relayId) : 'nowhere';
+    // At other times it is a new call, most likely.
+    if (!place && isSought(request) && this.#deps.cachedStore.isRebuilding) {
+      throw new HoldfastError(
+        'relay-awaited',
+        `call ${request.call.callId} is unknown, and relays have not said whether they carry it; ask again`,
+        { metadata: { set: request.call.set } },
+      );
+    }
+    const carrier = place === 'nowhere' ? undefined : place;
     const isPromised = carrier?.relay.instance === promised?.instance;
     // Over a binding the promise alone counts: others may have a session left of an offer that went on to the next relay.
     return isPromised === (binding !== undefined) ? carrier : undefined;
@@ -77,9 +88,15 @@ export class BindingRepair {
 
   /**
    * The relay that carries a call which etcd does not know, or does not know any more.
-   * @param promised id of the relay that it was promised without etcd
+   * @returns undefined also where that is not known
    */
-  find(call: Call, promised?: string): Promise<RegisteredRelay | undefined> {
+  async find(call: Call): Promise<RegisteredRelay | undefined> {
+    const place = await this.#place(call);
+    return place === 'nowhere' ? undefined : place;
+  }
+
+  /** @param promised id of the relay that the call was promised without etcd */
+  #place(call: Call, promised?: string): Promise<Place> {
     const { finder, cachedStore } = this.#deps;
     return finder.find(call, cachedStore.lostMove(call)?.relayId ?? promised);
   }
@@ -158,7 +175,7 @@ export class BindingRepair {
    */
   async correct(
     { binding: { call } }: StoredBinding,
-    locate: (call: Call) => Promise<RegisteredRelay | 'nowhere' | undefined>,
+    locate: (call: Call) => Promise<Place>,
   ): Promise<boolean> {
     const { cachedStore, writer, retry, restored } = this.#deps;
     let isOpen = false;

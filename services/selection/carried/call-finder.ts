@@ -4,7 +4,7 @@ import type { RegisteredRelay } from '../../domain/relay.js';
 import type { Clock } from '../../runtime/clock.js';
 import type { RelayInquiry } from './relay-inquiry.js';
 
-/** Calls looked for at once. A call beyond that is taken for unknown. */
+/** Calls looked for at once. */
 const maxSearches = 64;
 /** Calls looked for per second; twice as many in a burst. */
 const searchesPerSecond = 200;
@@ -19,12 +19,21 @@ export interface CallFinderDeps {
   readonly clock: Clock;
 }
 
+/** The relay that carries a call, or that none does; undefined if that is not known. */
+export type Place = RegisteredRelay | 'nowhere' | undefined;
+
+interface Miss {
+  /** By the monotonic clock. */
+  readonly atMs: number;
+  readonly place: 'nowhere' | undefined;
+}
+
 /** Finds the relay that carries a call which the registry does not know, by asking all relays of its set. */
 export class CallFinder {
   readonly #deps: CallFinderDeps;
-  readonly #searches = new Map<string, Promise<RegisteredRelay | undefined>>();
-  /** When each call was last looked for in vain, by the monotonic clock; oldest first. */
-  readonly #misses = new Map<string, number>();
+  readonly #searches = new Map<string, Promise<Place>>();
+  /** Calls that were looked for in vain; oldest first. */
+  readonly #misses = new Map<string, Miss>();
   #tokens = 2 * searchesPerSecond;
   #tokensAtMs: number;
   /** Since the start, for metrics. */
@@ -37,15 +46,17 @@ export class CallFinder {
 
   /**
    * @param likeliest id of the relay that the call was moved to, as far as that is known: others may have sessions of it left
-   * @returns undefined if no relay says that it carries the call, or too many calls are looked for
+   * @returns undefined if no relay says that it carries the call, but some have not answered, or too many calls are looked for
    */
-  find(call: Call, likeliest?: string): Promise<RegisteredRelay | undefined> {
+  find(call: Call, likeliest?: string): Promise<Place> {
     const underWay = this.#searches.get(call.key);
     if (underWay) {
       return underWay;
     }
-    if (this.#wasMissed(call.key)) {
-      return Promise.resolve(undefined);
+    const miss = this.#misses.get(call.key);
+    // Who knows of a likely relay has more to go by than whoever has asked in vain.
+    if (miss && likeliest === undefined && this.#deps.clock.monotonicMs() - miss.atMs < missMs) {
+      return Promise.resolve(miss.place);
     }
     if (this.#searches.size >= maxSearches || !this.#takeToken()) {
       this.counters.refused++;
@@ -57,7 +68,7 @@ export class CallFinder {
     return search;
   }
 
-  async #search(call: Call, likeliest: string | undefined): Promise<RegisteredRelay | undefined> {
+  async #search(call: Call, likeliest: string | undefined): Promise<Place> {
     const { inquiry, relays, events } = this.#deps;
     const candidates = relays.list(call.anySet ? undefined : call.set);
     const answers = await Promise.all(
@@ -67,8 +78,9 @@ export class CallFinder {
     carriers.sort((one, other) => other.packets - one.packets);
     const best = carriers.find(({ relay }) => relay.relay.id === likeliest) ?? carriers[0];
     if (!best) {
-      this.#miss(call.key);
-      return undefined;
+      const place = answers.every(({ carried }) => carried === false) ? 'nowhere' : undefined;
+      this.#miss(call.key, place);
+      return place;
     }
     if (carriers.length > 1) {
       events.callOnTwoRelays({
@@ -81,14 +93,9 @@ export class CallFinder {
     return best.relay;
   }
 
-  #wasMissed(key: string): boolean {
-    const atMs = this.#misses.get(key);
-    return atMs !== undefined && this.#deps.clock.monotonicMs() - atMs < missMs;
-  }
-
-  #miss(key: string): void {
+  #miss(key: string, place: Miss['place']): void {
     this.#misses.delete(key);
-    this.#misses.set(key, this.#deps.clock.monotonicMs());
+    this.#misses.set(key, { atMs: this.#deps.clock.monotonicMs(), place });
     if (this.#misses.size > maxMisses) {
       const [oldest] = this.#misses.keys();
       this.#misses.delete(oldest as string);

@@ -8,6 +8,7 @@ import type { BindingCache } from '../cache/binding-cache.js';
 import type { TtlPolicy } from '../ttl-policy.js';
 import { isOutage } from '../write-result.js';
 import type { BindingRepair } from './binding-repair.js';
+import type { Place } from './call-finder.js';
 import { otherRelays, type RelayInquiry } from './relay-inquiry.js';
 import { RelaySurvey } from './relay-survey.js';
 import type { RestoredBindings } from './restored-bindings.js';
@@ -152,11 +153,7 @@ export class Rebuilder {
   }
 
   /** The relay that carries the call, if one of these does; undefined if they do not all say. */
-  async #locate(
-    call: Call,
-    relays: readonly RegisteredRelay[],
-    survey: RelaySurvey,
-  ): Promise<RegisteredRelay | 'nowhere' | undefined> {
+  async #locate(call: Call, relays: readonly RegisteredRelay[], survey: RelaySurvey): Promise<Place> {
     const { relays: carriers, isComplete } = await survey.carriersAmong(relays, call);
     if (carriers.length > 1) {
       return this.#deps.repair.find(call);

@@ -39,7 +39,7 @@ test('a delete is answered ok though nothing is known of the relays yet', async 
   t.is((await ask(deletion))['result'], 'ok');
   router.error = undefined;
   router.hasForgotten = true;
-  router.bind(theCall, registered({ id: 'r1' }), { expiresAtMs: clock.wallMs() + 440_000 });
+  router.bind(theCall, registered({ id: 'r1' }), { createdAtMs: clock.wallMs() - 10_000 });
   clients.tells = knowsNone;
   await pass(1000);
   t.deepEqual(clients.log, ['r1 delete', 'r1 query']);

@@ -2,12 +2,7 @@ import type { ExecutionContext } from 'ava';
 import { encodeBody, type NgDictionary, parseMessage } from '../../../services/control/ng/message.js';
 import { ng } from '../../../services/control/ng/protocol.js';
 import type { ControlRequest } from '../../../services/control/protocol.js';
-import {
-  type Binding,
-  type BindingVersion,
-  isVersionOf,
-  leaseSeconds,
-} from '../../../services/domain/binding.js';
+import { type Binding, type BindingVersion, isVersionOf } from '../../../services/domain/binding.js';
 import type { Call } from '../../../services/domain/call.js';
 import { HoldfastError } from '../../../services/domain/error.js';
 import type { RegisteredRelay, Relay } from '../../../services/domain/relay.js';
@@ -168,7 +163,7 @@ export class FakeRouter implements CallRouter, RelayList {
       beginning: '',
       createdAtMs: nowMs,
       ttlSeconds: 300,
-      expiresAtMs: nowMs + leaseSeconds(300) * 1000,
+      expiresAtMs: nowMs + 300_000,
       moves: [],
       ...overrides,
     });

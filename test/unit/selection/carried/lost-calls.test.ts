@@ -1,0 +1,43 @@
+import test from 'ava';
+import { parseCall } from '../../../../services/domain/call.js';
+import { ask, errorOf } from '../../../support/registry.js';
+import { rebuildScene } from './scene.js';
+
+/** Requests for calls that etcd has lost and this replica does not remember. */
+
+const call = parseCall('call-1', '', 'default');
+const reinvite = () => ask(call, { maybeCarried: true, constraints: { target: 'r3' } });
+
+test('a call in progress is not placed anew while a relay that may carry it is silent', async (t) => {
+  const { inquiry, pass, replace, selector } = rebuildScene(t);
+  inquiry.carry('r2', 'call-1');
+  inquiry.silent.add('r2');
+  replace();
+  t.is(await errorOf(selector.select(reinvite())), 'relay-awaited');
+  inquiry.silent.delete('r2');
+  await pass(1000);
+  t.like((await selector.select(reinvite())).binding, { relayId: 'r2', state: 'answered' });
+});
+
+test('nor while too many calls are looked for', async (t) => {
+  const { inquiry, pass, replace, selector } = rebuildScene(t);
+  inquiry.carry('r2', 'call-1');
+  replace();
+  const others = Array.from({ length: 64 }, (_, i) =>
+    selector.lookup(parseCall(`no-${i}`), { adopts: true }),
+  );
+  t.is(await errorOf(selector.select(reinvite())), 'relay-awaited');
+  await Promise.all(others);
+  await pass(1000);
+  t.is((await selector.select(reinvite())).binding.relayId, 'r2');
+});
+
+test('a new call is placed all the same, and so is one that names a dialog when nothing was lost lately', async (t) => {
+  const { inquiry, pass, replace, selector } = rebuildScene(t);
+  inquiry.silent.add('r2');
+  replace();
+  const invite = ask('call-2', { constraints: { target: 'r3' } });
+  t.like((await selector.select(invite)).binding, { relayId: 'r3', state: 'setup' });
+  await pass(6000);
+  t.is((await selector.select(reinvite())).binding.relayId, 'r3');
+});
