@@ -61,17 +61,20 @@ export class BindingRepair {
 
   /**
    * The relay that carries the call, where that is another one than etcd and this replica's promise say: etcd does not know a
-   * call that it may have known, or it is being set up elsewhere than where it was promised and answered.
+   * call that it may have known, or it is being set up elsewhere than where it was promised and answered, be it by another
+   * replica, which may be gone.
    * @throws HoldfastError `relay-awaited` just after etcd has lost calls, where this may be one that a relay has not told of
    */
   async carrierOf(request: SelectRequest, found: Found): Promise<RegisteredRelay | undefined> {
-    const { binding, revision } = found;
+    const { binding } = found;
     const promised = this.#deps.provisional.get(request.call);
-    // A key without a binding that counts: the call was elsewhere before etcd was restored.
-    const isAsked = binding
-      ? promised !== undefined && isCarriedPast(promised, binding)
-      : revision > 0 || this.isSearchedFor(request);
-    const place = isAsked ? await this.#place(request.call, promised?.relayId) : 'nowhere';
+    const isLeft = binding !== undefined && this.#wasLeft(binding, request);
+    const isPassed = binding !== undefined && promised !== undefined && isCarriedPast(promised, binding);
+    const isLost = !binding && this.#mayBeLost(request, found);
+    if (!isLeft && !isPassed && !isLost) {
+      return undefined;
+    }
+    const place = await this.#place(request.call, promised?.relayId);
     // At other times it is a new call, most likely.
     if (!place && isSought(request) && this.#deps.cachedStore.isRebuilding) {
       throw new HoldfastError(
@@ -81,9 +84,19 @@ export class BindingRepair {
       );
     }
     const carrier = place === 'nowhere' ? undefined : place;
+    // Over a relay that is there the promise alone counts: others may have a session left of an offer that went on.
     const isPromised = carrier?.relay.instance === promised?.instance;
-    // Over a binding the promise alone counts: others may have a session left of an offer that went on to the next relay.
-    return isPromised === (binding !== undefined) ? carrier : undefined;
+    return isLeft || isPromised === isPassed ? carrier : undefined;
+  }
+
+  /** A key without a binding that counts: the call was elsewhere before etcd was restored. */
+  #mayBeLost(request: SelectRequest, { revision }: Found): boolean {
+    return revision > 0 || this.isSearchedFor(request);
+  }
+
+  /** The call is in progress, though it was not answered on the relay that it is bound to, and that is gone. */
+  #wasLeft(binding: Binding, request: SelectRequest): boolean {
+    return binding.state === 'setup' && isSought(request) && !this.#deps.ttlPolicy.relayOf(binding);
   }
 
   /**

@@ -1,6 +1,6 @@
 import test from 'ava';
 import { parseCall } from '../../../../services/domain/call.js';
-import { ask, errorOf } from '../../../support/registry.js';
+import { aRelay, ask, errorOf } from '../../../support/registry.js';
 import { rebuildScene } from './scene.js';
 
 /** Requests for calls that etcd has lost and this replica does not remember. */
@@ -40,4 +40,16 @@ test('a new call is placed all the same, and so is one that names a dialog when 
   t.like((await selector.select(invite)).binding, { relayId: 'r3', state: 'setup' });
   await pass(6000);
   t.is((await selector.select(reinvite())).binding.relayId, 'r3');
+});
+
+test('a call in setup on a relay that is gone, which was answered on another one, stays on that one', async (t) => {
+  const { inquiry, relays, selector } = rebuildScene(t);
+  const { binding } = await selector.select(ask(call, { constraints: { target: 'r1' } }));
+  const gone = relays.findIndex(({ relay }) => relay.id === 'r1');
+  relays.splice(gone, 1, { relay: aRelay({ id: 'r1', instance: 'another' }), revision: 2 });
+  inquiry.carry('r2', 'call-1');
+  const { beginning } = binding;
+  t.like((await selector.select(reinvite())).binding, {
+    ...{ relayId: 'r2', state: 'answered', generation: 2, beginning },
+  });
 });
