@@ -133,10 +133,10 @@ export class Selector {
       underWay = this.#binding.get(call.key);
       return this.#answer((await stored).binding, requestId);
     } catch (error) {
-      const carrier = isSought(request) ? await this.#carrierInOutage(call, error) : undefined;
+      const carrier = isSought(request) ? await this.#carrierInOutage(call, error, 'answered') : undefined;
       return carrier
-        ? this.#fallback.select({ ...request, inDialog: true }, error, carrier)
-        : this.#fallback.select(request, error, underWay?.tried.relay);
+        ? this.#fallback.select({ ...request, inDialog: true }, error, { carrier })
+        : this.#fallback.select(request, error, { tried: underWay?.tried.relay });
     }
   }
 
@@ -362,9 +362,18 @@ export class Selector {
     }
   }
 
-  /** The relay that carries a call of which this replica knows nothing, while etcd cannot be asked. */
-  async #carrierInOutage(call: Call, error: unknown): Promise<RegisteredRelay | undefined> {
-    const isKnown = this.#provisional.get(call) || this.#cachedStore.lastKnown(call);
+  /**
+   * The relay that carries a call of which this replica knows nothing, while etcd cannot be asked.
+   * @param atLeast a promise of this state counts: one for the setup may be what another replica went past
+   */
+  async #carrierInOutage(
+    call: Call,
+    error: unknown,
+    atLeast: 'setup' | 'answered' = 'setup',
+  ): Promise<RegisteredRelay | undefined> {
+    const promised = this.#provisional.get(call);
+    const isPromised = promised && (atLeast === 'setup' || promised.state === 'answered');
+    const isKnown = isPromised || this.#cachedStore.lastKnown(call);
     const isSearchedFor = !isKnown && isOutage(error) && this.#cachedStore.lost;
     return isSearchedFor ? this.repair.find(call) : undefined;
   }

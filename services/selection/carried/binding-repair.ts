@@ -56,7 +56,9 @@ export class BindingRepair {
     if (cachedStore.survivor(request.call)) {
       return false;
     }
-    return cachedStore.isRebuilding || (isSought(request) && !provisional.get(request.call));
+    // A promise for the setup is no more than where this replica would have had it; another one may have been answered.
+    const isPromised = provisional.get(request.call)?.state === 'answered';
+    return cachedStore.isRebuilding || (isSought(request) && !isPromised);
   }
 
   /**
@@ -74,7 +76,7 @@ export class BindingRepair {
     if (!isLeft && !isPassed && !isLost) {
       return undefined;
     }
-    const place = await this.#place(request.call, promised?.relayId);
+    const place = await this.#place(request.call);
     // At other times it is a new call, most likely.
     if (!place && isSought(request) && this.#deps.cachedStore.isRebuilding) {
       throw new HoldfastError(
@@ -108,10 +110,12 @@ export class BindingRepair {
     return place === 'nowhere' ? undefined : place;
   }
 
-  /** @param promised id of the relay that the call was promised without etcd */
-  #place(call: Call, promised?: string): Promise<Place> {
-    const { finder, cachedStore } = this.#deps;
-    return finder.find(call, cachedStore.lostMove(call)?.relayId ?? promised);
+  #place(call: Call): Promise<Place> {
+    const { finder, cachedStore, provisional } = this.#deps;
+    const promise = provisional.get(call);
+    const answered = promise?.state === 'answered' ? promise.relayId : undefined;
+    const likeliest = cachedStore.lostMove(call)?.relayId ?? answered;
+    return finder.find(call, { likeliest, promised: promise?.relayId });
   }
 
   /**

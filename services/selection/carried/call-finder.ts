@@ -22,6 +22,14 @@ export interface CallFinderDeps {
 /** The relay that carries a call, or that none does; undefined if that is not known. */
 export type Place = RegisteredRelay | 'nowhere' | undefined;
 
+/** Relay ids. */
+export interface PlaceHints {
+  /** Where the call is, if it is there: others may have sessions of it left. */
+  readonly likeliest?: string | undefined;
+  /** Where it was to be set up: it may be elsewhere, where media flow. */
+  readonly promised?: string | undefined;
+}
+
 interface Miss {
   /** By the monotonic clock. */
   readonly atMs: number;
@@ -45,17 +53,16 @@ export class CallFinder {
   }
 
   /**
-   * @param likeliest id of the relay that the call was moved to, as far as that is known: others may have sessions of it left
    * @returns undefined if no relay says that it carries the call, but some have not answered, or too many calls are looked for
    */
-  find(call: Call, likeliest?: string): Promise<Place> {
+  find(call: Call, hints: PlaceHints = {}): Promise<Place> {
     const underWay = this.#searches.get(call.key);
     if (underWay) {
       return underWay;
     }
     const miss = this.#misses.get(call.key);
     // Who knows of a likely relay has more to go by than whoever has asked in vain.
-    if (miss && likeliest === undefined && this.#deps.clock.monotonicMs() - miss.atMs < missMs) {
+    if (miss && hints.likeliest === undefined && this.#deps.clock.monotonicMs() - miss.atMs < missMs) {
       return Promise.resolve(miss.place);
     }
     if (this.#searches.size >= maxSearches || !this.#takeToken()) {
@@ -63,19 +70,22 @@ export class CallFinder {
       return Promise.resolve(undefined);
     }
     this.counters.searches++;
-    const search = this.#search(call, likeliest).finally(() => this.#searches.delete(call.key));
+    const search = this.#search(call, hints).finally(() => this.#searches.delete(call.key));
     this.#searches.set(call.key, search);
     return search;
   }
 
-  async #search(call: Call, likeliest: string | undefined): Promise<Place> {
+  async #search(call: Call, { likeliest, promised }: PlaceHints): Promise<Place> {
     const { inquiry, relays, events } = this.#deps;
     const candidates = relays.list(call.anySet ? undefined : call.set);
     const answers = await Promise.all(
       candidates.map(async (relay) => ({ relay, carried: await inquiry.carries(relay, call) })),
     );
     const carriers = answers.flatMap(({ relay, carried }) => (carried ? [{ relay, ...carried }] : []));
-    carriers.sort((one, other) => other.packets - one.packets);
+    const isPromised = ({ relay }: (typeof carriers)[number]) => relay.relay.id === promised;
+    carriers.sort(
+      (one, other) => other.packets - one.packets || Number(isPromised(other)) - Number(isPromised(one)),
+    );
     const best = carriers.find(({ relay }) => relay.relay.id === likeliest) ?? carriers[0];
     if (!best) {
       const place = answers.every(({ carried }) => carried === false) ? 'nowhere' : undefined;

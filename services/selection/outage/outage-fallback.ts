@@ -32,6 +32,14 @@ export interface Prediction {
   readonly keepSeconds?: number;
 }
 
+/** Where a call is, or may be. */
+export interface Likely {
+  /** The relay that says that it carries the call. */
+  readonly carrier?: RegisteredRelay;
+  /** This replica tried to bind it there, and heard no answer. */
+  readonly tried?: RegisteredRelay | undefined;
+}
+
 /**
  * Answers in place of etcd while it is out of reach. A call that is remembered stays where it was, and is answered as stale.
  * Any other goes where rendezvous hashing over the last known relays puts it, so that replicas agree without talking.
@@ -55,11 +63,11 @@ export class OutageFallback {
   }
 
   /**
-   * @param likely where the call is, or may be: its relay says so, or this replica tried to bind it there and heard no answer
+   * @param likely where the call is, or may be
    * @throws `error` where there is no answer in this mode, or etcd is not the trouble
    * @throws HoldfastError `no-relay`
    */
-  select(request: SelectRequest, error: unknown, likely: RegisteredRelay | undefined): Answer {
+  select(request: SelectRequest, error: unknown, { carrier, tried }: Likely): Answer {
     const { call, requestId, constraints } = request;
     const known = this.#stale(call, requestId, error);
     const beginsAgain = known?.binding.state === 'released' && mayBeginAgain(known.binding, request);
@@ -72,8 +80,8 @@ export class OutageFallback {
     const { provisional, placement, ttlPolicy } = this.#deps;
     const promised = provisional.get(call);
     const relay =
-      this.#allowed(promised && ttlPolicy.relayOf(promised), constraints) ??
-      this.#allowed(known?.relay ?? this.#still(likely), constraints) ??
+      this.#allowed(carrier ?? (promised && ttlPolicy.relayOf(promised)), constraints) ??
+      this.#allowed(known?.relay ?? this.#still(tried), constraints) ??
       placement.predict(call.set, call.key, constraints).registered;
     const { setupTtlSeconds, callTtlSeconds } = ttlPolicy.settings;
     const isFirstUse = !promised || promised.requestId === requestId;
@@ -107,7 +115,7 @@ export class OutageFallback {
     if (!promisedRelay && !prediction) {
       throw error;
     }
-    const relay = promisedRelay ?? carrier ?? placement.predict(call.set, call.key, {}).registered;
+    const relay = carrier ?? promisedRelay ?? placement.predict(call.set, call.key, {}).registered;
     const keepSeconds = prediction?.keepSeconds;
     const inDialog = keepSeconds !== undefined;
     const request = { call, requestId: newRequestId(), ttlSeconds: keepSeconds, inDialog };

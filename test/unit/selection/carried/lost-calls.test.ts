@@ -53,3 +53,30 @@ test('a call in setup on a relay that is gone, which was answered on another one
     ...{ relayId: 'r2', state: 'answered', generation: 2, beginning },
   });
 });
+
+test('a call that was promised without etcd, and answered elsewhere, stays where media flow', async (t) => {
+  const { during, inquiry, selector } = rebuildScene(t);
+  await during(async () => {
+    const invite = ask(call, { constraints: { target: 'r1' } });
+    t.like(await selector.select(invite), { freshness: 'provisional', binding: { relayId: 'r1' } });
+    inquiry.carry('r1', 'call-1');
+    inquiry.carry('r2', 'call-1', 50);
+    t.like((await selector.select(ask(call, { maybeCarried: true }))).binding, {
+      ...{ relayId: 'r2', state: 'answered' },
+    });
+  });
+  await selector.reconcile();
+  t.like((await selector.select(ask(call, { maybeCarried: true }))).binding, {
+    ...{ relayId: 'r2', state: 'answered' },
+  });
+});
+
+test('and where it was promised, if none have come yet', async (t) => {
+  const { during, inquiry, selector } = rebuildScene(t);
+  await during(async () => {
+    await selector.select(ask(call, { constraints: { target: 'r2' } }));
+    inquiry.carry('r1', 'call-1');
+    inquiry.carry('r2', 'call-1');
+    t.is((await selector.select(ask(call, { maybeCarried: true }))).binding.relayId, 'r2');
+  });
+});

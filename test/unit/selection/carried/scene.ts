@@ -1,6 +1,7 @@
 import type { ExecutionContext } from 'ava';
 import type { StoredBinding } from '../../../../services/domain/binding.js';
 import { type Call, inSet } from '../../../../services/domain/call.js';
+import { HoldfastError } from '../../../../services/domain/error.js';
 import { Events } from '../../../../services/domain/events.js';
 import type { RegisteredRelay } from '../../../../services/domain/relay.js';
 import type { QuorumMonitor } from '../../../../services/etcd/quorum-monitor.js';
@@ -79,7 +80,15 @@ export function rebuildScene(t: ExecutionContext, ids: readonly string[] = ['r1'
   const finder = new CallFinder({ inquiry, relays: directory, events, clock });
   const ttlPolicy = new TtlPolicy(defaultSettings, directory, clock);
   const restored = new RestoredBindings({ inquiry, directory, ttlPolicy, clock });
-  const quorum = { lost: undefined, ask: (_: string, request: () => unknown) => request() };
+  const quorum = {
+    lost: undefined as HoldfastError | undefined,
+    async ask(_: string, request: () => unknown) {
+      if (this.lost) {
+        throw this.lost;
+      }
+      return request();
+    },
+  };
   const deps = {
     cache,
     clock,
@@ -113,6 +122,12 @@ export function rebuildScene(t: ExecutionContext, ids: readonly string[] = ['r1'
     relays,
     selector,
     store,
+    /** etcd is out of reach for so long. */
+    during: async (outage: () => Promise<void>) => {
+      quorum.lost = new HoldfastError('unavailable', 'etcd does not answer');
+      await outage();
+      quorum.lost = undefined;
+    },
     /** etcd has another history, of which it has what was written up to this revision. */
     replace: (revision = 0) => {
       const loss = { kind: 'replaced', reason: 'a test', revision } as const;
