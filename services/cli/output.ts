@@ -1,20 +1,3 @@
-/**
- * A table for people: columns as wide as needed, two spaces apart. Control characters, which anybody could put into a reason,
- * do not reach the terminal.
- */
-export function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
-  const lines = [header, ...rows].map((line) => line.map((cell) => cell.replace(/\p{Cc}/gu, '?')));
-  const widths = header.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)));
-  return lines
-    .map((line) =>
-      line
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n');
-}
-
 /** One JSON value on one line, for programs. */
 export function json(value: unknown): string {
   return JSON.stringify(value, (_, each) => (typeof each === 'bigint' ? Number(each) : each));
@@ -67,4 +50,11 @@ function duration(seconds: number): string {
     rest %= size;
   }
   return parts.join(' ');
+}
+
+/** `16:03:11`, in the time zone of the machine. */
+export function timeOfDay(at: Date): string {
+  return [at.getHours(), at.getMinutes(), at.getSeconds()]
+    .map((part) => String(part).padStart(2, '0'))
+    .join(':');
 }

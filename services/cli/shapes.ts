@@ -47,44 +47,6 @@ export function intentShape(intent: RelayIntent | undefined) {
   };
 }
 
-export const relayHeader = [
-  'SET',
-  'RELAY',
-  'KIND',
-  'STATE',
-  'WEIGHT',
-  'CALLS',
-  'ZONE',
-  'CONTROL',
-  'INSTANCE',
-  'UP',
-];
-
-export function relayRow(relay: Relay): string[] {
-  const { set, id, kind, state, weight, capacity, calls, zone, controlUrl, instance } = relayShape(relay);
-  const since = relativeTime(relay.startTime).replace(' ago', '');
-  const load = `${calls ?? '?'}${capacity > 0 ? `/${capacity}` : ''}`;
-  const { intentTime: time } = relay;
-  const shownState = withIntent(state, { ...relay, time });
-  return [set, id, kind, shownState, String(weight), load, zone || '-', controlUrl, instance, since];
-}
-
-export const intentHeader = ['SET', 'RELAY', 'STATE', 'WEIGHT'];
-
-export function intentRow(intent: RelayIntent): string[] {
-  const { set = '', relay = '', state, weight } = intentShape(intent);
-  return [set, relay, withIntent(state, intent), weight === undefined ? '-' : String(weight)];
-}
-
-/** `draining (new kernel, ann, 3 min ago)` */
-function withIntent(
-  state: string,
-  { reason, actor, time }: Pick<RelayIntent, 'reason' | 'actor' | 'time'>,
-): string {
-  const known = [reason, actor, time && relativeTime(time)].filter(Boolean);
-  return known.length > 0 ? `${state} (${known.join(', ')})` : state;
-}
-
 interface Answer {
   readonly binding: Binding | undefined;
   readonly origin?: Origin;

@@ -1,6 +1,9 @@
 import type { Command } from 'commander';
+import type { ListBindingsResponse } from '../../client/index.js';
 import { type RemoteOptions, remote, setOption } from '../options.js';
-import { counted, json, print, relativeTime, table } from '../output.js';
+import { counted, json, print, relativeTime } from '../output.js';
+import { type Column, table } from '../table.js';
+import { terminalOf } from '../terminal.js';
 
 interface BindingsOptions extends RemoteOptions {
   readonly relay: string;
@@ -19,23 +22,25 @@ export function addTo(program: Command): void {
     .action(list);
 }
 
+const columns: readonly Column<ListBindingsResponse>[] = [
+  { heading: 'CALL', cell: ({ callId, viaBranch }) => (viaBranch ? `${callId} ${viaBranch}` : callId) },
+  { heading: 'GENERATION', rank: 2, cell: ({ generation }) => String(generation) },
+  { heading: 'INSTANCE', rank: 4, cell: ({ instance }) => instance },
+  { heading: 'BOUND', rank: 1, cell: ({ createTime }) => relativeTime(createTime) },
+  { heading: 'EXPIRES', rank: 3, cell: ({ expireTime }) => relativeTime(expireTime) },
+  { heading: '', rank: 1, cell: ({ released }) => (released ? 'released' : '') },
+];
+
 async function list({ relay, set, json: asJson, withClient }: BindingsOptions): Promise<void> {
-  const rows: string[][] = [];
+  const rows: ListBindingsResponse[] = [];
   await withClient(async (client) => {
     for await (const binding of client.listBindings(set, relay)) {
-      const { callId, viaBranch, instance, generation, createTime, expireTime, released } = binding;
       if (asJson) {
+        const { callId, viaBranch, instance, generation, createTime, expireTime, released } = binding;
         const times = { createdAt: createTime, expiresAt: expireTime };
         print(json({ callId, viaBranch: viaBranch || undefined, instance, generation, ...times, released }));
       } else {
-        rows.push([
-          viaBranch ? `${callId} ${viaBranch}` : callId,
-          String(generation),
-          instance,
-          relativeTime(createTime),
-          relativeTime(expireTime),
-          released ? 'released' : '',
-        ]);
+        rows.push(binding);
       }
     }
   });
@@ -43,7 +48,7 @@ async function list({ relay, set, json: asJson, withClient }: BindingsOptions): 
     return;
   }
   if (rows.length > 0) {
-    print(table(['CALL', 'GENERATION', 'INSTANCE', 'BOUND', 'EXPIRES', ''], rows));
+    print(table(columns, rows, terminalOf(process.stdout)).join('\n'));
   }
   print(`${counted(rows.length, 'binding')} on ${set}/${relay}`);
 }

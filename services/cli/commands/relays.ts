@@ -2,8 +2,11 @@ import type { Command } from 'commander';
 import { type HoldfastClient, type Relay, RelayEvent } from '../../client/index.js';
 import { CommandError, exits } from '../exit.js';
 import { type RemoteOptions, remote } from '../options.js';
-import { counted, json, print, table } from '../output.js';
-import { intentHeader, intentRow, intentShape, relayHeader, relayRow, relayShape } from '../shapes.js';
+import { counted, json, print } from '../output.js';
+import { RelayScreen } from '../relay-screen.js';
+import { intentTable, relayTable } from '../relay-table.js';
+import { intentShape, relayShape } from '../shapes.js';
+import { terminalOf } from '../terminal.js';
 
 interface RelaysOptions extends RemoteOptions {
   readonly set?: string;
@@ -14,13 +17,20 @@ export function addTo(program: Command): void {
   remote(program.command('relays'))
     .summary('the registered relays')
     .description(
-      'Lists the registered relays, and what operators want of others. With --watch, also prints every change until interrupted.',
+      'Lists the registered relays, and what operators want of others. A terminal gets the columns that fit it, and ' +
+        'colors unless NO_COLOR is set; a file or a pipe gets all columns. With --watch, a terminal is drawn again as ' +
+        'relays change, and a pipe gets a line for every change, until interrupted.',
     )
     .option('--set <name>', 'only this set')
-    .option('--watch', 'keep printing changes')
-    .action((options: RelaysOptions) =>
-      options.withClient((client) => (options.watch ? watch(client, options) : list(client, options))),
-    );
+    .option('--watch', 'show changes as they happen')
+    .action((options: RelaysOptions) => options.withClient((client) => run(client, options)));
+}
+
+function run(client: HoldfastClient, options: RelaysOptions): Promise<void> {
+  if (!options.watch) {
+    return list(client, options);
+  }
+  return process.stdout.isTTY && !options.json ? draw(client, options) : watch(client, options);
 }
 
 async function list(client: HoldfastClient, { set = '', json: asJson }: RelaysOptions): Promise<void> {
@@ -28,16 +38,29 @@ async function list(client: HoldfastClient, { set = '', json: asJson }: RelaysOp
   if (asJson) {
     return print(json({ fresh, relays: relays.map(relayShape), absent: absent.map(intentShape) }));
   }
+  const terminal = terminalOf(process.stdout);
   const none = `no relay is registered${set && ` in set ${set}`}`;
-  print(relays.length > 0 ? table(relayHeader, relays.map(relayRow)) : none);
+  const lines = relays.length > 0 ? relayTable(relays, terminal) : [none];
   if (absent.length > 0) {
-    print(
-      `\nnot registered, but drained, disabled or weighted:\n${table(intentHeader, absent.map(intentRow))}`,
-    );
+    lines.push('', 'not registered, but drained, disabled or weighted:', ...intentTable(absent, terminal));
   }
   if (!fresh) {
-    print('(this replica gets no updates from etcd: the list is the last one known)');
+    lines.push('(this replica gets no updates from etcd: the list is the last one known)');
   }
+  print(lines.join('\n'));
+}
+
+async function draw(client: HoldfastClient, { set = '' }: RelaysOptions): Promise<void> {
+  const screen = new RelayScreen(process.stdout);
+  screen.start();
+  try {
+    for await (const event of client.watchRelays(set)) {
+      screen.show(event);
+    }
+  } finally {
+    screen.stop();
+  }
+  throw new CommandError('the replica ended the watch', exits.unavailable);
 }
 
 const words: Partial<Record<RelayEvent, string>> = {

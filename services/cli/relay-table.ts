@@ -1,0 +1,69 @@
+import type { Relay, RelayIntent } from '../client/index.js';
+import { relativeTime } from './output.js';
+import { intentShape, relayShape } from './shapes.js';
+import { type Column, table } from './table.js';
+import type { Style, Terminal } from './terminal.js';
+
+const reasonWidth = 30;
+
+const relayColumns: readonly Column<Relay>[] = [
+  { heading: 'SET', rank: 3, cell: ({ set }) => set },
+  { heading: 'RELAY', cell: ({ id }) => id },
+  { heading: 'KIND', rank: 9, cell: (relay) => relayShape(relay).kind },
+  { heading: 'STATE', rank: 1, cell: stateOf, style: (relay) => styleOf(stateOf(relay)) },
+  { heading: 'WEIGHT', rank: 4, cell: ({ weight }) => String(weight) },
+  { heading: 'CALLS', rank: 2, cell: callsOf },
+  { heading: 'ZONE', rank: 7, cell: ({ zone }) => zone || '-' },
+  { heading: 'CONTROL', rank: 8, cell: ({ controlUrl }) => controlUrl },
+  { heading: 'INSTANCE', rank: 10, cell: ({ instance }) => instance },
+  { heading: 'UP', rank: 6, cell: ({ startTime }) => relativeTime(startTime).replace(' ago', '') },
+  {
+    heading: 'REASON',
+    rank: 5,
+    cutTo: reasonWidth,
+    optional: true,
+    cell: ({ reason, actor, intentTime }) => reasonOf({ reason, actor, time: intentTime }),
+  },
+];
+
+const intentColumns: readonly Column<RelayIntent>[] = [
+  { heading: 'SET', cell: ({ set }) => set },
+  { heading: 'RELAY', cell: ({ relayId }) => relayId },
+  {
+    heading: 'STATE',
+    cell: (intent) => intentShape(intent).state,
+    style: (intent) => styleOf(intentShape(intent).state),
+  },
+  { heading: 'WEIGHT', cell: ({ weight }) => (weight === undefined ? '-' : String(weight)) },
+  { heading: 'REASON', cutTo: reasonWidth, optional: true, cell: reasonOf },
+];
+
+/** Lines that show registered relays. */
+export function relayTable(relays: readonly Relay[], terminal: Terminal): string[] {
+  return table(relayColumns, relays, terminal);
+}
+
+/** Lines that show what operators want of relays that are not registered. */
+export function intentTable(intents: readonly RelayIntent[], terminal: Terminal): string[] {
+  return table(intentColumns, intents, terminal);
+}
+
+/** `new kernel (ann, 3m 2s ago)`: why, who and since when. */
+export function reasonOf({ reason, actor, time }: Pick<RelayIntent, 'reason' | 'actor' | 'time'>): string {
+  const who = [actor, time && relativeTime(time)].filter(Boolean).join(', ');
+  return [reason, who && `(${who})`].filter(Boolean).join(' ');
+}
+
+export function stateOf(relay: Relay): string {
+  return relayShape(relay).state;
+}
+
+function callsOf({ load, capacity }: Relay): string {
+  return `${load?.calls ?? '?'}${capacity > 0 ? `/${capacity}` : ''}`;
+}
+
+const styles: Readonly<Record<string, Style>> = { active: 'green', draining: 'yellow', disabled: 'red' };
+
+function styleOf(state: string): Style | undefined {
+  return styles[state];
+}
