@@ -81,6 +81,8 @@ test.serial('up continues after the proof until Ctrl-C, then stops everything', 
   const relays = await runHoldfast(t, ['relays', '--server', `127.0.0.1:${port}`]);
   t.is(relays.code, 0);
   t.regex(relays.stdout, /relay-4/);
+  const [, hinted = ''] = /npx holdfast drain (\S+) --wait/.exec(up.output) ?? [];
+  t.regex(relays.stdout, new RegExp(` ${hinted} `), 'what it tells to drain is registered');
 
   up.signal('SIGINT');
   t.deepEqual(await up.exited, { code: 0, signal: null });

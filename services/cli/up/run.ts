@@ -42,11 +42,13 @@ export async function up({ once, ...where }: UpOptions): Promise<boolean> {
   let failed = false;
   const clients: HoldfastClient[] = [];
   try {
-    await Promise.race([interrupted, startAndProve(stack, clients, report)]);
+    const relays = await Promise.race([interrupted, startAndProve(stack, clients, report)]);
     if (!once) {
       whatNext(
         stack,
         clients.flatMap(({ targets }) => targets),
+        // The proof has killed one.
+        [...relays].find(([, { running }]) => running)?.[0] ?? '',
       );
       await interrupted;
     }
@@ -81,7 +83,12 @@ class InterruptedError extends Error {
   }
 }
 
-async function startAndProve(stack: Stack, clients: HoldfastClient[], report: Report): Promise<void> {
+/** @returns the relays by id */
+async function startAndProve(
+  stack: Stack,
+  clients: HoldfastClient[],
+  report: Report,
+): Promise<ReadonlyMap<string, Child>> {
   report.heading('Starting Holdfast on this machine');
   await stack.choosePorts();
   await stack.startEtcd();
@@ -112,6 +119,7 @@ async function startAndProve(stack: Stack, clients: HoldfastClient[], report: Re
   report.note(`logs       ${stack.logDirectory}`);
   await prove({ a, b, relays, join, report });
   report.verdict();
+  return relays;
 }
 
 async function untilListed(
@@ -139,14 +147,14 @@ async function untilListed(
   }
 }
 
-function whatNext({ etcd }: Stack, [a = '', b = '']: string[]): void {
+function whatNext({ etcd }: Stack, [a = '', b = '']: string[], relay: string): void {
   print(`
 Everything runs until Ctrl-C. In another terminal:
 
   npx holdfast relays --watch --server ${b}
   npx holdfast select my-call@example.org --server ${a}
   npx holdfast lookup my-call@example.org --server ${b}
-  npx holdfast drain relay-1 --wait --server ${a}
+  npx holdfast drain ${relay} --wait --server ${a}
   npx holdfast --help
 
   etcdctl --endpoints=${etcd} get --prefix /holdfast/v1/relays/
