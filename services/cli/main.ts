@@ -34,7 +34,10 @@ const commands: Readonly<Record<string, () => Promise<{ addTo(program: Command):
   lookup: () => import('./commands/lookup.js'),
   move: () => import('./commands/move.js'),
   release: () => import('./commands/release.js'),
+  completion: () => import('./commands/completion.js'),
 };
+/** It is about all the others. */
+const overall = 'completion';
 
 const program = new Command('holdfast')
   .description('A session registry for SIP media relays: a call stays on its relay.')
@@ -64,9 +67,9 @@ try {
   process.exitCode = report(error);
 }
 
-/** The command that is named first, or all of them, for help. */
+/** The command that is named first, or all of them, for help and completion. */
 function loadersFor(name = ''): readonly (() => Promise<{ addTo(program: Command): void }>)[] {
-  const named = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  const named = Object.hasOwn(commands, name) && name !== overall ? commands[name] : undefined;
   return named ? [named] : Object.values(commands);
 }
 

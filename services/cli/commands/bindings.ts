@@ -17,7 +17,7 @@ export function addTo(program: Command): void {
       'Lists the bindings of a relay, all as of one moment. With --json, one object per line. Reads the bindings of ' +
         'all relays, so do not run it every second.',
     )
-    .requiredOption('--relay <id>', 'the relay (required)')
+    .requiredOption('--relay <relay>', 'the relay (required)')
     .addOption(setOption('set of the relay'))
     .action(list);
 }

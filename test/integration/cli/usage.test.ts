@@ -27,6 +27,7 @@ test('--help of every command names what it does and all its options', async (t)
     'lookup',
     'move',
     'release',
+    'completion',
   ];
   for (const name of names) {
     t.regex(help, new RegExp(`^  ${name}\\b`, 'm'));
@@ -73,7 +74,7 @@ const wrong: [string[], RegExp][] = [
     ['move', 'a', '--generation', 'x', '--reason', 'x'],
     /'--generation <number>' argument 'x' is invalid\. allowed: 1-/,
   ],
-  [['bindings'], /^error: required option '--relay <id>' not specified/],
+  [['bindings'], /^error: required option '--relay <relay>' not specified/],
   [
     ['weight', 'r1', '10001'],
     /argument value '10001' is invalid for argument 'weight'\. allowed: 0-10000, or own/,
