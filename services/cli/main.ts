@@ -15,6 +15,7 @@ Examples:
   holdfast up                                     everything on this machine, with a proof on real calls
   holdfast relays --watch                         membership, as it changes
   holdfast select a84b4c76e66710@pc33.example     which relay carries this call
+  holdfast history a84b4c76e66710@pc33.example    which relays it had before, and why it was moved
   holdfast drain relay-1 --wait && systemctl restart rtpengine && holdfast resume relay-1
   holdfast bindings --relay relay-1 --json | wc -l
 `;
@@ -32,6 +33,7 @@ const commands: Readonly<Record<string, () => Promise<{ addTo(program: Command):
   bindings: () => import('./commands/bindings.js'),
   select: () => import('./commands/select.js'),
   lookup: () => import('./commands/lookup.js'),
+  history: () => import('./commands/history.js'),
   move: () => import('./commands/move.js'),
   release: () => import('./commands/release.js'),
   completion: () => import('./commands/completion.js'),

@@ -47,7 +47,7 @@ export function intentShape(intent: RelayIntent | undefined) {
   };
 }
 
-interface Answer {
+export interface Answer {
   readonly binding: Binding | undefined;
   readonly origin?: Origin;
   readonly freshness?: Freshness;
@@ -107,6 +107,6 @@ function bindingRows(answer: Answer): string[][] {
   return rows;
 }
 
-function lower(name: string | undefined): string {
+export function lower(name: string | undefined): string {
   return (name ?? 'unknown').toLowerCase();
 }

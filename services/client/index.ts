@@ -15,6 +15,8 @@ export {
 } from '../../proto/generated/holdfast/v1/relay.js';
 export {
   type Binding,
+  type CallMove,
+  CallState,
   Freshness,
   type LookupRequest,
   type LookupResponse,

@@ -25,6 +25,7 @@ test('--help of every command names what it does and all its options', async (t)
     'bindings',
     'select',
     'lookup',
+    'history',
     'move',
     'release',
     'completion',
