@@ -4,6 +4,7 @@ import { MemberFollower } from '../services/etcd/member-follower.js';
 import { waitForEtcd } from '../services/etcd/wait-for-etcd.js';
 import { Keyspace } from '../services/registry/keyspace.js';
 import { readBootId } from '../services/runtime/boot-id.js';
+import { reportBuild } from '../services/runtime/build-metric.js';
 import { reportCertificates } from '../services/runtime/certificate-metric.js';
 import { type Clock, systemClock } from '../services/runtime/clock.js';
 import { unknownVariables } from '../services/runtime/config.js';
@@ -126,6 +127,7 @@ function metricsOf(agent: Agent, certificates: TlsFiles | undefined): Registry {
   const registry = new Registry();
   reportCertificates(registry, { etcd: certificates });
   collectDefaultMetrics({ register: registry });
+  reportBuild(registry);
   new Gauge({
     name: 'holdfast_relay_calls',
     help: 'Concurrent calls, as the relay reports them',

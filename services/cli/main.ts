@@ -1,14 +1,12 @@
 #!/usr/bin/env -S node --max-semi-space-size=64
 // A replica allocates short-lived objects at a high rate: V8's default of 16 MB for them makes collections a tenth dearer.
-import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
 import { messageOf } from '../domain/error.js';
 import { ConfigError } from '../runtime/config-error.js';
 import { exitCodes } from '../runtime/lifecycle.js';
+import { version } from '../runtime/version.js';
 import { CommandError, exitHelp, exits } from './exit.js';
 import { exitOnClosedPipe } from './output.js';
-
-const { version } = createRequire(import.meta.url)('#package') as { version: string };
 
 const examples = `
 Examples:

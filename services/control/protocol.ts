@@ -91,6 +91,8 @@ export interface ControlRequest {
   readonly act: Act;
   /** As its sender wrote it, for logs. */
   readonly command: string;
+  /** The command alone, or `other`: of a set that no sender can add to, for metrics. */
+  readonly commandName: string;
   /** What the call is bound by. Undefined if it names no call: then it is about none, or the relay makes an id. */
   readonly callId: Buffer | undefined;
   /** What the relay knows the call by; undefined if it names no call. */

@@ -1,21 +1,23 @@
 import type { ControlRequest } from '../control/protocol.js';
 import { HoldfastError } from '../domain/error.js';
 import type { Clock } from '../runtime/clock.js';
+import type { RefusalCause } from '../selection/front-metrics.js';
+import type { RefusedCalls } from '../selection/refused-calls.js';
 import type { CallMemory } from './call-memory.js';
-import { type CallRequest, type CallScope, callOf } from './call-request.js';
+import { type CallRequest, type CallScope, callOf, graceMs } from './call-request.js';
 import type { DeleteHandler } from './delete.js';
 import type { InDialogHandler } from './in-dialog.js';
 import type { OfferHandler } from './offer.js';
 import type { Readiness } from './readiness.js';
 import type { UnnamedCallHandler } from './unnamed-call.js';
 
+/** A relay is waited for until then, so that there is time to say that it did not answer, ms. */
+export const relayBudgetMs = 850;
 /**
  * Kamailio asks again after 1 s, and blocks a worker meanwhile; after 5 s it takes the whole gateway for dead. Every
  * answer has left by then, ms.
  */
-const budgetMs = 900;
-/** A relay is waited for until then, so that there is time to say that it did not answer, ms. */
-export const relayBudgetMs = 850;
+const budgetMs = relayBudgetMs + graceMs;
 
 export interface CallHandlerDeps {
   readonly offers: OfferHandler;
@@ -24,6 +26,7 @@ export interface CallHandlerDeps {
   readonly unnamed: UnnamedCallHandler;
   readonly readiness: Readiness;
   readonly memory: CallMemory;
+  readonly refused: RefusedCalls;
   readonly clock: Clock;
 }
 
@@ -40,12 +43,17 @@ export class CallHandler {
     const deadlineMs = clock.monotonicMs() + relayBudgetMs;
     let cancel = () => {};
     const late = new Promise<Buffer>((resolve) => {
-      cancel = clock.after(budgetMs, () => resolve(unserved(request, 'no answer in time')));
+      cancel = clock.after(budgetMs, () =>
+        resolve(this.#unserved(request, 'no-answer', 'no answer in time')),
+      );
     });
     try {
       return await Promise.race([this.#serve(request, scope, deadlineMs), late]);
     } catch (error) {
       if (error instanceof HoldfastError) {
+        if (request.act === 'begin') {
+          this.#deps.refused.addThrown(error, { protocol: request.protocol, command: request.command });
+        }
         return request.error(error.message);
       }
       throw error;
@@ -68,7 +76,7 @@ export class CallHandler {
     }
     const reason = await readiness.wait(deadlineMs);
     if (reason !== undefined) {
-      return unserved(request, reason);
+      return this.#unserved(request, 'not-ready', reason);
     }
     if (!named) {
       return unnamed.handle(request, scope, deadlineMs);
@@ -83,11 +91,14 @@ export class CallHandler {
     }
     return act === 'unknown' || act === 'extend' ? offers.handle(named) : request.unknownCall();
   }
-}
 
-/** A new call may be served by another gateway. */
-function unserved(request: ControlRequest, reason: string): Buffer {
-  return request.act === 'begin' && request.parties?.toTag === undefined
-    ? request.full(reason)
-    : request.error(reason);
+  /** A new call may be served by another gateway. */
+  #unserved(request: ControlRequest, cause: RefusalCause, reason: string): Buffer {
+    const { act, protocol, command, callId, parties } = request;
+    if (act !== 'begin') {
+      return request.error(reason);
+    }
+    this.#deps.refused.add(cause, { callId: callId?.toString('latin1'), protocol, command, reason });
+    return parties?.toTag === undefined ? request.full(reason) : request.error(reason);
+  }
 }

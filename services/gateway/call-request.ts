@@ -11,13 +11,16 @@ export interface CallScope {
   readonly labels?: Readonly<Record<string, string>> | undefined;
 }
 
+/** How long after the deadline of a request its sender is answered in any case, ms. */
+export const graceMs = 50;
+
 /** A request about one call. */
 export interface CallRequest {
   readonly request: ControlRequest;
   readonly call: Call;
   readonly parties: CallParties;
   readonly scope: CallScope;
-  /** When the answer must have left, by the monotonic clock, ms. */
+  /** Until when relays are asked, by the monotonic clock, ms. */
   readonly deadlineMs: number;
 }
 

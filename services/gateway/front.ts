@@ -1,6 +1,7 @@
 import type { Address } from '../runtime/address.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
+import type { FrontMetrics } from '../selection/front-metrics.js';
 import type { Admission } from './admission.js';
 import type { CallHandler } from './call-handler.js';
 import type { DeleteHandler } from './delete.js';
@@ -33,6 +34,7 @@ export interface FrontDeps {
   readonly directory: RelayList;
   readonly admission: Admission;
   readonly readiness: Readiness;
+  readonly metrics: FrontMetrics;
   readonly clock: Clock;
   readonly log: Logger;
 }

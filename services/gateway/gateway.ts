@@ -2,6 +2,8 @@ import type { Address } from '../runtime/address.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Component } from '../runtime/lifecycle.js';
 import type { Logger } from '../runtime/log.js';
+import type { FrontMetrics } from '../selection/front-metrics.js';
+import { RefusedCalls } from '../selection/refused-calls.js';
 import { Admission, type AdmissionSettings } from './admission.js';
 import { CallHandler } from './call-handler.js';
 import type { CallMemory } from './call-memory.js';
@@ -31,6 +33,7 @@ export interface GatewayDeps {
   readonly openFront: (deps: FrontDeps) => Front;
   /** Why requests cannot be served yet, or undefined. */
   readonly notReady: () => string | undefined;
+  readonly metrics: FrontMetrics;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -53,6 +56,7 @@ export class Gateway implements Component {
     const orphans = new OrphanedSessions({ ...deps, retries: this.#retries });
     const shared = {
       ...deps,
+      refused: new RefusedCalls(deps),
       retries: this.#retries,
       orphans,
       formerRelays: new FormerRelays({ ...deps, orphans }),

@@ -6,11 +6,12 @@ import type { RegisteredRelay } from '../domain/relay.js';
 import type { RelayConstraints } from '../placement/pool.js';
 import { type Clock, sleep } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
-import { RateLimitedWarning } from '../runtime/rate-limited-warning.js';
+import { type FrontMetrics, type RefusalCause, refusalCauseOf } from '../selection/front-metrics.js';
+import type { RefusedCalls } from '../selection/refused-calls.js';
 import { newRequestId } from '../selection/request-id.js';
 import type { Answer } from '../selection/requests.js';
 import type { CallMemory } from './call-memory.js';
-import { type CallRequest, type CallScope, callOf } from './call-request.js';
+import { type CallRequest, type CallScope, callOf, graceMs } from './call-request.js';
 import { carriedBy } from './control-inquiry.js';
 import type { CallRouter } from './deps.js';
 import { type FormerRelays, mover } from './former-relays.js';
@@ -30,6 +31,8 @@ export interface OfferDeps {
   readonly retries: RetryQueue;
   readonly formerRelays: FormerRelays;
   readonly memory: CallMemory;
+  readonly metrics: FrontMetrics;
+  readonly refused: RefusedCalls;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -46,17 +49,12 @@ type Tried = Exclude<Asked, { kind: 'replied' }> | { kind: 'replied'; reply: Buf
  * stays, unless its relay's instance is gone.
  */
 export class OfferHandler {
-  readonly #notAnswered: RateLimitedWarning;
   readonly #deps: OfferDeps;
   /** Since the start, for metrics. */
   readonly counters = { failovers: 0, unanswered: 0 };
 
-  readonly #noRelayWarning: RateLimitedWarning;
-
   constructor(deps: OfferDeps) {
-    this.#notAnswered = new RateLimitedWarning('offer not answered', deps.clock, deps.log);
     this.#deps = deps;
-    this.#noRelayWarning = new RateLimitedWarning('no relay for a call', deps.clock, deps.log);
   }
 
   async handle(offer: CallRequest): Promise<Buffer> {
@@ -73,7 +71,12 @@ export class OfferHandler {
         const answer = await this.#select(offer, requestId, failed);
         const { relay, binding, origin } = answer;
         if (!relay) {
-          return request.error('the relay of this call is gone');
+          const reason = 'the relay of this call is gone';
+          this.#refuse(offer, 'no-relay', reason);
+          return request.error(reason);
+        }
+        if (!last) {
+          this.#deps.metrics.countAnswer(origin, answer.freshness);
         }
         isSetup = binding.state === 'setup';
         begun = isSetup && (origin === 'new' || begun) ? answer : undefined;
@@ -112,7 +115,7 @@ export class OfferHandler {
       }
       // There is no other relay. One that said so itself said it best.
       if (last === undefined) {
-        return request.full(this.#noRelay(offer, error.message));
+        return request.full(this.#noRelay(offer, error));
       }
       // One that was silent may be slow only, and the call is still its own.
       const remainingMs = this.#remainingMs(offer);
@@ -123,6 +126,10 @@ export class OfferHandler {
     if (last?.kind !== 'replied') {
       return this.#unanswered(offer, last, isSetup);
     }
+    const cause = refusals[last.verdict.kind];
+    if (cause) {
+      this.#refuse(offer, cause, reasonIn(last.verdict));
+    }
     if (begun && beganNothing(last.verdict)) {
       this.#unbind(offer, begun);
     }
@@ -130,18 +137,31 @@ export class OfferHandler {
   }
 
   /** @returns why there is none, also for what is not in the answer of every protocol */
-  #noRelay({ request, scope }: CallRequest, reason: string): string {
+  #noRelay(offer: CallRequest, error: HoldfastError): string {
+    const { request, scope } = offer;
     const leftOut = this.#deps.clients.whyUnspoken(scope.set, request.protocol);
-    const told = leftOut === undefined ? reason : `${reason}; ${leftOut}`;
-    this.#noRelayWarning.warn({ set: scope.set ?? defaultSet, protocol: request.protocol, reason: told });
+    const told = leftOut === undefined ? error.message : `${error.message}; ${leftOut}`;
+    this.#refuse(offer, refusalCauseOf(error), told);
     return told;
   }
 
-  #unanswered({ request, call }: CallRequest, last: Tried | undefined, isSetup: boolean): Buffer {
+  #refuse(offer: CallRequest, cause: RefusalCause, reason: string): void {
+    if (this.#remainingMs(offer) <= -graceMs) {
+      // Its sender was told already that no answer had come in time.
+      return;
+    }
+    const { request, call, scope } = offer;
+    const { protocol, command } = request;
+    const set = scope.set ?? defaultSet;
+    this.#deps.refused.add(cause, { callId: call.callId, set, protocol, command, reason });
+  }
+
+  #unanswered(offer: CallRequest, last: Tried | undefined, isSetup: boolean): Buffer {
+    const { request } = offer;
     this.counters.unanswered++;
     const because = last && last.kind !== 'replied' ? `: ${last.reason}` : '';
     const reason = `no relay answered in time${because}`;
-    this.#notAnswered.warn({ callId: call.callId, command: request.command, reason });
+    this.#refuse(offer, 'no-answer', reason);
     // Another gateway may know a relay for a new call; for one in progress there is none elsewhere.
     return isSetup ? request.full(reason) : request.error(reason);
   }
@@ -270,6 +290,17 @@ export class OfferHandler {
 
 function goesOn({ kind }: Verdict): boolean {
   return kind === 'full' || kind === 'unsupported';
+}
+
+/** What a relay's last word on an offer means for the call. An unknown call was never one. */
+const refusals: Readonly<Partial<Record<Verdict['kind'], RefusalCause>>> = {
+  full: 'relay-full',
+  unsupported: 'relay-unable',
+  error: 'relay-error',
+};
+
+function reasonIn(verdict: Verdict): string {
+  return 'reason' in verdict ? verdict.reason : verdict.kind;
 }
 
 function beganNothing({ kind }: Verdict): boolean {

@@ -4,6 +4,8 @@ import { defaultSet } from '../domain/name.js';
 import type { RegisteredRelay } from '../domain/relay.js';
 import { type Clock, inTime } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
+import { type RefusalCause, refusalCauseOf } from '../selection/front-metrics.js';
+import type { RefusedCalls } from '../selection/refused-calls.js';
 import { type CallScope, callOf } from './call-request.js';
 import type { CallRouter } from './deps.js';
 import { otherCall } from './joined-calls.js';
@@ -13,6 +15,7 @@ import type { RelayAccess } from './relay-clients.js';
 export interface UnnamedCallDeps {
   readonly router: CallRouter;
   readonly clients: RelayAccess;
+  readonly refused: RefusedCalls;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -26,17 +29,21 @@ export class UnnamedCallHandler {
   }
 
   async handle(request: ControlRequest, scope: CallScope, deadlineMs: number): Promise<Buffer> {
-    const { router, clients, clock } = this.#deps;
+    const { router, clients, refused, clock } = this.#deps;
     const remainingMs = () => deadlineMs - clock.monotonicMs();
     const failed: string[] = [];
     let last: Buffer | undefined;
-    let reason = 'no relay answered in time';
+    let refusal: { readonly cause: RefusalCause; readonly reason: string } = {
+      cause: 'no-answer',
+      reason: 'no relay answered in time',
+    };
     const [beside] = request.joinedCallIds;
     const preferred = beside && (await otherCall(router, beside, scope))?.binding.relayId;
     while (remainingMs() > 0) {
       const relay = this.#place(request, scope, failed, preferred);
-      if (typeof relay === 'string') {
-        reason = relay;
+      if (relay instanceof HoldfastError) {
+        // One that said so itself said it best.
+        refusal = last ? refusal : { cause: refusalCauseOf(relay), reason: relay.message };
         break;
       }
       const asked = await clients.ask(relay, request, Math.min(setupTimeoutMs, remainingMs()));
@@ -49,10 +56,13 @@ export class UnnamedCallHandler {
         if (verdict.kind !== 'full' && verdict.kind !== 'unsupported') {
           return last;
         }
+        refusal = { cause: verdict.kind === 'full' ? 'relay-full' : 'relay-unable', reason: verdict.reason };
       }
       failed.push(relay.relay.id);
     }
-    return last ?? request.full(reason);
+    const { protocol, command } = request;
+    refused.add(refusal.cause, { set: scope.set ?? defaultSet, protocol, command, reason: refusal.reason });
+    return last ?? request.full(refusal.reason);
   }
 
   /** Or why there is none. */
@@ -61,14 +71,14 @@ export class UnnamedCallHandler {
     { set, zone, labels }: CallScope,
     failed: string[],
     preferred: string | undefined,
-  ): RegisteredRelay | string {
+  ): RegisteredRelay | HoldfastError {
     const { router, clients } = this.#deps;
     const excluded = [...clients.unspoken(set, request.protocol), ...failed];
     try {
       return router.place(set ?? defaultSet, { zone, labels, preferred, needs: request.needs, excluded });
     } catch (error) {
       if (error instanceof HoldfastError) {
-        return error.message;
+        return error;
       }
       throw error;
     }

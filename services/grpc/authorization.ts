@@ -11,9 +11,10 @@ import {
 import type { Clock } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
 import { RateLimitedWarning } from '../runtime/rate-limited-warning.js';
+import type { FrontMetrics } from '../selection/front-metrics.js';
 import { isNamed, namesOf } from './certificate-names.js';
 import { peerOf } from './listener.js';
-import type { RequestMetrics } from './observe.js';
+import { resultOf } from './observe.js';
 import { type StatusWithDetails, statusOf } from './status.js';
 
 /** A client's right: `select` relays for calls, as SIP proxies do, or `administer` relays. */
@@ -50,7 +51,7 @@ const settingOf: Readonly<Record<Right, string>> = {
 export interface AuthorizationDeps {
   /** Patterns of certificate names by right; undefined grants the right to every client with a certificate. */
   readonly names: Readonly<Record<Right, readonly string[] | undefined>>;
-  readonly metrics: RequestMetrics;
+  readonly metrics: FrontMetrics;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -59,7 +60,7 @@ export interface AuthorizationDeps {
 export class Authorization {
   readonly #names: AuthorizationDeps['names'];
   readonly #refused: RateLimitedWarning;
-  readonly #metrics: RequestMetrics;
+  readonly #metrics: FrontMetrics;
   /** Names by address and port: certificates are parsed once per connection, not once per call. */
   readonly #peers = new Map<string, readonly string[]>();
 
@@ -108,7 +109,9 @@ export class Authorization {
     if (reason === undefined) {
       return undefined;
     }
-    this.#metrics.observeRequest(path.split('/').at(-1) ?? path, 'PERMISSION_DENIED', 0);
+    // Anybody can make up a path.
+    const command = (rightsOf.has(path) && path.split('/').at(-1)) || 'other';
+    this.#metrics.observeRequest(command, resultOf(status.PERMISSION_DENIED), 0);
     this.#refused.warn({ peer, names, method: path, reason });
     return statusOf({
       code: status.PERMISSION_DENIED,

@@ -1,18 +1,12 @@
 import { type handleUnaryCall, type sendUnaryData, status } from '@grpc/grpc-js';
-import type { Freshness, Origin } from '../domain/binding.js';
 import { HoldfastError } from '../domain/error.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
+import type { FrontMetrics } from '../selection/front-metrics.js';
 import { type Failure, statusOf, toFailure } from './status.js';
 
-/** Where requests and answers are counted. */
-export interface RequestMetrics {
-  observeRequest(method: string, code: string, durationMs: number): void;
-  countAnswer(origin: Origin, freshness: Freshness): void;
-}
-
 export interface Observer {
-  readonly metrics: RequestMetrics;
+  readonly metrics: FrontMetrics;
   readonly clock: Clock;
   readonly log: Logger;
   /** Why requests cannot be answered yet, or undefined. Before the relays are known, "no relay" would be a guess. */
@@ -29,15 +23,17 @@ export function observe<T>(
   method: string,
   { metrics, clock, log, notReady }: Observer,
   handle: () => T | Promise<T>,
+  onThrown?: (thrown: unknown) => void,
 ): Outcome<T> | Promise<Outcome<T>> {
   const startedAtMs = clock.monotonicMs();
   const succeeded = (value: T): Outcome<T> => {
-    metrics.observeRequest(method, 'OK', clock.monotonicMs() - startedAtMs);
+    metrics.observeRequest(method, 'ok', clock.monotonicMs() - startedAtMs);
     return { value };
   };
   const failed = (thrown: unknown): Outcome<T> => {
     const failure = toFailure(thrown, log);
-    metrics.observeRequest(method, status[failure.code], clock.monotonicMs() - startedAtMs);
+    onThrown?.(thrown);
+    metrics.observeRequest(method, resultOf(failure.code), clock.monotonicMs() - startedAtMs);
     return { failure };
   };
   try {
@@ -52,11 +48,17 @@ export function observe<T>(
   }
 }
 
+/** A gRPC status as metrics name it, such as `unavailable`. */
+export function resultOf(code: status): string {
+  return status[code].toLowerCase();
+}
+
 /** A unary method whose work is a function from request to response. */
 export function unary<Request, Response>(
   method: string,
   observer: Observer,
   handle: (request: Request) => Response | Promise<Response>,
+  onThrown?: (thrown: unknown, request: Request) => void,
 ): handleUnaryCall<Request, Response> {
   return (call, callback: sendUnaryData<Response>) => {
     const reply = (outcome: Outcome<Response>) => {
@@ -66,7 +68,13 @@ export function unary<Request, Response>(
         callback(null, outcome.value);
       }
     };
-    const outcome = observe(method, observer, () => handle(call.request));
+    const { request } = call;
+    const outcome = observe(
+      method,
+      observer,
+      () => handle(request),
+      (thrown) => onThrown?.(thrown, request),
+    );
     if (outcome instanceof Promise) {
       void outcome.then(reply);
     } else {

@@ -6,8 +6,10 @@ import {
   type GaugeConfiguration,
   Registry,
 } from 'prom-client';
+import type { ProtocolName } from '../control/protocol.js';
 import type { Freshness, Origin } from '../domain/binding.js';
-import type { RequestMetrics } from '../grpc/observe.js';
+import { reportBuild } from '../runtime/build-metric.js';
+import { type FrontMetrics, type RefusalCause, refusalCauses } from '../selection/front-metrics.js';
 import type { Selector } from '../selection/selector.js';
 import { RequestDurations } from './request-durations.js';
 
@@ -45,34 +47,60 @@ const selectorTotals: Record<keyof Selector['counters'], [name: string, help: st
   dropped: ['provisional_dropped', 'Provisional bindings dropped because there were too many'],
 };
 
-type LabeledCount = [labels: Readonly<Record<string, string>>, count: number];
+type LabeledCount = readonly [labels: Readonly<Record<string, string>>, count: number];
+
+/** Where requests come in. */
+export type Front = 'grpc' | ProtocolName;
+
+interface FrontCounts {
+  readonly answers: Record<Origin, Record<Freshness, number>>;
+  readonly refusals: Map<RefusalCause, number>;
+}
+
+function newCounts(): FrontCounts {
+  const none = () => ({ fresh: 0, stale: 0, provisional: 0 });
+  return {
+    answers: { new: none(), existing: none(), moved: none() },
+    refusals: new Map(refusalCauses.map((cause) => [cause, 0])),
+  };
+}
 
 /** The Prometheus metrics of a replica. */
-export class Metrics implements RequestMetrics {
+export class Metrics {
   readonly registry = new Registry();
   readonly #durations = new RequestDurations(this.registry);
-  readonly #answers: Record<Origin, Record<Freshness, number>> = {
-    new: { fresh: 0, stale: 0, provisional: 0 },
-    existing: { fresh: 0, stale: 0, provisional: 0 },
-    moved: { fresh: 0, stale: 0, provisional: 0 },
-  };
+  readonly #fronts = new Map<Front, FrontCounts>();
 
-  observeRequest(method: string, code: string, durationMs: number): void {
-    this.#durations.observe(method, code, durationMs);
-  }
-
-  countAnswer(origin: Origin, freshness: Freshness): void {
-    this.#answers[origin][freshness]++;
+  /** Where a front counts. */
+  front(front: Front): FrontMetrics {
+    const counts = newCounts();
+    this.#fronts.set(front, counts);
+    return {
+      observeRequest: this.#durations.front(front),
+      countAnswer(origin, freshness) {
+        counts.answers[origin][freshness]++;
+      },
+      countRefusal(cause) {
+        counts.refusals.set(cause, (counts.refusals.get(cause) ?? 0) + 1);
+      },
+    };
   }
 
   /** Adds the metrics of these sources. */
   watch(sources: MetricSources): void {
     collectDefaultMetrics({ register: this.registry });
+    reportBuild(this.registry);
+    this.#totals('requests_total', 'Requests answered', ['front', 'command', 'result'], () =>
+      this.#durations.results(),
+    );
     this.#totals(
       'select_answers_total',
-      'Select answers, by origin and freshness of the binding',
-      ['origin', 'freshness'],
+      'Calls that were given a relay, by origin and freshness of the binding',
+      ['front', 'origin', 'freshness'],
       () => this.#answered(),
+    );
+    this.#totals('calls_refused_total', 'Calls that were refused, by cause', ['front', 'cause'], () =>
+      this.#refused(),
     );
     const { selector, commits, quorum, directory } = sources;
     for (const [counter, [name, help]] of Object.entries(selectorTotals)) {
@@ -132,10 +160,18 @@ export class Metrics implements RequestMetrics {
 
   /** Only combinations that have occurred. */
   #answered(): LabeledCount[] {
-    return Object.entries(this.#answers).flatMap(([origin, counts]) =>
-      Object.entries(counts)
-        .filter(([, count]) => count > 0)
-        .map(([freshness, count]): LabeledCount => [{ origin, freshness }, count]),
+    return [...this.#fronts].flatMap(([front, { answers }]) =>
+      Object.entries(answers).flatMap(([origin, counts]) =>
+        Object.entries(counts)
+          .filter(([, count]) => count > 0)
+          .map(([freshness, count]): LabeledCount => [{ front, origin, freshness }, count]),
+      ),
+    );
+  }
+
+  #refused(): LabeledCount[] {
+    return [...this.#fronts].flatMap(([front, { refusals }]) =>
+      [...refusals].map(([cause, count]): LabeledCount => [{ front, cause: snakeCase(cause) }, count]),
     );
   }
 
@@ -143,7 +179,12 @@ export class Metrics implements RequestMetrics {
     this.#totals(name, help, [], () => [[{}, read()]]);
   }
 
-  #totals(name: string, help: string, labelNames: readonly string[], read: () => LabeledCount[]): void {
+  #totals(
+    name: string,
+    help: string,
+    labelNames: readonly string[],
+    read: () => readonly LabeledCount[],
+  ): void {
     const options: CounterConfiguration<string> = {
       name: `holdfast_${name}`,
       help,
@@ -180,5 +221,5 @@ export class Metrics implements RequestMetrics {
 }
 
 function snakeCase(name: string): string {
-  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+  return name.replaceAll('-', '_').replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }

@@ -28,11 +28,13 @@ import type { Logger } from '../runtime/log.js';
 import { etcdTls, type TlsFiles, tlsFiles } from '../runtime/tls-files.js';
 import { tlsFile } from '../runtime/tls-material.js';
 import { Engine } from '../selection/engine.js';
+import type { FrontMetrics } from '../selection/front-metrics.js';
 import { retryTimeoutMs } from '../selection/retry.js';
 import type { Selector } from '../selection/selector.js';
 import { type SelectionConfig, selectionSettings } from './config.js';
 import { logEvents } from './event-log.js';
 import { Metrics } from './metrics.js';
+import { reportRelays } from './relay-metrics.js';
 
 /** One replica of the selection service: builds the parts, joins them, starts and stops them in order. */
 export class Replica implements Component {
@@ -114,15 +116,17 @@ export class Replica implements Component {
       lostForMs: () => quorum.lostForMs,
       differingSettings: () => engine.roster.differing,
     });
+    reportRelays(metrics.registry, { directory, bindings: () => cache.countsByRelay(), clock });
     reportCertificates(metrics.registry, { grpc: grpcCertificates, etcd: etcdCertificates });
     const notReady = () =>
       this.#ready ? undefined : 'this replica has not read from etcd yet what relays there are';
-    const observer = { metrics, clock, log, notReady };
+    const front = metrics.front('grpc');
+    const observer = { metrics: front, clock, log, notReady };
     this.#grpc = new GrpcServer({
       listen: config.grpcListen,
       tls: grpcCertificates,
       asksClients: config.grpcTlsClientCa !== undefined,
-      authorization: authorization(config, { metrics, clock, log }),
+      authorization: authorization(config, { metrics: front, clock, log }),
       maxConnectionAgeMs: config.grpcMaxConnectionAgeSeconds * 1000,
       clock,
       log,
@@ -153,7 +157,12 @@ export class Replica implements Component {
     if (ngListen) {
       const options = { listeners: ngListen, passed };
       this.#gateways.ng = new Gateway(
-        { ...gatewayDeps, memory: memories.ng, openFront: (deps) => new NgFront(deps, options) },
+        {
+          ...gatewayDeps,
+          metrics: metrics.front('ng'),
+          memory: memories.ng,
+          openFront: (deps) => new NgFront(deps, options),
+        },
         { admission: { allowed: config.ngAllow, perSourcePerSecond: config.ngRate }, callTtlSeconds },
       );
     }
@@ -161,7 +170,12 @@ export class Replica implements Component {
       const memory = memories.rtpproxy;
       const options = { listeners: rtpproxyListen, passed: passed.slice(ngListen?.length ?? 0) };
       this.#gateways.rtpproxy = new Gateway(
-        { ...gatewayDeps, memory, openFront: (deps) => new RtpproxyFront({ ...deps, memory }, options) },
+        {
+          ...gatewayDeps,
+          metrics: metrics.front('rtpproxy'),
+          memory,
+          openFront: (deps) => new RtpproxyFront({ ...deps, memory }, options),
+        },
         {
           admission: { allowed: config.rtpproxyAllow, perSourcePerSecond: config.rtpproxyRate },
           callTtlSeconds,
@@ -273,7 +287,7 @@ function grpcTls(config: SelectionConfig, shared: Shared): TlsFiles | undefined 
 /** Who may ask what, if that is told. */
 function authorization(
   config: SelectionConfig,
-  shared: Shared & { readonly metrics: Metrics },
+  shared: Shared & { readonly metrics: FrontMetrics },
 ): Authorization | undefined {
   const names = { select: config.grpcSelectNames, administer: config.grpcAdminNames };
   return names.select || names.administer ? new Authorization({ names, ...shared }) : undefined;

@@ -15,6 +15,7 @@ import { bindingCodec } from '../../services/registry/codecs/binding.js';
 import { intentCodec } from '../../services/registry/codecs/intent.js';
 import type { Keyspace } from '../../services/registry/keyspace.js';
 import { silentLogger } from '../../services/runtime/log.js';
+import { noMetrics } from '../../services/selection/front-metrics.js';
 import { ManualClock, turns } from '../support/clock.js';
 import { connect } from '../support/etcd.js';
 import { EtcdHistory } from '../support/history.js';
@@ -112,6 +113,7 @@ export class SipWorld {
         memory: noMemory(ng),
         openFront: (deps) => new NgFront(deps, { listeners, passed: [] }),
         notReady: () => undefined,
+        metrics: noMetrics,
         clock,
         log: silentLogger,
       },
@@ -131,8 +133,7 @@ export class SipWorld {
   }
 
   async #serveGrpc({ selector }: TestSelector): Promise<SelectionServiceClient> {
-    const metrics = { observeRequest: () => {}, countAnswer: () => {} };
-    const observer = { metrics, clock: this.clock, log: silentLogger, notReady: () => undefined };
+    const observer = { metrics: noMetrics, clock: this.clock, log: silentLogger, notReady: () => undefined };
     const { definition, methods } = selectionService(selector, observer);
     const server = new Server();
     server.addService(definition, methods);

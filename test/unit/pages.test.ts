@@ -128,12 +128,16 @@ test('log lines that operators look for are logged', (t) => {
   }
 });
 
-test('metrics that pages name are there', (t) => {
-  const names = pages.flatMap(({ text }) => [...text.matchAll(/\bholdfast_([a-z_]+[a-z])/g)]);
+test('metrics that pages, alerts and the dashboard name are there', (t) => {
+  const files = ['alerts.yaml', 'dashboard.json'].map((name) =>
+    readFileSync(join(repository, 'helm/holdfast/files', name), 'utf8'),
+  );
+  const texts = [...pages.map(({ text }) => text), ...files];
+  const names = texts.flatMap((text) => [...text.matchAll(/\bholdfast_([a-z_]+[a-z])/g)]);
   const metrics = names.map(([, name = '']) => name).filter((name) => name !== 'client');
-  t.true(metrics.length > 10);
+  t.true(metrics.length > 50);
   for (const name of metrics) {
-    const own = name.replace(/_total$/, '');
+    const own = name.replace(/_(?:total|count|bucket)$/, '');
     t.true(new RegExp(`['"\`](?:holdfast_)?(?:${name}|${own})['"\`]`).test(source), `holdfast_${name}`);
   }
 });

@@ -51,6 +51,9 @@ export function actOf(name: string): Act {
       : 'unknown';
 }
 
+/** Commands that have a name in metrics: those that are known. */
+const named: ReadonlySet<string> = new Set([...Object.keys(acts), ...Object.keys(inDialog)]);
+
 /** An ng request. It is answered in its own format, and in rtpengine's words: SIP proxies look at some of the texts. */
 export class NgRequest implements ControlRequest {
   readonly protocol = 'ng';
@@ -65,19 +68,23 @@ export class NgRequest implements ControlRequest {
     this.command = command(body) ?? '';
     this.act = actOf(this.command);
     // One binding for all branches: rtpengine keeps the branches of a call together.
-    const named = joining.has(this.command) ? listOf(body['calls']) : [];
-    const callId = bytes(field(body, 'call-id')) ?? named[0];
+    const listed = joining.has(this.command) ? listOf(body['calls']) : [];
+    const callId = bytes(field(body, 'call-id')) ?? listed[0];
     const other = bytes(field(body, 'to-call-id'));
     const isJoined = this.act === 'begin' || joining.has(this.command);
     this.callId = callId;
     this.joinedCallIds = isJoined
-      ? [...named, ...(other ? [other] : [])].filter((each) => !callId?.equals(each))
+      ? [...listed, ...(other ? [other] : [])].filter((each) => !callId?.equals(each))
       : [];
     this.parties = callId && {
       callId,
       fromTag: bytes(field(body, 'from-tag')),
       toTag: bytes(field(body, 'to-tag')),
     };
+  }
+
+  get commandName(): string {
+    return named.has(this.command) ? this.command : 'other';
   }
 
   get needs(): readonly string[] {

@@ -100,6 +100,10 @@ export class RtpproxyRequest implements ControlRequest {
     return `${this.name}${this.modifiers}`;
   }
 
+  get commandName(): string {
+    return this.name;
+  }
+
   /** First tag, and second. */
   get tags(): readonly [from: string, to: string | undefined] {
     const { words } = this;

@@ -6,6 +6,7 @@ import type { Address } from '../../runtime/address.js';
 import { relayBudgetMs } from '../call-handler.js';
 import type { CallScope } from '../call-request.js';
 import type { Front, FrontDeps, FrontOptions } from '../front.js';
+import { observe } from '../observe.js';
 import { aggregate } from './aggregate.js';
 
 /** One rtpengine to SIP proxies. */
@@ -24,7 +25,9 @@ export class NgFront implements Front {
         protocol: 'ng',
         read: (body) => ng.read(body),
         handle: (request, { listener }: UdpSource) =>
-          this.#handle(request, listeners[listener]?.scope ?? { set: undefined }),
+          observe(request, deps, () =>
+            this.#handle(request, listeners[listener]?.scope ?? { set: undefined }),
+          ),
         refuse: (request, reason) => request.error(reason),
       },
       clock,

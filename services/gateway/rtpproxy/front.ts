@@ -9,6 +9,7 @@ import type { Address } from '../../runtime/address.js';
 import { relayBudgetMs } from '../call-handler.js';
 import { type CallScope, callOf } from '../call-request.js';
 import type { Front, FrontDeps, FrontOptions } from '../front.js';
+import { observe } from '../observe.js';
 import { Aggregate } from './aggregate.js';
 import type { SessionMemory } from './session-memory.js';
 
@@ -38,7 +39,9 @@ export class RtpproxyFront implements Front {
         protocol: 'rtpproxy',
         read: (body) => rtpproxy.read(body),
         handle: (request, { listener }: UdpSource) =>
-          this.#handle(request, listeners[listener]?.scope ?? { set: undefined }),
+          observe(request, deps, () =>
+            this.#handle(request, listeners[listener]?.scope ?? { set: undefined }),
+          ),
         refuse: (request) => request.error(),
       },
       clock,

@@ -9,7 +9,7 @@ import type { SelectionServiceDeps } from '../deps.js';
 import { type Outcome, observe } from '../observe.js';
 import { type Failure, streamedError } from '../status.js';
 import { StreamWriter } from '../stream-writer.js';
-import { select } from './select.js';
+import { refusal, select } from './select.js';
 
 /** Requests of one stream in progress at once. At the limit the stream is not read, so that the client waits. */
 const maxInProgress = 1024;
@@ -24,6 +24,7 @@ export function selectStream(
 ): handleBidiStreamingCall<SelectStreamRequest, Buffer> {
   const { observer, bytes } = deps;
   const answerOf = select(deps);
+  const refuse = refusal(deps);
   let inProgressOfAll = 0;
   /** Streams that are not read until others have had their replies; the one that has waited longest comes first. */
   const waiting = new Set<() => void>();
@@ -80,13 +81,18 @@ export function selectStream(
         waiting.add(goOn);
       }
       const requestId = request?.requestId ?? '';
-      const outcome = observe('SelectStream', observer, () => {
-        if (!request || requestId === '') {
-          const allowed = '1-64 bytes of visible ASCII: the reply is matched by it';
-          throw invalidArgument('request.request_id', 'is empty', allowed);
-        }
-        return answerOf(request);
-      });
+      const outcome = observe(
+        'SelectStream',
+        observer,
+        () => {
+          if (!request || requestId === '') {
+            const allowed = '1-64 bytes of visible ASCII: the reply is matched by it';
+            throw invalidArgument('request.request_id', 'is empty', allowed);
+          }
+          return answerOf(request);
+        },
+        (thrown) => request && refuse(thrown, request),
+      );
       if (outcome instanceof Promise) {
         void outcome.then((later) => reply(requestId, later));
       } else {

@@ -21,6 +21,11 @@ export function select({
   };
 }
 
+/** Counts and logs a request for which `select` has thrown. */
+export function refusal({ refused }: SelectionServiceDeps): (thrown: unknown, request: WireSelect) => void {
+  return (thrown, { callId, set }) => refused.addThrown(thrown, { callId, set: set || undefined });
+}
+
 function parse(request: WireSelect): SelectRequest {
   return {
     call: parseCallOf(request),

@@ -87,6 +87,11 @@ export class BindingCache {
     return this.#log.size;
   }
 
+  /** How many of them each relay has, by `relayKey`. */
+  countsByRelay(): ReadonlyMap<string, number> {
+    return this.#instances.countsByRelay();
+  }
+
   /** The binding if it can be answered as fresh. */
   fresh(call: Call): StoredBinding | undefined {
     const place = this.#find(call.key);

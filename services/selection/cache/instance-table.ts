@@ -1,4 +1,5 @@
 import type { Binding } from '../../domain/binding.js';
+import { relayKey } from '../../domain/relay.js';
 
 /** One life of a relay: what a binding tells of where its call is. */
 export type RelayInstance = Pick<Binding, 'relayId' | 'instance'> & { readonly set: string };
@@ -17,6 +18,18 @@ export class InstanceTable {
 
   get size(): number {
     return this.#byKey.size;
+  }
+
+  /** How many bindings there are of each relay, by `relayKey`. */
+  countsByRelay(): ReadonlyMap<string, number> {
+    const counts = new Map<string, number>();
+    for (const each of this.#byNumber) {
+      if (each) {
+        const key = relayKey(each.set, each.relayId);
+        counts.set(key, (counts.get(key) ?? 0) + each.uses);
+      }
+    }
+    return counts;
   }
 
   get(number: number): RelayInstance {

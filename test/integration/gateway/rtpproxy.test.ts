@@ -275,8 +275,8 @@ test.serial('a set without a relay of the protocol: the proxy is told, and the l
   ]);
   t.is(await ask('VF 20050322'), '1', 'it may be there tomorrow');
   t.is(await ask('U c@h 127.0.0.1 4000 f;1'), 'E72');
-  const told = lines.find(({ msg }) => msg === 'no relay for a call');
-  t.like(told, { set: 'default', protocol: 'rtpproxy' });
+  const told = lines.find(({ msg }) => msg === 'call refused');
+  t.like(told, { cause: 'no-relay', set: 'default', protocol: 'rtpproxy' });
   t.regex(String(told?.['reason']), /relay r1 is of kind builtin, which is controlled by ng/);
   t.is(replica.gatewayCounters('rtpproxy')['failovers'], 0);
   t.is(relay.ngCounters.received, 0);
@@ -286,7 +286,7 @@ test.serial('an rtpproxy behind the ng front alone gets no call, and the proxy h
   const { proxy, lines } = await gateway(t, [{ id: 'r1', kind: 'rtpproxy', controlUrl: 'udp:127.0.0.1:9' }]);
   const { warning } = await proxy.offer(newCall(), 'v=0');
   t.regex(String(warning), /relay r1 is of kind rtpproxy, which is controlled by rtpproxy/);
-  t.true(lines.some(({ msg }) => msg === 'no relay for a call'));
+  t.true(lines.some(({ msg }) => msg === 'call refused'));
 });
 
 test.serial('networks that are not allowed are not answered', async (t) => {

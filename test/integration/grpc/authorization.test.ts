@@ -90,8 +90,8 @@ testWith(['openssl'], 'every method is permitted to the right names only', async
   t.deepEqual(line['names'], ['Operator One'], 'the first of them');
   t.is(line['method'], '/holdfast.v1.SelectionService/Select');
   const scrape = await Scrape.of(replica.http);
-  const code = 'PERMISSION_DENIED';
-  t.is(scrape.value('holdfast_request_duration_seconds_count', { method: 'SetIntent', code }), 2);
+  const result = 'permission_denied';
+  t.is(scrape.value('holdfast_requests_total', { front: 'grpc', command: 'SetIntent', result }), 2);
 });
 
 testWith(

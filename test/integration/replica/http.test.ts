@@ -27,7 +27,7 @@ test('a replica answers probes, and says what it does not have', async (t) => {
 });
 
 test("a replica's metrics are Prometheus text, and count what it does", async (t) => {
-  const { client, keys, selection, relays, http } = await replicaScene(t);
+  const { client, keys, selection, relays, http, lines } = await replicaScene(t);
   t.regex((await ask(http, '/metrics')).headers.get('content-type') ?? '', /^text\/plain; version=0\.0\.4/);
   const before = await Scrape.of(http);
   t.is(before.value('holdfast_bindings_created_total'), 0);
@@ -63,12 +63,17 @@ test("a replica's metrics are Prometheus text, and count what it does", async (t
   const answers = (origin: string) =>
     after.value('holdfast_select_answers_total', { origin, freshness: 'fresh' });
   t.deepEqual([answers('new'), answers('existing')], [2, 1]);
-  const counted = (method: string, code: string) =>
-    after.value('holdfast_request_duration_seconds_count', { method, code });
-  t.is(counted('Select', 'OK'), 3);
-  t.is(counted('Select', 'INVALID_ARGUMENT'), 1);
-  t.is(counted('Select', 'UNAVAILABLE'), 1);
-  t.is(counted('Move', 'OK'), 1);
+  const counted = (command: string, result: string) =>
+    after.value('holdfast_requests_total', { front: 'grpc', command, result });
+  t.is(counted('Select', 'ok'), 3);
+  t.is(counted('Select', 'invalid_argument'), 1);
+  t.is(counted('Select', 'unavailable'), 1);
+  t.is(counted('Move', 'ok'), 1);
+  t.is(after.value('holdfast_request_duration_seconds_count', { front: 'grpc', command: 'Select' }), 5);
+  t.is(after.value('holdfast_calls_refused_total', { front: 'grpc', cause: 'no_relay' }), 1);
+  t.is(after.value('holdfast_calls_refused_total'), 1, 'a malformed request is no call');
+  t.is(lines.filter(({ msg }) => msg === 'call refused').length, 1);
+  t.is(after.value('holdfast_build_info', { node: process.version }), 1);
   t.true((after.value('process_cpu_seconds_total') ?? 0) > 0);
 });
 

@@ -13,6 +13,7 @@ import { IntentStore } from '../../../services/registry/intent-store.js';
 import { Keyspace } from '../../../services/registry/keyspace.js';
 import { RelayDirectory } from '../../../services/registry/relay-directory.js';
 import { Engine } from '../../../services/selection/engine.js';
+import { noMetrics } from '../../../services/selection/front-metrics.js';
 import type { WithoutQuorumMode } from '../../../services/selection/outage/outage-fallback.js';
 import type { SelectorSettings } from '../../../services/selection/ttl-policy.js';
 import { type Host, SimProcess } from '../kernel/process.js';
@@ -94,7 +95,7 @@ export class Replica {
       name: () => process.name,
     });
     const notReady = () => (this.#isReady && this.#process === process ? undefined : 'not ready');
-    const metrics = { observeRequest: () => {}, countAnswer: () => {} };
+    const metrics = noMetrics;
     const observer = { metrics, clock, log, notReady };
     const server = new RpcServer(process, this.grpcAddress);
     const selection = selectionService(engine.selector, observer);
@@ -111,6 +112,7 @@ export class Replica {
         memory: noMemory(ng),
         openFront: (deps) => new NgFront(deps, { listeners, passed: [] }),
         notReady,
+        metrics,
         clock,
         log,
       },

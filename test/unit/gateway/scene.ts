@@ -20,6 +20,8 @@ import type { Asked, RelayAccess } from '../../../services/gateway/relay-clients
 import { RetryQueue } from '../../../services/gateway/retry-queue.js';
 import { UnnamedCallHandler } from '../../../services/gateway/unnamed-call.js';
 import type { AdoptOptions } from '../../../services/selection/carried/binding-repair.js';
+import { noMetrics } from '../../../services/selection/front-metrics.js';
+import { RefusedCalls } from '../../../services/selection/refused-calls.js';
 import type { Answer, MoveRequest, SelectRequest } from '../../../services/selection/requests.js';
 import { ManualClock, turns } from '../../support/clock.js';
 import { aRelay } from '../../support/registry.js';
@@ -275,6 +277,8 @@ export function scene(t: ExecutionContext, relays: readonly (string | Partial<Re
     orphans,
     formerRelays,
     memory,
+    metrics: noMetrics,
+    refused: new RefusedCalls({ metrics: noMetrics, clock, log }),
     callTtlSeconds: 3600,
     clock,
     log,
@@ -288,6 +292,7 @@ export function scene(t: ExecutionContext, relays: readonly (string | Partial<Re
     unnamed: new UnnamedCallHandler(shared),
     readiness: new Readiness(() => notReady, clock),
     memory,
+    refused: shared.refused,
     clock,
   });
   const scope: CallScope = { set: undefined };

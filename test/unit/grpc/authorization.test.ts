@@ -1,15 +1,15 @@
 import { type ServerInterceptingCallInterface, status } from '@grpc/grpc-js';
 import test from 'ava';
 import { Authorization } from '../../../services/grpc/authorization.js';
+import { noMetrics } from '../../../services/selection/front-metrics.js';
 import { ManualClock } from '../../support/clock.js';
 import { openLog } from '../../support/replica.js';
 
 test('a method that is not listed is refused, and floods of refusals do not fill the log', (t) => {
   const { log, lines } = openLog();
   const clock = new ManualClock();
-  const metrics = { observeRequest: () => {}, countAnswer: () => {} };
   const names = { select: undefined, administer: ['operator'] };
-  const { interceptor } = new Authorization({ names, metrics, clock, log });
+  const { interceptor } = new Authorization({ names, metrics: noMetrics, clock, log });
   const ask = (path: string): { code?: status } => {
     let sent = {};
     let passed = false;

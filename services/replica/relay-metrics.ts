@@ -1,0 +1,115 @@
+import { Gauge, type Registry } from 'prom-client';
+import { effectiveState, effectiveWeight, type RegisteredRelay, relayKey } from '../domain/relay.js';
+import type { Clock } from '../runtime/clock.js';
+
+export interface RelayMetricsDeps {
+  readonly directory: {
+    list(): readonly RegisteredRelay[];
+    subscribe(listener: (change: RelayNews) => void): () => void;
+  };
+  /** How many bindings this replica remembers for each relay, by `relayKey`. */
+  readonly bindings: () => ReadonlyMap<string, number>;
+  readonly clock: Clock;
+}
+
+interface RelayNews {
+  readonly type: string;
+  readonly relay: RegisteredRelay;
+}
+
+/** Relays that have gone without being drained: at most so many are told, the latest, for a day. */
+const maxGone = 1000;
+const goneMs = 24 * 3_600_000;
+
+interface Family {
+  readonly name: string;
+  readonly help: string;
+  readonly labelNames?: readonly string[];
+  /** Undefined where it is not known of this relay. */
+  readonly read: (relay: RegisteredRelay, bindings: ReadonlyMap<string, number>) => number | undefined;
+  readonly labels?: (relay: RegisteredRelay) => Readonly<Record<string, string>>;
+}
+
+const families: readonly Family[] = [
+  {
+    name: 'holdfast_registered_relay_state',
+    help: '1 for the state that the relay is in',
+    labelNames: ['state'],
+    labels: (relay) => ({ state: effectiveState(relay) }),
+    read: () => 1,
+  },
+  {
+    name: 'holdfast_registered_relay_calls',
+    help: 'Concurrent calls, as the relay reports them',
+    read: ({ load }) => load?.calls,
+  },
+  {
+    name: 'holdfast_registered_relay_bindings',
+    help: 'Bindings of the relay that this replica remembers',
+    read: ({ relay }, bindings) => bindings.get(relayKey(relay.set, relay.id)) ?? 0,
+  },
+  {
+    name: 'holdfast_registered_relay_capacity',
+    help: 'Most concurrent calls; 0 is no limit',
+    read: ({ relay }) => relay.capacity,
+  },
+  {
+    name: 'holdfast_registered_relay_weight',
+    help: 'Share of new calls, relative to the rest of the set',
+    read: effectiveWeight,
+  },
+];
+
+/** Adds series of every registered relay. Of one that has gone without being drained, a day long, only that it is not up. */
+export function reportRelays(registry: Registry, { directory, bindings, clock }: RelayMetricsDeps): void {
+  /** When each left, by `relayKey`; the oldest first. */
+  const gone = new Map<string, { readonly labels: { set: string; relay: string }; readonly atMs: number }>();
+  directory.subscribe((change) => {
+    const { type } = change;
+    const { relay } = change.relay;
+    const key = relayKey(relay.set, relay.id);
+    gone.delete(key);
+    if (type === 'left' && effectiveState(change.relay) === 'active') {
+      gone.set(key, { labels: { set: relay.set, relay: relay.id }, atMs: clock.monotonicMs() });
+      if (gone.size > maxGone) {
+        const [oldest = ''] = gone.keys();
+        gone.delete(oldest);
+      }
+    }
+  });
+  const common = { labelNames: ['set', 'relay'], registers: [registry] };
+  new Gauge({
+    ...common,
+    name: 'holdfast_registered_relay_up',
+    help: '1 while the relay is registered, 0 for a day after it has gone without being drained',
+    collect() {
+      this.reset();
+      for (const { relay } of directory.list()) {
+        this.set({ set: relay.set, relay: relay.id }, 1);
+      }
+      for (const { labels, atMs } of gone.values()) {
+        if (clock.monotonicMs() - atMs < goneMs) {
+          this.set(labels, 0);
+        }
+      }
+    },
+  });
+  for (const { name, help, labelNames = [], labels, read } of families) {
+    new Gauge({
+      ...common,
+      name,
+      help,
+      labelNames: [...common.labelNames, ...labelNames],
+      collect() {
+        this.reset();
+        const counts = bindings();
+        for (const each of directory.list()) {
+          const value = read(each, counts);
+          if (value !== undefined) {
+            this.set({ set: each.relay.set, relay: each.relay.id, ...labels?.(each) }, value);
+          }
+        }
+      },
+    });
+  }
+}
