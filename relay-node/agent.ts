@@ -1,6 +1,7 @@
 import { messageOf } from '../services/domain/error.js';
 import type { Load, Relay } from '../services/domain/relay.js';
 import type { EtcdConnection } from '../services/etcd/connection.js';
+import type { OutageLog } from '../services/etcd/outage-log.js';
 import type { StartTime } from '../services/registry/codecs/instance.js';
 import { isSameLife, resolveInstance, startTime } from '../services/registry/instance-id.js';
 import type { Keyspace } from '../services/registry/keyspace.js';
@@ -30,6 +31,8 @@ export interface AgentDeps {
   readonly keys: Keyspace;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Where an outage of etcd is logged; one that is shared logs it once for all. */
+  readonly outages?: OutageLog;
   readonly drainDeadlineMs: number;
   /** Of the host; empty if it has none. */
   readonly bootId: string;
@@ -155,13 +158,15 @@ export class Agent implements Component {
         await this.#reportLoad(served, this.#prober.status);
       }
     } catch (error) {
-      this.#warnings.reporting.warn({ reason: messageOf(error) });
+      if (!this.#deps.outages?.isOn) {
+        this.#warnings.reporting.warn({ reason: messageOf(error) });
+      }
     }
   }
 
   /** Finds out which life the relay is in, and begins to register it, unless the relay went away meanwhile. */
   async #identify(): Promise<void> {
-    const { relay, identity, connection, keys, clock, log, node } = this.#deps;
+    const { relay, identity, connection, keys, clock, log, node, outages } = this.#deps;
     const state = this.#state;
     const { status } = this.#prober;
     if (!status) {
@@ -178,7 +183,7 @@ export class Agent implements Component {
     }
     const { kind, controlUrl, rtpproxyUrl } = relay;
     const registration = new RelayRegistration(
-      { connection, keys, clock, log, node },
+      { connection, keys, clock, log, node, ...(outages && { outages }) },
       {
         ...identity,
         kind,

@@ -1,6 +1,7 @@
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import { EtcdConnection } from '../services/etcd/connection.js';
 import { MemberFollower } from '../services/etcd/member-follower.js';
+import { OutageLog } from '../services/etcd/outage-log.js';
 import { waitForEtcd } from '../services/etcd/wait-for-etcd.js';
 import { Keyspace } from '../services/registry/keyspace.js';
 import { readBootId } from '../services/runtime/boot-id.js';
@@ -56,6 +57,7 @@ function relayNode(config: RelayNodeConfig, log: Logger): Component {
     keys,
     clock,
     log,
+    outages: new OutageLog(clock, log.child({ relay: id, set })),
     drainDeadlineMs: config.drainDeadlineSeconds * 1000,
     bootId: readBootId(),
     node: processIdentity(),

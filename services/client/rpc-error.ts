@@ -3,6 +3,7 @@ import type { Duration } from '../../proto/generated/google/protobuf/duration.js
 import { ErrorInfo, RetryInfo } from '../../proto/generated/google/rpc/error_details.js';
 import { Status } from '../../proto/generated/google/rpc/status.js';
 import type { Error as StreamedError } from '../../proto/generated/holdfast/v1/selection.js';
+import { withoutEmptyNote } from '../domain/error.js';
 
 interface RpcErrorOptions {
   readonly code: status;
@@ -46,7 +47,7 @@ export class HoldfastRpcError extends Error {
   /** From the status of a call. */
   static fromStatus(ended: StatusObject, server: string): HoldfastRpcError {
     const { code, details } = ended;
-    return new HoldfastRpcError(details, { ...detailsOf(ended), code, server });
+    return new HoldfastRpcError(withoutEmptyNote(details), { ...detailsOf(ended), code, server });
   }
 
   /** From the error of one request in a stream. */

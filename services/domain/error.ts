@@ -48,5 +48,10 @@ export function invalidArgument(field: string, problem: string, allowed: string)
 
 /** The message of anything that was thrown. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return withoutEmptyNote(error instanceof Error ? error.message : String(error));
+}
+
+/** gRPC ends what it says of a connection with the words for a note, whether there is one or not. */
+export function withoutEmptyNote(message: string): string {
+  return message.replace(/\. Resolution note: $/, '');
 }

@@ -2,13 +2,15 @@ import { messageOf } from '../domain/error.js';
 import { Backoff } from '../runtime/backoff.js';
 import { type Clock, sleep } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
-import { RateLimitedWarning } from '../runtime/rate-limited-warning.js';
 import type { EtcdConnection } from './connection.js';
+import { OutageLog } from './outage-log.js';
 
 export interface LeaseSessionDeps {
   readonly connection: EtcdConnection;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Where an outage of etcd is logged; one that is shared logs it once for all. */
+  readonly outages?: OutageLog;
 }
 
 /** Shares of the TTL: between two keepalives, and until a session that is not renewed ends. */
@@ -16,7 +18,6 @@ const periodShare = 0.25;
 const lifeShare = 0.9;
 /** Shares of the period: between two attempts to open a keepalive stream. */
 const retryShare = { first: 0.2, most: 0.5 };
-const warningPeriodMs = 30_000;
 
 /**
  * A lease that is kept alive as long as its process renews it.
@@ -28,6 +29,7 @@ const warningPeriodMs = 30_000;
 export class LeaseSession {
   readonly done: Promise<string>;
   readonly #deps: LeaseSessionDeps;
+  readonly #outages: OutageLog;
   readonly #stopping = new AbortController();
   readonly #periodMs: number;
   readonly #lifeMs: number;
@@ -44,6 +46,7 @@ export class LeaseSession {
     grantedAtMs: number,
   ) {
     this.#deps = deps;
+    this.#outages = deps.outages ?? new OutageLog(deps.clock, deps.log);
     this.#periodMs = ttlSeconds * 1000 * periodShare;
     this.#lifeMs = ttlSeconds * 1000 * lifeShare;
     this.#renewedAtMs = grantedAtMs;
@@ -51,6 +54,7 @@ export class LeaseSession {
       this.#end = (reason) => {
         this.#stopping.abort();
         this.#cancelWatchdog();
+        this.#outages.recovered(this);
         resolve(reason);
       };
     });
@@ -85,7 +89,8 @@ export class LeaseSession {
     const { connection, log } = this.#deps;
     this.#end('closed');
     await connection.revokeLease(this.lease).catch((error) => {
-      log.warn({ reason: messageOf(error), lease: this.lease }, 'lease not revoked; it will expire');
+      const details = { reason: messageOf(error), lease: this.lease };
+      this.#outages.consequence(log, details, 'lease not revoked; it will expire');
     });
   }
 
@@ -103,19 +108,22 @@ export class LeaseSession {
 
   /** Opens one stream after the other until the session ends. */
   async #keepAlive(): Promise<void> {
-    const { clock, log } = this.#deps;
+    const { clock } = this.#deps;
     const { signal } = this.#stopping;
     const pause = { firstMs: this.#periodMs * retryShare.first, mostMs: this.#periodMs * retryShare.most };
     const backoff = new Backoff(pause, clock);
-    const failed = new RateLimitedWarning('lease not renewed; trying again', clock, log, warningPeriodMs);
     while (!signal.aborted) {
       try {
-        await this.#renewOverOneStream(() => backoff.reset());
+        await this.#renewOverOneStream(() => {
+          backoff.reset();
+          this.#outages.recovered(this);
+        });
       } catch (error) {
         if (signal.aborted) {
           return;
         }
-        failed.warn({ reason: messageOf(error), remainingMs: Math.round(this.remainingMs) });
+        const remainingMs = Math.round(this.remainingMs);
+        this.#outages.failed(this, { reason: messageOf(error), remainingMs });
         await backoff.pause(signal);
       }
     }

@@ -6,6 +6,7 @@ import type { Logger } from '../runtime/log.js';
 import { RateLimitedWarning } from '../runtime/rate-limited-warning.js';
 import type { EtcdConnection } from './connection.js';
 import { InvalidValue } from './invalid-value.js';
+import { OutageLog } from './outage-log.js';
 import { endOfPrefix } from './range.js';
 import { RangeReader } from './range-reader.js';
 
@@ -23,6 +24,8 @@ export interface PrefixMirrorDeps {
   readonly connection: EtcdConnection;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Where an outage of etcd is logged; one that is shared logs it once for all. */
+  readonly outages?: OutageLog;
 }
 
 export interface PrefixMirrorOptions<T> {
@@ -40,7 +43,6 @@ export interface PrefixMirrorOptions<T> {
 }
 
 const retryPause = { firstMs: 100, mostMs: 1000 };
-const warningPeriodMs = 30_000;
 /** Limit of the answer to the creation of a watch. */
 const answerTimeoutMs = 5000;
 
@@ -52,7 +54,7 @@ const answerTimeoutMs = 5000;
 export class PrefixMirror<T> {
   readonly #deps: PrefixMirrorDeps;
   readonly #options: PrefixMirrorOptions<T>;
-  readonly #unreachable: RateLimitedWarning;
+  readonly #outages: OutageLog;
   readonly #entries = new Map<string, MirrorEntry<T>>();
   /** Mod revisions of keys whose values are invalid. */
   readonly #invalid = new Map<string, number>();
@@ -72,14 +74,9 @@ export class PrefixMirror<T> {
   constructor(deps: PrefixMirrorDeps, options: PrefixMirrorOptions<T>) {
     this.#deps = deps;
     this.#options = options;
-    const { clock, log } = deps;
+    const { clock, log, outages = new OutageLog(clock, log) } = deps;
     this.#reader = new RangeReader(deps.connection);
-    this.#unreachable = new RateLimitedWarning(
-      'cannot reach etcd; trying again',
-      clock,
-      log,
-      warningPeriodMs,
-    );
+    this.#outages = outages;
     this.#junk = new RateLimitedWarning('junk in etcd; skipped', clock, log);
   }
 
@@ -113,6 +110,7 @@ export class PrefixMirror<T> {
     this.#stopping.abort();
     this.#stream?.cancel();
     await this.#running;
+    this.#outages.recovered(this);
   }
 
   /**
@@ -148,7 +146,7 @@ export class PrefixMirror<T> {
         if (signal.aborted) {
           break;
         }
-        this.#unreachable.warn({ reason: messageOf(error), prefix });
+        this.#outages.failed(this, { reason: messageOf(error), prefix });
         await backoff.pause(signal);
       }
     }
@@ -228,6 +226,7 @@ export class PrefixMirror<T> {
           }
           if (response.created) {
             cancelTimeout();
+            this.#outages.recovered(this);
             this.#setLive(true);
           }
           this.#apply(response);

@@ -1,10 +1,9 @@
 import type { Membership, RelayChange } from '../domain/membership.js';
 import type { AbsentIntent, Intent, Load, RegisteredRelay, Relay } from '../domain/relay.js';
 import { relayKey } from '../domain/relay.js';
-import type { EtcdConnection } from '../etcd/connection.js';
 import { etcdUnavailable } from '../etcd/errors.js';
 import { InvalidValue } from '../etcd/invalid-value.js';
-import { PrefixMirror, type PrefixMirrorOptions } from '../etcd/prefix-mirror.js';
+import { PrefixMirror, type PrefixMirrorDeps, type PrefixMirrorOptions } from '../etcd/prefix-mirror.js';
 import { Backoff } from '../runtime/backoff.js';
 import { type Clock, sleep } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
@@ -17,11 +16,8 @@ import { registrationTtlSeconds } from './relay-registration.js';
 import { SelfPreservation } from './self-preservation.js';
 import { ViewHealth } from './view-health.js';
 
-export interface RelayDirectoryDeps {
-  readonly connection: EtcdConnection;
+export interface RelayDirectoryDeps extends PrefixMirrorDeps {
   readonly keys: Keyspace;
-  readonly clock: Clock;
-  readonly log: Logger;
   /** See `SelfPreservationOptions.percent`. */
   readonly massLossPercent: number;
 }

@@ -2,6 +2,7 @@ import { messageOf } from '../domain/error.js';
 import type { Load, Relay } from '../domain/relay.js';
 import type { EtcdConnection } from '../etcd/connection.js';
 import { LeaseSession } from '../etcd/lease-session.js';
+import { OutageLog } from '../etcd/outage-log.js';
 import type { Compare, Operation } from '../etcd/txn-codec.js';
 import { Backoff } from '../runtime/backoff.js';
 import type { Clock } from '../runtime/clock.js';
@@ -27,6 +28,8 @@ export interface RelayRegistrationDeps {
   readonly log: Logger;
   /** Of this relay node, as `processIdentity` names it. */
   readonly node: string;
+  /** Where an outage of etcd is logged; one that is shared logs it once for all. */
+  readonly outages?: OutageLog;
 }
 
 type RegistrationState =
@@ -63,7 +66,7 @@ export class RelayRegistration {
   readonly #deps: RelayRegistrationDeps;
   readonly #log: Logger;
   readonly #start: StartTime;
-  readonly #unregistered: RateLimitedWarning;
+  readonly #outages: OutageLog;
   readonly #invalidLoad: RateLimitedWarning;
   readonly #machine = new StateMachine<RegistrationState>({ name: 'idle' }, transitions);
   readonly #rivalry: RegistrationRivalry;
@@ -83,12 +86,7 @@ export class RelayRegistration {
     this.#start = start;
     this.#log = log;
     this.#rivalry = new RegistrationRivalry({ ...deps, log });
-    this.#unregistered = new RateLimitedWarning(
-      'not registered; trying again',
-      deps.clock,
-      log,
-      warningPeriodMs,
-    );
+    this.#outages = deps.outages ?? new OutageLog(deps.clock, log);
     this.#invalidLoad = new RateLimitedWarning(
       'the load report is invalid; skipped',
       deps.clock,
@@ -172,6 +170,7 @@ export class RelayRegistration {
       await state.session.close();
     }
     await this.#running;
+    this.#outages.recovered(this);
   }
 
   async #run(): Promise<void> {
@@ -189,17 +188,19 @@ export class RelayRegistration {
         }
         if (await this.#inTurn(() => this.#register(session))) {
           retry.reset();
+          this.#outages.recovered(this);
           const reason = await session.done;
           if (!signal.aborted) {
             this.#machine.enter({ name: 'leaseless' });
-            this.#log.warn({ reason }, 'registration lost; registering again');
+            this.#outages.consequence(this.#log, { reason }, 'registration lost; registering again');
           }
         } else {
+          this.#outages.recovered(this);
           await this.#withdraw(session);
           await held.pause(signal);
         }
       } catch (error) {
-        this.#unregistered.warn({ reason: messageOf(error) });
+        this.#outages.failed(this, { reason: messageOf(error) });
         await retry.pause(signal);
       }
     }

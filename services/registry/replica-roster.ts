@@ -124,7 +124,9 @@ export class ReplicaRoster {
         await this.#publishUnder(session, onAttempt).finally(() => session.close());
         backoff.reset();
       } catch (error) {
-        this.#unpublished.warn({ reason: messageOf(error) });
+        if (!this.#deps.outages?.isOn) {
+          this.#unpublished.warn({ reason: messageOf(error) });
+        }
       }
       onAttempt();
       await backoff.pause(signal);

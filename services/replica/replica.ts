@@ -4,6 +4,7 @@ import type { ProtocolName } from '../control/protocol.js';
 import { Events } from '../domain/events.js';
 import { EtcdConnection } from '../etcd/connection.js';
 import { MemberFollower } from '../etcd/member-follower.js';
+import { OutageLog } from '../etcd/outage-log.js';
 import { waitForEtcd } from '../etcd/wait-for-etcd.js';
 import { noMemory } from '../gateway/call-memory.js';
 import { ControlInquiry } from '../gateway/control-inquiry.js';
@@ -80,11 +81,13 @@ export class Replica implements Component {
     const keys = new Keyspace(config.etcdPrefix);
     const events = new Events();
     events.subscribe(logEvents(log, clock));
+    const outages = new OutageLog(clock, log);
     const directory = new RelayDirectory({
       connection,
       keys,
       clock,
       log,
+      outages,
       massLossPercent: config.massLossPercent,
     });
     const memories = { ng: noMemory(ng), rtpproxy: new SessionMemory() };
@@ -94,7 +97,7 @@ export class Replica implements Component {
     ];
     const clients = new RelayClients({ protocols, directory, clock, log });
     const inquiry = new ControlInquiry(clients, memories);
-    const shared = { connection, keys, directory, events, inquiry, clock, log };
+    const shared = { connection, keys, directory, events, inquiry, clock, log, outages };
     this.#clients = clients;
     this.#contact = (signal) => waitForEtcd(shared, Buffer.from(keys.relays), signal);
     const name = () => `${hostname()} (gRPC ${this.grpcAddress})`;
@@ -140,6 +143,7 @@ export class Replica implements Component {
       }),
     });
     engine.onQuorumChange((lost) => {
+      outages.told(lost !== undefined);
       if (config.withoutQuorum === 'strict' && this.#ready) {
         this.#grpc.setServing(!lost);
       }

@@ -5,6 +5,7 @@ import { effectiveState } from '../domain/relay.js';
 import type { EtcdConnection } from '../etcd/connection.js';
 import { GroupCommit } from '../etcd/group-commit.js';
 import { LeasePool } from '../etcd/lease-pool.js';
+import type { OutageLog } from '../etcd/outage-log.js';
 import { QuorumMonitor } from '../etcd/quorum-monitor.js';
 import { Placement, type PolicyName } from '../placement/placement.js';
 import { BindingStore } from '../registry/binding-store.js';
@@ -47,6 +48,8 @@ export interface EngineDeps {
   readonly events: Events;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Where an outage of etcd is logged; one that is shared logs it once for all. */
+  readonly outages?: OutageLog;
 }
 
 /**
