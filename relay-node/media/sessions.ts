@@ -1,5 +1,6 @@
 import type { Clock } from '../../services/runtime/clock.js';
 import type { Logger } from '../../services/runtime/log.js';
+import { Subscribers } from '../../services/runtime/subscribers.js';
 import { Call, type CallLimits, type Parties } from './call.js';
 import type { Deadline, Dialog, Signal } from './dialog.js';
 import type { LocalPorts, MediaEndpoint } from './endpoint.js';
@@ -33,11 +34,19 @@ export interface DeleteRequest extends Partial<Parties> {
   readonly delayMs?: number | undefined;
 }
 
+/** One that is gone, and what is left of its call. */
+export interface EndedDialog {
+  readonly call: Call;
+  readonly dialog: Dialog;
+  readonly reason: Deadline['reason'];
+}
+
 const stopping = 'The relay is stopping';
 
 /** The relay's calls. Requests about one call are carried out one after the other. */
 export class Sessions {
   readonly counts: Counts = { managed: 0, rejected: 0, silentTimeouts: 0, offerTimeouts: 0, terminated: 0 };
+  readonly ended = new Subscribers<EndedDialog>();
   readonly #calls = new Map<string, Call>();
   /** Deleted calls, the one first that was deleted first. */
   readonly #deleted = new Set<Call>();
@@ -247,6 +256,7 @@ export class Sessions {
     if (reason !== 'deleted') {
       this.log.info({ callId: call.id, reason }, 'call timed out');
     }
+    this.ended.tell({ call, dialog, reason });
   }
 
   /** Books the call where it belongs: among those that go on, among the deleted ones, or nowhere. */

@@ -14,6 +14,8 @@ export const ownCapabilities: readonly (typeof capabilities)[number][] = [
   '20080403',
   // `c` with payload types.
   '20081102',
+  // Timeouts are told.
+  '20081224',
   // `r`: an address by which another one is reached.
   '20090810',
   // `Il`.

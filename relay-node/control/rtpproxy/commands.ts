@@ -14,6 +14,7 @@ import { readMedia } from './endpoint.js';
 import { Holds } from './holds.js';
 import { findParty, namesOf, partiesToEnd } from './session.js';
 import { dialogCounters, infoOf, relayCounters } from './statistics.js';
+import { Timeouts } from './timeouts.js';
 
 export interface CommandsDeps {
   readonly media: MediaRelay;
@@ -31,16 +32,24 @@ const nameless = '';
 export class Commands {
   readonly #deps: CommandsDeps;
   readonly #holds = new Holds();
+  readonly #timeouts: Timeouts;
 
   constructor(deps: CommandsDeps) {
     this.#deps = deps;
+    this.#timeouts = new Timeouts({ ...deps, sessions: deps.media.sessions });
   }
 
-  async handle(request: RtpproxyRequest): Promise<Buffer> {
+  /** What has ended is told to nobody from now on. */
+  stop(): void {
+    this.#timeouts.stop();
+  }
+
+  /** @param source address that it came from */
+  async handle(request: RtpproxyRequest, source: string): Promise<Buffer> {
     const { log } = this.#deps;
     const { command, sessionId: callId } = request;
     try {
-      return await this.#dispatch(request);
+      return await this.#dispatch(request, source);
     } catch (error) {
       if (error instanceof CommandError) {
         log.debug({ callId, command, reply: error.message }, 'command refused');
@@ -58,7 +67,7 @@ export class Commands {
     }
   }
 
-  #dispatch(request: RtpproxyRequest): Promise<Buffer> | Buffer {
+  #dispatch(request: RtpproxyRequest, source: string): Promise<Buffer> | Buffer {
     if (request.hasSubCommand) {
       throw new CommandError(errorCodes.subCommand);
     }
@@ -67,7 +76,7 @@ export class Commands {
         return version(request);
       case 'U':
       case 'L':
-        return this.#signal(request);
+        return this.#signal(request, source);
       case 'D':
         return this.#delete(request);
       case 'Q':
@@ -82,7 +91,7 @@ export class Commands {
     }
   }
 
-  async #signal(request: RtpproxyRequest): Promise<Buffer> {
+  async #signal(request: RtpproxyRequest, source: string): Promise<Buffer> {
     const { sessions, sockets } = this.#deps.media;
     if (!request.media) {
       throw new CommandError(errorCodes.wordCount);
@@ -98,7 +107,7 @@ export class Commands {
     if (!port) {
       return request.unknownCall();
     }
-    this.#keep(request, { isWeak, isUpdate });
+    this.#keep(request, { isWeak, isUpdate }, source);
     const { advertised } = sockets;
     return Buffer.from(`${port.rtp} ${advertised}${advertised.includes(':') ? ' 6' : ''}\n`);
   }
@@ -108,7 +117,7 @@ export class Commands {
     return (call && findParty(call, { callId, from, to: undefined })?.dialog.tags[1]) ?? nameless;
   }
 
-  #keep(request: RtpproxyRequest, kept: { isWeak: boolean; isUpdate: boolean }): void {
+  #keep(request: RtpproxyRequest, kept: { isWeak: boolean; isUpdate: boolean }, source: string): void {
     const names = namesOf(request);
     const call = this.#deps.media.sessions.get(names.callId);
     const party = call && findParty(call, names);
@@ -116,6 +125,9 @@ export class Commands {
       // What answers it comes from the other side than the first tag's.
       const speaker = kept.isUpdate ? party.side : otherSide(party.side);
       this.#holds.keep(party.dialog, speaker, kept);
+      if (kept.isUpdate) {
+        this.#timeouts.note(party.dialog, request, source);
+      }
     }
   }
 

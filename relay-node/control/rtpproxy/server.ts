@@ -8,18 +8,20 @@ import { Commands, type CommandsDeps } from './commands.js';
 /** The relay's second port, where SIP proxies control it as an rtpproxy. */
 export class RtpproxyFront {
   readonly #server: UdpServer<RtpproxyRequest>;
+  readonly #commands: Commands;
   readonly #listen: Address;
 
   /** @param listen port 0 lets the system choose */
   constructor(listen: Address, deps: Omit<CommandsDeps, 'counters'>) {
     const commands = new Commands({ ...deps, counters: () => this.counters });
     this.#listen = listen;
+    this.#commands = commands;
     this.#server = new UdpServer({
       listen: [listen],
       service: {
         protocol: 'rtpproxy',
         read: (body) => rtpproxy.read(body),
-        handle: (request) => commands.handle(request),
+        handle: (request, { address }) => commands.handle(request, address),
         refuse: () => errorReply(errorCodes.overload),
       },
       clock: deps.clock,
@@ -33,6 +35,7 @@ export class RtpproxyFront {
   }
 
   stop(): Promise<void> {
+    this.#commands.stop();
     return this.#server.stop();
   }
 

@@ -73,7 +73,8 @@ export function readCommand(body: Buffer): Command | ErrorCode {
   return problemOf(command) ?? command;
 }
 
-const blanks = /[ \t\r\n]+/;
+/** Between words. */
+export const blanks = /[ \t\r\n]+/;
 const subCommandMark = '&&';
 
 function isCommandName(name: string): name is CommandName {

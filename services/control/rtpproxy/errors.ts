@@ -10,6 +10,7 @@ export const errorCodes = {
   syntax: 5,
   deleteModifier: 8,
   statisticsModifier: 9,
+  urlEncoding: 10,
   /** There is no second interface, for `e` and for `i`. */
   externalInterface: 11,
   internalInterface: 12,

@@ -1,5 +1,5 @@
-import type { Act, CallParties, ControlRequest, Verdict } from '../protocol.js';
-import { type Command, type CommandName, readCommand } from './command.js';
+import type { Act, CallParties, ControlRequest, Reading, Verdict } from '../protocol.js';
+import { blanks, type Command, type CommandName, readCommand } from './command.js';
 import { errorCodes, errorReply } from './errors.js';
 import { judgeReply } from './reply.js';
 import { parseTag } from './tag.js';
@@ -34,6 +34,8 @@ const tagAt: Readonly<Partial<Record<CommandName, number>>> = {
 };
 
 const done = Buffer.from('0\n');
+/** No tag of SIP (RFC 3261 section 25.1) does. */
+const looksLikeSocket = /^(?:[a-z]+:|\/)/i;
 
 /** What a `U` or `L` says of one party's media. */
 export interface Media {
@@ -108,9 +110,38 @@ export class RtpproxyRequest implements ControlRequest {
   get tags(): readonly [from: string, to: string | undefined] {
     const { words } = this;
     const at = tagAt[this.name] ?? words.length;
-    // Of seven words of a `U` the last two are where a timeout is to be told.
-    const hasTo = this.name !== 'U' || words.length === 5 || words.length === 7;
+    const hasTo = this.name !== 'U' || words.length - this.notify.length === 5;
     return [words[at] ?? '', hasTo ? words[at + 1] : undefined];
+  }
+
+  /**
+   * Where a timeout of a `U` is to be told, and as what: none, or both words. Kamailio 5 sends no tag, behind the party's: a
+   * socket alone.
+   */
+  get notify(): readonly string[] {
+    const { name, words } = this;
+    if (name !== 'U' || words.length < 6) {
+      return [];
+    }
+    const [socket = '', tag = ''] = words.slice(-2);
+    return words.length === 6 && looksLikeSocket.test(tag) && !looksLikeSocket.test(socket)
+      ? [tag]
+      : [socket, tag];
+  }
+
+  /** The same `U`, where timeouts are told otherwise, or to nobody. */
+  notifying(notify: readonly string[]): Reading<RtpproxyRequest> {
+    const all = this.body
+      .toString('latin1')
+      .split(blanks)
+      .filter((word) => word !== '');
+    const end = 1 + this.words.length;
+    const words = [...all.slice(0, end - this.notify.length), ...notify, ...all.slice(end)];
+    const body = bytes(words.join(' '));
+    const command = readCommand(body);
+    return typeof command === 'number'
+      ? { kind: 'refused', reply: errorReply(command) }
+      : { kind: 'request', request: new RtpproxyRequest(body, command) };
   }
 
   /** Undefined for any other command than `U` and `L`. */
@@ -121,7 +152,7 @@ export class RtpproxyRequest implements ControlRequest {
     }
     const [, address = '', port = ''] = words;
     const [from, to] = this.tags;
-    const notify = name === 'U' && words.length >= 6 ? words.slice(-2) : [];
+    const notify = this.notify.length === 2 ? this.notify : [];
     const [of, other] = name === 'U' ? [from, to] : [to, from];
     return { of, to: other, modifiers, address, port, notify };
   }
