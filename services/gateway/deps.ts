@@ -1,3 +1,4 @@
+import type { RelayChange } from '../domain/membership.js';
 import type { RegisteredRelay } from '../domain/relay.js';
 import type { Selector } from '../selection/selector.js';
 
@@ -5,9 +6,7 @@ import type { Selector } from '../selection/selector.js';
 export interface RelayList {
   list(set?: string): readonly RegisteredRelay[];
   get(set: string, id: string): RegisteredRelay | undefined;
-  subscribe(
-    listener: (change: { readonly type: string; readonly relay: RegisteredRelay }) => void,
-  ): () => void;
+  subscribe(listener: (change: RelayChange) => void): () => void;
 }
 
 /** Undefined where the proxy names no set. */

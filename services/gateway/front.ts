@@ -5,7 +5,7 @@ import type { FrontMetrics } from '../selection/front-metrics.js';
 import type { Admission } from './admission.js';
 import type { CallHandler } from './call-handler.js';
 import type { DeleteHandler } from './delete.js';
-import type { RelayList } from './deps.js';
+import type { CallRouter, RelayList } from './deps.js';
 import type { GatewayListener } from './listener.js';
 import type { Readiness } from './readiness.js';
 import type { RelayAccess } from './relay-clients.js';
@@ -28,6 +28,7 @@ export interface FrontOptions {
 }
 
 export interface FrontDeps {
+  readonly router: CallRouter;
   readonly calls: CallHandler;
   readonly deletes: DeleteHandler;
   readonly clients: RelayAccess;

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { parseNotifySocket, selfHost } from '../control/rtpproxy/notify-socket.js';
 import { type GatewayListener, listenersRule, parseListeners } from '../gateway/listener.js';
 import { parseNamePattern } from '../grpc/certificate-names.js';
 import { policyNames } from '../placement/placement.js';
@@ -25,6 +26,13 @@ const namesRule = `1-${maxNames} names, *.DOMAIN for all one label below it, sep
 
 const networksRule = '1-64 of ADDRESS or ADDRESS/BITS, separated by commas';
 const networksSchema = listOf(parseNetwork, 64);
+
+const maxNotifySockets = 16;
+const notifySocketsRule = `1-${maxNotifySockets} of tcp:HOST:PORT, tcp:${selfHost}:PORT for whichever proxy names it, or unix:PATH, separated by commas`;
+
+function parseListedSocket(text: string): string | undefined {
+  return parseNotifySocket(text) && text;
+}
 
 const listenersSchema = z.string().transform((text, context): GatewayListener[] => {
   const listeners = parseListeners(text);
@@ -211,6 +219,22 @@ export const selectionSettings = {
     fallback: '10000',
     schema: wholeNumber(0, 1_000_000),
   },
+  rtpproxyNotify: {
+    name: 'HOLDFAST_RTPPROXY_NOTIFY',
+    flag: '--rtpproxy-notify <sockets>',
+    description:
+      'sockets at which SIP proxies may be told of timeouts, as with -n of rtpproxy; without it the gateway tells none',
+    allowed: `${notifySocketsRule}, with HOLDFAST_RTPPROXY_NOTIFY_LISTEN`,
+    schema: listOf(parseListedSocket, maxNotifySockets),
+  },
+  rtpproxyNotifyListen: {
+    name: 'HOLDFAST_RTPPROXY_NOTIFY_LISTEN',
+    flag: '--rtpproxy-notify-listen <host:port>',
+    description:
+      'where relays tell the rtpproxy gateway of timeouts, over TCP, from networks that may ask it: start each rtpproxy with -n tcp:%%CC_SELF%%:PORT',
+    allowed: 'HOST:PORT, with HOLDFAST_RTPPROXY_NOTIFY',
+    schema: addressSchema,
+  },
   ...commonSettings,
   httpListen: { ...commonSettings.httpListen, fallback: '127.0.0.1:7480' },
 } as const satisfies Settings;
@@ -225,6 +249,7 @@ export function readSelectionConfig(environment: NodeJS.ProcessEnv): SelectionCo
     ...etcdProblems(config),
     ...pairProblems([grpcTlsCert, config.grpcTlsCert], [grpcTlsKey, config.grpcTlsKey]),
   ];
+  problems.push(...notificationProblems(config));
   if (config.grpcTlsClientCa !== undefined && config.grpcTlsCert === undefined) {
     problems.push(`${grpcTlsCert.name} is not set; ${grpcTlsClientCa.name} needs it`);
   }
@@ -240,4 +265,23 @@ export function readSelectionConfig(environment: NodeJS.ProcessEnv): SelectionCo
     throw new ConfigError(problems);
   }
   return config;
+}
+
+/** Both ends of the way of a timeout, and the gateway between them. */
+function notificationProblems({
+  rtpproxyListen,
+  rtpproxyNotify,
+  rtpproxyNotifyListen,
+}: SelectionConfig): string[] {
+  const needed = [
+    [selectionSettings.rtpproxyNotify, rtpproxyNotify],
+    [selectionSettings.rtpproxyNotifyListen, rtpproxyNotifyListen],
+  ] as const;
+  const given = needed.find(([, value]) => value !== undefined);
+  if (!given) {
+    return [];
+  }
+  return [...needed, [selectionSettings.rtpproxyListen, rtpproxyListen] as const]
+    .filter(([, value]) => value === undefined)
+    .map(([{ name }]) => `${name} is not set; ${given[0].name} needs it`);
 }

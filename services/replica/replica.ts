@@ -157,7 +157,7 @@ export class Replica implements Component {
       clock,
       log,
     };
-    const { callTtlSeconds, ngListen, rtpproxyListen } = config;
+    const { callTtlSeconds, ngListen, rtpproxyListen, rtpproxyNotify, rtpproxyNotifyListen } = config;
     if (ngListen) {
       const options = { listeners: ngListen, passed };
       this.#gateways.ng = new Gateway(
@@ -172,7 +172,14 @@ export class Replica implements Component {
     }
     if (rtpproxyListen) {
       const memory = memories.rtpproxy;
-      const options = { listeners: rtpproxyListen, passed: passed.slice(ngListen?.length ?? 0) };
+      const options = {
+        listeners: rtpproxyListen,
+        passed: passed.slice(ngListen?.length ?? 0),
+        notification:
+          rtpproxyNotify && rtpproxyNotifyListen
+            ? { listen: rtpproxyNotifyListen, sockets: rtpproxyNotify }
+            : undefined,
+      };
       this.#gateways.rtpproxy = new Gateway(
         {
           ...gatewayDeps,

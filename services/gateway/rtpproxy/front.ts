@@ -1,4 +1,4 @@
-import { controlUrlOf } from '../../control/protocol.js';
+import { controlUrlOf, type Reading } from '../../control/protocol.js';
 import { baseVersion, capabilities, capabilityFeature } from '../../control/rtpproxy/capabilities.js';
 import { rtpproxy } from '../../control/rtpproxy/protocol.js';
 import type { RtpproxyRequest } from '../../control/rtpproxy/request.js';
@@ -11,13 +11,19 @@ import { type CallScope, callOf } from '../call-request.js';
 import type { Front, FrontDeps, FrontOptions } from '../front.js';
 import { observe } from '../observe.js';
 import { Aggregate } from './aggregate.js';
+import { type NotificationOptions, Notifications } from './notifications.js';
 import type { SessionMemory } from './session-memory.js';
 
-/** A relay tells timeouts to whoever controls it, which is the gateway; they are not told on. */
+/** Timeouts are told. */
 const notification = '20081224';
 
 export interface RtpproxyFrontDeps extends FrontDeps {
   readonly memory: SessionMemory;
+}
+
+export interface RtpproxyFrontOptions extends FrontOptions {
+  /** How timeouts are told to SIP proxies; undefined if they are not: what a `U` says of them goes to the relay as it is. */
+  readonly notification: NotificationOptions | undefined;
 }
 
 /** One rtpproxy to SIP proxies. */
@@ -25,22 +31,25 @@ export class RtpproxyFront implements Front {
   readonly #deps: RtpproxyFrontDeps;
   readonly #server: UdpServer<RtpproxyRequest>;
   readonly #aggregate: Aggregate;
+  readonly #notifications: Notifications | undefined;
   #branchesLeft = 0;
 
-  constructor(deps: RtpproxyFrontDeps, { listeners, passed }: FrontOptions) {
+  constructor(deps: RtpproxyFrontDeps, { listeners, passed, notification }: RtpproxyFrontOptions) {
     const { admission, clients, clock, log } = deps;
+    const accept = (source: string) => admission.accepts(source);
     this.#deps = deps;
+    this.#notifications = notification && new Notifications({ ...deps, accept }, notification);
     this.#aggregate = new Aggregate(clients, clock);
     this.#server = new UdpServer({
       listen: listeners.map(({ address }) => address),
       passed,
-      accept: (source) => admission.accepts(source),
+      accept,
       service: {
         protocol: 'rtpproxy',
         read: (body) => rtpproxy.read(body),
-        handle: (request, { listener }: UdpSource) =>
+        handle: (request, { address, listener }: UdpSource) =>
           observe(request, deps, () =>
-            this.#handle(request, listeners[listener]?.scope ?? { set: undefined }),
+            this.#handle(request, address, listeners[listener]?.scope ?? { set: undefined }),
           ),
         refuse: (request) => request.error(),
       },
@@ -55,18 +64,27 @@ export class RtpproxyFront implements Front {
 
   /** `branchesLeft`: deletes of one branch of a forked call, kept from its relay. */
   get counters(): Readonly<UdpServerCounters & Record<'branchesLeft', number>> {
-    return { ...this.#server.counters, branchesLeft: this.#branchesLeft };
+    const notices = this.#notifications?.counters;
+    return { ...this.#server.counters, branchesLeft: this.#branchesLeft, ...notices };
   }
 
-  start(): Promise<void> {
-    return this.#server.start();
+  async start(): Promise<void> {
+    // Whoever is served may name it at once.
+    await this.#notifications?.start();
+    await this.#server.start();
   }
 
-  stop(): Promise<void> {
-    return this.#server.stop();
+  async stop(): Promise<void> {
+    await this.#server.stop();
+    await this.#notifications?.stop();
   }
 
-  async #handle(request: RtpproxyRequest, scope: CallScope): Promise<Buffer> {
+  async #handle(received: RtpproxyRequest, source: string, scope: CallScope): Promise<Buffer> {
+    const reading = this.#redirect(received, source);
+    if (reading.kind !== 'request') {
+      return reading.kind === 'refused' ? reading.reply : received.error();
+    }
+    const { request } = reading;
     if (request.act === 'ping' && request.words.length === 0) {
       return Buffer.from(`${baseVersion}\n`);
     }
@@ -88,7 +106,20 @@ export class RtpproxyFront implements Front {
     if (request.act === 'list') {
       return this.#aggregate.answer(request, set, relays);
     }
-    return Buffer.from(isShared(request.words[0] ?? '', relays) ? '1\n' : '0\n');
+    const [day = ''] = request.words;
+    const isTold = day !== notification || this.#notifications !== undefined;
+    return Buffer.from(isTold && isShared(day, relays) ? '1\n' : '0\n');
+  }
+
+  #redirect(request: RtpproxyRequest, source: string): Reading<RtpproxyRequest> {
+    const { notify } = request;
+    // A socket without a tag would be told nothing, and a relay would take the party's tag for it.
+    if (notify.length === 1) {
+      return request.notifying([]);
+    }
+    return notify.length > 0 && this.#notifications
+      ? this.#notifications.redirect(request, source)
+      : { kind: 'request', request };
   }
 
   async #serve(request: RtpproxyRequest, scope: CallScope): Promise<Buffer> {
@@ -109,9 +140,6 @@ export class RtpproxyFront implements Front {
 
 /** Proxies ask once, at their start: what relays will have that are not there yet, they are expected to know. */
 function isShared(day: string, relays: readonly RegisteredRelay[]): boolean {
-  if (day === notification) {
-    return false;
-  }
   return relays.length === 0
     ? capabilities.some((each) => each === day)
     : relays.every(({ relay }) => relay.features.includes(capabilityFeature(day)));

@@ -2,7 +2,7 @@ import type { CallParties, ControlRequest } from '../../control/protocol.js';
 import { rtpproxy } from '../../control/rtpproxy/protocol.js';
 import { RtpproxyRequest } from '../../control/rtpproxy/request.js';
 import { parseTag } from '../../control/rtpproxy/tag.js';
-import type { Call } from '../../domain/call.js';
+import { type Call, parseCall } from '../../domain/call.js';
 import type { Relay } from '../../domain/relay.js';
 import type { CallMemory } from '../call-memory.js';
 import { Session } from './session.js';
@@ -119,6 +119,18 @@ export class SessionMemory implements CallMemory {
     return remembered && remembered.instance !== instance
       ? remembered.sessions.flatMap((session) => session.replay())
       : [];
+  }
+
+  /** Calls that this life of a relay has, with those words of their sessions that say whom to tell of a timeout. */
+  *notifyingOn(instance: string): Iterable<{ readonly call: Call; readonly notify: ReadonlySet<string> }> {
+    for (const [callId, all] of this.#calls) {
+      for (const remembered of all.filter((each) => each.instance === instance)) {
+        const tags = remembered.sessions.flatMap(({ notify: [, tag] }) => tag ?? []);
+        if (tags.length > 0) {
+          yield { call: parseCall(callId, '', remembered.set), notify: new Set(tags) };
+        }
+      }
+    }
   }
 
   /** A `U` that tells the media of the party that has not told it yet: it answers the session that its second tag names. */

@@ -9,6 +9,8 @@ export class Session {
   /** The last media of the party that began it, and of the other one. */
   #own: Media;
   #other: Media | undefined;
+  /** Where a timeout is told, and as what: as the last `U` says, whose ever media it tells. */
+  #notify: readonly string[];
   /** As the other party is called, with the number of the stream. */
   #peer: string | undefined;
   /** Tags of those who have answered, and of whom nothing is known to have left. */
@@ -23,6 +25,7 @@ export class Session {
     own: Media,
   ) {
     this.#own = own;
+    this.#notify = own.notify;
     this.#name(own.to);
   }
 
@@ -41,6 +44,11 @@ export class Session {
     );
   }
 
+  /** The words in which a relay was told whom to tell of its timeout: none, or both. */
+  get notify(): readonly string[] {
+    return this.#notify;
+  }
+
   /** Nobody but the party that began it has told its media. */
   get isUnanswered(): boolean {
     return this.#other === undefined;
@@ -52,9 +60,12 @@ export class Session {
   }
 
   /** A relay has accepted a `U` or `L` about it. */
-  note({ media, tags: [first] }: RtpproxyRequest): void {
+  note({ name, media, tags: [first] }: RtpproxyRequest): void {
     if (!media) {
       return;
+    }
+    if (name === 'U') {
+      this.#notify = media.notify;
     }
     const isOwn = media.of === this.tag || (media.of === undefined && first !== this.tag);
     if (isOwn) {
@@ -126,7 +137,7 @@ export class Session {
     const { sessionId, tag } = this;
     const peer = this.#peer === undefined ? [] : [this.#peer];
     const own = this.#own;
-    const begin = [`U${own.modifiers}`, sessionId, own.address, own.port, tag, ...peer, ...own.notify];
+    const begin = [`U${own.modifiers}`, sessionId, own.address, own.port, tag, ...peer, ...this.#notify];
     const other = this.#other;
     const answer = other && [`L${other.modifiers}`, sessionId, other.address, other.port, tag, ...peer];
     return [begin, ...(answer ? [answer] : [])].map((words) => ownRequest(words.join(' ')));

@@ -43,7 +43,7 @@ test.serial(
 );
 
 test.serial('all relays are at their capacity, or refuse: the same', async (t) => {
-  const relay = await builtinRelay(t, 1);
+  const relay = await builtinRelay(t, { maxSessions: 1 });
   const { proxy } = await gateway(t, [{ id: 'r1', controlUrl: relay.controlUrl }]);
   t.is((await proxy.offer(newCall(), sdp))['result'], 'ok');
   t.is((await proxy.offer(newCall(), sdp, { extra: supports }))['result'], 'load limit');

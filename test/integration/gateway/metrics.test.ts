@@ -9,7 +9,7 @@ const sdp = audioSdp({ address: '127.0.0.1', port: 6000 });
 test.serial(
   'requests of SIP proxies are counted as those of gRPC are: by front, command and result',
   async (t) => {
-    const relay = await builtinRelay(t, 1);
+    const relay = await builtinRelay(t, { maxSessions: 1 });
     const { proxy, http, lines } = await gateway(t, [{ id: 'r1', controlUrl: relay.controlUrl }]);
     const call = newCall();
     t.is((await proxy.offer(call, sdp))['result'], 'ok');

@@ -15,7 +15,7 @@ async function registrationOf(relay: BuiltinRelay, id: string): Promise<Partial<
 }
 
 test.serial('built-in relays are rtpproxies to the gateway, and no other daemon is needed', async (t) => {
-  const relays = [await builtinRelay(t, 1), await builtinRelay(t)];
+  const relays = [await builtinRelay(t, { maxSessions: 1 }), await builtinRelay(t)];
   const registered = await Promise.all(relays.map(async (relay, i) => registrationOf(relay, `r${i + 1}`)));
   const { ask, bindingOf, replica } = await rtpproxyGateway(t, registered, {
     HOLDFAST_NG_LISTEN: '127.0.0.1:0',

@@ -1,5 +1,5 @@
 import type { ExecutionContext } from 'ava';
-import { BuiltinRelay } from '../../../relay-node/relays/builtin.js';
+import { BuiltinRelay, type BuiltinRelayOptions } from '../../../relay-node/relays/builtin.js';
 import type { Relay } from '../../../services/domain/relay.js';
 import { parseAddress } from '../../../services/runtime/address.js';
 import { systemClock } from '../../../services/runtime/clock.js';
@@ -8,7 +8,10 @@ import { ProxyClient } from '../../support/ng.js';
 import { freeUdpBlock } from '../../support/ports.js';
 import { replicaScene, select } from '../../support/replica.js';
 
-export async function builtinRelay(t: ExecutionContext, maxSessions = 100): Promise<BuiltinRelay> {
+export async function builtinRelay(
+  t: ExecutionContext,
+  options: Partial<BuiltinRelayOptions> = {},
+): Promise<BuiltinRelay> {
   const portMin = await freeUdpBlock(200);
   const relay = new BuiltinRelay({
     ngListen: { host: '127.0.0.1', port: 0 },
@@ -16,10 +19,11 @@ export async function builtinRelay(t: ExecutionContext, maxSessions = 100): Prom
     mediaAddress: '127.0.0.1',
     portMin,
     portMax: portMin + 199,
-    maxSessions,
+    maxSessions: 100,
     idleTimeoutMs: 60_000,
     clock: systemClock,
     log: silentLogger,
+    ...options,
   });
   await relay.start();
   t.teardown(() => relay.stop());

@@ -40,7 +40,7 @@ class FakeDirectory implements RelayList {
     this.#tell('left', relay);
   }
 
-  #tell(type: string, relay: RegisteredRelay): void {
+  #tell(type: 'joined' | 'left', relay: RegisteredRelay): void {
     for (const listener of this.#listeners) {
       listener({ type, relay });
     }

@@ -130,6 +130,11 @@ const values: Record<string, { good: readonly string[]; bad: readonly string[] }
   HOLDFAST_RTPPROXY_LISTEN: listeners,
   HOLDFAST_RTPPROXY_ALLOW: networks,
   HOLDFAST_RTPPROXY_RATE: whole(0, 1_000_000),
+  HOLDFAST_RTPPROXY_NOTIFY: {
+    good: ['tcp:192.0.2.1:9000', 'tcp:%%CC_SELF%%:9000, unix:/run/proxy.sock', 'tcp:[2001:db8::1]:9000'],
+    bad: ['192.0.2.1:9000', 'tcp:192.0.2.1:0', 'unix:proxy.sock', 'http://192.0.2.1:9000/RPC2'],
+  },
+  HOLDFAST_RTPPROXY_NOTIFY_LISTEN: address,
 };
 
 const processes: Record<string, Settings> = { selection: selectionSettings, 'relay node': relayNodeSettings };
@@ -237,6 +242,10 @@ test('a misspelled variable is noticed', (t) => {
 
 /** Settings that are right by themselves and mean nothing so together. */
 const together: readonly (readonly [Record<string, string>, string])[] = [
+  [
+    { HOLDFAST_RTPPROXY_NOTIFY: 'unix:/a', HOLDFAST_RTPPROXY_LISTEN: '127.0.0.1:1' },
+    'HOLDFAST_RTPPROXY_NOTIFY_LISTEN is not set; HOLDFAST_RTPPROXY_NOTIFY needs it',
+  ],
   [{ HOLDFAST_GRPC_TLS_CERT: 'a' }, 'HOLDFAST_GRPC_TLS_KEY is not set; HOLDFAST_GRPC_TLS_CERT needs it'],
   [{ HOLDFAST_GRPC_TLS_KEY: 'a' }, 'HOLDFAST_GRPC_TLS_CERT is not set; HOLDFAST_GRPC_TLS_KEY needs it'],
   [

@@ -42,11 +42,11 @@ test('a re-INVITE by the callee changes places: its media stay those of the othe
   const memory = remembered(
     'U c 192.0.2.1 4000 f;1 tcp:192.0.2.9:2000 tag',
     'L c 192.0.2.2 4002 f;1 t;1',
-    'U c 192.0.2.2 4102 t;1 f;1',
+    'U c 192.0.2.2 4102 t;1 f;1 tcp:192.0.2.9:2000 later',
     'L c 192.0.2.1 4100 t;1 f;1',
   );
   t.deepEqual(texts(memory.replay(call, other)), [
-    'U c 192.0.2.1 4100 f;1 t;1',
+    'U c 192.0.2.1 4100 f;1 t;1 tcp:192.0.2.9:2000 later',
     'L c 192.0.2.2 4102 f;1 t;1',
   ]);
 });
