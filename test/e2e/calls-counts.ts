@@ -2,7 +2,7 @@ import type { ExecutionContext } from 'ava';
 import { eventually } from '../support/registry.js';
 import type { Phone } from './calls-phones.js';
 import type { CallsStage, Way } from './calls-stage.js';
-import { carried } from './gateway-census.js';
+import { carried, carriedInAll } from './gateway-census.js';
 import type { TestRelay } from './gateway-relays.js';
 
 /** What became of the calls, by the name of what was counted. */
@@ -52,7 +52,8 @@ export async function carriers(relays: readonly TestRelay[]): Promise<Map<string
 }
 
 /**
- * Calls of which each party was told one relay at all these notes, and which these relays carry, and no others.
+ * Calls of which each party was told one relay at all these notes, and which these relays carry, and no others. Of rtpproxies
+ * it shows only in what was told.
  * @param most relays of a call: one for each proxy
  */
 export async function onTheirRelay(
@@ -68,19 +69,24 @@ export async function onTheirRelay(
       ...new Set(noted.map((calls) => stage.relayAt(calls.get(callId)?.address ?? 'not told'))),
     ]);
     const relays = [...new Set(ofParties.flat())].sort();
-    const stayed = ofParties.every(({ length }) => length === 1) && relays.length <= most;
-    return stayed && relays.join('+') === carrying.get(callId);
+    const isKnown = relays.every((id) => stage.relays.some((each) => each.id === id));
+    const stayed = isKnown && ofParties.every(({ length }) => length === 1) && relays.length <= most;
+    const listing = relays.filter((id) => stage.relays.some((each) => each.id === id && lists(each)));
+    return stayed && listing.join('+') === (carrying.get(callId) ?? '');
   };
   return (parties[0]?.callIds ?? []).filter(isKept).length;
 }
 
-/** Of these calls, how many a relay still carries after a while. */
+/** Of these calls, how many a relay still carries after a while. On rtpproxies it is all that they have: no others may go on. */
 export async function left(stage: CallsStage, callIds: Iterable<string>, timeoutMs = 3000): Promise<number> {
   const ended = [...callIds];
   const still = async () => {
     const carrying = await carriers(stage.relays);
-    return ended.filter((callId) => carrying.has(callId)).length;
+    const others = stage.relays.filter((relay) => !lists(relay));
+    return ended.filter((callId) => carrying.has(callId)).length + (await carriedInAll(others));
   };
   await eventually(async () => (await still()) === 0, 'end of the calls', timeoutMs).catch(() => undefined);
   return await still();
 }
+
+const lists = ({ kind }: TestRelay): boolean => kind !== 'rtpproxy';

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Etcd3 } from 'etcd3';
 import { RelayState } from '../../proto/generated/holdfast/v1/relay.js';
 import type { HoldfastClient } from '../../services/client/index.js';
+import type { ProtocolName } from '../../services/control/protocol.js';
 import { Keyspace } from '../../services/registry/keyspace.js';
 import { connect, fileScope, type RealEtcd, startRealEtcd } from '../support/etcd.js';
 import { Kamailio, type KamailioOptions } from '../support/kamailio.js';
@@ -25,6 +26,8 @@ export interface ProxyOptions extends Pick<KamailioOptions, 'configuration'> {
   readonly set: string;
   /** Which replica's gateway. */
   readonly replica?: 0 | 1;
+  /** What it speaks to relays; ng if not told. */
+  readonly protocol?: ProtocolName;
   /** Without the gateway: the relays that it knows, by default all of the set. */
   readonly relays?: readonly string[];
   /** By default a free one. */
@@ -44,7 +47,8 @@ export const lingerSeconds = 5;
 export class CallsStage {
   readonly relays: TestRelay[] = [];
   readonly replicas: GatewayReplica[] = [];
-  readonly #ports: Map<string, number>[] = [];
+  /** Of each replica's gateways, by protocol and set. */
+  readonly #ports: Record<ProtocolName, Map<string, number>>[] = [];
   readonly #client: Etcd3;
   #proxies = 0;
 
@@ -103,15 +107,18 @@ export class CallsStage {
 
   /** Starts a Kamailio, by default with the example configuration. */
   async proxy(options: ProxyOptions): Promise<Kamailio> {
-    const { way, set, replica = 0, relays, port, defines = {}, ...rest } = options;
+    const { way, set, replica = 0, protocol = 'ng', relays, port, defines = {}, ...rest } = options;
     const known = this.of(set).filter(({ id }) => relays?.includes(id) ?? true);
-    const servers = way === 'gateway' ? [this.port(set, replica)] : known.map((relay) => relay.port);
-    const sockets = servers.map((server) => `udp:127.0.0.1:${server}`);
+    const direct = known.map((relay) => (protocol === 'ng' ? relay.port : relay.rtpproxyPort));
+    const servers = way === 'gateway' ? [this.port(set, replica, protocol)] : direct;
+    const sockets = `"${servers.map((server) => `udp:127.0.0.1:${server}`).join(' ')}"`;
+    const used =
+      protocol === 'ng' ? { NG_SOCK: sockets } : { WITH_RTPPROXY: undefined, RTPPROXY_SOCK: sockets };
     return await Kamailio.start(this.scope, {
       name: `proxy-${++this.#proxies}`,
       directory: this.directory,
       port: port ?? (await freeUdpPort()),
-      defines: { NG_SOCK: `"${sockets.join(' ')}"`, WORKERS: '6', ...defines },
+      defines: { ...used, WORKERS: '6', ...defines },
       ...rest,
     });
   }
@@ -135,8 +142,8 @@ export class CallsStage {
   }
 
   /** Where the gateway serves this set. */
-  port(set: string, replica: 0 | 1): number {
-    const port = this.#ports[replica]?.get(set);
+  port(set: string, replica: 0 | 1, protocol: ProtocolName = 'ng'): number {
+    const port = this.#ports[replica]?.[protocol].get(set);
     if (port === undefined) {
       throw new Error(`no set ${set}`);
     }
@@ -197,16 +204,19 @@ export class CallsStage {
   }
 
   async #addReplica(sets: readonly string[]): Promise<void> {
-    const ports = new Map<string, number>();
+    const ports = { ng: new Map<string, number>(), rtpproxy: new Map<string, number>() };
     for (const set of [...sets, noSet]) {
-      ports.set(set, await freeUdpPort());
+      ports.ng.set(set, await freeUdpPort());
+      ports.rtpproxy.set(set, await freeUdpPort());
     }
     this.#ports.push(ports);
-    const listeners = [...ports].map(
-      ([set, port]) => `127.0.0.1:${port}${set === noSet ? '' : `,set=${set}`}`,
-    );
+    const listeners = (protocol: ProtocolName) =>
+      [...ports[protocol]]
+        .map(([set, port]) => `127.0.0.1:${port}${set === noSet ? '' : `,set=${set}`}`)
+        .join(',');
     const env = {
-      HOLDFAST_NG_LISTEN: listeners.join(','),
+      HOLDFAST_NG_LISTEN: listeners('ng'),
+      HOLDFAST_RTPPROXY_LISTEN: listeners('rtpproxy'),
       HOLDFAST_LINGER_SECONDS: `${lingerSeconds}`,
     };
     this.replicas.push(await GatewayReplica.start(this.scope, this.etcd.endpoint, { env }));

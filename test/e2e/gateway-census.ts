@@ -49,9 +49,10 @@ export class Census {
   }
 }
 
-/** The calls that each relay carries now. A relay that does not answer carries none. */
+/** The calls that each relay carries now. A relay that does not answer carries none; an rtpproxy lists none. */
 export async function carried(relays: readonly TestRelay[]): Promise<Map<string, string[]>> {
-  const lists = relays.map(async ({ id, ng }): Promise<[string, string[]]> => {
+  const listing = relays.filter(({ kind }) => kind !== 'rtpproxy');
+  const lists = listing.map(async ({ id, ng }): Promise<[string, string[]]> => {
     return [id, await ng.list(mostListed).catch(() => [])];
   });
   return new Map(await Promise.all(lists));

@@ -21,11 +21,14 @@ export interface RelaySpec {
   readonly weight?: number;
   /** Further arguments of rtpengine. */
   readonly args?: readonly string[];
+  /** Ports of an rtpproxy; with one pair it is full. */
+  readonly portPairs?: number;
 }
 
 /** One media relay with its relay node. Its media address identifies it in an SDP. */
 export interface TestRelay {
   readonly id: string;
+  readonly kind: RelaySpec['kind'];
   readonly set: string;
   readonly address: string;
   /** Where it is controlled, an rtpengine or built-in relay by ng. */
@@ -34,7 +37,7 @@ export interface TestRelay {
   readonly rtpproxyPort: number | undefined;
   /** A client of the relay itself, past any gateway; not of an rtpproxy. */
   readonly ng: ProxyClient;
-  /** Calls that it carries; of an rtpproxy, streams. */
+  /** Calls that it carries; of an rtpproxy, streams. One that is full has none of its relay node's. */
   sessions(): Promise<number>;
   /** Kills the media process: rtpengine alone, or the relay node with the built-in relay. */
   kill(): Promise<unknown>;
@@ -46,12 +49,13 @@ export interface TestRelay {
 /** Starts the relay and, with etcd, a relay node that registers it. */
 export async function startRelay(
   scope: Scope,
-  { id, kind, set = 'default', weight = 100, args = [] }: RelaySpec,
+  { id, kind, set = 'default', weight = 100, args = [], portPairs }: RelaySpec,
   address: string,
   etcd?: string,
 ): Promise<TestRelay> {
   const rtpengine = kind === 'rtpengine' ? await startRtpengine(scope, args, address) : undefined;
-  const rtpproxy = kind === 'rtpproxy' ? await startRtpproxy(scope, { address }) : undefined;
+  const ports = portPairs === undefined ? {} : { portPairs };
+  const rtpproxy = kind === 'rtpproxy' ? await startRtpproxy(scope, { address, ...ports }) : undefined;
   const engine = rtpengine ?? rtpproxy;
   const port = engine?.port ?? (await freeUdpPort());
   const rtpproxyPort = rtpproxy?.port ?? (kind === 'builtin' ? await freeUdpPort() : undefined);
@@ -78,9 +82,9 @@ export async function startRelay(
     await node?.waitUntil(async () => (await ng.ping())['result'] === 'pong', `pong of ${id}`);
   }
   return {
-    ...{ id, set, address, port, rtpproxyPort, ng },
+    ...{ id, kind, set, address, port, rtpproxyPort, ng },
     sessions: async () =>
-      rtpproxy ? await sessionsOn(rtpproxy, node ? 1 : 0) : (await ng.list(mostListed)).length,
+      rtpproxy ? Math.max(0, await sessionsOn(rtpproxy, node ? 1 : 0)) : (await ng.list(mostListed)).length,
     kill: () => (engine ?? (node as TestProcess)).kill(),
     async freeze() {
       await Promise.all([node?.pause(), engine?.pause()]);

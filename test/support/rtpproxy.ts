@@ -37,23 +37,25 @@ export interface Rtpproxy {
 export interface RtpproxyOptions {
   /** Of the engine. By default it has one address, 127.0.0.1. */
   readonly engine?: readonly string[];
-  /** Ports for media streams; each takes a pair. */
+  /** Ports for media streams; each takes a pair. By default 50, or thousands at an address of its own. */
   readonly portPairs?: number;
-  /** A media address that no other process uses: then it has ports for thousands of calls. */
+  /** A media address that no other process uses. */
   readonly address?: string;
 }
 
 /** Starts an rtpproxy that ends with the scope; register such tests with testWith(rtpproxyPrograms, …). */
 export async function startRtpproxy(scope: Scope, options: RtpproxyOptions = {}): Promise<Rtpproxy> {
-  const { address = '127.0.0.1', engine = ['-l', address], portPairs = 50 } = options;
+  const { address = '127.0.0.1', engine = ['-l', address] } = options;
+  const isShared = address === '127.0.0.1';
+  const portPairs = options.portPairs ?? (isShared ? 50 : 5000);
   const library = findProgram('rtp-io');
   const python = findProgram('python3');
   if (!library || !python) {
     throw new Error('rtp-io is not installed: register such tests with testWith(rtpproxyPrograms, …)');
   }
   const port = await freeUdpPort();
-  const portMin = address === '127.0.0.1' ? await freeUdpBlock(2 * portPairs) : 30_000;
-  const portMax = address === '127.0.0.1' ? portMin + 2 * portPairs - 1 : 39_999;
+  const portMin = isShared ? await freeUdpBlock(2 * portPairs) : 30_000;
+  const portMax = portMin + 2 * portPairs - 1;
   const args = ['-c', script, `${portMin}`, `${portMax}`, '-s', `udp:127.0.0.1:${port}`, ...engine];
   const client = new UdpClient({ host: '127.0.0.1', port, timeoutMs: 2000 });
   scope.teardown(() => client.stop());
