@@ -15,6 +15,8 @@ export interface Play {
   readonly caller: readonly Step[];
   readonly callee: readonly Step[];
   readonly calls: number;
+  /** Who is called; by default `phone`. */
+  readonly user?: string;
   /** Begins their Call-IDs. */
   readonly name?: string;
   /** What happens before a re-INVITE; without it there is none. */
@@ -28,8 +30,8 @@ export interface Play {
  * both ways, that end well, and that a relay still carries afterwards.
  */
 export async function play(scope: Scope, what: Play): Promise<Counts> {
-  const { stage, through, calls, name, before, media } = what;
-  const common = { stage, user: 'phone' };
+  const { stage, through, calls, user = 'phone', name, before, media } = what;
+  const common = { stage, user };
   const phone = await Phone.ringing(scope, {
     ...common,
     through: through.toReversed(),

@@ -21,6 +21,7 @@ const stage = sharedStage([
   { id: 'late-3', kind: 'rtpproxy', set: 'late', weight: last },
   { id: 'full-1', set: 'full', ...full },
   { id: 'full-2', kind: 'rtpproxy', set: 'full', weight: last },
+  { id: 'pin-1', kind: 'rtpproxy', set: 'pinned' },
 ]);
 const allWell = { answered: calls, kept: calls, heard: calls, ended: calls, left: 0 };
 
@@ -81,3 +82,31 @@ testWith.serial(rtpproxyPrograms, 'rtpproxy: a full relay loses its new calls to
   t.deepEqual(gateway, allWell);
   t.true((direct['answered'] ?? 0) < calls, 'calls that are refused');
 });
+
+testWith.serial(
+  rtpproxyPrograms,
+  'rtpproxy: a relay set of its own pins calls to a relay, by set_rtp_proxy_set',
+  async (t) => {
+    const built = await stage();
+    const RTPPROXY_PINNED = `"1 == udp:127.0.0.1:${built.port('pinned', 0, protocol)}"`;
+    const defines = { WITH_PINNED: undefined, RTPPROXY_PINNED };
+    const through = [await built.proxy({ way: 'gateway', set: 'rtpproxy', protocol, defines })];
+    const steps = { caller: plainCaller, callee: plainCallee };
+    for (const [user, pinned] of [
+      ['pinned', calls],
+      ['phone', 0],
+    ] as const) {
+      const before = async () =>
+        t.is(await built.relay('pin-1').sessions(), pinned, `${user} before the re-INVITEs`);
+      const counts = await play(t, {
+        stage: built,
+        through,
+        user,
+        ...steps,
+        calls,
+        before: async () => void (await before()),
+      });
+      t.deepEqual(counts, allWell, user);
+    }
+  },
+);
