@@ -1,5 +1,10 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
+import {
+  type ControlAddress,
+  formatControlUrl,
+  parseControlUrl,
+} from '../services/control/control-address.js';
 import { defaultSet, isName, nameRule } from '../services/domain/name.js';
 import {
   defaultWeight,
@@ -22,6 +27,15 @@ import { ConfigError } from '../services/runtime/config-error.js';
 
 /** The kinds of relay that a relay node can serve. */
 export const servedKinds = ['builtin', 'rtpengine', 'rtpproxy'] as const;
+
+const controlSchema = z.string().transform((text, context): ControlAddress => {
+  const control = parseControlUrl(/^(?:tcp|unix):/.test(text) ? text : `udp:${text}`);
+  if (control) {
+    return control;
+  }
+  context.addIssue('not HOST:PORT, tcp:HOST:PORT or unix:PATH');
+  return z.NEVER;
+});
 
 export const relayNodeSettings = {
   id: {
@@ -50,18 +64,19 @@ export const relayNodeSettings = {
   },
   control: {
     name: 'HOLDFAST_RELAY_CONTROL',
-    flag: '--control <host:port>',
+    flag: '--control <address>',
     description:
       "the relay's control address: where rtpengine or rtpproxy listens, or where the built-in relay is to listen (port 0: a free one)",
-    allowed: 'HOST:PORT',
+    allowed:
+      'HOST:PORT for UDP; for an rtpproxy also tcp:HOST:PORT, or unix:PATH on the host of all its gateways',
     fallback: '127.0.0.1:2223',
-    schema: addressSchema,
+    schema: controlSchema,
   },
   advertise: {
     name: 'HOLDFAST_RELAY_ADVERTISE',
     flag: '--advertise <host:port>',
     description: 'the control address that gateways and SIP proxies are told, where it differs',
-    allowed: 'HOST:PORT',
+    allowed: 'HOST:PORT, not with a Unix socket',
     schema: addressSchema,
   },
   rtpproxyListen: {
@@ -186,10 +201,25 @@ export function readRelayNodeConfig(environment: NodeJS.ProcessEnv): RelayNodeCo
       `${rtpproxyListen.name} is set for a relay of kind ${config.kind}: allowed: ${rtpproxyListen.allowed}`,
     );
   }
+  problems.push(...controlProblems(config));
   if (problems.length > 0) {
     throw new ConfigError(problems);
   }
   return config;
+}
+
+function controlProblems({ kind, control, advertise }: RelayNodeConfig): string[] {
+  const { control: setting, advertise: advertised } = relayNodeSettings;
+  if (control.transport === 'udp') {
+    return [];
+  }
+  const given = `${setting.name}=${formatControlUrl(control)}`;
+  if (kind !== 'rtpproxy') {
+    return [`${given} is set for a relay of kind ${kind}: allowed: ${setting.allowed}`];
+  }
+  return advertise && 'path' in control.address
+    ? [`${given}: ${advertised.name} cannot stand for a Unix socket`]
+    : [];
 }
 
 /** An IP address, and not the wildcard. */

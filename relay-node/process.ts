@@ -92,15 +92,19 @@ function relayNode(config: RelayNodeConfig, log: Logger): Component {
 
 function driverFor(config: RelayNodeConfig, clock: Clock, log: Logger): RelayDriver {
   const { control, advertise, portMin, portMax } = config;
-  if (config.kind === 'rtpengine') {
-    return new RtpengineDriver({ control, advertise, clock, log });
-  }
   if (config.kind === 'rtpproxy') {
     return new RtpproxyDriver({ control, advertise, clock, log });
   }
+  if (control.transport !== 'udp') {
+    throw new Error(`a relay of kind ${config.kind} is controlled over UDP`);
+  }
+  const { address } = control;
+  if (config.kind === 'rtpengine') {
+    return new RtpengineDriver({ control: address, advertise, clock, log });
+  }
   const [[name, mediaAddress] = ['default', '127.0.0.1']] = Object.entries(config.media);
   return new BuiltinRelay({
-    ngListen: control,
+    ngListen: address,
     rtpproxyListen: config.rtpproxyListen,
     advertise,
     interfaces: [name],

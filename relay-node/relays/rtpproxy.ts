@@ -1,13 +1,14 @@
 import { randomBytes } from 'node:crypto';
+import type { ControlClient } from '../../services/control/client.js';
+import { type ControlAddress, formatControlUrl, openClient } from '../../services/control/control-address.js';
 import {
   baseVersion,
   capabilities,
   capabilityFeature,
 } from '../../services/control/rtpproxy/capabilities.js';
 import { type Info, parseCounters, parseInfo } from '../../services/control/rtpproxy/statistics.js';
-import { UdpClient } from '../../services/control/udp/client.js';
 import { newInstanceId } from '../../services/registry/instance-id.js';
-import { type Address, formatAddress } from '../../services/runtime/address.js';
+import type { Address } from '../../services/runtime/address.js';
 import type { Clock } from '../../services/runtime/clock.js';
 import type { Logger } from '../../services/runtime/log.js';
 import type { RelayDriver, RelayStatus } from './relay.js';
@@ -19,8 +20,8 @@ const markLivesMs = 3000;
 const markTag = 'holdfast';
 
 export interface RtpproxyDeps {
-  readonly control: Address;
-  /** What gateways are told; the control address where they share it. */
+  readonly control: ControlAddress;
+  /** What gateways are told, of a UDP or TCP port; the control address where they share it. */
   readonly advertise: Address | undefined;
   readonly clock: Clock;
   readonly log: Logger;
@@ -41,7 +42,7 @@ interface Counts {
 export class RtpproxyDriver implements RelayDriver {
   readonly kind = 'rtpproxy';
   readonly #deps: RtpproxyDeps;
-  readonly #udp: UdpClient;
+  readonly #client: ControlClient;
   #startedAtMs: number | undefined;
   #instance: string | undefined;
   #counts: Counts | undefined;
@@ -50,20 +51,21 @@ export class RtpproxyDriver implements RelayDriver {
 
   constructor(deps: RtpproxyDeps) {
     this.#deps = deps;
-    this.#udp = new UdpClient({ ...deps.control, timeoutMs, clock: deps.clock, log: deps.log });
+    this.#client = openClient(deps.control, { timeoutMs, clock: deps.clock, log: deps.log });
   }
 
   get controlUrl(): string {
-    return `udp:${formatAddress(this.#deps.advertise ?? this.#deps.control)}`;
+    const { control, advertise } = this.#deps;
+    return formatControlUrl(advertise ? { ...control, address: advertise } : control);
   }
 
   async start(): Promise<void> {
     // A name that does not resolve yet is a relay that is not there yet: the pings will tell.
-    await this.#udp.start().catch(() => undefined);
+    await this.#client.start().catch(() => undefined);
   }
 
   stop(): Promise<void> {
-    return this.#udp.stop();
+    return this.#client.stop();
   }
 
   async ping(): Promise<void> {
@@ -74,7 +76,7 @@ export class RtpproxyDriver implements RelayDriver {
   }
 
   async status(): Promise<RelayStatus> {
-    const info = parseInfo(await this.#udp.request(Buffer.from('I')));
+    const info = parseInfo(await this.#client.request(Buffer.from('I')));
     if (!info) {
       throw new Error('told no sessions in its answer to I');
     }
@@ -159,7 +161,7 @@ export class RtpproxyDriver implements RelayDriver {
   }
 
   async #commands(): Promise<number | undefined> {
-    const [count] = parseCounters(await this.#udp.request(Buffer.from('G ncmds_rcvd'))) ?? [];
+    const [count] = parseCounters(await this.#client.request(Buffer.from('G ncmds_rcvd'))) ?? [];
     return count === undefined ? undefined : Number(count);
   }
 
@@ -190,7 +192,7 @@ export class RtpproxyDriver implements RelayDriver {
   }
 
   async #ask(command: string): Promise<string> {
-    return (await this.#udp.request(Buffer.from(command))).toString('latin1').trim();
+    return (await this.#client.request(Buffer.from(command))).toString('latin1').trim();
   }
 }
 

@@ -1,8 +1,8 @@
+import { type ControlClient, ControlClientError } from '../control/client.js';
+import { openClient, parseControlUrl } from '../control/control-address.js';
 import { type ControlRequest, controlUrlOf, type ProtocolName, protocolsOf } from '../control/protocol.js';
-import { UdpClient, UdpClientError } from '../control/udp/client.js';
 import { defaultSet } from '../domain/name.js';
 import type { RegisteredRelay, Relay } from '../domain/relay.js';
-import { parseAddress } from '../runtime/address.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
 import type { RelayList, SetName } from './deps.js';
@@ -38,7 +38,7 @@ export interface RelayClientsDeps {
 export class RelayClients {
   readonly #deps: RelayClientsDeps;
   /** By control URL. */
-  readonly #clients = new Map<string, UdpClient>();
+  readonly #clients = new Map<string, ControlClient>();
   /** Control URLs of relays that have not answered what they were asked last. */
   readonly #silent = new Set<string>();
   /** What `unspoken` answers, until relays join or leave. */
@@ -111,7 +111,7 @@ export class RelayClients {
       this.#silent.delete(controlUrl);
       return { kind: 'replied', reply };
     } catch (error) {
-      if (!(error instanceof UdpClientError)) {
+      if (!(error instanceof ControlClientError)) {
         throw error;
       }
       if (error.code !== 'timeout') {
@@ -144,11 +144,11 @@ export class RelayClients {
     if (known) {
       return { controlUrl, client: known };
     }
-    const address = controlUrl.startsWith('udp:') ? parseAddress(controlUrl.slice(4)) : undefined;
+    const address = parseControlUrl(controlUrl);
     if (!address) {
-      return `relay ${relay.id} has the control URL ${controlUrl}, which is not udp:HOST:PORT`;
+      return `relay ${relay.id} has the control URL ${controlUrl}, which is not udp:HOST:PORT, tcp:HOST:PORT or unix:PATH`;
     }
-    const client = new UdpClient({ ...address, clock, log });
+    const client = openClient(address, { clock, log });
     this.#clients.set(controlUrl, client);
     return { controlUrl, client };
   }
@@ -171,7 +171,7 @@ export class RelayClients {
 
 interface Client {
   readonly controlUrl: string;
-  readonly client: UdpClient;
+  readonly client: ControlClient;
 }
 
 function urlsOf(relay: Relay): string[] {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { parseNotifySocket, selfHost } from '../control/rtpproxy/notify-socket.js';
+import { selfHost } from '../control/rtpproxy/notify-socket.js';
+import { parseStreamAddress } from '../control/stream/address.js';
 import { type GatewayListener, listenersRule, parseListeners } from '../gateway/listener.js';
 import { parseNamePattern } from '../grpc/certificate-names.js';
 import { policyNames } from '../placement/placement.js';
@@ -31,7 +32,7 @@ const maxNotifySockets = 16;
 const notifySocketsRule = `1-${maxNotifySockets} of tcp:HOST:PORT, tcp:${selfHost}:PORT for whichever proxy names it, or unix:PATH, separated by commas`;
 
 function parseListedSocket(text: string): string | undefined {
-  return parseNotifySocket(text) && text;
+  return parseStreamAddress(text) && text;
 }
 
 const listenersSchema = z.string().transform((text, context): GatewayListener[] => {

@@ -1,11 +1,8 @@
 import { Notifier } from '../../../services/control/rtpproxy/notifier.js';
-import {
-  formatNotifySocket,
-  parseNotifySocket,
-  resolveSelf,
-} from '../../../services/control/rtpproxy/notify-socket.js';
+import { resolveSelf } from '../../../services/control/rtpproxy/notify-socket.js';
 import type { RtpproxyRequest } from '../../../services/control/rtpproxy/request.js';
 import type { TimeoutNotice } from '../../../services/control/rtpproxy/timeout-notice.js';
+import { formatStreamAddress, parseStreamAddress } from '../../../services/control/stream/address.js';
 import type { Clock } from '../../../services/runtime/clock.js';
 import type { Logger } from '../../../services/runtime/log.js';
 import type { Dialog } from '../../media/dialog.js';
@@ -38,9 +35,9 @@ export class Timeouts {
 
   /** A `U` has been accepted. @param source address that it came from */
   note(dialog: Dialog, { notify: [named = '', tag] }: RtpproxyRequest, source: string): void {
-    const socket = parseNotifySocket(resolveSelf(named, source));
+    const socket = parseStreamAddress(resolveSelf(named, source));
     if (tag !== undefined && socket && 'host' in socket && socket.host === source) {
-      this.#notices.set(dialog, { socket: formatNotifySocket(socket), tag });
+      this.#notices.set(dialog, { socket: formatStreamAddress(socket), tag });
     } else {
       this.#notices.delete(dialog);
     }

@@ -3,7 +3,7 @@ import { messageOf } from '../../domain/error.js';
 import { type Clock, sleep } from '../../runtime/clock.js';
 import type { Logger } from '../../runtime/log.js';
 import { RateLimitedWarning } from '../../runtime/rate-limited-warning.js';
-import { parseNotifySocket } from './notify-socket.js';
+import { parseStreamAddress } from '../stream/address.js';
 import { decodeTag, type TimeoutNotice } from './timeout-notice.js';
 
 /** Sockets that are told at a time, lines that wait for all of them, and their bytes. */
@@ -138,7 +138,7 @@ export class Notifier {
   }
 
   #connect(socket: string, channel: Channel): Socket | undefined {
-    const target = parseNotifySocket(socket);
+    const target = parseStreamAddress(socket);
     if (!target) {
       return undefined;
     }

@@ -4,26 +4,12 @@ import { isIP } from 'node:net';
 import { type Address, formatAddress } from '../../runtime/address.js';
 import { type Clock, systemClock } from '../../runtime/clock.js';
 import { type Logger, silentLogger } from '../../runtime/log.js';
+import { type ControlClient, ControlClientError, type ControlRequestOptions } from '../client.js';
 import { joinDatagram, maxDatagramBytes, splitDatagram } from './datagram.js';
 import { connectSocket } from './sockets.js';
 
-/**
- * timeout: nobody answered. refused: the host said at once that nobody will (ICMP), or its address cannot be reached.
- * overloaded: too many requests are waiting already. closed: the client is stopped. malformed: the request does not fit
- * a datagram, or the reply cannot be read.
- */
-export type UdpClientErrorCode = 'timeout' | 'refused' | 'overloaded' | 'closed' | 'malformed';
-
-export class UdpClientError extends Error {
+export class UdpClientError extends ControlClientError {
   override readonly name = 'UdpClientError';
-
-  constructor(
-    readonly code: UdpClientErrorCode,
-    message: string,
-    options?: ErrorOptions,
-  ) {
-    super(message, options);
-  }
 }
 
 export interface UdpClientOptions extends Address {
@@ -37,10 +23,7 @@ export interface UdpClientOptions extends Address {
   readonly log?: Logger;
 }
 
-export interface UdpRequestOptions {
-  readonly timeoutMs?: number;
-  readonly retransmitMs?: number;
-}
+export type UdpRequestOptions = ControlRequestOptions;
 
 export interface UdpClientCounters {
   requests: number;
@@ -71,7 +54,7 @@ const minRetransmitMs = 10;
  * reply is there, and ends in time. Only a connected socket hears that the port is closed (ICMP port unreachable), and relays
  * answer from the address and port that were asked.
  */
-export class UdpClient {
+export class UdpClient implements ControlClient {
   readonly counters: UdpClientCounters = {
     requests: 0,
     retransmissions: 0,

@@ -1,14 +1,10 @@
 import type { Reading } from '../../control/protocol.js';
 import { errorCodes, errorReply } from '../../control/rtpproxy/errors.js';
 import { Notifier } from '../../control/rtpproxy/notifier.js';
-import {
-  formatNotifySocket,
-  parseNotifySocket,
-  resolveSelf,
-  selfHost,
-} from '../../control/rtpproxy/notify-socket.js';
+import { resolveSelf, selfHost } from '../../control/rtpproxy/notify-socket.js';
 import type { RtpproxyRequest } from '../../control/rtpproxy/request.js';
 import { decodeTag, unwrapNotice, wrapNotice } from '../../control/rtpproxy/timeout-notice.js';
+import { formatStreamAddress, parseStreamAddress } from '../../control/stream/address.js';
 import type { Address } from '../../runtime/address.js';
 import { RateLimitedWarning } from '../../runtime/rate-limited-warning.js';
 import { LostSessions, type LostSessionsDeps } from './lost-sessions.js';
@@ -93,7 +89,7 @@ export class Notifications {
 
   #heard(line: string): void {
     const notice = unwrapNotice(line);
-    const target = notice && parseNotifySocket(notice.socket);
+    const target = notice && parseStreamAddress(notice.socket);
     // Whoever reaches the port could name any socket.
     if (target && this.#allowed(notice.socket, 'host' in target ? target.host : '') !== undefined) {
       this.#notifier.tell(notice);
@@ -104,6 +100,6 @@ export class Notifications {
 }
 
 function canonical(socket: string, source: string): string | undefined {
-  const parsed = parseNotifySocket(resolveSelf(socket, source));
-  return parsed && formatNotifySocket(parsed);
+  const parsed = parseStreamAddress(resolveSelf(socket, source));
+  return parsed && formatStreamAddress(parsed);
 }

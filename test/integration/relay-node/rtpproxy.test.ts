@@ -28,7 +28,7 @@ async function patient<T>(ask: () => Promise<T>): Promise<T> {
 }
 
 async function driver(t: ExecutionContext, port: number): Promise<RtpproxyDriver> {
-  const control = { host: '127.0.0.1', port };
+  const control = { transport: 'udp', address: { host: '127.0.0.1', port } } as const;
   const relay = new RtpproxyDriver({ control, advertise: undefined, clock: systemClock, log: silentLogger });
   await relay.start();
   t.teardown(() => relay.stop());

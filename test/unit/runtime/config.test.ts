@@ -101,7 +101,7 @@ const values: Record<string, { good: readonly string[]; bad: readonly string[] }
   HOLDFAST_RELAY_ID: name,
   HOLDFAST_RELAY_SET: name,
   HOLDFAST_RELAY_KIND: { good: ['builtin', 'rtpengine'], bad: ['kamailio', 'Builtin'] },
-  HOLDFAST_RELAY_CONTROL: address,
+  HOLDFAST_RELAY_CONTROL: { ...address, bad: [...address.bad, 'tcp:', 'unix:relative'] },
   HOLDFAST_RELAY_ADVERTISE: address,
   HOLDFAST_RELAY_RTPPROXY_LISTEN: address,
   HOLDFAST_RELAY_MEDIA: {
@@ -215,7 +215,7 @@ test('values are parsed', (t) => {
   t.deepEqual({ ...config.media }, { a: '192.0.2.1', b: '::1' });
   t.deepEqual({ ...config.labels }, { x: '1', y: '' });
   t.is(config.weight, 7);
-  t.deepEqual(config.control, { host: '::1', port: 2223 });
+  t.deepEqual(config.control, { transport: 'udp', address: { host: '::1', port: 2223 } });
   t.is(config.advertise, undefined);
   t.is(config.etcdUsername, undefined);
 });
@@ -280,6 +280,16 @@ test('settings that contradict each other are refused', (t) => {
       'HOLDFAST_RELAY_RTPPROXY_LISTEN is set for a relay of kind rtpengine: allowed: ADDRESS:PORT, for the built-in relay alone',
     ],
   );
+  const third = { HOLDFAST_RELAY_ID: 'a', HOLDFAST_RELAY_CONTROL: 'unix:/a.sock' };
+  t.notThrows(() => readRelayNodeConfig({ ...third, HOLDFAST_RELAY_KIND: 'rtpproxy' }));
+  t.regex(
+    t.throws<ConfigError>(() => readRelayNodeConfig(third))?.problems[0] ?? '',
+    /^HOLDFAST_RELAY_CONTROL=unix:\/a\.sock is set for a relay of kind builtin: allowed: /,
+  );
+  const advertised = { HOLDFAST_RELAY_KIND: 'rtpproxy', HOLDFAST_RELAY_ADVERTISE: '127.0.0.1:1' };
+  t.deepEqual(t.throws<ConfigError>(() => readRelayNodeConfig({ ...third, ...advertised }))?.problems, [
+    'HOLDFAST_RELAY_CONTROL=unix:/a.sock: HOLDFAST_RELAY_ADVERTISE cannot stand for a Unix socket',
+  ]);
   for (const [environment, problem] of together) {
     const error = t.throws<ConfigError>(() => readSelectionConfig(environment), { instanceOf: ConfigError });
     t.deepEqual(error?.problems, [problem]);

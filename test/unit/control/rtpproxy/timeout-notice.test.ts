@@ -1,12 +1,9 @@
 import test from 'ava';
 import fc from 'fast-check';
-import {
-  formatNotifySocket,
-  parseNotifySocket,
-  resolveSelf,
-} from '../../../../services/control/rtpproxy/notify-socket.js';
+import { resolveSelf } from '../../../../services/control/rtpproxy/notify-socket.js';
 import { ownRequest } from '../../../../services/control/rtpproxy/request.js';
 import { decodeTag, unwrapNotice, wrapNotice } from '../../../../services/control/rtpproxy/timeout-notice.js';
+import { formatStreamAddress, parseStreamAddress } from '../../../../services/control/stream/address.js';
 
 test('a notice comes back as it was, whatever its tag is', (t) => {
   const word = fc.string({ unit: 'binary-ascii', minLength: 1 }).filter((text) => /^[!-~]+$/.test(text));
@@ -37,8 +34,8 @@ test('sockets are read as rtpproxy reads them, with one name for each', (t) => {
     ['unix:/run/a.sock', 'unix:/run/a.sock'],
     ['/run/a.sock', 'unix:/run/a.sock'],
   ] as const) {
-    const socket = parseNotifySocket(text);
-    t.is(socket && formatNotifySocket(socket), name);
+    const socket = parseStreamAddress(text);
+    t.is(socket && formatStreamAddress(socket), name);
   }
   for (const text of [
     '',
@@ -49,7 +46,7 @@ test('sockets are read as rtpproxy reads them, with one name for each', (t) => {
     'udp:192.0.2.1:1',
     `/${'a'.repeat(107)}`,
   ]) {
-    t.is(parseNotifySocket(text), undefined, text);
+    t.is(parseStreamAddress(text), undefined, text);
   }
   t.is(resolveSelf('tcp:%%CC_SELF%%:9000', '192.0.2.7'), 'tcp:192.0.2.7:9000');
   t.is(resolveSelf('tcp:%%CC_SELF%%:9000', '2001:db8::7'), 'tcp:[2001:db8::7]:9000');
