@@ -13,7 +13,7 @@ export interface PhoneOptions {
   /** The user who has the phone, or is called. */
   readonly user: string;
   /** The proxies on the way, from this phone on. */
-  readonly through: readonly Kamailio[];
+  readonly through: readonly Pick<Kamailio, 'port'>[];
   readonly args?: readonly string[];
 }
 
@@ -42,7 +42,10 @@ export class Phone {
   }
 
   /** Is called: the last proxy on its way rings it for this user. */
-  static async ringing(scope: Scope, options: PhoneOptions): Promise<Phone> {
+  static async ringing(
+    scope: Scope,
+    options: PhoneOptions & { readonly through: readonly Kamailio[] },
+  ): Promise<Phone> {
     const phone = await Phone.#start(scope, 'callee', options, { args: options.args ?? [] });
     const [proxy] = options.through;
     if (proxy) {

@@ -12,7 +12,7 @@ const parts: Readonly<Record<string, string>> = {
 };
 
 /** Packages that come from registries of their own, in the cache directory; `.ci/run` puts them there. */
-const cached: Readonly<Record<string, string>> = { 'rtp-io': 'rtp-io/rtp' };
+const cached: Readonly<Record<string, string>> = { 'rtp-io': 'rtp-io/rtp', sippy: 'sippy/sippy' };
 const cacheDirectory = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'holdfast');
 
 const found = new Map<string, string | undefined>();
