@@ -8,7 +8,7 @@ import { Sipp, type SippOptions } from '../support/sipp.js';
 import type { CallsStage } from './calls-stage.js';
 
 export interface PhoneOptions {
-  readonly stage: CallsStage;
+  readonly stage: Pick<CallsStage, 'directory'>;
   readonly steps: readonly Step[];
   /** The user who has the phone, or is called. */
   readonly user: string;

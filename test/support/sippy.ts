@@ -19,6 +19,9 @@ export interface Sippy {
   readonly port: number;
 }
 
+/** The Unix socket at which it is told of timeouts, as every `U` of it says. */
+export const sippySocket = (directory: string): string => join(directory, 'sippy', 'b2bua.sock');
+
 /** Register such tests with testWith(['sippy', 'python3'], …). */
 export async function startSippy(
   scope: Scope,
@@ -30,7 +33,7 @@ export async function startSippy(
   }
   const own = join(directory, 'sippy');
   await mkdir(own);
-  const [port, socket] = [await freeUdpPort(), join(own, 'b2bua.sock')];
+  const [port, socket] = [await freeUdpPort(), sippySocket(directory)];
   const settings = {
     ...{ foreground: 'on', auth_enable: 'off', acct_enable: 'off' },
     ...{ sip_address: '127.0.0.1', sip_port: `${port}`, static_route: callee },

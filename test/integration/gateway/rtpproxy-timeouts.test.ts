@@ -229,6 +229,42 @@ testWith.serial(
 
 testWith.serial(
   rtpproxyPrograms,
+  'connections that do nothing keep no relay from telling, and lines have the rate of datagrams',
+  async (t) => {
+    const proxy = await notifiedSocket(t);
+    const port = await freeTcpPort();
+    const { replica } = await rtpproxyGateway(t, [], {
+      HOLDFAST_RTPPROXY_NOTIFY: proxy.name,
+      HOLDFAST_RTPPROXY_NOTIFY_LISTEN: `127.0.0.1:${port}`,
+      HOLDFAST_RTPPROXY_RATE: '200',
+    });
+    const open = () => {
+      const socket = createConnection({ host: '127.0.0.1', port });
+      socket.on('error', () => {});
+      t.teardown(() => socket.destroy());
+      return socket;
+    };
+    const closed: unknown[] = [];
+    const idle = Array.from({ length: 100 }, open);
+    for (const socket of idle) {
+      socket.once('close', () => closed.push(socket));
+      socket.resume();
+    }
+    const relay = open();
+    relay.write(`${proxy.name} T1\n`);
+    await eventually(() => proxy.heard.includes('T1'), 'what a relay tells');
+    t.true(closed.length >= 100 - 32, `${closed.length} were closed`);
+    relay.write(`${proxy.name} flood\n`.repeat(5000));
+    await eventually(
+      () => (replica.gatewayCounters('rtpproxy')['tooMany'] ?? 0) > 3000,
+      'lines that are dropped',
+    );
+    t.true(proxy.heard.length < 2000, `${proxy.heard.length} were told`);
+  },
+);
+
+testWith.serial(
+  rtpproxyPrograms,
   'without sockets that may be told, a relay gets a U as it is',
   async (t) => {
     const proxy = await notifiedSocket(t);
