@@ -27,6 +27,8 @@ const timeoutMs = 400;
 const deleteDelayMs = 32_000;
 /** Relays end a session without media after a minute, unless configured otherwise. */
 const branchDelayMs = 90_000;
+/** Attempts to ask a relay that has answered the delete and is silent since, by then for about half a minute. */
+const mostSilences = 10;
 /** An offer that was under way has been answered by then. */
 const offerTimeoutMs = 1000;
 
@@ -148,12 +150,16 @@ export class DeleteHandler {
   #releaseOnceEnded(parties: CallParties, found: Answer, delayMs: number): void {
     const { router, retries } = this.#deps;
     const { binding } = found;
+    let silences = 0;
     retries.schedule({
       purpose: `ask relay ${binding.relayId} whether it still carries call ${binding.call.callId}`,
       delayMs,
       attempt: async () => {
-        const hasEnded = (await this.#isCarried(found, parties)) === false;
-        if (hasEnded && (await router.release(binding.call, binding))) {
+        const isCarried = await this.#isCarried(found, parties);
+        if (isCarried === undefined && found.relay && ++silences < mostSilences) {
+          return 'again';
+        }
+        if (isCarried === false && (await router.release(binding.call, binding))) {
           this.#reopenIfCarried(found, parties);
         }
         return 'done';

@@ -271,6 +271,21 @@ test('a binding ends when the relay does not know the call any more, not with th
   t.deepEqual(router.released, ['call-1']);
 });
 
+test('also one that falls silent just after it has ended the call', async (t) => {
+  const { ask, clients, pass, router, retries } = scene(t);
+  await ask(offer);
+  clients.tells = (_, { command }) => (command === 'query' ? 'silent' : { result: 'ok' });
+  await ask(deletion);
+  await pass(3000);
+  t.deepEqual(router.released, []);
+  clients.tells = knowsNone;
+  await pass(10_000);
+  t.deepEqual(router.released, ['call-1']);
+  await pass(60_000);
+  t.is(retries.size, 0);
+  t.is(retries.counters.abandoned, 0);
+});
+
 test('a call that its relay begins again after it was asked for it goes on', async (t) => {
   const { ask, clients, pass, router } = scene(t);
   await ask(offer);
