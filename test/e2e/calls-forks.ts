@@ -36,8 +36,6 @@ export interface Fork {
   readonly winner: readonly Step[];
   readonly loser: readonly Step[];
   readonly caller: readonly Step[];
-  /** The loser has sent a 200, too. */
-  readonly answersTwice: boolean;
 }
 
 /** The example to copy. */
@@ -58,7 +56,6 @@ export const forks: readonly Fork[] = [
     winner: first,
     loser: [...second, hangsUp(callee, { note: 'out' })],
     caller: [...both, hungUp()],
-    answersTwice: true,
   },
   {
     title: 'two phones answer, and the caller hangs up on the slower one',
@@ -67,7 +64,6 @@ export const forks: readonly Fork[] = [
     winner: first,
     loser: [...second, hungUp({ note: 'out' })],
     caller: [...both, hangsUp(caller, { dialog: 'lost' })],
-    answersTwice: true,
   },
   {
     title: 'one phone has early media, and the other one answers',
@@ -76,7 +72,6 @@ export const forks: readonly Fork[] = [
     winner: [invited({ note: 'INVITE' }), pause(laterMs), answers(200), acked()],
     loser: [invited(), answers(183), canceled({ note: 'out' })],
     caller: [invites(), accepted({ note: 'INVITE' })],
-    answersTwice: false,
   },
 ];
 

@@ -126,9 +126,11 @@ export class RtpproxyFront implements Front {
     const { calls, deletes, memory } = this.#deps;
     const { callId } = request;
     const call = callId && callOf(callId, scope);
-    if (call && request.act === 'delete' && memory.leaves(call, request)) {
+    const instead = call && request.act === 'delete' ? memory.leaves(call, request) : undefined;
+    if (call && instead) {
       this.#branchesLeft++;
       deletes.leave(call, request);
+      await Promise.all(instead.map((each) => calls.handle(each, scope)));
       return request.ok();
     }
     if (call && request.act === 'delete') {

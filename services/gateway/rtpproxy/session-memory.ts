@@ -146,19 +146,15 @@ export class SessionMemory implements CallMemory {
   /**
    * Whether a delete is of one branch of a forked call whose session is still needed; then that branch has left, from now on. A
    * weak delete (`Dw`) counts for itself at the relay.
+   * @returns what its relay is to be told instead; undefined if it is no such delete
    */
-  leaves(call: Call, request: RtpproxyRequest): boolean {
+  leaves(call: Call, request: RtpproxyRequest): readonly RtpproxyRequest[] | undefined {
     if (request.modifiers !== '') {
-      return false;
+      return undefined;
     }
     const sessions = (this.#find(call)?.sessions ?? []).filter((session) => session.isDeletedBy(request));
     const isLeft = sessions.length > 0 && sessions.every((session) => session.isLeft(request));
-    if (isLeft) {
-      for (const session of sessions) {
-        session.leave(request);
-      }
-    }
-    return isLeft;
+    return isLeft ? sessions.flatMap((session) => session.leave(request) ?? []) : undefined;
   }
 
   /** A delete that is no branch's, as it goes to the relay. */

@@ -13,8 +13,8 @@ export class Session {
   #notify: readonly string[];
   /** As the other party is called, with the number of the stream. */
   #peer: string | undefined;
-  /** Tags of those who have answered, and of whom nothing is known to have left. */
-  readonly #peers = new Set<string>();
+  /** Those who have answered, and of whom nothing is known to have left, by their tags, with the media that they have told. */
+  readonly #peers = new Map<string, Media | undefined>();
   /** Somebody who has answered, or might have, has left, and the relay does not know it. */
   #hasLost = false;
 
@@ -40,7 +40,10 @@ export class Session {
   /** What it takes in memory, about. */
   get bytes(): number {
     return (
-      perSessionBytes + this.sessionId.length + this.tag.length + lengthOf(this.#own) + lengthOf(this.#other)
+      perSessionBytes +
+      this.sessionId.length +
+      this.tag.length +
+      [this.#own, this.#other, ...this.#peers.values()].reduce((sum, media) => sum + lengthOf(media), 0)
     );
   }
 
@@ -77,14 +80,14 @@ export class Session {
       this.#name(media.to);
     } else {
       this.#other = media;
-      this.#name(media.of);
+      this.#name(media.of, media);
     }
   }
 
-  #name(peer: string | undefined): void {
+  #name(peer: string | undefined, media?: Media): void {
     this.#peer = peer ?? this.#peer;
-    if (peer !== undefined && this.#peers.size < maxPeers) {
-      this.#peers.add(tagOf(peer));
+    if (peer !== undefined && (this.#peers.size < maxPeers || this.#peers.has(tagOf(peer)))) {
+      this.#peers.set(tagOf(peer), media ?? this.#peers.get(tagOf(peer)));
     }
   }
 
@@ -113,12 +116,24 @@ export class Session {
     return !this.#peers.has(leaving) || this.#peers.size > 1;
   }
 
-  /** Whoever this delete names has left. */
-  leave({ tags }: RtpproxyRequest): void {
+  /**
+   * Whoever this delete names has left.
+   * @returns a request that sends the media to somebody who is still there, if it was the last who answered that has left
+   */
+  leave({ tags }: RtpproxyRequest): RtpproxyRequest | undefined {
     this.#hasLost = true;
-    for (const tag of tags) {
-      this.#peers.delete(tagOf(tag ?? ''));
+    const left = tags.map((tag) => tagOf(tag ?? ''));
+    for (const tag of left) {
+      this.#peers.delete(tag);
     }
+    const isLast = this.#other?.of !== undefined && left.includes(tagOf(this.#other.of));
+    const next = [...this.#peers.values()].findLast((media) => media !== undefined);
+    if (!isLast || !next) {
+      return undefined;
+    }
+    this.#other = next;
+    this.#peer = next.of;
+    return ownRequest(this.#answer(next).join(' '));
   }
 
   /**
@@ -135,12 +150,18 @@ export class Session {
   /** Requests that begin it elsewhere, with the last media of both parties. */
   replay(): RtpproxyRequest[] {
     const { sessionId, tag } = this;
-    const peer = this.#peer === undefined ? [] : [this.#peer];
-    const own = this.#own;
-    const begin = [`U${own.modifiers}`, sessionId, own.address, own.port, tag, ...peer, ...this.#notify];
-    const other = this.#other;
-    const answer = other && [`L${other.modifiers}`, sessionId, other.address, other.port, tag, ...peer];
+    const { modifiers, address, port } = this.#own;
+    const begin = [`U${modifiers}`, sessionId, address, port, tag, ...this.#peerWords, ...this.#notify];
+    const answer = this.#other && this.#answer(this.#other);
     return [begin, ...(answer ? [answer] : [])].map((words) => ownRequest(words.join(' ')));
+  }
+
+  #answer({ modifiers, address, port }: Media): string[] {
+    return [`L${modifiers}`, this.sessionId, address, port, this.tag, ...this.#peerWords];
+  }
+
+  get #peerWords(): string[] {
+    return this.#peer === undefined ? [] : [this.#peer];
   }
 }
 

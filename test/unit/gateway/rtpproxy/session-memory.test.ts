@@ -76,7 +76,8 @@ test('a delete ends what it names: one stream, or all of them', (t) => {
 });
 
 test('a branch of a fork leaves; the last one ends the call', (t) => {
-  const leaves = (memory: SessionMemory, command: string) => memory.leaves(call, ownRequest(command));
+  const leaves = (memory: SessionMemory, command: string) =>
+    memory.leaves(call, ownRequest(command)) !== undefined;
   const fork = ['U c 192.0.2.1 4000 f;1', 'L c 192.0.2.2 4002 f;1 b;1', 'L c 192.0.2.3 4004 f;1 c;1'];
   const memory = remembered(...fork);
   t.true(leaves(memory, 'D c f busy'), 'who has never answered');
@@ -89,6 +90,22 @@ test('a branch of a fork leaves; the last one ends the call', (t) => {
   t.true(leaves(remembered('U c 192.0.2.1 4000 f;1'), 'D c f busy'), 'another one may answer');
   t.false(leaves(remembered('U c 192.0.2.1 4000 f'), 'D c f busy'), 'a B2BUA has one other party');
   t.false(leaves(new SessionMemory(), 'D c f b'), 'of an unknown call');
+});
+
+test('the media of a call go back to who is still there when the last who answered leaves', (t) => {
+  const instead = (memory: SessionMemory, command: string) =>
+    texts(memory.leaves(call, ownRequest(command)) ?? []);
+  const fork = ['U c 192.0.2.1 4000 f;1', 'Lc0 c 192.0.2.2 4002 f;1 b;1', 'L c 192.0.2.3 4004 f;1 c;1'];
+  const memory = remembered(...fork);
+  t.deepEqual(instead(memory, 'D c f c'), ['Lc0 c 192.0.2.2 4002 f;1 b;1']);
+  t.deepEqual(texts(memory.replay(call, other)), [
+    'U c 192.0.2.1 4000 f;1 b;1',
+    'Lc0 c 192.0.2.2 4002 f;1 b;1',
+  ]);
+  t.deepEqual(instead(remembered(...fork), 'D c f b'), [], 'the last one stays');
+  t.deepEqual(instead(remembered(...fork), 'D c f busy'), []);
+  // By the one who leaves.
+  t.deepEqual(instead(remembered(...fork), 'D c c f'), ['Lc0 c 192.0.2.2 4002 f;1 b;1']);
 });
 
 test('a U answers the session that its second tag names, once', (t) => {
