@@ -50,7 +50,8 @@ for (const kind of ['tcp', 'unix', 'cunix']) {
     t.like(await relay.status(), { instance, calls: 40 });
     t.regex(await ask('Ib'), /^sessions created: \d+\nactive sessions: 41\n/);
     t.deepEqual([...new Set(await Promise.all(calls.map((callId) => ask(`D ${callId} f`))))], ['0']);
-    t.is(await sessionsOn(engine, 1), 0);
+    // A busy relay may not have answered all of them in time: those are repeated.
+    await eventually(async () => (await sessionsOn(engine, 1)) === 0, 'end of all sessions');
 
     await engine.pause();
     t.is(await ask('U silent@h 127.0.0.1 4000 f;1'), 'E72', 'in time');
