@@ -1,6 +1,6 @@
 import { type Relay, RelayEvent, type WatchRelaysResponse } from '../client/index.js';
 import { counted, timeOfDay } from './output.js';
-import { reasonOf, relayTable, stateOf } from './relay-table.js';
+import { relayTable, stateOf } from './relay-table.js';
 import { cut, printable, type Terminal, terminalOf } from './terminal.js';
 
 /** A burst of changes is drawn once, ms. */
@@ -111,7 +111,7 @@ function changeOf(type: RelayEvent, before: Relay | undefined, relay: Relay): st
 }
 
 function why({ reason, actor }: Relay): string {
-  return reasonOf({ reason, actor, time: undefined });
+  return [reason, actor && `(${actor})`].filter(Boolean).join(' ');
 }
 
 function stateCounts(relays: readonly Relay[]): string {

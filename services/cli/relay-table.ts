@@ -4,7 +4,16 @@ import { intentShape, relayShape } from './shapes.js';
 import { type Column, table } from './table.js';
 import type { Style, Terminal } from './terminal.js';
 
-const reasonWidth = 30;
+/** Why, who and since when; who and when are never cut. */
+function intentColumns<Row>(
+  read: (row: Row) => Pick<RelayIntent, 'reason' | 'actor' | 'time'>,
+): readonly Column<Row>[] {
+  return [
+    { heading: 'REASON', rank: 5, cutTo: 15, optional: true, cell: (row) => read(row).reason },
+    { heading: 'BY', rank: 5, optional: true, cell: (row) => read(row).actor },
+    { heading: 'SINCE', rank: 5, optional: true, cell: (row) => timeText(read(row).time) },
+  ];
+}
 
 const relayColumns: readonly Column<Relay>[] = [
   { heading: 'SET', rank: 3, cell: ({ set }) => set },
@@ -17,16 +26,10 @@ const relayColumns: readonly Column<Relay>[] = [
   { heading: 'CONTROL', rank: 8, cell: ({ controlUrl }) => controlUrl },
   { heading: 'INSTANCE', rank: 10, cell: ({ instance }) => instance },
   { heading: 'UP', rank: 6, cell: ({ startTime }) => relativeTime(startTime).replace(' ago', '') },
-  {
-    heading: 'REASON',
-    rank: 5,
-    cutTo: reasonWidth,
-    optional: true,
-    cell: ({ reason, actor, intentTime }) => reasonOf({ reason, actor, time: intentTime }),
-  },
+  ...intentColumns<Relay>(({ reason, actor, intentTime: time }) => ({ reason, actor, time })),
 ];
 
-const intentColumns: readonly Column<RelayIntent>[] = [
+const absentColumns: readonly Column<RelayIntent>[] = [
   { heading: 'SET', cell: ({ set }) => set },
   { heading: 'RELAY', cell: ({ relayId }) => relayId },
   {
@@ -35,7 +38,7 @@ const intentColumns: readonly Column<RelayIntent>[] = [
     style: (intent) => styleOf(intentShape(intent).state),
   },
   { heading: 'WEIGHT', cell: ({ weight }) => (weight === undefined ? '-' : String(weight)) },
-  { heading: 'REASON', cutTo: reasonWidth, optional: true, cell: reasonOf },
+  ...intentColumns<RelayIntent>((intent) => intent),
 ];
 
 /** Lines that show registered relays. */
@@ -45,13 +48,12 @@ export function relayTable(relays: readonly Relay[], terminal: Terminal): string
 
 /** Lines that show what operators want of relays that are not registered. */
 export function intentTable(intents: readonly RelayIntent[], terminal: Terminal): string[] {
-  return table(intentColumns, intents, terminal);
+  return table(absentColumns, intents, terminal);
 }
 
-/** `new kernel (ann, 3m 2s ago)`: why, who and since when. */
-export function reasonOf({ reason, actor, time }: Pick<RelayIntent, 'reason' | 'actor' | 'time'>): string {
-  const who = [actor, time && relativeTime(time)].filter(Boolean).join(', ');
-  return [reason, who && `(${who})`].filter(Boolean).join(' ');
+/** Empty without one. */
+function timeText(time: Date | undefined): string {
+  return time ? relativeTime(time) : '';
 }
 
 export function stateOf(relay: Relay): string {

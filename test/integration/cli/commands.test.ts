@@ -179,7 +179,7 @@ test('drain, resume and weights', async (t) => {
   t.is((await listed()).reason, 'new\tkernel');
   t.regex(
     await succeeds(t, 'relays', ...set),
-    / draining .* new\?kernel \(.*\)$/m,
+    / draining .* new\?kernel /,
     'no control character reaches the terminal',
   );
 
@@ -222,7 +222,7 @@ test('a relay that is not registered is drained only if that is meant', async (t
   t.like((await listed())[0], { set: 'absent', relay: 'media-1', state: 'draining', reason: 'its disk' });
   t.regex(
     await succeeds(t, 'relays', ...set),
-    /not registered, but .*:\nSET .*\nabsent +media-1 +draining +- +its disk \(/,
+    /not registered, but .*:\nSET .*\nabsent +media-1 +draining +- +its disk +/,
   );
   t.is(
     await succeeds(t, 'resume', 'media-1', ...set),
