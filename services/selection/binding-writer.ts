@@ -76,11 +76,15 @@ export class BindingWriter {
   }
 
   #moveFromGone({ binding, revision }: StoredBinding, request: SelectRequest): Promise<WriteOutcome> {
-    const { call, relayId: id } = binding;
-    const gone = { set: call.set, id, revision: this.#deps.directory.revisionOf(call.set, id) };
+    const gone = this.#goneGuard(binding);
     const cause = { requestId: request.requestId, reason: 'its relay is gone', by: 'selection' };
     const next = this.#used(binding, request);
     return this.move({ binding: next, revision }, cause, request.constraints, [gone]);
+  }
+
+  /** The relay that the binding names is still gone, or has another instance. */
+  #goneGuard({ call: { set }, relayId: id }: Binding): RelayGuard {
+    return { set, id, revision: this.#deps.directory.revisionOf(set, id) };
   }
 
   /** Binds the call to another relay, generation + 1. @throws HoldfastError also `relays-full`, `no-relay` */
@@ -158,8 +162,10 @@ export class BindingWriter {
         : [],
       instance,
     };
-    const guard = { set, id, revision: relay.revision };
-    const outcome = await this.#write(binding, found.revision, [guard], false);
+    // An answered call leaves no relay that has come back meanwhile.
+    const gone = before && before.state !== 'setup' ? [this.#goneGuard(before)] : [];
+    const guards = withGuard(gone, { set, id, revision: relay.revision });
+    const outcome = await this.#write(binding, found.revision, guards, false);
     if (outcome.written) {
       this.counters.adopted++;
       events.callAdopted(outcome.stored.binding);
