@@ -38,9 +38,20 @@ export class RelayScreen {
     this.#out.off('resize', this.#onResize);
   }
 
+  /** Whether it has ever had all relays. */
+  get hasShown(): boolean {
+    return this.#view.hasSynced;
+  }
+
   show(event: WatchRelaysResponse): void {
     this.#view.apply(event, new Date());
     this.#pending ??= setTimeout(() => this.#draw(), drawDelayMs);
+  }
+
+  /** The watch has ended; another one will tell of all relays again. */
+  lost(reason: string): void {
+    this.#view.lost(reason, new Date());
+    this.#draw();
   }
 
   #draw(): void {
@@ -56,21 +67,49 @@ export class RelayView {
   readonly #relays = new Map<string, Relay>();
   /** The latest last. */
   readonly #changes: string[] = [];
+  /** Relays that the watch has told of; undefined once it has told of all that are there. */
+  #snapshot: Set<string> | undefined = new Set();
+  #stale = '';
+  hasSynced = false;
+
+  lost(reason: string, at: Date): void {
+    this.#snapshot = new Set();
+    this.#stale ||= printable(`stale since ${timeOfDay(at)}, trying again: ${reason}`);
+  }
 
   apply({ type, relay }: WatchRelaysResponse, at: Date): void {
+    if (type === RelayEvent.SYNCED) {
+      this.#synced(at);
+    }
     if (!relay) {
       return;
     }
+    this.#snapshot?.add(`${relay.set}/${relay.id}`);
     const name = `${relay.set}/${relay.id}`;
-    const change = changeOf(type, this.#relays.get(name), relay);
-    if (change !== undefined) {
-      this.#changes.push(printable(`${timeOfDay(at)}  ${name} ${change}`));
-      this.#changes.splice(0, this.#changes.length - mostChanges);
-    }
+    this.#note(at, name, changeOf(type, this.#relays.get(name), relay));
     if (type === RelayEvent.LEFT) {
       this.#relays.delete(name);
     } else {
       this.#relays.set(name, relay);
+    }
+  }
+
+  #synced(at: Date): void {
+    for (const [name, relay] of this.#relays) {
+      if (this.#snapshot && !this.#snapshot.has(name)) {
+        this.#note(at, name, changeOf(RelayEvent.LEFT, relay, relay));
+        this.#relays.delete(name);
+      }
+    }
+    this.#snapshot = undefined;
+    this.#stale = '';
+    this.hasSynced = true;
+  }
+
+  #note(at: Date, name: string, change: string | undefined): void {
+    if (change !== undefined) {
+      this.#changes.push(printable(`${timeOfDay(at)}  ${name} ${change}`));
+      this.#changes.splice(0, this.#changes.length - mostChanges);
     }
   }
 
@@ -79,14 +118,14 @@ export class RelayView {
     const { width = Number.POSITIVE_INFINITY } = terminal;
     const relays = [...this.#relays.values()].sort(bySetAndId);
     const title = cut(`${counted(relays.length, 'relay')}, ${stateCounts(relays)} (Ctrl-C ends)`, width);
-    // The title, an empty line, and the last line, where the cursor stays.
+    // The title, a line for what is wrong, and the last line, where the cursor stays.
     const room = Math.max(1, height - 3);
     const rows = relays.length > 0 ? relayTable(relays, terminal) : [];
     const shown =
       rows.length <= room ? rows : [...rows.slice(0, room - 1), `… ${rows.length - room + 1} more`];
     const left = room - shown.length - 1;
     const changes = left > 0 ? this.#changes.slice(-left).map((line) => cut(line, width)) : [];
-    return [title, '', ...shown, ...(changes.length > 0 ? ['', ...changes] : []), ''];
+    return [title, cut(this.#stale, width), ...shown, ...(changes.length > 0 ? ['', ...changes] : []), ''];
   }
 }
 

@@ -1,5 +1,6 @@
+import { setTimeout } from 'node:timers/promises';
 import type { Command } from 'commander';
-import { type HoldfastClient, type Relay, RelayEvent } from '../../client/index.js';
+import { type HoldfastClient, HoldfastRpcError, type Relay, RelayEvent } from '../../client/index.js';
 import { CommandError, exits } from '../exit.js';
 import { type RemoteOptions, remote } from '../options.js';
 import { counted, json, print } from '../output.js';
@@ -12,6 +13,9 @@ interface RelaysOptions extends RemoteOptions {
   readonly set?: string;
   readonly watch?: true;
 }
+
+/** Between two watches, ms: a terminal is left open for days. */
+const retryMs = 1000;
 
 export function addTo(program: Command): void {
   remote(program.command('relays'))
@@ -54,13 +58,28 @@ async function draw(client: HoldfastClient, { set = '' }: RelaysOptions): Promis
   const screen = new RelayScreen(process.stdout);
   screen.start();
   try {
-    for await (const event of client.watchRelays(set)) {
-      screen.show(event);
+    for (;;) {
+      screen.lost(await watchOnce(client, set, screen));
+      await setTimeout(retryMs);
     }
   } finally {
     screen.stop();
   }
-  throw new CommandError('the replica ended the watch', exits.unavailable);
+}
+
+/** @returns why the watch has ended @throws HoldfastRpcError if it has never had all relays */
+async function watchOnce(client: HoldfastClient, set: string, screen: RelayScreen): Promise<string> {
+  try {
+    for await (const event of client.watchRelays(set)) {
+      screen.show(event);
+    }
+    return 'the replica ended the watch';
+  } catch (error) {
+    if (!(error instanceof HoldfastRpcError) || !screen.hasShown) {
+      throw error;
+    }
+    return error.message;
+  }
 }
 
 const words: Partial<Record<RelayEvent, string>> = {

@@ -56,6 +56,26 @@ test('a load report changes the table, and is no change to tell', (t) => {
   t.is(lines().length, 5);
 });
 
+test('a screen whose watch was lost says so, and goes on with the next one', (t) => {
+  const { tell, view, lines } = scene();
+  const synced = () => view.apply(WatchRelaysResponse.fromPartial({ type: Type.SYNCED }), at);
+  tell(Type.SNAPSHOT, { id: 'r1' });
+  tell(Type.SNAPSHOT, { id: 'r2' });
+  synced();
+  view.lost('connection refused', at);
+  view.lost('still refused', at);
+  t.is(lines()[1], 'stale since 09:05:07, trying again: connection refused');
+  t.is(lines()[0], '2 relays, 2 active (Ctrl-C ends)', 'what was known last is shown meanwhile');
+  tell(Type.SNAPSHOT, { id: 'r2', weight: 7 });
+  synced();
+  const shown = lines();
+  t.deepEqual(shown.slice(0, 2), ['1 relay, 1 active (Ctrl-C ends)', '']);
+  t.deepEqual(shown.slice(5, -1), [
+    '09:05:07  default/r2 has weight 7, not 100',
+    '09:05:07  default/r1 left, with ? calls',
+  ]);
+});
+
 test('the screen never has more lines than the terminal, nor a longer one', (t) => {
   const { tell, lines } = scene();
   for (let i = 0; i < 100; i++) {
