@@ -156,6 +156,10 @@ const refused: Readonly<Record<string, readonly [Values, RegExp]>> = {
     /needs selection\.resources\.requests\.cpu/,
   ],
 
+  'timeouts told at the port of gRPC': [
+    { selection: { rtpproxy: { notify: { port: 7400 } } } },
+    /selection\.rtpproxy\.notify\.port is 7400, where gRPC or HTTP listens/,
+  ],
   'one port for both gateways': [
     { selection: { ng: { enabled: true, port: 22_222 }, rtpproxy: { enabled: true } } },
     /selection\.ng\.port and selection\.rtpproxy\.port are both 22222/,
