@@ -353,8 +353,16 @@ export class Selector {
           const duringSetup = found.binding !== undefined;
           return this.repair.adopt(request.call, carrier, request.requestId, { duringSetup });
         }
-        return this.#writer.bind(found?.binding ? request : await this.#preferring(request), found, tried);
+        if (found?.binding) {
+          const goesOn = await this.repair.goesOn(request, found);
+          return this.#writer.bind(goesOn ? { ...request, inDialog: false } : request, found, tried);
+        }
+        return this.#writer.bind(await this.#preferring(request), found, tried);
       });
+      if (request.inDialog && stored.binding.state === 'setup') {
+        // It has begun again, and is in progress.
+        return await this.#bindAlone(request, stored, tried);
+      }
       this.#reconciler.resolve(stored);
       return stored;
     } finally {

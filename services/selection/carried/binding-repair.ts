@@ -91,6 +91,18 @@ export class BindingRepair {
     return isLeft || isPromised === isPassed ? carrier : undefined;
   }
 
+  /**
+   * A call in progress that etcd has as released, and that its relay carries: it began again where the release was not known,
+   * at a replica without etcd.
+   */
+  async goesOn({ call, inDialog }: SelectRequest, { binding }: Found): Promise<boolean> {
+    if (binding?.state !== 'released' || inDialog !== true) {
+      return false;
+    }
+    const place = await this.#place(call);
+    return place !== undefined && place !== 'nowhere' && place.relay.instance === binding.instance;
+  }
+
   /** A key without a binding that counts: the call was elsewhere before etcd was restored. */
   #mayBeLost(request: SelectRequest, { revision }: Found): boolean {
     return revision > 0 || this.isSearchedFor(request);

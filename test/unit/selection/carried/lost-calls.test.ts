@@ -80,3 +80,18 @@ test('and where it was promised, if none have come yet', async (t) => {
     t.is((await selector.select(ask(call, { maybeCarried: true }))).binding.relayId, 'r2');
   });
 });
+
+test('a call that was released, and that its relay carries again, goes on', async (t) => {
+  for (const isCarried of [true, false]) {
+    const { inquiry, selector } = rebuildScene(t);
+    const { binding } = await selector.select(ask(call, { constraints: { target: 'r1' } }));
+    await selector.answered(call, binding);
+    await selector.release(call);
+    if (isCarried) {
+      inquiry.carry('r1', 'call-1');
+    }
+    const again = (await selector.select(ask(call, { inDialog: true }))).binding;
+    t.like(again, { relayId: 'r1', generation: 1, state: isCarried ? 'answered' : 'released' });
+    t.is(again.beginning === binding.beginning, !isCarried);
+  }
+});
