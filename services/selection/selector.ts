@@ -133,7 +133,9 @@ export class Selector {
       underWay = this.#binding.get(call.key);
       return this.#answer((await stored).binding, requestId);
     } catch (error) {
-      const carrier = isSought(request) ? await this.#carrierInOutage(call, error, 'answered') : undefined;
+      const carrier = isSought(request)
+        ? await this.repair.carrierInOutage(call, error, 'answered')
+        : undefined;
       return carrier
         ? this.#fallback.select({ ...request, inDialog: true }, error, { carrier })
         : this.#fallback.select(request, error, { tried: underWay?.tried.relay });
@@ -170,7 +172,7 @@ export class Selector {
       }
       return carrier && (await this.adopt(call, carrier));
     } catch (error) {
-      const carrier = options.adopts ? await this.#carrierInOutage(call, error) : undefined;
+      const carrier = options.adopts ? await this.repair.carrierInOutage(call, error) : undefined;
       return this.#fallback.find(call, error, options.predicts ? options : undefined, carrier);
     }
   }
@@ -368,22 +370,6 @@ export class Selector {
     } finally {
       this.#binding.delete(request.call.key);
     }
-  }
-
-  /**
-   * The relay that carries a call of which this replica knows nothing, while etcd cannot be asked.
-   * @param atLeast a promise of this state counts: one for the setup may be what another replica went past
-   */
-  async #carrierInOutage(
-    call: Call,
-    error: unknown,
-    atLeast: 'setup' | 'answered' = 'setup',
-  ): Promise<RegisteredRelay | undefined> {
-    const promised = this.#provisional.get(call);
-    const isPromised = promised && (atLeast === 'setup' || promised.state === 'answered');
-    const isKnown = isPromised || this.#cachedStore.lastKnown(call);
-    const isSearchedFor = !isKnown && isOutage(error) && this.#cachedStore.lost;
-    return isSearchedFor ? this.repair.find(call) : undefined;
   }
 
   /** A call that is to meet another is placed beside it, if its relay takes calls. */

@@ -11,7 +11,7 @@ import { newRequestId } from '../request-id.js';
 import { isSought, type SelectRequest } from '../requests.js';
 import type { Retry } from '../retry.js';
 import type { TtlPolicy } from '../ttl-policy.js';
-import { bound } from '../write-result.js';
+import { bound, isOutage } from '../write-result.js';
 import type { CallFinder, Place } from './call-finder.js';
 import type { RestoredBindings } from './restored-bindings.js';
 
@@ -120,6 +120,23 @@ export class BindingRepair {
   async find(call: Call): Promise<RegisteredRelay | undefined> {
     const place = await this.#place(call);
     return place === 'nowhere' ? undefined : place;
+  }
+
+  /**
+   * The relay that carries a call of which this replica knows nothing, while etcd cannot be asked.
+   * @param atLeast a promise of this state counts: one for the setup may be what another replica went past
+   */
+  async carrierInOutage(
+    call: Call,
+    error: unknown,
+    atLeast: 'setup' | 'answered' = 'setup',
+  ): Promise<RegisteredRelay | undefined> {
+    const { cachedStore } = this.#deps;
+    const promised = this.#deps.provisional.get(call);
+    const isPromised = promised && (atLeast === 'setup' || promised.state === 'answered');
+    const isKnown = isPromised || cachedStore.lastKnown(call);
+    const isSearchedFor = !isKnown && isOutage(error) && cachedStore.lost;
+    return isSearchedFor ? this.find(call) : undefined;
   }
 
   #place(call: Call): Promise<Place> {
