@@ -18,13 +18,10 @@ export interface HttpServerDeps extends ListenDeps {
 
 interface Answer {
   readonly status: number;
-  readonly text: string | Buffer;
+  readonly text: string;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** While more answers than these are not read yet, metrics are rendered once a second: not a copy for each that reads nothing. */
-const mostUnread = 8;
-const renderPeriodMs = 1000;
 const limits = { most: 256, mostPerSource: 256, mostSilentPerSource: 256 };
 /** A request must be complete, and its answer read, within this time, ms. */
 const requestTimeoutMs = 5000;
@@ -41,9 +38,7 @@ export class HttpServer {
   readonly #failed: RateLimitedWarning;
   readonly #connections = new ConnectionTable(limits);
   /** One for all that ask at the same time. */
-  #rendering: Promise<Buffer> | undefined;
-  #rendered: { readonly metrics: Buffer; readonly atMs: number } | undefined;
-  #unread = 0;
+  #metrics: Promise<string> | undefined;
 
   constructor(deps: HttpServerDeps) {
     this.#deps = deps;
@@ -56,12 +51,8 @@ export class HttpServer {
         return;
       }
       this.#connections.busy(socket);
-      this.#unread++;
-      response.once('close', () => {
-        this.#unread--;
-        // The oldest makes room: one that was answered has no claim to stay.
-        this.#connections.greeted(socket);
-      });
+      // The oldest makes room: one that was answered has no claim to stay.
+      response.once('close', () => this.#connections.greeted(socket));
       void this.#answerOrFailure(request).then(({ status, text, headers }) =>
         response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8', ...headers }).end(text),
       );
@@ -129,22 +120,10 @@ export class HttpServer {
     }
   }
 
-  #render(metrics: Registry): Promise<Buffer> | Buffer {
-    const { clock } = this.#deps;
-    const last = this.#rendered;
-    if (last && this.#unread > mostUnread && clock.monotonicMs() - last.atMs < renderPeriodMs) {
-      return last.metrics;
-    }
-    this.#rendering ??= metrics
-      .metrics()
-      .then((text) => {
-        const rendered = { metrics: Buffer.from(text), atMs: clock.monotonicMs() };
-        this.#rendered = rendered;
-        return rendered.metrics;
-      })
-      .finally(() => {
-        this.#rendering = undefined;
-      });
-    return this.#rendering;
+  #render(metrics: Registry): Promise<string> {
+    this.#metrics ??= metrics.metrics().finally(() => {
+      this.#metrics = undefined;
+    });
+    return this.#metrics;
   }
 }
