@@ -39,7 +39,7 @@ export class RelayScreen {
   }
 
   /** Whether it has ever had all relays. */
-  get hasShown(): boolean {
+  get hasSynced(): boolean {
     return this.#view.hasSynced;
   }
 

@@ -42,10 +42,6 @@ export class Servers {
     this.#all = targets.map((target) => new Server(target, credentials));
   }
 
-  get length(): number {
-    return this.#all.length;
-  }
-
   /** Whether any takes retries. */
   get allowRetry(): boolean {
     return this.#all.some(({ retries }) => retries.allowRetry);

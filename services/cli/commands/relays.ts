@@ -75,7 +75,7 @@ async function watchOnce(client: HoldfastClient, set: string, screen: RelayScree
     }
     return 'the replica ended the watch';
   } catch (error) {
-    if (!(error instanceof HoldfastRpcError) || !screen.hasShown) {
+    if (!(error instanceof HoldfastRpcError) || !screen.hasSynced) {
       throw error;
     }
     return error.message;

@@ -59,7 +59,7 @@ export function readCommand(body: Buffer): Command | ErrorCode {
     return errorCodes.wordCount;
   }
   const text = body.toString('latin1');
-  const [first = '', ...rest] = text.split(blanks).filter((word) => word !== '');
+  const [first = '', ...rest] = wordsOf(text);
   const border = rest.indexOf(subCommandMark);
   const words = border < 0 ? rest : rest.slice(0, border);
   if (first === '' || text.includes('\0') || words.length >= limits.words) {
@@ -73,8 +73,11 @@ export function readCommand(body: Buffer): Command | ErrorCode {
   return problemOf(command) ?? command;
 }
 
-/** Between words. */
-export const blanks = /[ \t\r\n]+/;
+/** What blanks separate. */
+export function wordsOf(text: string): string[] {
+  return text.split(/[ \t\r\n]+/).filter((word) => word !== '');
+}
+
 const subCommandMark = '&&';
 
 function isCommandName(name: string): name is CommandName {

@@ -1,5 +1,5 @@
 import type { Act, CallParties, ControlRequest, Reading, Verdict } from '../protocol.js';
-import { blanks, type Command, type CommandName, readCommand } from './command.js';
+import { type Command, type CommandName, readCommand, wordsOf } from './command.js';
 import { errorCodes, errorReply } from './errors.js';
 import { judgeReply } from './reply.js';
 import { parseTag } from './tag.js';
@@ -131,10 +131,7 @@ export class RtpproxyRequest implements ControlRequest {
 
   /** The same `U`, where timeouts are told otherwise, or to nobody. */
   notifying(notify: readonly string[]): Reading<RtpproxyRequest> {
-    const all = this.body
-      .toString('latin1')
-      .split(blanks)
-      .filter((word) => word !== '');
+    const all = wordsOf(this.body.toString('latin1'));
     const end = 1 + this.words.length;
     const words = [...all.slice(0, end - this.notify.length), ...notify, ...all.slice(end)];
     const body = bytes(words.join(' '));
