@@ -1,4 +1,10 @@
-import { isIPv6, type Socket } from 'node:net';
+import { isIPv6 } from 'node:net';
+import type { Duplex } from 'node:stream';
+
+/** A socket, or what wraps one. */
+export interface Connection extends Duplex {
+  readonly remoteAddress?: string | undefined;
+}
 
 export interface ConnectionLimits {
   /** Connections of all sources at the same time. */
@@ -16,7 +22,7 @@ export interface ConnectionLimits {
 type Phase = 'silent' | 'greeted' | 'idle' | 'busy';
 
 /** In the order in which they came to this phase. */
-type Source = Readonly<Record<Phase, Set<Socket>>>;
+type Source = Readonly<Record<Phase, Set<Connection>>>;
 
 /**
  * The open connections of a server, by source:
@@ -32,7 +38,7 @@ type Source = Readonly<Record<Phase, Set<Socket>>>;
 export class ConnectionTable {
   readonly #limits: ConnectionLimits;
   readonly #sources = new Map<string, Source>();
-  readonly #phases = new Map<Socket, { readonly source: Source; readonly order: number; phase: Phase }>();
+  readonly #phases = new Map<Connection, { readonly source: Source; readonly order: number; phase: Phase }>();
   #admitted = 0;
 
   constructor(limits: ConnectionLimits) {
@@ -44,7 +50,7 @@ export class ConnectionTable {
   }
 
   /** Takes in a new connection, or closes it: then false. */
-  admit(socket: Socket): boolean {
+  admit(socket: Connection): boolean {
     const { remoteAddress } = socket;
     // It was closed already while it waited to be accepted.
     if (remoteAddress === undefined || !this.#makeRoom(sourceOf(remoteAddress))) {
@@ -65,26 +71,22 @@ export class ConnectionTable {
     return true;
   }
 
-  isSilent(socket: Socket): boolean {
+  isSilent(socket: Connection): boolean {
     return this.#phases.get(socket)?.phase === 'silent';
   }
 
-  isBusy(socket: Socket): boolean {
-    return this.#phases.get(socket)?.phase === 'busy';
-  }
-
   /** It speaks the protocol. */
-  greeted(socket: Socket): void {
+  greeted(socket: Connection): void {
     this.#enter(socket, 'greeted');
   }
 
   /** Its requests are answered. */
-  idle(socket: Socket): void {
+  idle(socket: Connection): void {
     this.#enter(socket, 'idle');
   }
 
   /** It has a request in progress. */
-  busy(socket: Socket): void {
+  busy(socket: Connection): void {
     this.#enter(socket, 'busy');
   }
 
@@ -115,7 +117,7 @@ export class ConnectionTable {
   }
 
   /** The oldest. */
-  #close(sockets: Set<Socket>): boolean {
+  #close(sockets: Set<Connection>): boolean {
     const [oldest] = sockets;
     if (!oldest) {
       return false;
@@ -125,7 +127,7 @@ export class ConnectionTable {
     return true;
   }
 
-  #orderOf(socket: Socket): number {
+  #orderOf(socket: Connection): number {
     return this.#phases.get(socket)?.order ?? 0;
   }
 
@@ -133,7 +135,7 @@ export class ConnectionTable {
     return [...this.#sources.values()].reduce((one, other) => (sizeOf(other) > sizeOf(one) ? other : one));
   }
 
-  #enter(socket: Socket, phase: Phase): void {
+  #enter(socket: Connection, phase: Phase): void {
     const entry = this.#phases.get(socket);
     if (entry) {
       entry.source[entry.phase].delete(socket);
@@ -142,7 +144,7 @@ export class ConnectionTable {
     }
   }
 
-  #remove(socket: Socket): void {
+  #remove(socket: Connection): void {
     const entry = this.#phases.get(socket);
     this.#phases.delete(socket);
     entry?.source[entry.phase].delete(socket);

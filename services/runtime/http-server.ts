@@ -1,11 +1,13 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { Registry } from 'prom-client';
 import { messageOf } from '../domain/error.js';
 import { type Address, formatAddress } from './address.js';
 import { ConnectionTable } from './connection-table.js';
 import { type ListenDeps, listen } from './listen.js';
 import { RateLimitedWarning } from './rate-limited-warning.js';
+import { UnpipelinedConnection } from './unpipelined-connection.js';
 
 export interface HttpServerDeps extends ListenDeps {
   readonly listen: Address;
@@ -44,20 +46,23 @@ export class HttpServer {
     this.#deps = deps;
     this.#failed = new RateLimitedWarning('an HTTP request failed', deps.clock, deps.log);
     const server = createServer({ connectionsCheckingInterval: checkPeriodMs }, (request, response) => {
-      const { socket } = request;
-      // Answers that are not read would pile up behind one another.
-      if (this.#connections.isBusy(socket)) {
-        socket.destroy();
-        return;
-      }
+      const socket = request.socket as Duplex as UnpipelinedConnection;
       this.#connections.busy(socket);
-      // The oldest makes room: one that was answered has no claim to stay.
-      response.once('close', () => this.#connections.greeted(socket));
-      void this.#answerOrFailure(request).then(({ status, text, headers }) =>
-        response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8', ...headers }).end(text),
-      );
+      response.once('close', () => socket.answered());
+      void this.#answerOrFailure(request).then(({ status, text, headers }) => {
+        response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8', ...headers }).end(text);
+        // The oldest makes room: one that was answered has no claim to stay, whether it reads the answer or not.
+        this.#connections.greeted(socket);
+      });
     });
-    server.on('connection', (socket: Socket) => this.#connections.admit(socket));
+    const [serve] = server.listeners('connection');
+    server.removeAllListeners('connection');
+    server.on('connection', (socket: Socket) => {
+      const connection = new UnpipelinedConnection(socket);
+      if (this.#connections.admit(connection)) {
+        serve?.call(server, connection);
+      }
+    });
     server.requestTimeout = requestTimeoutMs;
     server.headersTimeout = requestTimeoutMs;
     server.timeout = requestTimeoutMs;

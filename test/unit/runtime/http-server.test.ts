@@ -78,6 +78,42 @@ test('a readiness check that throws is an error of its request', async (t) => {
   t.deepEqual(await get('/readyz'), { status: 500, text: 'failed: nobody knows\n' });
 });
 
+function connectTo(t: ExecutionContext, address: string) {
+  const [host, port] = address.split(':');
+  const client = connect(Number(port), host).setEncoding('utf8').setNoDelay();
+  t.teardown(() => client.destroy());
+  let text = '';
+  client.on('data', (data) => {
+    text += data;
+  });
+  return { client, ended: once(client, 'end'), answers: () => text.split('HTTP/1.1 ').slice(1) };
+}
+
+const head = 'GET /livez HTTP/1.1\r\nhost: test\r\n';
+
+test('a connection is used for one request after another, in pieces of any size', async (t) => {
+  const { server } = await serve(t);
+  const { client, answers } = connectTo(t, server.address);
+  for (const [i, pieces] of [[`${head}\r\n`], [...head, '\r', '\n'], ['\r\n', head, '\r\n']].entries()) {
+    for (const piece of pieces) {
+      client.write(piece);
+      await new Promise(setImmediate);
+    }
+    await eventually(() => answers().length === i + 1, `answer ${i + 1}`);
+  }
+  t.true(answers().every((answer) => answer.startsWith('200 ')));
+});
+
+test('what follows a request before its answer ends the connection with that answer', async (t) => {
+  const { server } = await serve(t);
+  for (const more of [`${head}\r\n`.repeat(1000), 'a body', '\n\n']) {
+    const { client, ended, answers } = connectTo(t, server.address);
+    client.write(`${head}\r\n${more}`);
+    await ended;
+    t.is(answers().length, 1, more.slice(0, 40));
+  }
+});
+
 test('a client that leaves before its answer does no harm', async (t) => {
   const { server, metrics, get } = await serve(t);
   const reading = new EventEmitter();
