@@ -80,6 +80,8 @@ export interface RegisteredRelay {
   readonly relay: Relay;
   /** etcd's mod revision of the registration: what a transaction checks to know that it still stands. */
   readonly revision: number;
+  /** The lease of the registration, decimal: an etcd that has lost its data may give the same revision again, but no lease. */
+  readonly lease?: string;
   readonly intent?: Intent | undefined;
   readonly load?: Load | undefined;
   /** When the load report reached this process, by its monotonic clock, ms. */

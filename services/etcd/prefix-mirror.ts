@@ -10,15 +10,23 @@ import { OutageLog } from './outage-log.js';
 import { endOfPrefix } from './range.js';
 import { RangeReader } from './range-reader.js';
 
-/** One key under the prefix. */
-export interface MirrorEntry<T> {
-  readonly value: T;
-  /** etcd's mod revision of the key. */
+/** Which writing of a key this is. An etcd that has lost its data counts revisions anew; it gives no lease twice. */
+export interface KeyVersion {
+  /** etcd's mod revision of the key; 0 if there is no such key. */
   readonly revision: number;
+  /** Decimal; 0 if it is on none. */
+  readonly lease: string;
+}
+
+/** One key under the prefix. */
+export interface MirrorEntry<T> extends KeyVersion {
+  readonly value: T;
 }
 
 /** What a list found under one key; undefined where it is what the mirror has. */
-type Listed<T> = { readonly value: T | InvalidValue; readonly revision: number } | undefined;
+type Listed<T> = MirrorEntry<T | InvalidValue> | undefined;
+
+const absent: KeyVersion = { revision: 0, lease: '0' };
 
 export interface PrefixMirrorDeps {
   readonly connection: EtcdConnection;
@@ -56,8 +64,8 @@ export class PrefixMirror<T> {
   readonly #options: PrefixMirrorOptions<T>;
   readonly #outages: OutageLog;
   readonly #entries = new Map<string, MirrorEntry<T>>();
-  /** Mod revisions of keys whose values are invalid. */
-  readonly #invalid = new Map<string, number>();
+  /** Keys whose values are invalid. */
+  readonly #invalid = new Map<string, KeyVersion>();
   readonly #stopping = new AbortController();
   /** The mirror has all changes up to this etcd revision. */
   #revision = 0;
@@ -84,9 +92,9 @@ export class PrefixMirror<T> {
     return this.#entries;
   }
 
-  /** etcd's mod revision of the key, even if its value is invalid; 0 if there is no such key. */
-  revisionOf(name: string): number {
-    return this.#entries.get(name)?.revision ?? this.#invalid.get(name) ?? 0;
+  /** Of the key, even if its value is invalid. */
+  versionOf(name: string): KeyVersion {
+    return this.#entries.get(name) ?? this.#invalid.get(name) ?? absent;
   }
 
   /** True while a watch is established: changes arrive as they happen. */
@@ -165,14 +173,14 @@ export class PrefixMirror<T> {
       this.#hearTerm(page.header.raft_term);
       for (const kv of page.kvs) {
         const name = kv.key.toString().slice(prefix.length);
-        const modRevision = Number(kv.mod_revision);
+        const version = versionOf(kv);
         if (this.#options.keeps ?? true) {
-          const isKnown = revision >= revisionBefore && this.revisionOf(name) === modRevision;
+          const isKnown = revision >= revisionBefore && isSame(this.versionOf(name), version);
           // Decoded at once: the bytes may be many.
-          const decode = () => ({ value: this.#decode(name, kv.value, modRevision), revision: modRevision });
+          const decode = () => ({ value: this.#decode(name, kv.value, version), ...version });
           listed.set(name, isKnown ? undefined : decode());
-        } else if (modRevision > revisionBefore) {
-          this.#put(name, kv.value, modRevision);
+        } else if (version.revision > revisionBefore) {
+          this.#put(name, kv.value, version);
         }
       }
     }
@@ -200,7 +208,7 @@ export class PrefixMirror<T> {
     }
     for (const [name, found] of listed) {
       if (found) {
-        this.#take(name, found.value, found.revision);
+        this.#take(name, found.value, found);
       }
     }
   }
@@ -269,16 +277,16 @@ export class PrefixMirror<T> {
     this.#hearTerm(response.header.raft_term);
     const prefixLength = this.#options.prefix.length;
     for (const { type, kv } of response.events) {
-      const revision = Number(kv.mod_revision);
+      const version = versionOf(kv);
       // A list in between has reported this already; to report it again would take the mirror back in time.
-      if (revision <= this.#revision) {
+      if (version.revision <= this.#revision) {
         continue;
       }
       const name = kv.key.toString().slice(prefixLength);
       if (type === 'Delete') {
         this.#remove(name);
       } else {
-        this.#put(name, kv.value, revision);
+        this.#put(name, kv.value, version);
       }
     }
     // A watch that catches up gets its events in parts, each with etcd's current revision in the header. Only the
@@ -290,30 +298,32 @@ export class PrefixMirror<T> {
     }
   }
 
-  #put(name: string, bytes: Buffer, revision: number): void {
-    this.#take(name, this.#decode(name, bytes, revision), revision);
+  #put(name: string, bytes: Buffer, version: KeyVersion): void {
+    this.#take(name, this.#decode(name, bytes, version), version);
   }
 
-  #decode(name: string, bytes: Buffer, revision: number): T | InvalidValue {
+  #decode(name: string, bytes: Buffer, version: KeyVersion): T | InvalidValue {
     const value = this.#options.decode(name, bytes);
     // A list meets the same junk again.
-    if (value instanceof InvalidValue && this.#invalid.get(name) !== revision) {
+    const known = this.#invalid.get(name);
+    if (value instanceof InvalidValue && !(known && isSame(known, version))) {
+      const { revision } = version;
       this.#junk.warn({ key: this.#options.prefix + name, revision, reason: value.reason });
     }
     return value;
   }
 
-  #take(name: string, value: T | InvalidValue, revision: number): void {
+  #take(name: string, value: T | InvalidValue, version: KeyVersion): void {
     const { onChange, keeps = true } = this.#options;
     if (value instanceof InvalidValue) {
       this.#remove(name);
       if (keeps) {
-        this.#invalid.set(name, revision);
+        this.#invalid.set(name, version);
       }
       return;
     }
     this.#invalid.delete(name);
-    const entry = { value, revision };
+    const entry = { value, revision: version.revision, lease: version.lease };
     if (keeps) {
       this.#entries.set(name, entry);
     }
@@ -335,3 +345,11 @@ export class PrefixMirror<T> {
     this.#options.onLive?.(live);
   }
 }
+
+const versionOf = ({ mod_revision, lease }: { mod_revision: string; lease: string }): KeyVersion => ({
+  revision: Number(mod_revision),
+  lease,
+});
+
+const isSame = (one: KeyVersion, other: KeyVersion): boolean =>
+  one.revision === other.revision && one.lease === other.lease;

@@ -8,7 +8,7 @@ import protobuf from 'protobufjs/minimal.js';
  */
 
 /** Holds while the key was last written at this revision; 0 while there is no such key. */
-export interface Compare {
+export interface CompareRevision {
   readonly result: 'Equal';
   readonly target: 'Mod';
   readonly key: Buffer;
@@ -16,6 +16,17 @@ export interface Compare {
   /** Then all keys of the range must have that revision, and 0 says that there is none. */
   readonly range_end?: Buffer;
 }
+
+/** Holds while the key is on this lease. */
+export interface CompareLease {
+  readonly result: 'Equal';
+  readonly target: 'Lease';
+  readonly key: Buffer;
+  /** Decimal; 0 for none. */
+  readonly lease: string;
+}
+
+export type Compare = CompareRevision | CompareLease;
 
 export interface Range {
   readonly key: Buffer;
@@ -42,6 +53,8 @@ export interface KeyValue {
   readonly key: Buffer;
   readonly mod_revision: number;
   readonly value: Buffer;
+  /** Decimal; 0 for none. */
+  readonly lease: string;
 }
 
 /** The result of one operation. */
@@ -88,15 +101,20 @@ type Writer = protobuf.Writer;
 /** Tags: the number of the field, and how its value is encoded (Protocol Buffers encoding, "Message structure"). */
 const whole = (field: number) => field << 3;
 const sized = (field: number) => (field << 3) | 2;
-const modTarget = 2;
+const target = { Mod: 2, Lease: 4 };
 
 function writeTxn(writer: Writer, { compare = [], success, failure = [] }: Txn): Writer {
-  for (const { key, mod_revision, range_end } of compare) {
+  for (const each of compare) {
     // `result` is left out: equal is 0.
-    writer.uint32(sized(1)).fork().uint32(whole(2)).uint32(modTarget);
-    writer.uint32(sized(3)).bytes(key).uint32(whole(6)).int64(mod_revision);
-    if (range_end) {
-      writer.uint32(sized(64)).bytes(range_end);
+    writer.uint32(sized(1)).fork().uint32(whole(2)).uint32(target[each.target]);
+    writer.uint32(sized(3)).bytes(each.key);
+    if (each.target === 'Lease') {
+      writer.uint32(whole(8)).int64(each.lease);
+    } else {
+      writer.uint32(whole(6)).int64(each.mod_revision);
+    }
+    if (each.target === 'Mod' && each.range_end) {
+      writer.uint32(sized(64)).bytes(each.range_end);
     }
     writer.ldelim();
   }
@@ -235,6 +253,7 @@ function readKeyValue(reader: Reader): KeyValue {
   let key = nothing;
   let mod_revision = 0;
   let value = nothing;
+  let lease = '0';
   readFields(reader, endOfSized(reader), (field) => {
     if (field === 1) {
       key = reader.bytes() as Buffer;
@@ -242,12 +261,14 @@ function readKeyValue(reader: Reader): KeyValue {
       mod_revision = readWhole(reader);
     } else if (field === 5) {
       value = reader.bytes() as Buffer;
+    } else if (field === 6) {
+      lease = reader.int64().toString();
     } else {
       return false;
     }
     return true;
   });
-  return { key, mod_revision, value };
+  return { key, mod_revision, value, lease };
 }
 
 const nothing: Buffer = Buffer.alloc(0);

@@ -22,6 +22,8 @@ export interface RelayGuard {
   readonly id: string;
   /** Mod revision that was seen of the registration; 0 if it is not registered. */
   readonly revision: number;
+  /** Its lease, where it is known. */
+  readonly lease?: string | undefined;
 }
 
 export interface BindingWrite {
@@ -125,7 +127,7 @@ export class BindingStore {
     const own = alone ? { ...this.#rangeOf(call, true), revision: 0 } : { key, revision: expected };
     const compare = [
       modRevisionIs(own),
-      ...guards.map(({ set, id, revision }) => modRevisionIs({ key: keys.relay(set, id), revision })),
+      ...guards.flatMap(({ set, id, ...seen }) => isAsSeen(keys.relay(set, id), seen)),
     ];
     const failure = [
       { request_range: this.#rangeOf(call, alone) },
@@ -152,7 +154,7 @@ export class BindingStore {
     return {
       written: false,
       found: this.#found(alone ? { ...call, anySet: true } : call, found),
-      guardsHeld: guards.every(({ revision }, i) => modRevision(registrations[i]) === revision),
+      guardsHeld: guards.every((guard, i) => holds(guard, registrations[i])),
     };
   }
 
@@ -236,6 +238,13 @@ function modRevisionIs({ key, range_end, revision }: Range & { readonly revision
   return { result: 'Equal', target: 'Mod', key, mod_revision: revision, ...(range_end ? { range_end } : {}) };
 }
 
-function modRevision([kv]: readonly KeyValue[] = []): number {
-  return kv?.mod_revision ?? 0;
+function isAsSeen(key: Buffer, { revision, lease }: Pick<RelayGuard, 'revision' | 'lease'>): Compare[] {
+  const compare = modRevisionIs({ key, revision });
+  // What is not there is on no lease.
+  const isLeased = lease !== undefined && revision !== 0;
+  return isLeased ? [compare, { result: 'Equal', target: 'Lease', key, lease }] : [compare];
+}
+
+function holds({ revision, lease }: RelayGuard, [kv]: readonly KeyValue[] = []): boolean {
+  return (kv?.mod_revision ?? 0) === revision && (lease === undefined || (kv?.lease ?? '0') === lease);
 }

@@ -3,7 +3,12 @@ import type { AbsentIntent, Intent, Load, RegisteredRelay, Relay } from '../doma
 import { relayKey } from '../domain/relay.js';
 import { etcdUnavailable } from '../etcd/errors.js';
 import { InvalidValue } from '../etcd/invalid-value.js';
-import { PrefixMirror, type PrefixMirrorDeps, type PrefixMirrorOptions } from '../etcd/prefix-mirror.js';
+import {
+  type KeyVersion,
+  PrefixMirror,
+  type PrefixMirrorDeps,
+  type PrefixMirrorOptions,
+} from '../etcd/prefix-mirror.js';
 import { Backoff } from '../runtime/backoff.js';
 import { type Clock, sleep } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
@@ -111,9 +116,9 @@ export class RelayDirectory implements Membership {
     return this.#registered.get(set)?.get(id);
   }
 
-  /** etcd's mod revision of the relay's registration, even if its value is invalid; 0 if there is none. */
-  revisionOf(set: string, id: string): number {
-    return this.#relays.revisionOf(relayKey(set, id));
+  /** Of the relay's registration, even if its value is invalid. */
+  versionOf(set: string, id: string): KeyVersion {
+    return this.#relays.versionOf(relayKey(set, id));
   }
 
   /** Ordered by set, then id. */
@@ -175,6 +180,7 @@ export class RelayDirectory implements Membership {
     const relay: RegisteredRelay = {
       relay: registration.value,
       revision: registration.revision,
+      lease: registration.lease,
       intent: this.#intents.entries.get(key)?.value,
       load: received?.load,
       loadHeardAtMs: received?.receivedAtMs,

@@ -13,7 +13,7 @@ import type { CachedBindingStore } from './cached-store.js';
 import type { ProvisionalBindings } from './outage/provisional-bindings.js';
 import type { SelectRequest } from './requests.js';
 import type { TtlPolicy } from './ttl-policy.js';
-import { asRefused, bound, RelayAwaitedError, withGuard } from './write-result.js';
+import { asRefused, bound, guardOf, RelayAwaitedError, withGuard } from './write-result.js';
 
 export interface BindingWriterDeps {
   readonly cachedStore: CachedBindingStore;
@@ -84,7 +84,8 @@ export class BindingWriter {
 
   /** The relay that the binding names is still gone, or has another instance. */
   #goneGuard({ call: { set }, relayId: id }: Binding): RelayGuard {
-    return { set, id, revision: this.#deps.directory.revisionOf(set, id) };
+    const { revision, lease } = this.#deps.directory.versionOf(set, id);
+    return { set, id, revision, lease };
   }
 
   /** Binds the call to another relay, generation + 1. @throws HoldfastError also `relays-full`, `no-relay` */
@@ -142,7 +143,7 @@ export class BindingWriter {
   /** Binds a call to the relay that was found carrying it. */
   async adopt(found: Found, relay: RegisteredRelay, requestId: string): Promise<WriteOutcome> {
     const { cachedStore, clock, ttlPolicy, events } = this.#deps;
-    const { set, id, instance } = relay.relay;
+    const { id, instance } = relay.relay;
     const nowMs = clock.wallMs();
     const { call, binding: before } = found;
     const ttlSeconds = ttlPolicy.settings.callTtlSeconds;
@@ -164,7 +165,7 @@ export class BindingWriter {
     };
     // An answered call leaves no relay that has come back meanwhile.
     const gone = before && before.state !== 'setup' ? [this.#goneGuard(before)] : [];
-    const guards = withGuard(gone, { set, id, revision: relay.revision });
+    const guards = withGuard(gone, guardOf(relay));
     const outcome = await this.#write(binding, found.revision, guards, false);
     if (outcome.written) {
       this.counters.adopted++;
@@ -182,7 +183,7 @@ export class BindingWriter {
     found: Found,
     relay: RegisteredRelay | undefined,
   ): Promise<WriteOutcome> {
-    const guards = relay ? [{ set: relay.relay.set, id: relay.relay.id, revision: relay.revision }] : [];
+    const guards = relay ? [guardOf(relay)] : [];
     const outcome = await this.#write(binding, found.revision, guards, false);
     if (outcome.written) {
       this.counters.reasserted++;
@@ -328,8 +329,7 @@ export class BindingWriter {
     guards: readonly RelayGuard[],
     alone = false,
   ): Promise<WriteOutcome> {
-    const { relay, revision } = target.registered;
-    const all = withGuard(guards, { set: relay.set, id: relay.id, revision });
+    const all = withGuard(guards, guardOf(target.registered));
     let written = false;
     try {
       const outcome = await this.#write(binding, expected, all, alone);

@@ -1,5 +1,6 @@
 import type { Binding, StoredBinding } from '../domain/binding.js';
 import { HoldfastError } from '../domain/error.js';
+import type { RegisteredRelay } from '../domain/relay.js';
 import type { Found, RelayGuard, WriteOutcome } from '../registry/binding-store.js';
 import type { SelectRequest } from './requests.js';
 
@@ -16,6 +17,11 @@ export function foundOf({ binding, revision }: StoredBinding): Found {
 /** What a read found, for the next step: as if a write had been refused and told it. */
 export function asRefused(found: Found): WriteOutcome {
   return { written: false, found, guardsHeld: true };
+}
+
+/** It is still registered as it was seen. */
+export function guardOf({ relay: { set, id }, revision, lease }: RegisteredRelay): RelayGuard {
+  return { set, id, revision, lease };
 }
 
 /** One guard per relay: a relay that came back as the target is guarded by what was seen of it last. */

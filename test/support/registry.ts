@@ -86,10 +86,11 @@ export function valid<T>(decoded: T | InvalidValue | undefined): T | undefined {
 }
 
 /** Puts a registration into etcd as its relay node would, but without a lease. @returns its mod revision */
-export async function putRelay(client: Etcd3, keys: Keyspace, relay: Relay): Promise<number> {
+export async function putRelay(client: Etcd3, keys: Keyspace, relay: Relay, lease = '0'): Promise<number> {
   const { header } = await client.kv.put({
     key: keys.relay(relay.set, relay.id),
     value: relayCodec.encode(relay),
+    lease,
   });
   return Number(header.revision);
 }

@@ -3,11 +3,13 @@ import { RelayDirectory } from '../../../services/registry/relay-directory.js';
 import { rewriteWrites } from './transactions.js';
 
 /** Moves a call because an outdated view has lost its relay, and does not check that in the transaction. */
-rewriteWrites({ keepsGuard: ({ mod_revision }, key) => !key.includes('/relays/') || mod_revision !== 0 });
+rewriteWrites({
+  keepsGuard: (guard, key) => !key.includes('/relays/') || guard.target !== 'Mod' || guard.mod_revision !== 0,
+});
 
 const behindMs = 4000;
 const returned = new Map<string, number>();
-const { get, revisionOf } = RelayDirectory.prototype;
+const { get, versionOf } = RelayDirectory.prototype;
 
 function hasNotHeard(set: string, id: string, found: RegisteredRelay | undefined): boolean {
   const key = `${set}/${id}`;
@@ -23,6 +25,7 @@ RelayDirectory.prototype.get = function (set, id) {
   const found = get.call(this, set, id);
   return hasNotHeard(set, id, found) ? undefined : found;
 };
-RelayDirectory.prototype.revisionOf = function (set, id) {
-  return hasNotHeard(set, id, get.call(this, set, id)) ? 0 : revisionOf.call(this, set, id);
+RelayDirectory.prototype.versionOf = function (set, id) {
+  const isAbsent = hasNotHeard(set, id, get.call(this, set, id));
+  return isAbsent ? { revision: 0, lease: '0' } : versionOf.call(this, set, id);
 };

@@ -1,4 +1,5 @@
 import test from 'ava';
+import type { Etcd3 } from 'etcd3';
 import { connect, startEmbeddedEtcd, startRealEtcd } from '../../support/etcd.js';
 import { freeTcpPort } from '../../support/ports.js';
 import { eventually, openConnection } from '../../support/registry.js';
@@ -74,6 +75,29 @@ test('an etcd that lost its data is believed', async (t) => {
   await eventually(() => view.live, 'live view');
   await put(anew, `${prefix}later`, '1');
   await sees(t, view, anew, prefix);
+});
+
+test('what etcd has lost and another one wrote at the same revision is told', async (t) => {
+  const before = await startEmbeddedEtcd(t);
+  const port = Number(before.endpoint.split(':')[1]);
+  const { view, prefix } = open(t, openConnection(t, before.endpoint));
+  const putOnLease = async (client: Etcd3, value: string) => {
+    const lease = client.lease(60);
+    await client.kv.put({
+      key: Buffer.from(`${prefix}a`),
+      value: Buffer.from(value),
+      lease: await lease.grant(),
+    });
+    lease.release();
+  };
+  await putOnLease(connect(t, before.endpoint), 'old');
+  await view.start();
+  const { revision } = view.versionOf('a');
+  await before.stop();
+  const after = await startEmbeddedEtcd(t, { port });
+  await putOnLease(connect(t, after.endpoint), 'new');
+  await eventually(() => view.entries.get('a')?.value === 'new', 'the new value');
+  t.is(view.versionOf('a').revision, revision);
 });
 
 testWith(['etcd'], 'a kill of etcd in the middle of changes loses none', async (t) => {

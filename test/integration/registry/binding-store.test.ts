@@ -1,19 +1,15 @@
 import type { Etcd3 } from 'etcd3';
 import type { Binding } from '../../../services/domain/binding.js';
 import { type Call, parseCall } from '../../../services/domain/call.js';
-import type { BindingStore } from '../../../services/registry/binding-store.js';
+import type { BindingStore, RelayGuard } from '../../../services/registry/binding-store.js';
 import type { Keyspace } from '../../../services/registry/keyspace.js';
 import { behaviors } from '../../support/etcd.js';
 import { aBinding, aRelay, deleteRelay, openStore, putRelay, registryDeps } from '../../support/registry.js';
 
 const behavior = behaviors();
 
-const write = (
-  store: BindingStore,
-  binding: Binding,
-  expected = 0,
-  guards: readonly { set: string; id: string; revision: number }[] = [],
-) => store.write({ binding, expected, guards, lifetimeSeconds: 450 });
+const write = (store: BindingStore, binding: Binding, expected = 0, guards: readonly RelayGuard[] = []) =>
+  store.write({ binding, expected, guards, lifetimeSeconds: 450 });
 
 const leaseOf = async (client: Etcd3, keys: Keyspace, call: Call) =>
   (await client.kv.range({ key: keys.call(call) })).kvs[0]?.lease ?? '0';
@@ -51,6 +47,22 @@ behavior('a write happens only if all that its writer saw still holds', async (t
     (await write(store, aBinding(call, { generation: 2 }), standing.revision, [target, absent])).written,
   );
 });
+
+behavior(
+  'a registration on another lease is another one, whatever its revision',
+  async (t, client, { endpoint }) => {
+    const parts = registryDeps(t, endpoint);
+    const { store } = openStore(parts);
+    const [own, other] = [client.lease(60), client.lease(60)];
+    const [lease, otherLease] = await Promise.all([own.grant(), other.grant()]);
+    const revision = await putRelay(client, parts.keys, aRelay({ id: 'r1' }), lease);
+    const guard = { set: 'default', id: 'r1', revision };
+    const refused = await write(store, aBinding(parseCall('leased')), 0, [{ ...guard, lease: otherLease }]);
+    t.like(refused, { written: false, guardsHeld: false });
+    t.true((await write(store, aBinding(parseCall('leased')), 0, [{ ...guard, lease }])).written);
+    await Promise.all([own.revoke(), other.revoke()]);
+  },
+);
 
 behavior('a move tells caches, under the revision of the move', async (t, client, { endpoint }) => {
   const parts = registryDeps(t, endpoint);

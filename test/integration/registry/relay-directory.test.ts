@@ -47,6 +47,7 @@ behavior('what is known at the start is complete before it begins', async (t, cl
   t.deepEqual(directory.get('default', 'r1'), {
     relay,
     revision,
+    lease: '0',
     intent: draining,
     load: load(5),
     loadHeardAtMs: clock.monotonicMs(),

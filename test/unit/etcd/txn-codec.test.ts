@@ -33,15 +33,23 @@ const { txn } = fc.letrec<{ txn: Txn; operation: Operation }>((tie) => ({
   txn: fc.record(
     {
       compare: fc.array(
-        fc.record(
-          {
+        fc.oneof(
+          fc.record(
+            {
+              result: fc.constant('Equal' as const),
+              target: fc.constant('Mod' as const),
+              key,
+              mod_revision: revision,
+              range_end: key,
+            },
+            { requiredKeys: ['result', 'target', 'key', 'mod_revision'] },
+          ),
+          fc.record({
             result: fc.constant('Equal' as const),
-            target: fc.constant('Mod' as const),
+            target: fc.constant('Lease' as const),
             key,
-            mod_revision: revision,
-            range_end: key,
-          },
-          { requiredKeys: ['result', 'target', 'key', 'mod_revision'] },
+            lease,
+          }),
         ),
         { maxLength: 3 },
       ),
@@ -83,9 +91,11 @@ const { result } = fc.letrec<{ result: TxnResult; outcome: OperationResult }>((t
   }),
   outcome: fc.oneof(
     { maxDepth: 3 },
-    fc.array(fc.record({ key, mod_revision: revision, value: bytes }), { maxLength: 3 }).map((kvs) => ({
-      response_range: { kvs },
-    })),
+    fc
+      .array(fc.record({ key, mod_revision: revision, value: bytes, lease }), { maxLength: 3 })
+      .map((kvs) => ({
+        response_range: { kvs },
+      })),
     revision.map((of) => ({ response_put: { revision: of } })),
     fc.constant({}),
     (tie('result') as fc.Arbitrary<TxnResult>).map((response_txn) => ({ response_txn })),
@@ -114,7 +124,7 @@ function outcomeToldByEtcd({ response_range, response_put, response_txn }: Opera
   if (!response_range) {
     return { response_delete_range: { header: header(7), deleted: 1 } };
   }
-  const kvs = response_range.kvs.map((kv) => ({ ...kv, create_revision: 5, version: 6, lease: 7 }));
+  const kvs = response_range.kvs.map((kv) => ({ ...kv, create_revision: 5, version: 6 }));
   return { response_range: { header: header(8), kvs, more: true, count: kvs.length } };
 }
 

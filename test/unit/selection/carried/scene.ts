@@ -72,7 +72,7 @@ export function rebuildScene(t: ExecutionContext, ids: readonly string[] = ['r1'
     list: () => relays,
     sets: () => ['default'],
     isSuspect: () => false,
-    revisionOf: () => 1,
+    versionOf: () => ({ revision: 1, lease: '7' }),
     refresh: async () => {},
   } as unknown as RelayDirectory;
   const leaseClock = new LeaseClock(clock);
