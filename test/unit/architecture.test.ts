@@ -198,6 +198,7 @@ test('the environment is read in the command line alone', (t) => {
 /** Where time is the system's own, and why. */
 const realTime = {
   'services/runtime/clock.ts': 'it is what the clock is made of',
+  'services/runtime/unpipelined-connection.ts': "it passes on the timeouts of Node's HTTP server",
   'services/cli/': 'commands wait for processes and people, in real time',
   'services/client/': "it runs in its user's process, against real deadlines",
 };
