@@ -2,6 +2,7 @@ import type { RemoteInfo, Socket } from 'node:dgram';
 import { type Address, formatAddress } from '../../runtime/address.js';
 import { type Clock, sleep, systemClock } from '../../runtime/clock.js';
 import { type Logger, silentLogger } from '../../runtime/log.js';
+import { Standstill, wholeTurn } from '../../runtime/standstill.js';
 import type { Reading } from '../protocol.js';
 import { joinDatagram, maxDatagramBytes, splitDatagram } from './datagram.js';
 import { ReplyCache } from './reply-cache.js';
@@ -56,12 +57,16 @@ export interface UdpServerCounters {
   dropped: number;
   /** From a source that is not accepted. */
   notAccepted: number;
+  /** Not answered: they may have come before the process stood still, and their senders have asked again or elsewhere. */
+  old: number;
   overloaded: number;
   handlerErrors: number;
   oversizedReplies: number;
   socketErrors: number;
 }
 
+/** Proxies wait a second for an answer (rtpengine_tout and rtpproxy_tout of Kamailio, by default), then ask again or elsewhere. */
+const standstillMs = 1000;
 /** How long stop() waits for a moment in which no request comes. */
 const stopGraceMs = 1000;
 
@@ -78,6 +83,7 @@ export class UdpServer<Request> {
     malformed: 0,
     dropped: 0,
     notAccepted: 0,
+    old: 0,
     overloaded: 0,
     handlerErrors: 0,
     oversizedReplies: 0,
@@ -89,6 +95,7 @@ export class UdpServer<Request> {
   readonly #maxInFlight: number;
   readonly #cache: ReplyCache;
   readonly #inFlight = new Map<string, Promise<void>>();
+  readonly #standstill: Standstill;
   #sockets: Socket[] = [];
   #addresses: Address[] = [];
   #stopping: Promise<void> | undefined;
@@ -97,6 +104,7 @@ export class UdpServer<Request> {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#log = options.log ?? silentLogger;
+    this.#standstill = new Standstill(this.#clock, standstillMs);
     this.#maxInFlight = options.maxInFlight ?? 1024;
     this.#cache = new ReplyCache(this.#clock, {
       ttlMs: options.replyTtlMs ?? 30_000,
@@ -116,6 +124,7 @@ export class UdpServer<Request> {
 
   /** Opens all addresses or none. @throws Error naming the address that cannot be listened on */
   async start(): Promise<void> {
+    this.#standstill.start();
     try {
       const { listen, passed = [], service } = this.#options;
       for (const [i, address] of listen.entries()) {
@@ -146,9 +155,10 @@ export class UdpServer<Request> {
     for (let seen = -1; !over && (this.#inFlight.size > 0 || seen !== this.counters.received); ) {
       seen = this.counters.received;
       await Promise.race([Promise.all(this.#inFlight.values()), grace]);
-      await allReceived();
+      await wholeTurn();
     }
     cut.abort();
+    this.#standstill.stop();
     const sockets = this.#sockets;
     this.#sockets = [];
     await Promise.all(sockets.map((socket) => new Promise<void>((resolve) => socket.close(() => resolve()))));
@@ -168,6 +178,10 @@ export class UdpServer<Request> {
 
   #receive(at: Listener, datagram: Buffer, remote: RemoteInfo): void {
     this.counters.received++;
+    if (this.#standstill.isOld()) {
+      this.counters.old++;
+      return;
+    }
     // A forged datagram may claim port 0, to which nothing can be sent.
     if (remote.port === 0) {
       this.counters.dropped++;
@@ -280,11 +294,4 @@ interface Listener {
   readonly socket: Socket;
   readonly localName: string;
   readonly listener: number;
-}
-
-/** Resolves when what the system had received before has been read: after one whole turn of the event loop. */
-async function allReceived(): Promise<void> {
-  for (let turns = 0; turns < 2; turns++) {
-    await new Promise((resolve) => setImmediate(resolve));
-  }
 }

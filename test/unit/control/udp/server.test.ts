@@ -3,6 +3,8 @@ import { once } from 'node:events';
 import test, { type ExecutionContext } from 'ava';
 import { UdpClient } from '../../../../services/control/udp/client.js';
 import { UdpServer, type UdpService } from '../../../../services/control/udp/server.js';
+import { systemClock } from '../../../../services/runtime/clock.js';
+import { ShiftedClock } from '../../../support/clock.js';
 
 /** A protocol of words: nothing of ng. */
 const words: UdpService<string> = {
@@ -21,8 +23,8 @@ const words: UdpService<string> = {
   refuse: (_, reason) => Buffer.from(`E0 ${reason}`),
 };
 
-async function started(t: ExecutionContext, listen = [{ host: '127.0.0.1', port: 0 }]) {
-  const server = new UdpServer({ listen, service: words });
+async function started(t: ExecutionContext, listen = [{ host: '127.0.0.1', port: 0 }], clock = systemClock) {
+  const server = new UdpServer({ listen, service: words, clock });
   await server.start();
   t.teardown(() => server.stop());
   const clients = server.addresses().map((address) => new UdpClient(address));
@@ -60,4 +62,25 @@ test('what is no request is dropped, with or without a cookie', async (t) => {
     await answer(clients[0], 'hello');
   }
   t.is(server.counters.dropped, 4);
+});
+
+test('what came while the process stood still is not taken for new', async (t) => {
+  const clock = new ShiftedClock();
+  const { server, clients } = await started(t, undefined, clock);
+  t.is(await answer(clients[0], 'before'), '0 before');
+  const [address] = server.addresses();
+  const proxy = createSocket('udp4');
+  t.teardown(() => proxy.close());
+  proxy.connect(address?.port ?? 0, address?.host);
+  await once(proxy, 'connect');
+  for (const word of ['a', 'b', 'c']) {
+    proxy.send(`${word} ${word}`);
+  }
+  // Nothing of this process ran for so long, as far as its clock tells.
+  clock.putForward(2000);
+  while (server.counters.old < 3) {
+    await new Promise(setImmediate);
+  }
+  t.is(server.counters.replied, 1);
+  t.is(await answer(clients[0], 'after'), '0 after', 'it asks again, if need be');
 });
