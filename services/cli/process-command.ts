@@ -1,9 +1,11 @@
 import { type Command, Option } from 'commander';
 import type { Setting, Settings } from '../runtime/config.js';
 
+const configVariable = 'HOLDFAST_CONFIG';
+
 /**
- * Makes a command out of the settings of a process. Each flag sets an environment variable for that process, and overrides
- * the one that it was started with.
+ * Makes a command out of the settings of a process. A flag wins over the environment variable that the process was started with,
+ * and that over the file of `--config`.
  */
 export function processCommand(
   command: Command,
@@ -19,12 +21,20 @@ export function processCommand(
     command.addOption(option);
     byAttribute.set(option.attributeName(), setting);
   }
+  command.option(
+    '--config <file>',
+    `settings in TOML, a key for each flag, such as etcd-prefix = "/x"; flags and variables win [${configVariable}]`,
+  );
   const secrets = Object.values(settings).filter(({ flag }) => !flag);
   if (secrets.length > 0) {
     command.addHelpText('after', secretsHelp(secrets));
   }
   command.action(async (options: Record<string, string>) => {
-    const environment = { ...process.env };
+    const { [configVariable]: named, ...given } = setVariables(process.env);
+    const path = options['config'] ?? named;
+    const environment: NodeJS.ProcessEnv = path
+      ? { ...(await (await import('../runtime/config-file.js')).readConfigFile(path, settings)), ...given }
+      : given;
     for (const [attribute, value] of Object.entries(options)) {
       const setting = byAttribute.get(attribute);
       if (setting) {
@@ -33,6 +43,11 @@ export function processCommand(
     }
     process.exit(await run(environment));
   });
+}
+
+/** An empty variable counts as not set. */
+function setVariables(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
 }
 
 /** The allowed values, the variable, and the default. */
@@ -44,5 +59,5 @@ function ruleOf({ name, allowed, fallback, required }: Setting<unknown>): string
 /** Secrets have no flags: every user of the machine can read the arguments of a process. */
 function secretsHelp(secrets: readonly Setting<unknown>[]): string {
   const lines = secrets.map((each) => `  ${each.name}  ${each.description} (${each.allowed})`);
-  return `\nOnly in the environment, because they are secret:\n${lines.join('\n')}\n`;
+  return `\nOnly in the environment or the file of --config, because they are secret:\n${lines.join('\n')}\n`;
 }

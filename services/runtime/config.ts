@@ -41,7 +41,7 @@ export function readConfig<S extends Settings>(settings: S, environment: NodeJS.
     const text = environment[setting.name] || setting.fallback;
     if (text === undefined) {
       if (setting.required) {
-        problems.push(`${setting.name} is not set; allowed: ${setting.allowed}${flagOf(setting)}`);
+        problems.push(`${setting.name} is not set; allowed: ${allowedText(setting)}`);
       }
       continue;
     }
@@ -49,7 +49,7 @@ export function readConfig<S extends Settings>(settings: S, environment: NodeJS.
     if (parsed.success) {
       config[key] = parsed.data;
     } else {
-      problems.push(`${setting.name}=${shown(setting, text)}: allowed: ${setting.allowed}${flagOf(setting)}`);
+      problems.push(`${setting.name}=${shownValue(setting, text)}: allowed: ${allowedText(setting)}`);
     }
   }
   if (problems.length > 0) {
@@ -64,12 +64,13 @@ export function unknownVariables(settings: Settings, environment: NodeJS.Process
   return Object.keys(environment).filter((name) => name.startsWith('HOLDFAST_') && !known.has(name));
 }
 
-/** A user who gave the flag may not know the variable. */
-function flagOf({ flag }: Setting<unknown>): string {
-  return flag === undefined ? '' : ` (flag ${flag.split(' ')[0]})`;
+/** With the flag: a user who gave it may not know the variable. */
+export function allowedText({ allowed, flag }: Setting<unknown>): string {
+  return flag === undefined ? allowed : `${allowed} (flag ${flag.split(' ')[0]})`;
 }
 
-function shown(setting: Setting<unknown>, text: string): string {
+/** A value for an error: hidden if it is secret. */
+export function shownValue(setting: Setting<unknown>, text: string): string {
   if (setting.flag === undefined) {
     return '(hidden)';
   }

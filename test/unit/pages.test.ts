@@ -88,7 +88,7 @@ test('every setting has its row, as the programs know it', (t) => {
 
 test('pages tell no setting that the programs do not know', (t) => {
   const ofTests = ['REQUIRE', 'ETCD', 'RUNS', 'SEED', 'PATH'].map((name) => `TEST_${name}`);
-  const others = ['SERVER', 'CA', 'CERT', 'KEY', ...ofTests].map((name) => `HOLDFAST_${name}`);
+  const others = ['CONFIG', 'SERVER', 'CA', 'CERT', 'KEY', ...ofTests].map((name) => `HOLDFAST_${name}`);
   const known = new Set([...settings.map(({ name }) => name), ...others]);
   for (const { path, text } of pages) {
     for (const [name] of text.matchAll(/HOLDFAST_[A-Z_]+[A-Z]/g)) {
