@@ -90,7 +90,7 @@ function relayNode(config: RelayNodeConfig, log: Logger): Component {
   };
 }
 
-function driverFor(config: RelayNodeConfig, clock: Clock, log: Logger): RelayDriver {
+export function driverFor(config: RelayNodeConfig, clock: Clock, log: Logger): RelayDriver {
   const { control, advertise, portMin, portMax } = config;
   if (config.kind === 'rtpproxy') {
     return new RtpproxyDriver({ control, advertise, clock, log });

@@ -18,7 +18,7 @@ Exit codes:
   4  the service, etcd or a relay is unavailable: try again, or try another replica
   5  the call is at another generation than the one named
   6  every relay is at its capacity
- 78  (selection, relay-node, up) the configuration is wrong: the message says where
+ 78  (selection, relay-node, check, up) the configuration is wrong: the message says where
 `;
 
 /** Ends the command, with a message on standard error and an exit code. */

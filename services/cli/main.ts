@@ -21,6 +21,7 @@ Examples:
 /** In the order of --help. Each loads what it needs: the client of a replica takes longer to load than to run. */
 const commands: Readonly<Record<string, () => Promise<{ addTo(program: Command): void }>>> = {
   up: () => import('./commands/up.js'),
+  check: () => import('./commands/check.js'),
   selection: () => import('./commands/selection.js'),
   'relay-node': () => import('./commands/relay-node.js'),
   relays: () => import('./commands/relays.js'),

@@ -285,7 +285,7 @@ interface Shared {
 }
 
 /** What gRPC is served with over TLS, if it is. */
-function grpcTls(config: SelectionConfig, shared: Shared): TlsFiles | undefined {
+export function grpcTls(config: SelectionConfig, shared: Shared): TlsFiles | undefined {
   const { grpcTlsCert, grpcTlsKey, grpcTlsClientCa } = selectionSettings;
   const paths = {
     cert: tlsFile(grpcTlsCert, config.grpcTlsCert),

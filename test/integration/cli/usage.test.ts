@@ -15,6 +15,7 @@ test('--help of every command names what it does and all its options', async (t)
   const help = await succeeds(t, '--help');
   const names = [
     'up',
+    'check',
     'selection',
     'relay-node',
     'relays',
