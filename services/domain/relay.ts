@@ -5,6 +5,8 @@ export const relayStates = ['active', 'draining', 'disabled'] as const;
 /** Whether a relay takes new calls. Calls bound to it stay, whatever the state. */
 export type RelayState = (typeof relayStates)[number];
 
+/** A name in a certificate, or what a client says of itself. */
+export const maxActorLength = 253;
 export const maxWeight = 10_000;
 export const defaultWeight = 100;
 export const maxCapacity = 1_000_000;
@@ -52,6 +54,7 @@ export interface Intent {
   /** Replaces the relay's own weight; undefined leaves it. */
   readonly weight?: number | undefined;
   readonly reason: string;
+  /** The name in a certificate; or what a client says of itself, and that it is unverified. */
   readonly actor: string;
   readonly atMs: number;
 }

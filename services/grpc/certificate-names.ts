@@ -1,4 +1,5 @@
 import type { PeerCertificate } from 'node:tls';
+import type { ServerUnaryCall } from '@grpc/grpc-js';
 
 /** The names in a certificate that identify a client: the subject's common name, and the DNS names. */
 
@@ -16,6 +17,14 @@ export function isNamed(names: readonly string[], patterns: readonly string[]): 
     const lower = name.toLowerCase();
     return patterns.includes(lower) || patterns.includes(lower.replace(/^[^.]+/, '*'));
   });
+}
+
+/** A request, as far as it says who makes it. */
+export type Caller = Pick<ServerUnaryCall<unknown, unknown>, 'getAuthContext'>;
+
+/** The first name in the client's certificate; undefined without one. Only trusted certificates get a connection. */
+export function callerName(caller: Caller): string | undefined {
+  return namesOf(caller.getAuthContext().sslPeerCertificate ?? {})[0]?.slice(0, maxNameLength);
 }
 
 /** The names of a certificate, the common name first. */

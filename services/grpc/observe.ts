@@ -3,6 +3,7 @@ import { HoldfastError } from '../domain/error.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
 import type { FrontMetrics } from '../selection/front-metrics.js';
+import type { Caller } from './certificate-names.js';
 import { type Failure, statusOf, toFailure } from './status.js';
 
 export interface Observer {
@@ -57,7 +58,7 @@ export function resultOf(code: status): string {
 export function unary<Request, Response>(
   method: string,
   observer: Observer,
-  handle: (request: Request) => Response | Promise<Response>,
+  handle: (request: Request, caller: Caller) => Response | Promise<Response>,
   onThrown?: (thrown: unknown, request: Request) => void,
 ): handleUnaryCall<Request, Response> {
   return (call, callback: sendUnaryData<Response>) => {
@@ -72,7 +73,7 @@ export function unary<Request, Response>(
     const outcome = observe(
       method,
       observer,
-      () => handle(request),
+      () => handle(request, call),
       (thrown) => onThrown?.(thrown, request),
     );
     if (outcome instanceof Promise) {

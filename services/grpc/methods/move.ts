@@ -6,19 +6,22 @@ import { maxGeneration } from '../../domain/binding.js';
 import { invalidArgument } from '../../domain/error.js';
 import { parseName } from '../../domain/name.js';
 import type { MoveRequest } from '../../selection/requests.js';
+import { type Caller, callerName } from '../certificate-names.js';
 import type { SelectionServiceDeps } from '../deps.js';
 import { bindingMessage } from '../replies.js';
 import { maxTextLength, parseCallOf, parseConstraints, parseRequestId, parseText } from '../requests.js';
 
 /** `Move`: binds a call to another relay. */
-export function move({ selector }: SelectionServiceDeps): (request: WireMove) => Promise<MoveResponse> {
-  return async (request) => {
-    const { binding, relay } = await selector.move(parse(request));
+export function move({
+  selector,
+}: SelectionServiceDeps): (request: WireMove, caller: Caller) => Promise<MoveResponse> {
+  return async (request, caller) => {
+    const { binding, relay } = await selector.move(parse(request, callerName(caller)));
     return { binding: bindingMessage(binding, relay) };
   };
 }
 
-function parse(request: WireMove): MoveRequest {
+function parse(request: WireMove, by = 'client'): MoveRequest {
   const { generation, reason, targetRelayId } = request;
   if (generation < 1n || generation > BigInt(maxGeneration)) {
     throw invalidArgument('generation', `${generation}`, `1-${maxGeneration}, the one to replace`);
@@ -30,7 +33,7 @@ function parse(request: WireMove): MoveRequest {
     call: parseCallOf(request),
     generation: Number(generation),
     reason: parseText('reason', reason, maxTextLength),
-    by: 'client',
+    by,
     requestId: parseRequestId(request.requestId),
     constraints: {
       ...parseConstraints(request),

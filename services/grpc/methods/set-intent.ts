@@ -5,6 +5,7 @@ import {
 } from '../../../proto/generated/holdfast/v1/relay.js';
 import { HoldfastError, invalidArgument } from '../../domain/error.js';
 import { type Intent, maxWeight, type RelayState, relayKey } from '../../domain/relay.js';
+import { type Caller, callerName } from '../certificate-names.js';
 import type { RelayServiceDeps } from '../deps.js';
 import { intentMessage } from '../replies.js';
 import { maxTextLength, parseRelayName, parseText } from '../requests.js';
@@ -17,11 +18,11 @@ export function setIntent({
   intents,
   clock,
   observer: { log },
-}: RelayServiceDeps): (request: SetIntentRequest) => Promise<SetIntentResponse> {
-  return async (request) => {
+}: RelayServiceDeps): (request: SetIntentRequest, caller: Caller) => Promise<SetIntentResponse> {
+  return async (request, caller) => {
     const { set, id } = parseRelayName(request);
     const nowMs = clock.wallMs();
-    const change = parse(request, nowMs);
+    const change = parse(request, actorOf(request, caller), nowMs);
     const intent = await intents.update(set, id, (before) => {
       if (!before && !request.absentOk && !directory.get(set, id)) {
         throw unknownRelay(set, id);
@@ -43,8 +44,18 @@ const states = new Map<WireState, RelayState | undefined>([
   [WireState.DISABLED, 'disabled'],
 ]);
 
+/** The certificate says who it is; what a client says of itself is marked as such. */
+function actorOf(request: SetIntentRequest, caller: Caller): string {
+  const said = parseText('actor', request.actor, maxActorLength);
+  return callerName(caller) ?? (said && `${said} (unverified)`);
+}
+
 /** What the request makes of an intent. */
-function parse(request: SetIntentRequest, nowMs: number): (before: Intent | undefined) => Intent {
+function parse(
+  request: SetIntentRequest,
+  actor: string,
+  nowMs: number,
+): (before: Intent | undefined) => Intent {
   if (!states.has(request.state)) {
     throw invalidArgument('state', `${request.state}`, 'UNSPECIFIED, ACTIVE, DRAINING, DISABLED');
   }
@@ -57,7 +68,6 @@ function parse(request: SetIntentRequest, nowMs: number): (before: Intent | unde
     throw invalidArgument('own_weight', 'is set together with weight', 'one of the two');
   }
   const reason = parseText('reason', request.reason, maxTextLength);
-  const actor = parseText('actor', request.actor, maxActorLength);
   return (before) => ({
     state: state ?? before?.state ?? 'active',
     weight: ownWeight ? undefined : (weight ?? before?.weight),

@@ -1,12 +1,12 @@
 import { z } from 'zod';
-import { type Intent, maxWeight, relayStates } from '../../domain/relay.js';
+import { type Intent, maxActorLength, maxWeight, relayStates } from '../../domain/relay.js';
 import { type Codec, jsonCodec, text, time } from './codec.js';
 
 const value = z.object({
   state: z.enum(relayStates),
   weight: z.int().min(0).max(maxWeight).optional(),
   reason: text(256).default(''),
-  by: text(64).default(''),
+  by: text(maxActorLength).default(''),
   at: time,
 });
 

@@ -1,8 +1,13 @@
 import { type Client, type MethodDefinition, type ServiceError, status } from '@grpc/grpc-js';
 import { RelayServiceService, SetIntentRequest } from '../../../proto/generated/holdfast/v1/relay.js';
-import { SelectionServiceService } from '../../../proto/generated/holdfast/v1/selection.js';
+import {
+  MoveRequest,
+  SelectionServiceService,
+  SelectRequest,
+} from '../../../proto/generated/holdfast/v1/selection.js';
 import { rightsOf } from '../../../services/grpc/authorization.js';
 import { Scrape } from '../../support/prometheus.js';
+import { eventually } from '../../support/registry.js';
 import { asks, failure } from '../../support/replica.js';
 import { testWith } from '../../support/requirement.js';
 import { runHoldfast } from '../../support/stack.js';
@@ -92,6 +97,23 @@ testWith(['openssl'], 'every method is permitted to the right names only', async
   const scrape = await Scrape.of(replica.http);
   const result = 'permission_denied';
   t.is(scrape.value('holdfast_requests_total', { front: 'grpc', command: 'SetIntent', result }), 2);
+});
+
+testWith(['openssl'], 'who did it is the name in the certificate, whatever the client says', async (t) => {
+  const { authority, replica, register } = await tlsScene(t, { mutual: true });
+  await register('r2');
+  const security = await secured(authority.ca, await authority.issue({ commonName: 'Operator One' }));
+  const { relays, selection } = clients(t, replica.grpc, security);
+  const known = async () => (await asks(relays, relays.listRelays, { set: '' })).relays.length;
+  await eventually(async () => (await known()) === 2, 'both relays');
+  const callId = 'moved';
+  await asks(selection, selection.select, SelectRequest.fromPartial({ callId }));
+  const request = MoveRequest.fromPartial({ callId, generation: 1n, reason: 'noise' });
+  const { binding } = await asks(selection, selection.move, request);
+  t.is(binding?.moves.at(-1)?.actor, 'Operator One');
+  const drain = SetIntentRequest.fromPartial({ relayId: 'r1', state: 2, reason: 'x', actor: 'another' });
+  const { intent } = await asks(relays, relays.setIntent, drain);
+  t.is(intent?.actor, 'Operator One');
 });
 
 testWith(

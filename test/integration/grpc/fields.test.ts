@@ -183,6 +183,7 @@ test('what is just within the limits is taken', async (t) => {
     t.is(any?.callId, id);
   }
   const intent = { relayId: 'r1', state: 1, weight: 10_000, reason: x(256), actor: x(64) };
-  await asks(relays, relays.setIntent, SetIntentRequest.fromPartial(intent));
+  const set = await asks(relays, relays.setIntent, SetIntentRequest.fromPartial(intent));
+  t.is(set.intent?.actor, `${x(64)} (unverified)`, 'no certificate says so');
   await stop();
 });

@@ -26,7 +26,9 @@ export async function tlsScene(
   const secret = await MountedSecret.create(scope, await authority.local());
   const etcd = await startEmbeddedEtcd(scope);
   const keys = newKeyspace();
-  await putRelay(connectEtcd(scope, etcd.endpoint), keys, aRelay({ id: 'r1' }));
+  const client = connectEtcd(scope, etcd.endpoint);
+  const register = (id: string) => putRelay(client, keys, aRelay({ id }));
+  await register('r1');
   const replica = await openReplica(scope, etcd.endpoint, keys, {
     HOLDFAST_GRPC_TLS_CERT: secret.files.cert,
     HOLDFAST_GRPC_TLS_KEY: secret.files.key,
@@ -34,7 +36,7 @@ export async function tlsScene(
     ...env,
   });
   await replica.ready;
-  return { authority, secret, replica, port: Number(replica.grpc.split(':').at(-1)) };
+  return { authority, secret, replica, register, port: Number(replica.grpc.split(':').at(-1)) };
 }
 
 /** With which a client trusts the authority, and shows the certificate if there is one. */
