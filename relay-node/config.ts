@@ -37,6 +37,8 @@ const controlSchema = z.string().transform((text, context): ControlAddress => {
   return z.NEVER;
 });
 
+const forwardingChoices = ['auto', 'kernel', 'userspace'] as const;
+
 export const relayNodeSettings = {
   id: {
     name: 'HOLDFAST_RELAY_ID',
@@ -156,6 +158,15 @@ export const relayNodeSettings = {
     allowed: '1025-65535',
     fallback: '39999',
     schema: wholeNumber(1025, 65_535),
+  },
+  forwarding: {
+    name: 'HOLDFAST_RELAY_FORWARDING',
+    flag: '--forwarding <path>',
+    description:
+      'how the built-in relay forwards RTP: by nftables in the kernel, in user space, or in the kernel where that is possible',
+    allowed: forwardingChoices.join(', '),
+    fallback: 'auto',
+    schema: z.enum(forwardingChoices) as z.ZodType<(typeof forwardingChoices)[number], string>,
   },
   idleTimeoutSeconds: {
     name: 'HOLDFAST_RELAY_IDLE_TIMEOUT_SECONDS',

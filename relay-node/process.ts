@@ -16,6 +16,7 @@ import { processIdentity } from '../services/runtime/process-identity.js';
 import { etcdTls, type TlsFiles } from '../services/runtime/tls-files.js';
 import { Agent } from './agent.js';
 import { type RelayNodeConfig, readRelayNodeConfig, relayNodeSettings } from './config.js';
+import { reportMedia } from './media/metrics.js';
 import { BuiltinRelay } from './relays/builtin.js';
 import type { RelayDriver } from './relays/relay.js';
 import { RtpengineDriver } from './relays/rtpengine.js';
@@ -49,8 +50,9 @@ function relayNode(config: RelayNodeConfig, log: Logger): Component {
   const keys = new Keyspace(config.etcdPrefix);
   const { id, set, weight, zone, labels, media } = config;
   const capacity = capacityOf(config);
+  const relay = driverFor(config, clock, log);
   const agent = new Agent({
-    relay: driverFor(config, clock, log),
+    relay,
     identity: { id, set, weight, capacity, zone, labels, mediaAddresses: media },
     features: config.features.length > 0 ? config.features : undefined,
     connection,
@@ -66,7 +68,7 @@ function relayNode(config: RelayNodeConfig, log: Logger): Component {
     listen: config.httpListen,
     clock,
     log,
-    metrics: metricsOf(agent, certificates),
+    metrics: metricsOf(agent, relay, certificates),
     notReady: () => agent.notReady,
   });
   const stopping = new AbortController();
@@ -111,6 +113,8 @@ export function driverFor(config: RelayNodeConfig, clock: Clock, log: Logger): R
     mediaAddress,
     portMin,
     portMax,
+    forwarding: config.forwarding,
+    table: `holdfast.${config.set}.${config.id}`,
     maxSessions: capacityOf(config),
     idleTimeoutMs: config.idleTimeoutSeconds * 1000,
     deleteDelayMs: config.deleteDelaySeconds * 1000,
@@ -129,8 +133,11 @@ function capacityOf({ kind, capacity }: RelayNodeConfig): number {
   return kind === 'builtin' && capacity === 0 ? builtinCapacity : capacity;
 }
 
-function metricsOf(agent: Agent, certificates: TlsFiles | undefined): Registry {
+function metricsOf(agent: Agent, relay: RelayDriver, certificates: TlsFiles | undefined): Registry {
   const registry = new Registry();
+  if (relay instanceof BuiltinRelay) {
+    reportMedia(registry, relay.media);
+  }
   reportCertificates(registry, { etcd: certificates });
   collectDefaultMetrics({ register: registry });
   reportBuild(registry);

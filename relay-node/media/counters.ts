@@ -9,6 +9,9 @@ export interface Traffic {
   /** For a party whose address is not known yet, or that is on hold. */
   undeliveredPackets: number;
   sendErrors: number;
+  /** Of the relayed packets, those that never came to user space; known when they have been counted there. */
+  kernelPackets: number;
+  kernelBytes: number;
 }
 
 export function newTraffic(): Traffic {
@@ -19,5 +22,7 @@ export function newTraffic(): Traffic {
     foreignPackets: 0,
     undeliveredPackets: 0,
     sendErrors: 0,
+    kernelPackets: 0,
+    kernelBytes: 0,
   };
 }

@@ -1,7 +1,7 @@
 import type { Clock } from '../../services/runtime/clock.js';
 import type { LocalPorts, MediaEndpoint } from './endpoint.js';
 import { RefusedError } from './errors.js';
-import type { PacketListener } from './leg.js';
+import type { Leg, PacketListener } from './leg.js';
 import type { MediaSockets } from './sockets.js';
 import { otherSide, type Side, Stream } from './stream.js';
 
@@ -123,6 +123,17 @@ export class Dialog implements PacketListener {
 
   packetRelayed(): void {
     this.lastPacketMs = this.clock.monotonicMs();
+  }
+
+  /** The media that pass without being seen here. */
+  *offloadedLegs(): Generator<Leg> {
+    for (const stream of this.streams) {
+      for (const { rtp } of stream?.sides ?? []) {
+        if (rtp.forwardingPath === 'kernel') {
+          yield rtp;
+        }
+      }
+    }
   }
 
   /** When the dialog is over if nothing more is heard of it, and why. */

@@ -3,6 +3,8 @@ import { isIP } from 'node:net';
 import { isUnspecified } from '../../services/runtime/address.js';
 import type { Traffic } from './counters.js';
 import type { TransportAddress } from './endpoint.js';
+import type { ForwardingPath, MediaPath, Offload } from './offload.js';
+import type { Payload } from './packet.js';
 
 /** Told about every packet that a party sends; the packet path makes no closure for it. */
 export interface PacketListener {
@@ -11,9 +13,14 @@ export interface PacketListener {
 
 /** The port that a party is at. */
 export interface Outlet {
+  readonly port: number;
   /** IP version of its socket. */
   readonly family: 4 | 6;
   readonly traffic: Traffic;
+  /** What its packets consist of. */
+  readonly payload: Payload;
+  /** What takes its packets over from user space; undefined if nothing does. */
+  readonly offload: Offload | undefined;
   send(packet: Buffer, port: number, address: string): void;
 }
 
@@ -55,7 +62,42 @@ export class Leg {
   }
 
   disconnect(): void {
+    this.#takeBack();
     this.#peer = undefined;
+  }
+
+  /** How its packets get to the other party. */
+  get forwardingPath(): ForwardingPath {
+    return this.outlet.offload?.carries(this) ? 'kernel' : 'userspace';
+  }
+
+  /**
+   * The way of its packets, once both parties have been heard since they last signaled. Undefined before that, and where packets
+   * are not passed on, or what they are is not known.
+   */
+  get path(): MediaPath | undefined {
+    const peer = this.#peer;
+    if (!this.#learned || !peer?.learned || peer.#onHold || this.outlet.payload === 'opaque') {
+      return undefined;
+    }
+    return {
+      from: { address: this.remoteAddress, port: this.remotePort },
+      port: this.outlet.port,
+      leavingPort: peer.outlet.port,
+      to: { address: peer.remoteAddress, port: peer.remotePort },
+    };
+  }
+
+  /** Packets of the party were forwarded without coming here. */
+  countOffloaded(packets: number, bytes: number): void {
+    const { traffic } = this.outlet;
+    this.packets += packets;
+    this.bytes += bytes;
+    traffic.relayedPackets += packets;
+    traffic.relayedBytes += bytes;
+    traffic.kernelPackets += packets;
+    traffic.kernelBytes += bytes;
+    this.listener.packetRelayed();
   }
 
   /**
@@ -63,6 +105,7 @@ export class Leg {
    * not unlearn a party behind a NAT: its real address stays in use until the next packet confirms or corrects it.
    */
   signal(remote: TransportAddress | undefined): void {
+    this.#takeBack();
     const changed = remote?.address !== this.#signaled?.address || remote?.port !== this.#signaled?.port;
     this.#signaled = remote;
     this.#learned = false;
@@ -90,6 +133,7 @@ export class Leg {
   }
 
   learn(remote: RemoteInfo): void {
+    this.#takeBack();
     this.#learned = true;
     this.remoteAddress = remote.address;
     this.remotePort = remote.port;
@@ -101,6 +145,16 @@ export class Leg {
     this.bytes += packet.length;
     this.listener.packetRelayed();
     this.#peer?.deliver(packet);
+    this.outlet.offload?.forwarded(this, packet);
+  }
+
+  /** What goes to it changes as well. */
+  #takeBack(): void {
+    const { offload } = this.outlet;
+    offload?.takeBack(this);
+    if (this.#peer) {
+      offload?.takeBack(this.#peer);
+    }
   }
 
   private deliver(packet: Buffer): void {

@@ -3,7 +3,11 @@ import { isUnspecified, listenError } from '../../services/runtime/address.js';
 import type { Clock } from '../../services/runtime/clock.js';
 import type { Logger } from '../../services/runtime/log.js';
 import { newTraffic, type Traffic } from './counters.js';
+import { type ForwardingOptions, openForwarding } from './forwarding.js';
+import type { KernelForwarder } from './kernel/forwarder.js';
+import type { Offload } from './offload.js';
 import { PortPool } from './port-pool.js';
+import { RateMeter } from './rate-meter.js';
 import { Sessions } from './sessions.js';
 import { MediaSockets } from './sockets.js';
 
@@ -14,6 +18,10 @@ export interface MediaRelayOptions {
   readonly advertisedAddress?: string | undefined;
   readonly portMin: number;
   readonly portMax: number;
+  /** Default `userspace`. */
+  readonly forwarding?: ForwardingOptions['forwarding'];
+  /** Name of its nftables table, if the kernel is to forward: no other relay of the host has it. */
+  readonly table?: string;
   /** Most calls at a time; deleted ones do not count. */
   readonly maxSessions: number;
   /** An answered call without packets ends after this long. rtpengine: 60 s. */
@@ -34,6 +42,9 @@ export interface MediaLoad {
   /** RTP and RTCP packets per second that were relayed. */
   readonly packetRate: number;
   readonly byteRate: number;
+  /** Of these, those that the kernel forwarded. */
+  readonly kernelPacketRate: number;
+  readonly kernelByteRate: number;
   readonly portPairs: number;
   readonly portPairsFree: number;
 }
@@ -51,8 +62,9 @@ export class MediaRelay {
   readonly #pool: PortPool;
   #startedAtMs = 0;
   #cancelSweep: () => void = () => undefined;
-  #measured = { atMs: 0, packets: 0, bytes: 0 };
-  #rates = { packets: 0, bytes: 0 };
+  /** The kernel's counters are read less often than our own. */
+  readonly #rates = { userspace: new RateMeter(), kernel: new RateMeter() };
+  #forwarder: KernelForwarder | undefined;
 
   /** @throws TypeError, RangeError */
   constructor(options: MediaRelayOptions) {
@@ -79,7 +91,7 @@ export class MediaRelay {
     this.sessions = new Sessions(this.sockets, limits, clock, log);
   }
 
-  /** @throws Error naming the address, if it is not this machine's */
+  /** @throws Error naming the address, if it is not this machine's, or saying why the kernel cannot forward as it is to */
   async start(): Promise<void> {
     const { mediaAddress, clock } = this.#options;
     try {
@@ -87,15 +99,25 @@ export class MediaRelay {
     } catch (error) {
       throw listenError('media', { host: mediaAddress, port: 0 }, error);
     }
+    const { forwarding = 'userspace', table = 'holdfast' } = this.#options;
+    this.#forwarder = await openForwarding({ ...this.#options, forwarding, table }, this.#options);
+    this.sockets.offload = this.#forwarder;
     this.#startedAtMs = clock.monotonicMs();
-    this.#measured = { atMs: this.#startedAtMs, packets: 0, bytes: 0 };
+    this.#rates.userspace.start(this.#startedAtMs);
+    this.#rates.kernel.start(this.#startedAtMs);
     this.#scheduleSweep();
   }
 
   /** Ends all calls and closes all sockets. */
-  stop(): void {
+  async stop(): Promise<void> {
     this.#cancelSweep();
     this.sessions.close();
+    await this.#forwarder?.stop();
+  }
+
+  /** What forwards in the kernel; undefined if user space does. */
+  get offload(): Offload | undefined {
+    return this.sockets.offload;
   }
 
   get traffic(): Readonly<Traffic> {
@@ -112,10 +134,13 @@ export class MediaRelay {
   }
 
   load(): MediaLoad {
+    const { userspace, kernel } = this.#rates;
     return {
       calls: this.sessions.active,
-      packetRate: this.#rates.packets,
-      byteRate: this.#rates.bytes,
+      packetRate: userspace.packets + kernel.packets,
+      byteRate: userspace.bytes + kernel.bytes,
+      kernelPacketRate: kernel.packets,
+      kernelByteRate: kernel.bytes,
       portPairs: this.#pool.total,
       portPairsFree: this.#pool.free,
     };
@@ -130,16 +155,10 @@ export class MediaRelay {
   }
 
   #measure(): void {
-    const atMs = this.#options.clock.monotonicMs();
-    const seconds = (atMs - this.#measured.atMs) / 1000;
-    if (seconds <= 0) {
-      return;
-    }
-    const { relayedPackets: packets, relayedBytes: bytes } = this.#traffic;
-    this.#rates = {
-      packets: Math.round((packets - this.#measured.packets) / seconds),
-      bytes: Math.round((bytes - this.#measured.bytes) / seconds),
-    };
-    this.#measured = { atMs, packets, bytes };
+    const nowMs = this.#options.clock.monotonicMs();
+    const { relayedPackets, relayedBytes, kernelPackets, kernelBytes } = this.#traffic;
+    const { userspace, kernel } = this.#rates;
+    userspace.measure(nowMs, relayedPackets - kernelPackets, relayedBytes - kernelBytes);
+    kernel.measure(this.#forwarder?.countedUntilMs ?? nowMs, kernelPackets, kernelBytes);
   }
 }

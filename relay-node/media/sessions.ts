@@ -136,6 +136,15 @@ export class Sessions {
     });
   }
 
+  /** Counts all packets of the call up to now, for a report about it. */
+  async count(callId: string): Promise<void> {
+    const call = this.#calls.get(callId);
+    const legs = [...(call?.dialogs ?? [])].flatMap((dialog) => [...dialog.offloadedLegs()]);
+    if (legs.length > 0) {
+      await this.sockets.offload?.count(legs);
+    }
+  }
+
   /** Ends at once what is chosen of a call, if there is such a call. `choose` sees it when its turn has come. */
   async end(callId: string, choose: (call: Call) => Iterable<Dialog>): Promise<void> {
     const call = this.#calls.get(callId);
@@ -154,7 +163,7 @@ export class Sessions {
     for (const call of this.#calls.values()) {
       for (const dialog of call.dialogs) {
         const { atMs, reason } = dialog.deadline;
-        if (nowMs >= atMs) {
+        if ((reason === 'silent' ? this.#heardUntilMs(dialog, nowMs) : nowMs) >= atMs) {
           this.#end(call, dialog, reason);
         }
       }
@@ -169,6 +178,13 @@ export class Sessions {
     }
     this.#calls.clear();
     this.#deleted.clear();
+  }
+
+  /** Until when it is known whether packets of the dialog came: what passes elsewhere is counted now and then. */
+  #heardUntilMs(dialog: Dialog, nowMs: number): number {
+    const { offload } = this.sockets;
+    const isOffloaded = offload !== undefined && !dialog.offloadedLegs().next().done;
+    return isOffloaded ? Math.min(nowMs, offload.countedUntilMs) : nowMs;
   }
 
   async #signal(

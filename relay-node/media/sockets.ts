@@ -4,6 +4,7 @@ import { numericLookup } from '../../services/control/udp/sockets.js';
 import type { Traffic } from './counters.js';
 import { OutOfPortsError } from './errors.js';
 import { MediaPort } from './media-port.js';
+import type { Offload } from './offload.js';
 import type { PortPool } from './port-pool.js';
 
 /** An even port for RTP and the next one for RTCP (RFC 3550 section 11). */
@@ -22,6 +23,8 @@ export class MediaSockets {
   readonly #advertised: string;
   readonly #traffic: Traffic;
   #open = 0;
+  /** For the RTP ports that are opened from now on; RTCP is rare, and stays in user space. */
+  offload: Offload | undefined;
 
   constructor(pool: PortPool, address: string, advertised: string, traffic: Traffic) {
     this.#pool = pool;
@@ -99,9 +102,10 @@ export class MediaSockets {
       throw error;
     }
     const family = isIPv6(this.#address) ? 6 : 4;
-    const [rtp, rtcp] = sockets.map(
-      (socket, index) => new MediaPort(port + index, family, this.#traffic, socket),
-    );
+    const [rtp, rtcp] = sockets.map((socket, index) => {
+      const offload = index === 0 ? this.offload : undefined;
+      return new MediaPort(port + index, family, this.#traffic, socket, offload);
+    });
     return { rtp: rtp as MediaPort, rtcp: rtcp as MediaPort };
   }
 

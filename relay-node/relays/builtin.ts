@@ -25,7 +25,7 @@ export interface BuiltinRelayOptions extends MediaRelayOptions {
 
 /**
  * A media relay inside this process, for machines without rtpengine and for tests: media sessions, and in front of
- * them the ng protocol, and that of rtpproxy if it is wanted. It forwards in user space, and neither transcodes nor encrypts.
+ * them the ng protocol, and that of rtpproxy if it is wanted. It neither transcodes nor encrypts.
  */
 export class BuiltinRelay implements RelayDriver {
   readonly kind = 'builtin';
@@ -60,8 +60,8 @@ export class BuiltinRelay implements RelayDriver {
 
   /** Ends all calls and closes all sockets. */
   stop(): Promise<void> {
-    this.media.stop();
-    this.#stopped ??= Promise.all([this.#ng.stop(), this.#rtpproxy?.stop()]).then(() => undefined);
+    const parts = [this.media, this.#ng, this.#rtpproxy];
+    this.#stopped ??= Promise.all(parts.map((part) => part?.stop())).then(() => undefined);
     return this.#stopped;
   }
 

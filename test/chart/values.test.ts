@@ -117,6 +117,8 @@ for (const file of valueFiles) {
 const notInPods = [
   // Proxies reach a relay where it listens: at the address of the pod or node.
   'HOLDFAST_RELAY_ADVERTISE',
+  // The image has no nft, and its user no capability: `auto` forwards in user space.
+  'HOLDFAST_RELAY_FORWARDING',
 ];
 
 testWith(renderTools, 'values reach every setting of the programs', async (t) => {

@@ -32,7 +32,7 @@ test(`${count} hostile datagrams do not harm the built-in relay's rtpproxy front
   await front.start();
   t.teardown(async () => {
     await front.stop();
-    media.stop();
+    await media.stop();
   });
   const socket = await openSocket(t);
   const replies: string[] = [];

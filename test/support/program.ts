@@ -15,6 +15,9 @@ const parts: Readonly<Record<string, string>> = {
 const cached: Readonly<Record<string, string>> = { 'rtp-io': 'rtp-io/rtp', sippy: 'sippy/sippy' };
 const cacheDirectory = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'holdfast');
 
+/** Only root may make them, and that may be kept from root in a container: then the test says so. */
+const networkNamespaces = 'network namespaces';
+
 const found = new Map<string, string | undefined>();
 
 /** Programs whose path can be set, to run the tests with another version. */
@@ -29,6 +32,9 @@ export function findProgram(name: string): string | undefined {
 }
 
 function find(name: string): string | undefined {
+  if (name === networkNamespaces) {
+    return process.getuid?.() === 0 ? '/proc/self/ns/net' : undefined;
+  }
   if (isAbsolute(name)) {
     return isAccessible(name, constants.R_OK) ? name : undefined;
   }

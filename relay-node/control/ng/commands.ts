@@ -139,6 +139,7 @@ export class Commands {
       delayMs: deleteDelayMs(body),
     };
     const { media, clock } = this.#deps;
+    await media.sessions.count(request.callId);
     const ended = await media.sessions.delete(request, (call) => callReport(call, media.sockets, clock));
     if (ended) {
       return { ...ended, result: 'ok' };
@@ -148,9 +149,11 @@ export class Commands {
     return hasFlag(body, 'flags', 'fatal') ? errorReply(reason) : { warning: reason, result: 'ok' };
   }
 
-  #query(body: NgDictionary): NgDictionary {
+  async #query(body: NgDictionary): Promise<NgDictionary> {
     const { media, clock } = this.#deps;
-    const call = media.sessions.get(requiredCallId(body));
+    const id = requiredCallId(body);
+    await media.sessions.count(id);
+    const call = media.sessions.get(id);
     if (!call) {
       return errorReply('Unknown call-id');
     }

@@ -104,7 +104,12 @@ function portReport(
     endpoint: endpoint(leg.remoteAddress, leg.remotePort),
     'advertised endpoint': endpoint(leg.signaled?.address ?? '', leg.signaled?.port ?? 0),
     'last packet': lastPacket,
-    flags: [kind, ...(leg.learned ? ['confirmed'] : []), ...(leg.remotePort > 0 ? ['filled'] : [])],
+    flags: [
+      kind,
+      ...(leg.learned ? ['confirmed'] : []),
+      ...(leg.remotePort > 0 ? ['filled'] : []),
+      ...(leg.forwardingPath === 'kernel' ? ['kernelized'] : []),
+    ],
     stats: { packets: leg.packets, bytes: leg.bytes, errors },
   };
 }

@@ -6,7 +6,7 @@ import type { MediaRelay } from '../../media/media-relay.js';
 export function statisticsReport(media: MediaRelay, clock: Clock): NgDictionary {
   const { traffic, portRange } = media;
   const { counts, size } = media.sessions;
-  const { packetRate, byteRate, portPairs, portPairsFree } = media.load();
+  const { packetRate, byteRate, kernelPacketRate, kernelByteRate, portPairs, portPairsFree } = media.load();
   const timeouts = counts.silentTimeouts + counts.offerTimeouts;
   const droppedPackets = traffic.malformedPackets + traffic.foreignPackets + traffic.undeliveredPackets;
   return {
@@ -18,10 +18,10 @@ export function statisticsReport(media: MediaRelay, clock: Clock): NgDictionary 
       packetrate: packetRate,
       byterate: byteRate,
       errorrate: 0,
-      packetrate_user: packetRate,
-      byterate_user: byteRate,
-      packetrate_kernel: 0,
-      byterate_kernel: 0,
+      packetrate_user: packetRate - kernelPacketRate,
+      byterate_user: byteRate - kernelByteRate,
+      packetrate_kernel: kernelPacketRate,
+      byterate_kernel: kernelByteRate,
     },
     totalstatistics: {
       // A string, unlike the numbers around it: as rtpengine writes it, and its readers expect it.
@@ -34,7 +34,11 @@ export function statisticsReport(media: MediaRelay, clock: Clock): NgDictionary 
       regularterminatedsessions: counts.terminated,
       forcedterminatedsessions: 0,
       relayedpackets: traffic.relayedPackets,
+      relayedpackets_user: traffic.relayedPackets - traffic.kernelPackets,
+      relayedpackets_kernel: traffic.kernelPackets,
       relayedbytes: traffic.relayedBytes,
+      relayedbytes_user: traffic.relayedBytes - traffic.kernelBytes,
+      relayedbytes_kernel: traffic.kernelBytes,
       relayedpacketerrors: traffic.sendErrors,
       droppedpackets: droppedPackets,
       malformedpackets: traffic.malformedPackets,

@@ -150,8 +150,9 @@ export class Commands {
     return done;
   }
 
-  #query(request: RtpproxyRequest): Buffer {
+  async #query(request: RtpproxyRequest): Promise<Buffer> {
     const names = namesOf(request);
+    await this.#deps.media.sessions.count(names.callId);
     const call = this.#deps.media.sessions.get(names.callId);
     const party = call && findParty(call, names);
     if (!party) {

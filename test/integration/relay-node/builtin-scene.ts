@@ -1,4 +1,5 @@
 import type { ExecutionContext } from 'ava';
+import type { Offload } from '../../../relay-node/media/offload.js';
 import { BuiltinRelay, type BuiltinRelayOptions } from '../../../relay-node/relays/builtin.js';
 import { silentLogger } from '../../../services/runtime/log.js';
 import { ManualClock } from '../../support/clock.js';
@@ -14,7 +15,7 @@ export interface Scene {
 
 export async function scene(
   t: ExecutionContext,
-  options: Partial<BuiltinRelayOptions> & { pairs?: number } = {},
+  options: Partial<BuiltinRelayOptions> & { pairs?: number; offload?: Offload } = {},
 ): Promise<Scene> {
   const clock = new ManualClock();
   const host = options.mediaAddress ?? '127.0.0.1';
@@ -33,6 +34,7 @@ export async function scene(
     ...options,
   });
   await relay.start();
+  relay.media.sockets.offload = options.offload;
   const proxy = new ProxyClient(host, controlPort(relay));
   await proxy.start();
   t.teardown(async () => {

@@ -1,0 +1,222 @@
+import type { Clock } from '../../../services/runtime/clock.js';
+import type { Logger } from '../../../services/runtime/log.js';
+import type { MediaSource, Offload } from '../offload.js';
+import { isSameRoute } from './hops.js';
+import type { Nft } from './nft.js';
+import { type RouteResolver, Routes } from './routes.js';
+import { Ruleset, type RulesetOptions } from './ruleset.js';
+import type { HandedOver } from './streams.js';
+import { KernelTable } from './table.js';
+
+export interface KernelForwarderDeps {
+  /** Starts an nft. */
+  readonly openNft: () => Nft;
+  readonly resolveRoutes: RouteResolver;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** Packets that were in a socket when their stream was handed over have been read by then. */
+const handoverMs = 1000;
+const countIntervalMs = 2000;
+/** Counting takes at most one part in so many of the time. */
+const countIdleFactor = 20;
+/** If nothing could be counted for so long, calls that are silent as far as is known end. */
+const maxUncountedMs = 60_000;
+/** A table that is lost sooner than this after it was built is built again after a growing wait. */
+const stableMs = 60_000;
+const minWaitMs = 1000;
+const maxWaitMs = 60_000;
+
+/**
+ * Forwards in the kernel what user space has learned the way of. Every stream begins in user space, and all come back to it when
+ * the kernel does not do as expected. Then the table is built anew, and each stream is handed over with its next packet.
+ */
+export class KernelForwarder implements Offload {
+  readonly #deps: KernelForwarderDeps;
+  readonly #ruleset: Ruleset;
+  readonly #routes: Routes;
+  /** The last one, also after it was lost. */
+  #table: KernelTable | undefined;
+  #rebuilds = 0;
+  #stopped: Promise<void> | undefined;
+  #builtAtMs = 0;
+  #waitMs = 0;
+  #countedAtMs = 0;
+  #rebuilding: Promise<void> = Promise.resolve();
+  #cancelRebuild: () => void = () => undefined;
+  #cancelReview: () => void = () => undefined;
+
+  constructor(options: RulesetOptions, deps: KernelForwarderDeps) {
+    this.#deps = deps;
+    this.#ruleset = new Ruleset(options);
+    this.#routes = new Routes(deps.resolveRoutes);
+  }
+
+  /** @throws Error saying why the kernel cannot forward here */
+  async start(): Promise<void> {
+    await this.#build();
+    this.#countedAtMs = this.#deps.clock.monotonicMs();
+    this.#scheduleReview(countIntervalMs);
+  }
+
+  /** Leaves nothing in the kernel. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#remove();
+    return this.#stopped;
+  }
+
+  get countedUntilMs(): number {
+    const nowMs = this.#deps.clock.monotonicMs();
+    return this.streams === 0 || nowMs - this.#countedAtMs > maxUncountedMs ? nowMs : this.#countedAtMs;
+  }
+
+  get streams(): number {
+    return this.#table?.streams.size ?? 0;
+  }
+
+  get rebuilds(): number {
+    return this.#rebuilds;
+  }
+
+  carries(source: MediaSource): boolean {
+    return this.#table?.streams.get(source) !== undefined;
+  }
+
+  forwarded(source: MediaSource, packet: Buffer): void {
+    const table = this.#table;
+    if (!table || table.isLost) {
+      return;
+    }
+    const stream = table.streams.get(source);
+    if (stream) {
+      if (this.#shouldBeInKernel(stream, packet)) {
+        void table.examine(stream);
+      }
+    } else if (!table.isUnfit(source)) {
+      this.#handOver(table, source);
+    }
+  }
+
+  takeBack(source: MediaSource): void {
+    this.#table?.takeBack(source);
+  }
+
+  async count(sources: Iterable<MediaSource>): Promise<void> {
+    const table = this.#table;
+    await table?.count([...sources].flatMap((source) => table.streams.get(source) ?? []));
+  }
+
+  #handOver(table: KernelTable, source: MediaSource): void {
+    const path = source.path;
+    const inbound = path && this.#routes.find(path.from.address);
+    const outbound = path && this.#routes.find(path.to.address);
+    // Otherwise its next packet asks again.
+    if (inbound && outbound) {
+      table.add(source, path, [inbound, outbound]);
+    }
+  }
+
+  /** What the ruleset leaves to user space is no sign of its loss. */
+  #shouldBeInKernel({ installedAtMs }: HandedOver, packet: Buffer): boolean {
+    const isRtp = packet.length >= 12 && (packet[0] as number) >> 6 === 2;
+    return isRtp && this.#deps.clock.monotonicMs() - installedAtMs > handoverMs;
+  }
+
+  #scheduleReview(delayMs: number): void {
+    if (this.#stopped === undefined) {
+      this.#cancelReview = this.#deps.clock.after(delayMs, () => void this.#review());
+    }
+  }
+
+  /** Counts everything, and takes back what would no longer go the right way. */
+  async #review(): Promise<void> {
+    const { clock } = this.#deps;
+    const startedAtMs = clock.monotonicMs();
+    const table = this.#table;
+    if (table && !table.isLost) {
+      if (await table.countAll()) {
+        this.#countedAtMs = startedAtMs;
+      }
+      await this.#followRoutes(table);
+    }
+    const tookMs = clock.monotonicMs() - startedAtMs;
+    this.#scheduleReview(Math.max(countIntervalMs, tookMs * countIdleFactor));
+  }
+
+  async #followRoutes(table: KernelTable): Promise<void> {
+    const streams = [...table.streams.values()];
+    await this.#routes.refresh(streams.flatMap(({ path }) => [path.from.address, path.to.address]));
+    for (const { source, path, inbound, outbound } of streams) {
+      const isSame =
+        isSameRoute(inbound, this.#routes.find(path.from.address)) &&
+        isSameRoute(outbound, this.#routes.find(path.to.address));
+      if (!isSame) {
+        table.takeBack(source);
+      }
+    }
+  }
+
+  /** User space forwards until there is another table. */
+  #lost(nft: Nft, reason: string): void {
+    void nft.stop();
+    if (this.#stopped !== undefined) {
+      return;
+    }
+    const isStable = this.#deps.clock.monotonicMs() - this.#builtAtMs >= stableMs;
+    this.#waitMs = isStable ? 0 : grown(this.#waitMs);
+    this.#deps.log.warn({ reason, waitMs: this.#waitMs }, 'media streams in the kernel are lost');
+    this.#scheduleRebuild();
+  }
+
+  #scheduleRebuild(): void {
+    this.#cancelRebuild = this.#deps.clock.after(this.#waitMs, () => {
+      this.#rebuilding = this.#rebuild();
+    });
+  }
+
+  async #rebuild(): Promise<void> {
+    try {
+      await this.#build();
+      this.#rebuilds++;
+    } catch (error) {
+      if (this.#stopped === undefined) {
+        this.#waitMs = grown(this.#waitMs);
+        const reason = (error as Error).message;
+        this.#deps.log.warn({ reason, waitMs: this.#waitMs }, 'the kernel does not forward media');
+        this.#scheduleRebuild();
+      }
+    }
+  }
+
+  /** @throws Error */
+  async #build(): Promise<void> {
+    const { openNft, clock, log } = this.#deps;
+    const nft = openNft();
+    const table = new KernelTable({ nft, ruleset: this.#ruleset, clock, log });
+    try {
+      // If only nft was gone, the kernel has gone on forwarding.
+      await this.#table?.countLast(nft);
+      await table.create();
+    } catch (error) {
+      await nft.stop();
+      throw error;
+    }
+    this.#builtAtMs = clock.monotonicMs();
+    this.#table = table;
+    void table.lost.then((reason) => this.#lost(nft, reason));
+  }
+
+  async #remove(): Promise<void> {
+    this.#cancelRebuild();
+    this.#cancelReview();
+    await this.#rebuilding;
+    await this.#table?.remove().catch((error: Error) => {
+      this.#deps.log.warn({ reason: error.message }, 'the nftables table could not be removed');
+    });
+  }
+}
+
+function grown(waitMs: number): number {
+  return Math.min(maxWaitMs, Math.max(minWaitMs, 2 * waitMs));
+}

@@ -1,0 +1,179 @@
+import { isIPv6 } from 'node:net';
+import type { MediaPath } from '../offload.js';
+import type { Route } from './routes.js';
+
+/**
+ * A packet that has come this way is forwarded. Its elements are keyed by the four addresses and ports, of which the relay's
+ * own address is the same in all, and by the device, so that a packet with a VLAN tag is not mistaken for one without.
+ */
+export interface KernelStream {
+  /** Which of the streams it is, and by which hop it leaves: the mark of its packets while they are in the ruleset. */
+  readonly mark: number;
+  /** Device that its packets come in by. */
+  readonly device: string;
+  readonly path: MediaPath;
+}
+
+export interface StreamCount {
+  readonly packets: number;
+  /** Payload of the UDP datagrams. */
+  readonly bytes: number;
+}
+
+export interface RulesetOptions {
+  readonly table: string;
+  /** Of the media sockets. */
+  readonly address: string;
+  readonly portMin: number;
+  readonly portMax: number;
+}
+
+/** A mark has 20 bits for the stream and 12 for its hop; 0 is none of either. */
+const streamBits = 20;
+export const maxStreams = 2 ** streamBits - 1;
+export const maxHops = 2 ** 12 - 1;
+const hopMask = '0xfff00000';
+const udpHeaderBytes = 8;
+
+export function markOf(stream: number, hop: number): number {
+  return hop * 2 ** streamBits + stream;
+}
+
+/**
+ * The text of the relay's nftables table: one transaction a line.
+ *
+ *     ingress of a device ─► relay: flows ─► rewrite by sport, dport, daddr ─► hops ─► out by a device
+ *                              └── what is not there goes on to the sockets
+ *
+ * Only whole datagrams with RTP version 2 and room for an RTP header are forwarded; what else comes on the port is for user space.
+ */
+export class Ruleset {
+  readonly #options: RulesetOptions;
+  readonly #ip: 'ip' | 'ip6';
+
+  constructor(options: RulesetOptions) {
+    this.#options = options;
+    this.#ip = isIPv6(options.address) ? 'ip6' : 'ip';
+  }
+
+  /** The empty table, in place of whatever has its name. */
+  create(): string {
+    const { table, address, portMin, portMax } = this.#options;
+    const ip = this.#ip;
+    const addressType = ip === 'ip6' ? 'ipv6_addr' : 'ipv4_addr';
+    // An IPv6 fragment has another next header; neither of them has its UDP header for sure.
+    const whole = ip === 'ip6' ? 'ip6 nexthdr udp' : 'ip protocol udp ip frag-off & 0x3fff == 0';
+    const rule = [
+      `${ip} daddr ${address} ${whole} udp dport ${portMin}-${portMax} udp length >= 20 @th,64,2 2`,
+      `meta mark set iifname . ${ip} saddr . udp sport . udp dport map @flows`,
+      `${ip} saddr set ${address} ${ip} daddr set meta mark map @daddr`,
+      'udp sport set meta mark map @sport udp dport set meta mark map @dport',
+      `meta mark & ${hopMask} vmap @hops`,
+    ];
+    return transaction(
+      // Deleting a table that is not there is an error.
+      `add table netdev ${table}`,
+      this.remove(),
+      `add table netdev ${table}`,
+      `add map netdev ${table} flows { type ifname . ${addressType} . inet_service . inet_service : mark; counter; }`,
+      `add map netdev ${table} daddr { type mark : ${addressType}; }`,
+      `add map netdev ${table} sport { type mark : inet_service; }`,
+      `add map netdev ${table} dport { type mark : inet_service; }`,
+      `add map netdev ${table} hops { type mark : verdict; }`,
+      `add chain netdev ${table} relay`,
+      `add rule netdev ${table} relay ${rule.join(' ')}`,
+    );
+  }
+
+  remove(): string {
+    return `delete table netdev ${this.#options.table}`;
+  }
+
+  /** Fails if the table is gone. */
+  probe(): string {
+    return `list chain netdev ${this.#options.table} relay`;
+  }
+
+  /** From now on streams may come in by the device. @param index which of the devices it is */
+  addDevice(index: number, device: string): string {
+    const { table } = this.#options;
+    return transaction(
+      `add chain netdev ${table} device${index} { type filter hook ingress device "${device}" priority 0; }`,
+      `add rule netdev ${table} device${index} jump relay`,
+    );
+  }
+
+  /** From now on streams may leave this way. @param hop from 1 */
+  addHop(hop: number, { device, gateway }: Route): string {
+    const { table } = this.#options;
+    const to = gateway ?? `${this.#ip} daddr`;
+    return transaction(
+      `add chain netdev ${table} hop${hop}`,
+      `add rule netdev ${table} hop${hop} meta mark set 0 fwd ${this.#ip} to ${to} device "${device}"`,
+      `add element netdev ${table} hops { ${hex(markOf(0, hop))} : goto hop${hop} }`,
+    );
+  }
+
+  addStreams(streams: readonly KernelStream[]): string {
+    return transaction(
+      this.#elements('add', 'flows', streams, (stream) => `${keyOf(stream)} : ${hex(stream.mark)}`),
+      this.#elements('add', 'daddr', streams, ({ mark, path }) => `${hex(mark)} : ${path.to.address}`),
+      this.#elements('add', 'sport', streams, ({ mark, path }) => `${hex(mark)} : ${path.leavingPort}`),
+      this.#elements('add', 'dport', streams, ({ mark, path }) => `${hex(mark)} : ${path.to.port}`),
+    );
+  }
+
+  /** In two transactions, so that no packet finds only a part of its stream. */
+  removeStreams(streams: readonly KernelStream[]): readonly [string, string] {
+    const byMark = (map: string) => this.#elements('delete', map, streams, ({ mark }) => hex(mark));
+    return [
+      this.#elements('delete', 'flows', streams, keyOf),
+      transaction(byMark('daddr'), byMark('sport'), byMark('dport')),
+    ];
+  }
+
+  /** Its output is for `countsIn`. Fails if one of them is not there. */
+  countStreams(streams: readonly KernelStream[]): string {
+    return this.#elements('get', 'flows', streams, keyOf);
+  }
+
+  /** The same for all. */
+  countAll(): string {
+    return `list map netdev ${this.#options.table} flows`;
+  }
+
+  /** By mark. */
+  countsIn(output: string): Map<number, StreamCount> {
+    const headerBytes = udpHeaderBytes + (this.#ip === 'ip6' ? 40 : 20);
+    const counts = new Map<number, StreamCount>();
+    for (const [, packets, bytes, mark] of output.matchAll(
+      /counter packets (\d+) bytes (\d+) : 0x([0-9a-f]+)/g,
+    )) {
+      const count = { packets: Number(packets), bytes: Number(bytes) - Number(packets) * headerBytes };
+      counts.set(Number.parseInt(mark as string, 16), count);
+    }
+    return counts;
+  }
+
+  #elements(
+    verb: 'add' | 'delete' | 'get',
+    map: string,
+    streams: readonly KernelStream[],
+    element: (stream: KernelStream) => string,
+  ): string {
+    return `${verb} element netdev ${this.#options.table} ${map} { ${streams.map(element).join(', ')} }`;
+  }
+}
+
+/** No two streams have the same. */
+export function keyOf({ device, path }: KernelStream): string {
+  return `"${device}" . ${path.from.address} . ${path.from.port} . ${path.port}`;
+}
+
+function transaction(...commands: readonly string[]): string {
+  return commands.join('; ');
+}
+
+function hex(mark: number): string {
+  return `0x${mark.toString(16).padStart(8, '0')}`;
+}

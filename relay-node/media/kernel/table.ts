@@ -1,0 +1,256 @@
+import type { Clock } from '../../../services/runtime/clock.js';
+import type { Logger } from '../../../services/runtime/log.js';
+import type { MediaPath, MediaSource } from '../offload.js';
+import { Hops } from './hops.js';
+import { type Nft, RefusedLineError } from './nft.js';
+import type { Route } from './routes.js';
+import type { Ruleset } from './ruleset.js';
+import { type HandedOver, Streams } from './streams.js';
+
+export interface KernelTableDeps {
+  readonly nft: Nft;
+  readonly ruleset: Ruleset;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** Streams of one line to nft. */
+const maxBatch = 200;
+
+/**
+ * The relay's table in the kernel, from its creation until it is lost: until nft ends, or refuses what it would do if the table
+ * were as this nft left it.
+ */
+export class KernelTable {
+  readonly streams = new Streams();
+  /** Resolves with the reason. */
+  readonly lost: Promise<string>;
+  readonly #deps: KernelTableDeps;
+  readonly #hops: Hops;
+  /** Packets of these cannot go this way, or come another way than expected: in fragments, or by another device. */
+  readonly #unfit = new WeakSet<MediaSource>();
+  /** To be installed, and to be removed. */
+  readonly #additions = new Set<HandedOver>();
+  readonly #removals = new Set<HandedOver>();
+  #reportLoss: (reason: string) => void = () => undefined;
+  #isLost = false;
+  #pumping = false;
+  #examining = false;
+
+  constructor(deps: KernelTableDeps) {
+    this.#deps = deps;
+    this.#hops = new Hops(deps.ruleset);
+    this.lost = new Promise((resolve) => {
+      this.#reportLoss = resolve;
+    });
+    void deps.nft.ended.then((reason) => this.#lose(new Error(reason)));
+  }
+
+  get isLost(): boolean {
+    return this.#isLost;
+  }
+
+  /** Puts it in the place of whatever has its name. @throws Error */
+  async create(): Promise<void> {
+    await this.#deps.nft.run(this.#deps.ruleset.create());
+  }
+
+  isUnfit(source: MediaSource): boolean {
+    return this.#unfit.has(source);
+  }
+
+  /** Hands a stream over, or lets it stay in user space until its way changes. */
+  add(
+    source: MediaSource,
+    path: MediaPath,
+    [inbound, outbound]: readonly [Route | 'none', Route | 'none'],
+  ): void {
+    const isRouted = inbound !== 'none' && outbound !== 'none';
+    const hop = isRouted ? this.#hops.numberOf(inbound, outbound) : undefined;
+    const stream =
+      isRouted && hop !== undefined ? this.streams.add(source, path, [inbound, outbound], hop) : undefined;
+    if (stream) {
+      this.#additions.add(stream);
+      void this.#pump();
+    } else {
+      this.#unfit.add(source);
+    }
+  }
+
+  /** Its packets come to user space again. */
+  takeBack(source: MediaSource): void {
+    this.#unfit.delete(source);
+    const stream = this.streams.get(source);
+    if (!stream) {
+      return;
+    }
+    this.streams.takeBack(stream);
+    if (this.#additions.delete(stream)) {
+      this.streams.retire(stream);
+    } else {
+      this.#removals.add(stream);
+      void this.#pump();
+    }
+  }
+
+  /** Packets of the stream came to user space: it stays there, unless it is gone from the kernel with the table. */
+  async examine(stream: HandedOver): Promise<void> {
+    if (this.#examining) {
+      return;
+    }
+    this.#examining = true;
+    try {
+      await this.#count([stream]);
+      if (this.streams.get(stream.source) === stream) {
+        this.takeBack(stream.source);
+        this.#unfit.add(stream.source);
+      }
+    } catch (error) {
+      this.#lose(error);
+    } finally {
+      this.#examining = false;
+    }
+  }
+
+  /** Takes in what the kernel has forwarded of them; never rejects. */
+  async count(streams: readonly HandedOver[]): Promise<void> {
+    const installed = streams.filter(({ installedAtMs }) => Number.isFinite(installedAtMs));
+    if (installed.length > 0 && !this.#isLost) {
+      await this.#count(installed).catch((error) => this.#lose(error));
+    }
+  }
+
+  /** The same for all. @returns whether they could be counted */
+  async countAll(): Promise<boolean> {
+    const { nft, ruleset, clock } = this.#deps;
+    const askedAtMs = clock.monotonicMs();
+    if (this.streams.size === 0) {
+      return true;
+    }
+    try {
+      const output = await nft.runApart(ruleset.countAll());
+      this.streams.count(ruleset.countsIn(output), askedAtMs);
+      return true;
+    } catch (error) {
+      if (error instanceof RefusedLineError) {
+        this.#lose(error);
+      }
+      return false;
+    }
+  }
+
+  /** The same for a table that is lost, by another nft; never rejects. */
+  async countLast(nft: Nft): Promise<void> {
+    const { ruleset, clock } = this.#deps;
+    const askedAtMs = clock.monotonicMs();
+    const output = await nft.run(ruleset.countAll()).catch(() => '');
+    this.streams.count(ruleset.countsIn(output), askedAtMs);
+  }
+
+  /** Removes it from the kernel, also if this nft has ended: whoever stops this process may have stopped that one. @throws Error */
+  async remove(): Promise<void> {
+    this.#isLost = true;
+    const { nft, ruleset } = this.#deps;
+    await nft.stop();
+    await nft.runApart(ruleset.remove());
+  }
+
+  /** One batch after the other: what comes meanwhile is the next. */
+  async #pump(): Promise<void> {
+    if (this.#pumping || this.#isLost) {
+      return;
+    }
+    this.#pumping = true;
+    try {
+      while (!this.#isLost && this.#additions.size + this.#removals.size > 0) {
+        await this.#removeBatch(take(this.#removals, maxBatch));
+        await this.#addBatch(take(this.#additions, maxBatch));
+      }
+    } catch (error) {
+      this.#lose(error);
+    } finally {
+      this.#pumping = false;
+    }
+  }
+
+  async #removeBatch(batch: readonly HandedOver[]): Promise<void> {
+    if (batch.length === 0) {
+      return;
+    }
+    const { nft, ruleset } = this.#deps;
+    const [first, second] = ruleset.removeStreams(batch);
+    await Promise.all([this.#count(batch), nft.run(first), nft.run(second)]);
+    for (const stream of batch) {
+      this.streams.retire(stream);
+    }
+  }
+
+  async #addBatch(asked: readonly HandedOver[]): Promise<void> {
+    const batch: HandedOver[] = [];
+    for (const stream of asked) {
+      if (await this.#hasWay(stream)) {
+        batch.push(stream);
+      } else {
+        this.#removals.delete(stream);
+        this.streams.takeBack(stream);
+        this.streams.retire(stream);
+        this.#unfit.add(stream.source);
+      }
+    }
+    if (batch.length > 0) {
+      await this.#deps.nft.run(this.#deps.ruleset.addStreams(batch));
+    }
+    const nowMs = this.#deps.clock.monotonicMs();
+    for (const stream of batch) {
+      stream.installedAtMs = nowMs;
+    }
+  }
+
+  /** Installs the device and the hop that the stream needs; false if the kernel refuses one of them. */
+  async #hasWay({ inbound, outbound }: HandedOver): Promise<boolean> {
+    const { nft, ruleset, log } = this.#deps;
+    for (const requirement of this.#hops.missing(inbound, outbound)) {
+      try {
+        await nft.run(requirement.line);
+        this.#hops.installed(requirement);
+      } catch (error) {
+        // If the table is gone, this fails as well.
+        await nft.run(ruleset.probe());
+        this.#hops.unusable(requirement);
+        const { name } = requirement;
+        log.warn(
+          { name, reason: (error as Error).message },
+          'media that would go this way stay in user space',
+        );
+      }
+    }
+    return this.#hops.numberOf(inbound, outbound) !== undefined;
+  }
+
+  async #count(streams: readonly HandedOver[]): Promise<void> {
+    const { nft, ruleset, clock } = this.#deps;
+    const output = await nft.run(ruleset.countStreams(streams));
+    this.streams.count(ruleset.countsIn(output), clock.monotonicMs());
+  }
+
+  #lose(cause: unknown): void {
+    if (!this.#isLost) {
+      this.#isLost = true;
+      this.#additions.clear();
+      this.#removals.clear();
+      this.#reportLoss((cause as Error).message);
+    }
+  }
+}
+
+function take<T>(from: Set<T>, limit: number): T[] {
+  const taken: T[] = [];
+  for (const each of from) {
+    if (taken.length >= limit) {
+      break;
+    }
+    from.delete(each);
+    taken.push(each);
+  }
+  return taken;
+}

@@ -1,0 +1,49 @@
+import { Counter, Gauge, type Registry } from 'prom-client';
+import type { MediaRelay } from './media-relay.js';
+
+/** What the built-in relay forwards, and how. */
+export function reportMedia(registry: Registry, media: MediaRelay): void {
+  const registers = [registry];
+  const byPath = (name: string, help: string, total: () => number, inKernel: () => number) =>
+    new Counter({
+      name,
+      help,
+      registers,
+      labelNames: ['path'],
+      collect() {
+        this.reset();
+        this.inc({ path: 'kernel' }, inKernel());
+        this.inc({ path: 'userspace' }, total() - inKernel());
+      },
+    });
+  const { traffic } = media;
+  byPath(
+    'holdfast_relay_forwarded_packets_total',
+    'RTP and RTCP packets that the built-in relay forwarded, by path',
+    () => traffic.relayedPackets,
+    () => traffic.kernelPackets,
+  );
+  byPath(
+    'holdfast_relay_forwarded_bytes_total',
+    'Bytes of these packets, by path',
+    () => traffic.relayedBytes,
+    () => traffic.kernelBytes,
+  );
+  new Gauge({
+    name: 'holdfast_relay_kernel_streams',
+    help: 'Streams, each of one direction, that the kernel forwards',
+    registers,
+    collect() {
+      this.set(media.offload?.streams ?? 0);
+    },
+  });
+  new Counter({
+    name: 'holdfast_relay_kernel_rebuilds_total',
+    help: 'Times that the nftables table was lost and built again',
+    registers,
+    collect() {
+      this.reset();
+      this.inc(media.offload?.rebuilds ?? 0);
+    },
+  });
+}

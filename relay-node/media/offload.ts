@@ -1,0 +1,40 @@
+import type { TransportAddress } from './endpoint.js';
+
+/** How packets get through the relay. */
+export type ForwardingPath = 'kernel' | 'userspace';
+
+/** The way of a party's packets through the relay. */
+export interface MediaPath {
+  readonly from: TransportAddress;
+  /** The relay's port that they come to. */
+  readonly port: number;
+  /** The relay's port that they leave from. */
+  readonly leavingPort: number;
+  readonly to: TransportAddress;
+}
+
+/** The packets of one party: what is handed over. */
+export interface MediaSource {
+  /** Undefined if they must not be handed over now. */
+  readonly path: MediaPath | undefined;
+  /** So many more were forwarded without coming to user space. */
+  countOffloaded(packets: number, bytes: number): void;
+}
+
+/** What takes packets over from user space, where each stream begins and comes back to. */
+export interface Offload {
+  /** Until when the packets of all sources are counted, by the monotonic clock. */
+  readonly countedUntilMs: number;
+  /** Streams, each of one direction, that are handed over. */
+  readonly streams: number;
+  /** How often everything had to be installed again. */
+  readonly rebuilds: number;
+  /** A packet of the party was passed on in user space: called for each of them, so it is quick. */
+  forwarded(source: MediaSource, packet: Buffer): void;
+  /** What the party sends, or where that goes, has changed: from now on it goes through user space. */
+  takeBack(source: MediaSource): void;
+  /** Whether the party's packets pass without being seen in user space. */
+  carries(source: MediaSource): boolean;
+  /** Counts their packets up to now, as far as that can be found out; never rejects. */
+  count(sources: Iterable<MediaSource>): Promise<void>;
+}
