@@ -1,4 +1,4 @@
-import type { Clock } from '../../../services/runtime/clock.js';
+import { type Clock, inTime } from '../../../services/runtime/clock.js';
 import type { Logger } from '../../../services/runtime/log.js';
 import type { MediaSource, Offload } from '../offload.js';
 import { isSameRoute } from './hops.js';
@@ -18,6 +18,8 @@ export interface KernelForwarderDeps {
 
 /** Packets that were in a socket when their stream was handed over have been read by then. */
 const handoverMs = 1000;
+/** A report waits no longer for its counts: a SIP proxy waits for the report. */
+const countTimeoutMs = 300;
 const countIntervalMs = 2000;
 /** Counting takes at most one part in so many of the time. */
 const countIdleFactor = 20;
@@ -104,7 +106,8 @@ export class KernelForwarder implements Offload {
 
   async count(sources: Iterable<MediaSource>): Promise<void> {
     const table = this.#table;
-    await table?.count([...sources].flatMap((source) => table.streams.get(source) ?? []));
+    const streams = [...sources].flatMap((source) => table?.streams.get(source) ?? []);
+    await inTime(this.#deps.clock, countTimeoutMs, table?.count(streams) ?? Promise.resolve(), undefined);
   }
 
   #handOver(table: KernelTable, source: MediaSource): void {
@@ -112,7 +115,7 @@ export class KernelForwarder implements Offload {
     const inbound = path && this.#routes.find(path.from.address);
     const outbound = path && this.#routes.find(path.to.address);
     // Otherwise its next packet asks again.
-    if (inbound && outbound) {
+    if (inbound && outbound && inbound !== 'none' && outbound !== 'none') {
       table.add(source, path, [inbound, outbound]);
     }
   }

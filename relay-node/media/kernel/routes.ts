@@ -25,7 +25,7 @@ export class Routes {
     this.#resolve = resolve;
   }
 
-  /** Undefined while it is not known: then it is asked for. */
+  /** Undefined while it is not known: then it is asked for. `none` is asked for again after the next refresh. */
   find(address: string): Route | 'none' | undefined {
     const known = this.#known.get(address);
     if (known === undefined && this.#asked.size < maxAsked && this.#known.size < maxAddresses) {
@@ -35,15 +35,15 @@ export class Routes {
     return known;
   }
 
-  /** Asks again for these, and forgets all others. Never rejects: what cannot be asked for has no route. */
+  /** Asks again for these, and forgets all others. Never rejects: if the system does not answer, what was known still counts. */
   async refresh(addresses: Iterable<string>): Promise<void> {
     const wanted = [...new Set(addresses)];
     const fresh = new Map<string, Route | 'none'>();
     for (let from = 0; from < wanted.length; from += maxAsked) {
       const asked = wanted.slice(from, from + maxAsked);
-      const answer = await this.#answer(asked);
+      const answer = await this.#resolve(asked).catch(() => undefined);
       for (const address of asked) {
-        fresh.set(address, answer.get(address) ?? 'none');
+        fresh.set(address, answer ? (answer.get(address) ?? 'none') : (this.#known.get(address) ?? 'none'));
       }
     }
     this.#known.clear();
@@ -59,16 +59,12 @@ export class Routes {
     this.#asking = true;
     while (this.#asked.size > 0) {
       const asked = [...this.#asked];
-      const answer = await this.#answer(asked);
+      const answer = await this.#resolve(asked).catch(() => undefined);
       for (const address of asked) {
         this.#asked.delete(address);
-        this.#known.set(address, answer.get(address) ?? 'none');
+        this.#known.set(address, answer?.get(address) ?? 'none');
       }
     }
     this.#asking = false;
-  }
-
-  #answer(addresses: readonly string[]): Promise<ReadonlyMap<string, Route>> {
-    return this.#resolve(addresses).catch(() => new Map<string, Route>());
   }
 }

@@ -60,15 +60,9 @@ export class KernelTable {
   }
 
   /** Hands a stream over, or lets it stay in user space until its way changes. */
-  add(
-    source: MediaSource,
-    path: MediaPath,
-    [inbound, outbound]: readonly [Route | 'none', Route | 'none'],
-  ): void {
-    const isRouted = inbound !== 'none' && outbound !== 'none';
-    const hop = isRouted ? this.#hops.numberOf(inbound, outbound) : undefined;
-    const stream =
-      isRouted && hop !== undefined ? this.streams.add(source, path, [inbound, outbound], hop) : undefined;
+  add(source: MediaSource, path: MediaPath, routes: readonly [Route, Route]): void {
+    const hop = this.#hops.numberOf(...routes);
+    const stream = hop === undefined ? undefined : this.streams.add(source, path, routes, hop);
     if (stream) {
       this.#additions.add(stream);
       void this.#pump();

@@ -82,6 +82,7 @@ export class ForwarderScene {
   /** One for each time that the table was built. */
   readonly nfts: ScriptedNft[] = [];
   readonly routes = new Map<string, Route>();
+  routeFailure: Error | undefined;
   readonly traffic: Traffic = newTraffic();
   readonly forwarder: KernelForwarder;
   /** For each nft to come. */
@@ -101,13 +102,7 @@ export class ForwarderScene {
           this.nfts.push(nft);
           return nft;
         },
-        resolveRoutes: async (addresses) =>
-          new Map(
-            addresses.flatMap((address) => {
-              const route = this.routes.get(address) ?? { device: 'eth0', index: 2, gateway: undefined };
-              return address.startsWith('127.') ? [] : [[address, route] as const];
-            }),
-          ),
+        resolveRoutes: async (addresses) => this.#routesTo(addresses),
         clock: this.clock,
         log: silentLogger,
       },
@@ -149,6 +144,20 @@ export class ForwarderScene {
     await this.talk(...pair);
     await this.talk(...pair);
     return pair;
+  }
+
+  /** On the link, but for loopback, unless told otherwise. */
+  #routesTo(addresses: readonly string[]): Map<string, Route> {
+    if (this.routeFailure) {
+      throw this.routeFailure;
+    }
+    const onLink = { device: 'eth0', index: 2, gateway: undefined };
+    return new Map(
+      addresses.flatMap((address) => {
+        const route = this.routes.get(address) ?? (address.startsWith('127.') ? undefined : onLink);
+        return route ? [[address, route] as const] : [];
+      }),
+    );
   }
 
   #leg(): Leg {

@@ -99,6 +99,35 @@ test('a party that the kernel cannot reach stays in user space', async (t) => {
   );
   await scene.talk(...pair);
   t.is(scene.nft.with(adding).length, 0);
+  scene.routes.set('127.0.0.1', { device: 'eth0', index: 2, gateway: undefined });
+  scene.clock.advance(2000);
+  await turns();
+  await scene.talk(...pair);
+  await scene.talk(...pair);
+  t.is(scene.nft.with(adding).length, 1, 'a route that appears is found');
+});
+
+test('routes that cannot be asked for are taken to be as they were', async (t) => {
+  const scene = await ForwarderScene.start(t);
+  const pair = await scene.handedOver();
+  scene.routeFailure = new Error('ip: out of memory');
+  scene.clock.advance(2000);
+  await turns();
+  t.deepEqual(
+    pair.map((leg) => leg.forwardingPath),
+    ['kernel', 'kernel'],
+  );
+});
+
+test('a report does not wait for an nft that is slow', async (t) => {
+  const scene = await ForwarderScene.start(t);
+  const pair = await scene.handedOver();
+  scene.nft.hold();
+  const counted = scene.forwarder.count(pair);
+  await turns();
+  scene.clock.advance(300);
+  await t.notThrowsAsync(counted);
+  scene.nft.proceed();
 });
 
 test('of two parties with the same addresses and ports one is handed over', async (t) => {
