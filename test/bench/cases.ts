@@ -5,6 +5,7 @@ import { callLife } from './cases/call-life.js';
 import { coldStart } from './cases/cold-start.js';
 import { detection } from './cases/detection.js';
 import { existingCallsStream, existingCallsUnary } from './cases/existing-calls.js';
+import { forwarding } from './cases/forwarding.js';
 import { gateway } from './cases/gateway.js';
 import { growthBindings } from './cases/growth-bindings.js';
 import { growthRate } from './cases/growth-rate.js';
@@ -39,6 +40,7 @@ export const cases: readonly BenchCase[] = [
   detection,
   gateway,
   sip,
+  forwarding,
   growthRelays,
   growthBindings,
   growthReplicas,

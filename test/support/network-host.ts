@@ -109,7 +109,7 @@ export class RemoteSocket {
 
   constructor(
     private readonly host: NetworkHost,
-    private readonly id: number,
+    readonly id: number,
     readonly address: string,
   ) {}
 

@@ -1,7 +1,14 @@
 import type { NgDictionary } from '../../../services/control/ng/message.js';
+import {
+  type KernelCall,
+  KernelScene,
+  kernelPrograms,
+  nft,
+  Phone,
+  untrusted,
+} from '../../support/kernel-scene.js';
 import { testWith } from '../../support/requirement.js';
 import { rtpPacket } from '../../support/rtp.js';
-import { type KernelCall, KernelScene, kernelPrograms, nft, Phone, untrusted } from './kernel-scene.js';
 
 for (const family of ['IPv4', 'IPv6'] as const) {
   testWith.serial(kernelPrograms, `RTP passes both ways through the kernel alone (${family})`, async (t) => {

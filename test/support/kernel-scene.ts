@@ -1,16 +1,10 @@
 import { readFile } from 'node:fs/promises';
-import type { ExecutionContext } from 'ava';
-import type { NgDictionary } from '../../../services/control/ng/message.js';
-import {
-  NetworkHost,
-  networkHostPrograms,
-  RemoteProxy,
-  type RemoteSocket,
-} from '../../support/network-host.js';
-import { audioSdp, type CallTags, type MediaAddress, newCall, relayedTo } from '../../support/ng.js';
-import type { TestProcess } from '../../support/process.js';
-import { repository } from '../../support/repository.js';
-import { rtpPacket } from '../../support/rtp.js';
+import type { NgDictionary } from '../../services/control/ng/message.js';
+import { NetworkHost, networkHostPrograms, RemoteProxy, type RemoteSocket } from './network-host.js';
+import { audioSdp, type CallTags, type MediaAddress, newCall, relayedTo } from './ng.js';
+import type { Scope, TestProcess } from './process.js';
+import { repository } from './repository.js';
+import { rtpPacket } from './rtp.js';
 
 /** Not the one of npm. */
 export const nft = '/usr/sbin/nft';
@@ -37,8 +31,8 @@ export class KernelScene {
     readonly proxy: RemoteProxy,
   ) {}
 
-  static async open(t: ExecutionContext, family: Family = 'IPv4'): Promise<KernelScene> {
-    const [relay, near, far] = await Promise.all([1, 2, 3].map(() => NetworkHost.start(t)));
+  static async open(scope: Scope, family: Family = 'IPv4'): Promise<KernelScene> {
+    const [relay, near, far] = await Promise.all([1, 2, 3].map(() => NetworkHost.start(scope)));
     if (!relay || !near || !far) {
       throw new Error('no hosts');
     }
@@ -136,14 +130,14 @@ export class KernelScene {
     };
   }
 
-  async call(): Promise<KernelCall> {
+  async call(proxy = this.proxy): Promise<KernelCall> {
     const addresses = networks[this.family];
     const caller = new Phone(await this.near.udp(addresses.caller));
     const callee = new Phone(await this.far.udp(addresses.callee));
     const tags = newCall();
     // The proxy of other tests says that all came from loopback, which is to be believed here least of all.
-    callee.target = relayedTo(await this.proxy.offer(tags, caller.sdp(1), { extra: untrusted }));
-    caller.target = relayedTo(await this.proxy.answer(tags, callee.sdp(1), untrusted));
+    callee.target = relayedTo(await proxy.offer(tags, caller.sdp(1), { extra: untrusted }));
+    caller.target = relayedTo(await proxy.answer(tags, callee.sdp(1), untrusted));
     return new KernelCall(this, tags, caller, callee);
   }
 }
