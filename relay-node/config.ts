@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { isAbsolute } from 'node:path';
 import { z } from 'zod';
 import {
   type ControlAddress,
@@ -167,6 +168,15 @@ export const relayNodeSettings = {
     allowed: forwardingChoices.join(', '),
     fallback: 'auto',
     schema: z.enum(forwardingChoices) as z.ZodType<(typeof forwardingChoices)[number], string>,
+  },
+  stateDirectory: {
+    name: 'HOLDFAST_RELAY_STATE_DIRECTORY',
+    flag: '--state-directory <path>',
+    description:
+      'where the built-in relay keeps what it needs to go on with its calls after it was killed; nowhere if empty',
+    allowed: 'an absolute path',
+    fallback: '',
+    schema: z.string().refine((path) => path === '' || isAbsolute(path)),
   },
   idleTimeoutSeconds: {
     name: 'HOLDFAST_RELAY_IDLE_TIMEOUT_SECONDS',

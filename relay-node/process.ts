@@ -114,6 +114,7 @@ export function driverFor(config: RelayNodeConfig, clock: Clock, log: Logger): R
     portMin,
     portMax,
     forwarding: config.forwarding,
+    stateDirectory: config.stateDirectory,
     table: `holdfast.${config.set}.${config.id}`,
     maxSessions: capacityOf(config),
     idleTimeoutMs: config.idleTimeoutSeconds * 1000,

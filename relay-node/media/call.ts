@@ -2,6 +2,7 @@ import type { Clock } from '../../services/runtime/clock.js';
 import { Dialog, type DialogLimits } from './dialog.js';
 import { RefusedError } from './errors.js';
 import type { MediaSockets } from './sockets.js';
+import type { CallState } from './state/call-state.js';
 import { otherSide, type Side } from './stream.js';
 
 /** The parties that a request names, by the tags of the SIP request that it stems from. */
@@ -32,7 +33,9 @@ export class Call {
   busy = 0;
   /** An offer was accepted. */
   established = false;
-  readonly createdAtWallMs: number;
+  createdAtWallMs: number;
+  /** What another process would need has changed. */
+  onChange: () => void = () => undefined;
   /** Dialogs so far. */
   #begun = 0;
 
@@ -43,6 +46,22 @@ export class Call {
     private readonly clock: Clock,
   ) {
     this.createdAtWallMs = clock.wallMs();
+  }
+
+  /** Goes on with a call of another process. @throws OutOfPortsError, RefusedError; then it has to be closed */
+  async restore({ createdAtWallMs, begun, dialogs }: CallState): Promise<void> {
+    this.createdAtWallMs = createdAtWallMs;
+    this.established = true;
+    for (const state of dialogs) {
+      const [from, to] = state.tags;
+      await this.#newDialog([from, to ?? undefined]).restore(state);
+    }
+    this.#begun = begun;
+  }
+
+  get state(): CallState {
+    const dialogs = [...this.dialogs].map(({ state }) => state);
+    return { id: this.id, createdAtWallMs: this.createdAtWallMs, begun: this.#begun, dialogs };
   }
 
   /** Nothing of it goes on unless somebody takes the deletion back. */
@@ -187,6 +206,7 @@ export class Call {
       throw new RefusedError(`More than ${this.limits.maxDialogs} branches of one call`);
     }
     const dialog = new Dialog(tags, this.sockets, this.limits, this.clock);
+    dialog.onChange = () => this.onChange();
     this.dialogs.add(dialog);
     this.#begun++;
     return dialog;

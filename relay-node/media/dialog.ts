@@ -3,6 +3,7 @@ import type { LocalPorts, MediaEndpoint } from './endpoint.js';
 import { RefusedError } from './errors.js';
 import type { Leg, PacketListener } from './leg.js';
 import type { MediaSockets } from './sockets.js';
+import type { DialogState } from './state/call-state.js';
 import { otherSide, type Side, Stream } from './stream.js';
 
 export interface DialogLimits {
@@ -43,7 +44,7 @@ export class Dialog implements PacketListener {
   /** The Via branch along which it was offered first, unless the branch has come to mean another dialog. */
   branch: string | undefined;
   readonly streams: (Stream | undefined)[] = [];
-  readonly createdAtMs: number;
+  createdAtMs: number;
   lastSignalMs: number;
   lastPacketMs: number;
   answered = false;
@@ -51,6 +52,8 @@ export class Dialog implements PacketListener {
   /** Which parties have signaled their media. */
   readonly #signaled: [boolean, boolean] = [false, false];
   #closed = false;
+  /** What another process would need has changed. */
+  onChange: () => void = () => undefined;
 
   constructor(
     tags: readonly [string, string | undefined],
@@ -62,6 +65,27 @@ export class Dialog implements PacketListener {
     this.createdAtMs = clock.monotonicMs();
     this.lastSignalMs = this.createdAtMs;
     this.lastPacketMs = this.createdAtMs;
+  }
+
+  /** Goes on with a dialog of another process. @throws OutOfPortsError; then it has to be closed */
+  async restore({ streams, signaled, ...state }: DialogState): Promise<void> {
+    this.branch = state.branch;
+    this.createdAtMs = state.createdAtMs;
+    this.lastSignalMs = state.lastSignalMs;
+    this.answered = state.answered;
+    this.deletion = state.deletion;
+    [this.#signaled[0], this.#signaled[1]] = signaled;
+    for (const stream of streams) {
+      this.streams.push(stream ? await Stream.restore(this.sockets, stream, this) : undefined);
+    }
+  }
+
+  get state(): DialogState {
+    const { branch, createdAtMs, lastSignalMs, answered, deletion } = this;
+    const streams = Array.from(this.streams, (stream) => stream?.state ?? null);
+    const signaled: [boolean, boolean] = [...this.#signaled];
+    const [from, to = null] = this.tags;
+    return { tags: [from, to], branch, createdAtMs, lastSignalMs, answered, deletion, signaled, streams };
   }
 
   /** The side of the party with this tag, or undefined. */
@@ -121,17 +145,28 @@ export class Dialog implements PacketListener {
     });
   }
 
+  stateChanged(): void {
+    this.onChange();
+  }
+
   packetRelayed(): void {
     this.lastPacketMs = this.clock.monotonicMs();
   }
 
-  /** The media that pass without being seen here. */
-  *offloadedLegs(): Generator<Leg> {
+  /** One for each party of a media, as far as its RTP goes. */
+  *legs(): Generator<Leg> {
     for (const stream of this.streams) {
       for (const { rtp } of stream?.sides ?? []) {
-        if (rtp.forwardingPath === 'kernel') {
-          yield rtp;
-        }
+        yield rtp;
+      }
+    }
+  }
+
+  /** Those whose packets pass without being seen here. */
+  *offloadedLegs(): Generator<Leg> {
+    for (const leg of this.legs()) {
+      if (leg.forwardingPath === 'kernel') {
+        yield leg;
       }
     }
   }

@@ -4,6 +4,7 @@ import type { Logger } from '../../services/runtime/log.js';
 import { KernelForwarder } from './kernel/forwarder.js';
 import { NftProcess } from './kernel/nft.js';
 import { systemRoutes } from './kernel/system-routes.js';
+import type { MediaSource } from './offload.js';
 
 export interface ForwardingOptions {
   /** `auto` is in the kernel where that is possible. */
@@ -18,6 +19,8 @@ export interface ForwardingOptions {
 export interface ForwardingDeps {
   readonly clock: Clock;
   readonly log: Logger;
+  /** What a process before has handed over. */
+  readonly sources: () => Iterable<MediaSource>;
 }
 
 /** What forwards in the kernel, started; undefined if user space is to forward. @throws Error if `kernel` is impossible */
@@ -46,7 +49,7 @@ export async function openForwarding(
 
 async function openKernel(
   options: ForwardingOptions,
-  { clock, log }: ForwardingDeps,
+  { clock, log, sources }: ForwardingDeps,
 ): Promise<KernelForwarder> {
   const { table, mediaAddress: address, portMin, portMax } = options;
   if (isLoopback(address)) {
@@ -59,7 +62,7 @@ async function openKernel(
     { table, address, portMin, portMax },
     { openNft: () => new NftProcess(clock), resolveRoutes, clock, log },
   );
-  await forwarder.start();
+  await forwarder.start(sources());
   return forwarder;
 }
 

@@ -5,10 +5,13 @@ import type { Traffic } from './counters.js';
 import type { TransportAddress } from './endpoint.js';
 import type { ForwardingPath, MediaPath, Offload } from './offload.js';
 import type { Payload } from './packet.js';
+import type { LegState } from './state/call-state.js';
 
 /** Told about every packet that a party sends; the packet path makes no closure for it. */
 export interface PacketListener {
   packetRelayed(): void;
+  /** Where a party is has been found out, or its packets are no longer seen here. */
+  stateChanged(): void;
 }
 
 /** The port that a party is at. */
@@ -88,6 +91,10 @@ export class Leg {
     };
   }
 
+  handedOver(): void {
+    this.listener.stateChanged();
+  }
+
   /** Packets of the party were forwarded without coming here. */
   countOffloaded(packets: number, bytes: number): void {
     const { traffic } = this.outlet;
@@ -137,6 +144,29 @@ export class Leg {
     this.#learned = true;
     this.remoteAddress = remote.address;
     this.remotePort = remote.port;
+    this.listener.stateChanged();
+  }
+
+  get state(): LegState {
+    const counted = this.outlet.offload?.counted(this) ?? { packets: 0, bytes: 0 };
+    return {
+      signaled: this.#signaled,
+      remote: { address: this.remoteAddress, port: this.remotePort },
+      learned: this.#learned,
+      onHold: this.#onHold,
+      packets: this.packets - counted.packets,
+      bytes: this.bytes - counted.bytes,
+    };
+  }
+
+  restore({ signaled, remote, learned, onHold, packets, bytes }: LegState): void {
+    this.#signaled = signaled;
+    this.remoteAddress = remote.address;
+    this.remotePort = remote.port;
+    this.#learned = learned;
+    this.#onHold = onHold;
+    this.packets = packets;
+    this.bytes = bytes;
   }
 
   /** A packet of the party: counts it and passes it on to the other one. */

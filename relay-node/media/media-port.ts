@@ -1,7 +1,7 @@
 import type { RemoteInfo, Socket } from 'node:dgram';
 import type { Traffic } from './counters.js';
 import { Leg, type Outlet, type PacketListener } from './leg.js';
-import type { Offload } from './offload.js';
+import type { Offload, OffloadHolder } from './offload.js';
 import { isAcceptable, type Payload } from './packet.js';
 
 /**
@@ -20,13 +20,17 @@ export class MediaPort implements Outlet {
     readonly family: 4 | 6,
     readonly traffic: Traffic,
     private readonly socket: Socket,
-    readonly offload: Offload | undefined,
+    private readonly forwarding: OffloadHolder | undefined,
   ) {
     socket.on('message', (packet, remote) => this.#receive(packet, remote));
     // Linux reports no ICMP errors to unconnected sockets; what remains are send errors, counted where they arise.
     socket.on('error', () => {
       this.traffic.sendErrors++;
     });
+  }
+
+  get offload(): Offload | undefined {
+    return this.forwarding?.offload;
   }
 
   get payload(): Payload {

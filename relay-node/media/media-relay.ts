@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { join } from 'node:path';
 import { isUnspecified, listenError } from '../../services/runtime/address.js';
 import type { Clock } from '../../services/runtime/clock.js';
 import type { Logger } from '../../services/runtime/log.js';
@@ -10,6 +11,7 @@ import { PortPool } from './port-pool.js';
 import { RateMeter } from './rate-meter.js';
 import { Sessions } from './sessions.js';
 import { MediaSockets } from './sockets.js';
+import { Journal, readJournal } from './state/journal.js';
 
 export interface MediaRelayOptions {
   /** IP address of the media sockets. */
@@ -22,6 +24,8 @@ export interface MediaRelayOptions {
   readonly forwarding?: ForwardingOptions['forwarding'];
   /** Name of its nftables table, if the kernel is to forward: no other relay of the host has it. */
   readonly table?: string;
+  /** Its calls go on in the next process if this one is killed; default: they end. */
+  readonly state?: StateOptions | undefined;
   /** Most calls at a time; deleted ones do not count. */
   readonly maxSessions: number;
   /** An answered call without packets ends after this long. rtpengine: 60 s. */
@@ -34,6 +38,14 @@ export interface MediaRelayOptions {
   readonly deleteDelayMs?: number;
   readonly clock: Clock;
   readonly log: Logger;
+}
+
+export interface StateOptions {
+  readonly directory: string;
+  /** Of this boot of the host, which no call outlives. */
+  readonly bootId: string;
+  /** Of this life, if it is a new one. */
+  readonly instance: string;
 }
 
 export interface MediaLoad {
@@ -65,6 +77,7 @@ export class MediaRelay {
   /** The kernel's counters are read less often than our own. */
   readonly #rates = { userspace: new RateMeter(), kernel: new RateMeter() };
   #forwarder: KernelForwarder | undefined;
+  #journal: Journal | undefined;
 
   /** @throws TypeError, RangeError */
   constructor(options: MediaRelayOptions) {
@@ -100,11 +113,18 @@ export class MediaRelay {
       throw listenError('media', { host: mediaAddress, port: 0 }, error);
     }
     const { forwarding = 'userspace', table = 'holdfast' } = this.#options;
-    this.#forwarder = await openForwarding({ ...this.#options, forwarding, table }, this.#options);
-    this.sockets.offload = this.#forwarder;
     this.#startedAtMs = clock.monotonicMs();
-    this.#rates.userspace.start(this.#startedAtMs);
-    this.#rates.kernel.start(this.#startedAtMs);
+    this.#journal = await this.#restore(table);
+    const sources = () => this.sessions.legs();
+    this.#forwarder = await openForwarding(
+      { ...this.#options, forwarding, table },
+      { ...this.#options, sources },
+    );
+    this.sockets.offload = this.#forwarder;
+    await this.#journal?.start();
+    this.sessions.journal = this.#journal;
+    this.#rates.userspace.start(clock.monotonicMs());
+    this.#rates.kernel.start(clock.monotonicMs());
     this.#scheduleSweep();
   }
 
@@ -113,6 +133,32 @@ export class MediaRelay {
     this.#cancelSweep();
     this.sessions.close();
     await this.#forwarder?.stop();
+    await this.#journal?.remove();
+  }
+
+  /** Of its life; another one has none of its calls. */
+  get instance(): string | undefined {
+    return this.#journal?.life.instance;
+  }
+
+  /** Goes on with what a process before has left, if that can be read. */
+  async #restore(table: string): Promise<Journal | undefined> {
+    const { state, log } = this.#options;
+    if (!state) {
+      return undefined;
+    }
+    const path = join(state.directory, `${table}.calls`);
+    const left = await readJournal(path, state.bootId).catch((error: Error) => {
+      log.error({ file: path, reason: error.message }, 'the calls of the process before are lost');
+      return undefined;
+    });
+    await this.sessions.restore(left?.calls ?? []);
+    if (left) {
+      this.#startedAtMs = left.life.startedAtMs;
+      log.info({ file: path, calls: this.sessions.size }, 'going on with the calls of the process before');
+    }
+    const life = { bootId: state.bootId, instance: state.instance, startedAtMs: this.#startedAtMs };
+    return new Journal(path, left?.life ?? life, { log, calls: () => this.sessions.states() });
   }
 
   /** What forwards in the kernel; undefined if user space does. */

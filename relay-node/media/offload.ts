@@ -17,8 +17,15 @@ export interface MediaPath {
 export interface MediaSource {
   /** Undefined if they must not be handed over now. */
   readonly path: MediaPath | undefined;
+  /** From now on they are not seen in user space. */
+  handedOver(): void;
   /** So many more were forwarded without coming to user space. */
   countOffloaded(packets: number, bytes: number): void;
+}
+
+/** Where it is found: it starts after the first ports are open. */
+export interface OffloadHolder {
+  readonly offload: Offload | undefined;
 }
 
 /** What takes packets over from user space, where each stream begins and comes back to. */
@@ -35,6 +42,8 @@ export interface Offload {
   takeBack(source: MediaSource): void;
   /** Whether the party's packets pass without being seen in user space. */
   carries(source: MediaSource): boolean;
+  /** What was counted of them since it carries them. */
+  counted(source: MediaSource): { readonly packets: number; readonly bytes: number };
   /** Counts their packets up to now, as far as that can be found out; never rejects. */
   count(sources: Iterable<MediaSource>): Promise<void>;
 }

@@ -49,6 +49,19 @@ export class PortPool {
     return port;
   }
 
+  /** A certain one; false if it is not free, or not of the pool. */
+  takeThis(port: number): boolean {
+    for (let place = 0; place < this.#free; place++) {
+      const at = (this.#head + place) % this.#ring.length;
+      if (this.#ring[at] === port) {
+        this.#swap(at, this.#head);
+        this.take();
+        return true;
+      }
+    }
+    return false;
+  }
+
   giveBack(port: number): void {
     if (this.#free === this.#ring.length) {
       throw new Error(`port ${port} was not taken`);

@@ -1,11 +1,14 @@
-import type { Clock } from '../../services/runtime/clock.js';
+import { type Clock, inTime } from '../../services/runtime/clock.js';
 import type { Logger } from '../../services/runtime/log.js';
 import { Subscribers } from '../../services/runtime/subscribers.js';
 import { Call, type CallLimits, type Parties } from './call.js';
 import type { Deadline, Dialog, Signal } from './dialog.js';
 import type { LocalPorts, MediaEndpoint } from './endpoint.js';
 import { OutOfPortsError, RefusedError, SessionLimitError } from './errors.js';
+import type { Leg } from './leg.js';
 import type { MediaSockets } from './sockets.js';
+import type { CallState } from './state/call-state.js';
+import type { Journal } from './state/journal.js';
 import { otherSide } from './stream.js';
 
 export interface SessionLimits extends CallLimits {
@@ -41,6 +44,8 @@ export interface EndedDialog {
   readonly reason: Deadline['reason'];
 }
 
+/** A request waits no longer for its call to be written. */
+const maxSaveMs = 200;
 const stopping = 'The relay is stopping';
 
 /** The relay's calls. Requests about one call are carried out one after the other. */
@@ -51,6 +56,8 @@ export class Sessions {
   /** Deleted calls, the one first that was deleted first. */
   readonly #deleted = new Set<Call>();
   #closed = false;
+  /** Where calls are written for the next process; undefined if they end with this one. */
+  journal: Pick<Journal, 'note' | 'saved'> | undefined;
 
   constructor(
     private readonly sockets: MediaSockets,
@@ -58,6 +65,38 @@ export class Sessions {
     private readonly clock: Clock,
     private readonly log: Logger,
   ) {}
+
+  /** Goes on with calls of another process, but for those whose ports are taken. */
+  async restore(states: Iterable<CallState>): Promise<void> {
+    for (const state of states) {
+      const call = this.#addCall(state.id);
+      try {
+        await call.restore(state);
+      } catch (error) {
+        this.log.warn({ callId: state.id, reason: (error as Error).message }, 'call could not be restored');
+        call.close();
+      }
+      this.#review(call);
+    }
+    this.counts.managed = this.#calls.size;
+  }
+
+  *states(): Generator<CallState> {
+    for (const id of this.#calls.keys()) {
+      const state = this.#stateOf(id);
+      if (state) {
+        yield state;
+      }
+    }
+  }
+
+  *legs(): Generator<Leg> {
+    for (const call of this.#calls.values()) {
+      for (const dialog of call.dialogs) {
+        yield* dialog.legs();
+      }
+    }
+  }
 
   /** All calls that are known, the deleted ones included. */
   get size(): number {
@@ -240,9 +279,23 @@ export class Sessions {
       this.counts.rejected++;
       throw new SessionLimitError();
     }
+    return this.#addCall(callId);
+  }
+
+  #addCall(callId: string): Call {
     const call = new Call(callId, this.sockets, this.limits, this.clock);
+    call.onChange = () => this.#note(callId);
     this.#calls.set(callId, call);
     return call;
+  }
+
+  #note(callId: string): void {
+    this.journal?.note(callId, () => this.#stateOf(callId));
+  }
+
+  #stateOf(callId: string): CallState | undefined {
+    const call = this.#calls.get(callId);
+    return call && call.dialogs.size > 0 ? call.state : undefined;
   }
 
   /** Opening sockets takes a moment, in which a second request about the same call must wait. */
@@ -253,6 +306,7 @@ export class Sessions {
       } finally {
         call.busy--;
         this.#review(call);
+        await this.#save(call);
       }
     });
     call.busy++;
@@ -260,8 +314,16 @@ export class Sessions {
     return turn;
   }
 
+  async #save(call: Call): Promise<void> {
+    if (this.journal) {
+      this.#note(call.id);
+      await inTime(this.clock, maxSaveMs, this.journal.saved(), undefined);
+    }
+  }
+
   #end(call: Call, dialog: Dialog, reason: Deadline['reason']): void {
     call.end(dialog);
+    this.#note(call.id);
     if (reason === 'silent') {
       this.counts.silentTimeouts++;
     } else if (reason === 'unanswered') {

@@ -22,8 +22,9 @@ export class MediaSockets {
   readonly #address: string;
   readonly #advertised: string;
   readonly #traffic: Traffic;
-  #open = 0;
-  /** For the RTP ports that are opened from now on; RTCP is rare, and stays in user space. */
+  /** By their even port. */
+  readonly #open = new Map<number, PortPair>();
+  /** For RTP ports; RTCP is rare, and stays in user space. */
   offload: Offload | undefined;
 
   constructor(pool: PortPool, address: string, advertised: string, traffic: Traffic) {
@@ -49,7 +50,7 @@ export class MediaSockets {
 
   /** Pairs whose sockets are open. */
   get openPairs(): number {
-    return this.#open;
+    return this.#open.size;
   }
 
   /** Proves that the address is this machine's, before any call depends on it. @throws the system's error */
@@ -67,11 +68,19 @@ export class MediaSockets {
       }
       const pair = await this.#openPair(port);
       if (pair) {
-        this.#open++;
         return pair;
       }
     }
     throw new OutOfPortsError();
+  }
+
+  /** The pair that another process has had; that of a fork is open already. @throws OutOfPortsError if it is taken */
+  async reopen(port: number): Promise<PortPair> {
+    const open = this.#open.get(port) ?? (this.#pool.takeThis(port) ? await this.#openPair(port) : undefined);
+    if (!open) {
+      throw new OutOfPortsError();
+    }
+    return open;
   }
 
   /** Closes the pair, unless other parties still use it. */
@@ -81,7 +90,7 @@ export class MediaSockets {
     }
     rtp.close();
     rtcp.close();
-    this.#open--;
+    this.#open.delete(rtp.port);
     this.#pool.giveBack(rtp.port);
   }
 
@@ -103,10 +112,12 @@ export class MediaSockets {
     }
     const family = isIPv6(this.#address) ? 6 : 4;
     const [rtp, rtcp] = sockets.map((socket, index) => {
-      const offload = index === 0 ? this.offload : undefined;
-      return new MediaPort(port + index, family, this.#traffic, socket, offload);
+      const forwarding = index === 0 ? this : undefined;
+      return new MediaPort(port + index, family, this.#traffic, socket, forwarding);
     });
-    return { rtp: rtp as MediaPort, rtcp: rtcp as MediaPort };
+    const pair = { rtp: rtp as MediaPort, rtcp: rtcp as MediaPort };
+    this.#open.set(port, pair);
+    return pair;
   }
 
   #bind(port: number): Promise<Socket> {

@@ -3,6 +3,7 @@ import type { Direction, MediaEndpoint, TransportAddress } from './endpoint.js';
 import { RefusedError } from './errors.js';
 import type { Leg, PacketListener } from './leg.js';
 import type { MediaSockets, PortPair } from './sockets.js';
+import type { StreamState } from './state/call-state.js';
 
 /** 0 is the party that made the dialog's first offer, 1 the other. */
 export type Side = 0 | 1;
@@ -80,6 +81,38 @@ export class Stream {
     stream.sides[0].rtcp.signal(offerer.rtcp.signaled);
     stream.#quiet[0] = this.#quiet[0];
     return stream;
+  }
+
+  /** @throws OutOfPortsError; then nothing is left open */
+  static async restore(sockets: MediaSockets, state: StreamState, listener: PacketListener): Promise<Stream> {
+    const first = await sockets.reopen(state.sides[0].port);
+    try {
+      const pairs = [first, await sockets.reopen(state.sides[1].port)] as const;
+      const stream = new Stream(pairs, sockets, state, listener);
+      for (const side of [0, 1] as const) {
+        const { payload, rtp, rtcp } = state.sides[side];
+        pairs[side].rtp.expect(payload);
+        pairs[side].rtcp.expect(payload);
+        stream.sides[side].rtp.restore(rtp);
+        stream.sides[side].rtcp.restore(rtcp);
+        stream.#quiet[side] = state.quiet[side];
+      }
+      return stream;
+    } catch (error) {
+      sockets.release(first);
+      throw error;
+    }
+  }
+
+  get state(): StreamState {
+    const [one, other] = this.sides.map(({ pair, rtp, rtcp }) => ({
+      port: pair.rtp.port,
+      payload: pair.rtp.payload,
+      rtp: rtp.state,
+      rtcp: rtcp.state,
+    }));
+    const sides = [one, other] as StreamState['sides'];
+    return { type: this.type, protocol: this.protocol, quiet: [...this.#quiet], sides };
   }
 
   /** Takes in what a party signals. */

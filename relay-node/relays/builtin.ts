@@ -4,6 +4,7 @@ import { capabilityFeature } from '../../services/control/rtpproxy/capabilities.
 import type { UdpServerCounters } from '../../services/control/udp/server.js';
 import { newInstanceId } from '../../services/registry/instance-id.js';
 import { type Address, formatAddress, isUnspecified } from '../../services/runtime/address.js';
+import { readBootId } from '../../services/runtime/boot-id.js';
 import { NgFront } from '../control/ng/server.js';
 import { ownCapabilities } from '../control/rtpproxy/capabilities.js';
 import { RtpproxyFront } from '../control/rtpproxy/server.js';
@@ -12,7 +13,9 @@ import type { RelayDriver, RelayStatus } from './relay.js';
 
 const { version } = createRequire(import.meta.url)('#package') as { version: string };
 
-export interface BuiltinRelayOptions extends MediaRelayOptions {
+export interface BuiltinRelayOptions extends Omit<MediaRelayOptions, 'state'> {
+  /** Where it keeps what the next process needs to go on with its calls; empty: they end with this one. */
+  readonly stateDirectory?: string;
   /** Where SIP proxies control it; port 0 lets the system choose. */
   readonly ngListen: Address;
   /** The same for SIP proxies that control it as an rtpproxy; none if undefined. */
@@ -29,8 +32,7 @@ export interface BuiltinRelayOptions extends MediaRelayOptions {
  */
 export class BuiltinRelay implements RelayDriver {
   readonly kind = 'builtin';
-  /** Random id of this life: another one has none of its calls. */
-  readonly instance = newInstanceId();
+  readonly #instance = newInstanceId();
   readonly media: MediaRelay;
   readonly #options: BuiltinRelayOptions;
   readonly #ng: NgFront;
@@ -41,7 +43,11 @@ export class BuiltinRelay implements RelayDriver {
   constructor(options: BuiltinRelayOptions) {
     const { ngListen, rtpproxyListen, interfaces = [], clock, log } = options;
     this.#options = options;
-    this.media = new MediaRelay(options);
+    const { stateDirectory } = options;
+    const state = stateDirectory
+      ? { directory: stateDirectory, bootId: readBootId(), instance: this.#instance }
+      : undefined;
+    this.media = new MediaRelay({ ...options, state });
     this.#ng = new NgFront(ngListen, { media: this.media, interfaces, clock, log });
     this.#rtpproxy = rtpproxyListen && new RtpproxyFront(rtpproxyListen, { media: this.media, clock, log });
   }
@@ -63,6 +69,11 @@ export class BuiltinRelay implements RelayDriver {
     const parts = [this.media, this.#ng, this.#rtpproxy];
     this.#stopped ??= Promise.all(parts.map((part) => part?.stop())).then(() => undefined);
     return this.#stopped;
+  }
+
+  /** Random id of this life: another one has none of its calls. Known once started. */
+  get instance(): string {
+    return this.media.instance ?? this.#instance;
   }
 
   get controlUrl(): string {

@@ -119,6 +119,8 @@ const notInPods = [
   'HOLDFAST_RELAY_ADVERTISE',
   // The image has no nft, and its user no capability: `auto` forwards in user space.
   'HOLDFAST_RELAY_FORWARDING',
+  // Without the kernel media do not outlive the process.
+  'HOLDFAST_RELAY_STATE_DIRECTORY',
 ];
 
 testWith(renderTools, 'values reach every setting of the programs', async (t) => {

@@ -97,6 +97,7 @@ export class KernelScene {
       if (performance.now() > deadlineMs) {
         throw new Error(`the condition did not come true within 20 s; the ruleset:\n${await this.ruleset()}`);
       }
+      await new Promise((resolve) => setImmediate(resolve));
     }
   }
 

@@ -4,9 +4,9 @@ import type { MediaSource, Offload } from '../offload.js';
 import { isSameRoute } from './hops.js';
 import type { Nft } from './nft.js';
 import { type RouteResolver, Routes } from './routes.js';
-import { Ruleset, type RulesetOptions } from './ruleset.js';
+import { Ruleset, type RulesetOptions, type StreamCount } from './ruleset.js';
 import type { HandedOver } from './streams.js';
-import { KernelTable } from './table.js';
+import { KernelTable, type Routed } from './table.js';
 
 export interface KernelForwarderDeps {
   /** Starts an nft. */
@@ -55,9 +55,12 @@ export class KernelForwarder implements Offload {
     this.#routes = new Routes(deps.resolveRoutes);
   }
 
-  /** @throws Error saying why the kernel cannot forward here */
-  async start(): Promise<void> {
-    await this.#build();
+  /**
+   * @param sources those that a process before has handed over, as far as is known
+   * @throws Error saying why the kernel cannot forward here
+   */
+  async start(sources: Iterable<MediaSource> = []): Promise<void> {
+    await this.#build(await this.#routed(sources));
     this.#countedAtMs = this.#deps.clock.monotonicMs();
     this.#scheduleReview(countIntervalMs);
   }
@@ -104,10 +107,24 @@ export class KernelForwarder implements Offload {
     this.#table?.takeBack(source);
   }
 
+  counted(source: MediaSource): StreamCount {
+    return this.#table?.streams.get(source)?.counted ?? { packets: 0, bytes: 0 };
+  }
+
   async count(sources: Iterable<MediaSource>): Promise<void> {
     const table = this.#table;
     const streams = [...sources].flatMap((source) => table?.streams.get(source) ?? []);
     await inTime(this.#deps.clock, countTimeoutMs, table?.count(streams) ?? Promise.resolve(), undefined);
+  }
+
+  async #routed(sources: Iterable<MediaSource>): Promise<Routed[]> {
+    const known = [...sources].flatMap((source) => (source.path ? [{ source, path: source.path }] : []));
+    await this.#routes.refresh(known.flatMap(({ path }) => [path.from.address, path.to.address]));
+    return known.flatMap(({ source, path }) => {
+      const [inbound, outbound] = [this.#routes.find(path.from.address), this.#routes.find(path.to.address)];
+      const isRouted = inbound && outbound && inbound !== 'none' && outbound !== 'none';
+      return isRouted ? [{ source, path, routes: [inbound, outbound] as const }] : [];
+    });
   }
 
   #handOver(table: KernelTable, source: MediaSource): void {
@@ -193,17 +210,25 @@ export class KernelForwarder implements Offload {
   }
 
   /** @throws Error */
-  async #build(): Promise<void> {
+  async #build(adopted: readonly Routed[] = []): Promise<void> {
     const { openNft, clock, log } = this.#deps;
     const nft = openNft();
     const table = new KernelTable({ nft, ruleset: this.#ruleset, clock, log });
     try {
       // If only nft was gone, the kernel has gone on forwarding.
       await this.#table?.countLast(nft);
-      await table.create();
+      await table.create(adopted);
     } catch (error) {
       await nft.stop();
-      throw error;
+      if (adopted.length === 0) {
+        throw error;
+      }
+      const reason = (error as Error).message;
+      log.warn(
+        { reason },
+        'media streams of the process before could not be adopted: they begin in user space',
+      );
+      return this.#build();
     }
     this.#builtAtMs = clock.monotonicMs();
     this.#table = table;

@@ -142,6 +142,21 @@ export class Ruleset {
     return `list map netdev ${this.#options.table} flows`;
   }
 
+  /** By key: of a table whose marks are another process's. */
+  countsByKey(output: string): Map<string, StreamCount> {
+    const byMark = this.countsIn(output);
+    const counts = new Map<string, StreamCount>();
+    for (const [, key = '', mark = ''] of output.matchAll(
+      /("[^"]+" \. [^{},"]+?) counter [^:]* : 0x([0-9a-f]+)/g,
+    )) {
+      const count = byMark.get(Number.parseInt(mark, 16));
+      if (count) {
+        counts.set(key, count);
+      }
+    }
+    return counts;
+  }
+
   /** By mark. */
   countsIn(output: string): Map<number, StreamCount> {
     const headerBytes = udpHeaderBytes + (this.#ip === 'ip6' ? 40 : 20);

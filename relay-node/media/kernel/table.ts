@@ -4,8 +4,15 @@ import type { MediaPath, MediaSource } from '../offload.js';
 import { Hops } from './hops.js';
 import { type Nft, RefusedLineError } from './nft.js';
 import type { Route } from './routes.js';
-import type { Ruleset } from './ruleset.js';
+import { keyOf, type Ruleset } from './ruleset.js';
 import { type HandedOver, Streams } from './streams.js';
+
+/** What can be handed over. */
+export interface Routed {
+  readonly source: MediaSource;
+  readonly path: MediaPath;
+  readonly routes: readonly [Route, Route];
+}
 
 export interface KernelTableDeps {
   readonly nft: Nft;
@@ -50,9 +57,37 @@ export class KernelTable {
     return this.#isLost;
   }
 
-  /** Puts it in the place of whatever has its name. @throws Error */
-  async create(): Promise<void> {
-    await this.#deps.nft.run(this.#deps.ruleset.create());
+  /**
+   * Puts it in the place of whatever has its name, at once with these streams: one that the table before had loses no packet, and
+   * what that one has forwarded is counted. @throws Error
+   */
+  async create(adopted: readonly Routed[] = []): Promise<void> {
+    const { nft, ruleset, clock } = this.#deps;
+    const lines = [ruleset.create()];
+    const streams: HandedOver[] = [];
+    for (const { source, path, routes } of adopted) {
+      const hop = this.#hops.numberOf(...routes);
+      const stream = hop === undefined ? undefined : this.streams.add(source, path, routes, hop);
+      if (stream) {
+        for (const requirement of this.#hops.missing(...routes)) {
+          lines.push(requirement.line);
+          this.#hops.installed(requirement);
+        }
+        streams.push(stream);
+      }
+    }
+    if (streams.length > 0) {
+      lines.push(ruleset.addStreams(streams));
+      const before = ruleset.countsByKey(await nft.run(ruleset.countAll()).catch(() => ''));
+      for (const stream of streams) {
+        const { packets, bytes } = before.get(keyOf(stream)) ?? { packets: 0, bytes: 0 };
+        stream.source.countOffloaded(packets, bytes);
+      }
+    }
+    await nft.run(lines.join('; '));
+    for (const stream of streams) {
+      stream.installedAtMs = clock.monotonicMs();
+    }
   }
 
   isUnfit(source: MediaSource): boolean {
@@ -197,6 +232,7 @@ export class KernelTable {
     const nowMs = this.#deps.clock.monotonicMs();
     for (const stream of batch) {
       stream.installedAtMs = nowMs;
+      stream.source.handedOver();
     }
   }
 

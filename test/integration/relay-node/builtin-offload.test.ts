@@ -17,6 +17,9 @@ class EverythingOffload implements Offload {
   carries(source: MediaSource): boolean {
     return this.sources.has(source);
   }
+  counted() {
+    return { packets: 0, bytes: 0 };
+  }
   async count(): Promise<void> {
     for (const source of this.sources) {
       source.countOffloaded(3, 300);

@@ -11,6 +11,8 @@ export interface Scene {
   readonly relay: BuiltinRelay;
   readonly proxy: ProxyClient;
   readonly clock: ManualClock;
+  readonly portMin: number;
+  readonly portMax: number;
 }
 
 export async function scene(
@@ -20,12 +22,13 @@ export async function scene(
   const clock = new ManualClock();
   const host = options.mediaAddress ?? '127.0.0.1';
   const ports = 2 * (options.pairs ?? 16);
-  const portMin = await freeUdpBlock(ports, host);
+  const portMin = options.portMin ?? (await freeUdpBlock(ports, host));
+  const portMax = portMin + ports - 1;
   const relay = new BuiltinRelay({
     ngListen: { host, port: 0 },
     mediaAddress: host,
     portMin,
-    portMax: portMin + ports - 1,
+    portMax,
     maxSessions: 100,
     idleTimeoutMs: 60_000,
     deleteDelayMs: 0,
@@ -45,7 +48,7 @@ export async function scene(
       throw new Error(`${portPairs - portPairsFree} port pairs are left open`);
     }
   });
-  return { relay, proxy, clock };
+  return { relay, proxy, clock, portMin, portMax };
 }
 
 export function controlPort(relay: BuiltinRelay): number {

@@ -88,3 +88,14 @@ test('RTP, RTCP and what is neither', (t) => {
   t.false(isAcceptable(stun, 'dtls-srtp'));
   t.true(isAcceptable(stun, 'opaque'));
 });
+
+test('a certain pair can be taken once, and is not given to others', (t) => {
+  const pool = new PortPool(30_000, 30_009);
+  t.true(pool.takeThis(30_004));
+  t.false(pool.takeThis(30_004));
+  t.false(pool.takeThis(30_100));
+  const others = Array.from({ length: 5 }, () => pool.take());
+  t.deepEqual(others.filter((port) => port !== undefined).sort(), [30_000, 30_002, 30_006, 30_008]);
+  pool.giveBack(30_004);
+  t.is(pool.take(), 30_004);
+});

@@ -167,7 +167,7 @@ export class ForwarderScene {
     };
     this.lastPort += 2;
     const outlet = { port: this.lastPort, family: 4, traffic, payload: 'rtp', offload, send } as const;
-    return new Leg(outlet, { packetRelayed: () => undefined });
+    return new Leg(outlet, { packetRelayed: () => undefined, stateChanged: () => undefined });
   }
 }
 

@@ -284,3 +284,37 @@ test('a start that is refused says why', async (t) => {
   await t.throwsAsync(scene.forwarder.start(), { message: 'Operation not permitted (you must be root)' });
   t.is(await scene.nft.ended, 'stopped');
 });
+
+test('streams of a process before are in the new table from the beginning, with what the old one has counted', async (t) => {
+  const scene = new ForwarderScene(t);
+  const pair = scene.pair();
+  const key = '"eth0" . 198.51.100.1 . 4000 . 30002 counter packets 9 bytes 1800 : 0x00700009';
+  scene.answer = (line) =>
+    line.startsWith('list map') ? `table netdev t {\n elements = { ${key} }\n}\n` : '';
+  await scene.forwarder.start(pair);
+  const [, built] = scene.nft.lines;
+  t.regex(
+    built ?? '',
+    /^add table netdev t; delete table .* hook ingress .* add element netdev t flows \{.*30002.*30004/,
+  );
+  t.is(scene.nft.lines.length, 2, 'one transaction');
+  t.deepEqual(
+    pair.map(({ forwardingPath, packets, bytes }) => [forwardingPath, packets, bytes]),
+    [
+      ['kernel', 9, 9 * 172],
+      ['kernel', 0, 0],
+    ],
+  );
+});
+
+test('streams that the kernel refuses to adopt begin in user space', async (t) => {
+  const scene = new ForwarderScene(t);
+  const pair = scene.pair();
+  scene.answer = (line) => (line.includes('hook ingress') ? gone : '');
+  await scene.forwarder.start(pair);
+  t.is(scene.nfts.length, 2);
+  t.deepEqual(
+    pair.map(({ forwardingPath }) => forwardingPath),
+    ['userspace', 'userspace'],
+  );
+});

@@ -1,0 +1,99 @@
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { NgDictionary } from '../../../services/control/ng/message.js';
+import {
+  type KernelCall,
+  KernelScene,
+  kernelPrograms,
+  Phone,
+  untrusted,
+} from '../../support/kernel-scene.js';
+import { relayedTo } from '../../support/ng.js';
+import { testWith } from '../../support/requirement.js';
+
+const floodSeconds = 8;
+const packetsPerSecond = 500;
+
+testWith.serial(
+  kernelPrograms,
+  'media in the kernel lose no packet when the relay is killed and started again',
+  async (t) => {
+    const directory = mkdtempSync(join(tmpdir(), 'holdfast-state-'));
+    t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+    const settings = { HOLDFAST_RELAY_STATE_DIRECTORY: directory };
+    const scene = await KernelScene.open(t);
+    const killed = await scene.startRelay(settings);
+    const calls: KernelCall[] = [];
+    for (let index = 0; index < 10; index++) {
+      const call = await scene.call();
+      await call.talkUntilHandedOver();
+      calls.push(call);
+    }
+    const heard = () => calls.reduce((sum, { callee }) => sum + callee.socket.heard.length, 0);
+    const before = heard();
+    const flows = calls.map(({ caller: { socket, target } }) => {
+      return { id: socket.id, port: target?.port ?? 0, address: target?.address ?? '' };
+    });
+    const flood = scene.near.ask('flood', flows, packetsPerSecond, floodSeconds);
+    await scene.until(async () => heard() > before + packetsPerSecond);
+    await killed.kill();
+    const inBetween = heard();
+    await scene.until(async () => heard() > inBetween + packetsPerSecond);
+    const next = await scene.startRelay(settings);
+    t.regex(next.output, /"calls":10,"msg":"going on with the calls of the process before"/);
+    const { packets } = await flood;
+    await scene.until(async () => heard() >= before + packets);
+    t.is(heard(), before + packets, 'none lost, none twice');
+    t.is((await scene.forwarded()).userspace, 0, 'none came to user space of the next process');
+
+    // The next process knows the calls, their packets and their tags.
+    const [call] = calls;
+    if (!call) {
+      throw new Error('no calls');
+    }
+    const query = await call.query();
+    t.is(query['result'], 'ok');
+    const totals = (query['totals'] as NgDictionary)['RTP'] as NgDictionary;
+    const counted = Number(totals['packets']);
+    const inKernel = packets / calls.length;
+    // What came to user space while a stream was handed over may be missing.
+    t.true(counted >= inKernel && counted <= inKernel + call.caller.sent + call.callee.sent, String(counted));
+    await scene.near.setUp('near', '10.77.1.9/24');
+    const moved = new Phone(await scene.near.udp('10.77.1.9'));
+    moved.target = call.caller.target;
+    const told = relayedTo(
+      await scene.proxy.offer(call.tags, moved.sdp(2), { inDialog: true, extra: untrusted }),
+    );
+    t.deepEqual(told, call.callee.target, 'a re-INVITE keeps the ports');
+    await scene.proxy.answer(call.tags, call.callee.sdp(2), untrusted);
+    await call.talkUntilHandedOver(moved);
+
+    for (const { tags } of calls) {
+      await scene.proxy.delete(tags);
+    }
+    await scene.untilRuleset((text) => !/elements = \{ "/.test(text));
+    await next.stop();
+    t.is(await scene.ruleset(), '');
+    t.deepEqual(readdirSync(directory), []);
+  },
+);
+
+testWith.serial(
+  kernelPrograms,
+  'a call that ended while no relay ran is over after its silence, not before',
+  async (t) => {
+    const directory = mkdtempSync(join(tmpdir(), 'holdfast-state-'));
+    t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+    const settings = { HOLDFAST_RELAY_STATE_DIRECTORY: directory, HOLDFAST_RELAY_IDLE_TIMEOUT_SECONDS: '5' };
+    const scene = await KernelScene.open(t);
+    const killed = await scene.startRelay(settings);
+    const [silent, talking] = [await scene.call(), await scene.call()];
+    await silent.talkUntilHandedOver();
+    await talking.talkUntilHandedOver();
+    await killed.kill();
+    await scene.startRelay(settings);
+    await scene.talkUntil(talking, async () => (await silent.query())['result'] === 'error');
+    t.is((await talking.query())['result'], 'ok');
+  },
+);
