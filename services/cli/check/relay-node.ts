@@ -25,7 +25,9 @@ export function relayNodeChecks(environment: NodeJS.ProcessEnv): Check[] {
 
 /** Starts what the node would control, or in its own process be, for a moment. */
 async function askRelay(config: RelayNodeConfig): Promise<string> {
-  const driver = driverFor(config, systemClock, silentLogger);
+  // The relay that may run has its own nftables table and state, which must stay.
+  const apart = { ...config, id: `${config.id}.check`, stateDirectory: '' };
+  const driver = driverFor(apart, systemClock, silentLogger);
   try {
     await driver.start();
     await driver.ping();
