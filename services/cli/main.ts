@@ -12,6 +12,7 @@ const examples = `
 Examples:
   holdfast up                                     everything on this machine, with a proof on real calls
   holdfast relays --watch                         membership, as it changes
+  holdfast events --since 1h                      what happened to relays, calls and etcd
   holdfast select a84b4c76e66710@pc33.example     which relay carries this call
   holdfast history a84b4c76e66710@pc33.example    which relays it had before, and why it was moved
   holdfast drain relay-1 --wait && systemctl restart rtpengine && holdfast resume relay-1
@@ -25,6 +26,7 @@ const commands: Readonly<Record<string, () => Promise<{ addTo(program: Command):
   selection: () => import('./commands/selection.js'),
   'relay-node': () => import('./commands/relay-node.js'),
   relays: () => import('./commands/relays.js'),
+  events: () => import('./commands/events.js'),
   drain: () => import('./commands/drain.js'),
   disable: () => import('./commands/disable.js'),
   resume: () => import('./commands/resume.js'),

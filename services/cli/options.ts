@@ -97,6 +97,20 @@ export function wholeOption(least: number, most: number): (value: string) => num
   };
 }
 
+/** An option that takes a duration, in whole seconds: `90`, `90s`, `10m`, `24h`. */
+export function durationOption(mostSeconds: number): (value: string) => number {
+  return (value) => {
+    const [, number = '', unit = 's'] = /^(\d{1,9})([smhd])?$/.exec(value) ?? [];
+    const seconds = number === '' ? Number.NaN : Number(number) * (secondsOf[unit] ?? 1);
+    if (seconds <= mostSeconds) {
+      return seconds;
+    }
+    throw new InvalidArgumentError(`allowed: at most ${mostSeconds} s, as 90s, 10m or 24h`);
+  };
+}
+
+const secondsOf: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 };
+
 function collect(value: string, previous: string[] = []): string[] {
   return [...previous, value];
 }

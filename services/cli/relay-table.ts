@@ -1,4 +1,4 @@
-import type { Relay, RelayIntent } from '../client/index.js';
+import type { GoneRelay, Relay, RelayIntent } from '../client/index.js';
 import { relativeTime } from './output.js';
 import { intentShape, relayShape } from './shapes.js';
 import { type Column, table } from './table.js';
@@ -40,6 +40,19 @@ const absentColumns: readonly Column<RelayIntent>[] = [
   { heading: 'WEIGHT', cell: ({ weight }) => (weight === undefined ? '-' : String(weight)) },
   ...intentColumns<RelayIntent>((intent) => intent),
 ];
+
+const goneColumns: readonly Column<GoneRelay>[] = [
+  { heading: 'SET', cell: ({ relay }) => relay?.set ?? '' },
+  { heading: 'RELAY', cell: ({ relay }) => relay?.id ?? '' },
+  { heading: 'LEFT', cell: ({ time }) => timeText(time) },
+  { heading: 'CALLS', rank: 1, cell: ({ relay }) => String(relay?.load?.calls ?? '?') },
+  { heading: 'WHY', rank: 2, cutTo: 20, cell: ({ reason }) => reason },
+];
+
+/** Lines that show relays that have left. */
+export function goneTable(gone: readonly GoneRelay[], terminal: Terminal): string[] {
+  return table(goneColumns, gone, terminal);
+}
 
 /** Lines that show registered relays. */
 export function relayTable(relays: readonly Relay[], terminal: Terminal): string[] {

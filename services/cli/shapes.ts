@@ -1,6 +1,9 @@
 import {
   type Binding,
+  type Event,
+  EventSeverity,
   Freshness,
+  type GoneRelay,
   Origin,
   type Relay,
   type RelayIntent,
@@ -44,6 +47,26 @@ export function intentShape(intent: RelayIntent | undefined) {
     reason: intent?.reason || undefined,
     actor: intent?.actor || undefined,
     at: intent?.time?.toISOString(),
+  };
+}
+
+export function goneShape({ relay, time, reason }: GoneRelay) {
+  return { set: relay?.set, id: relay?.id, instance: relay?.instance, leftAt: time?.toISOString(), reason };
+}
+
+export function eventShape(event: Event) {
+  return {
+    sequence: event.sequence,
+    at: event.time?.toISOString(),
+    type: event.type,
+    severity: lower(EventSeverity[event.severity]),
+    text: event.text,
+    set: event.set || undefined,
+    relay: event.relayId || undefined,
+    instance: event.instance || undefined,
+    calls: Number(event.calls) || undefined,
+    reason: event.reason || undefined,
+    actor: event.actor || undefined,
   };
 }
 

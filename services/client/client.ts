@@ -10,6 +10,8 @@ import {
   type ListRelaysResponse,
   SetIntentRequest,
   type SetIntentResponse,
+  WatchEventsRequest,
+  type WatchEventsResponse,
   type WatchRelaysResponse,
 } from '../../proto/generated/holdfast/v1/relay.js';
 import {
@@ -115,6 +117,15 @@ export class HoldfastClient {
   /** A snapshot of the relays, then their changes, until the server ends it or the loop is left. @param set empty for all sets */
   watchRelays(set = ''): AsyncGenerator<WatchRelaysResponse> {
     return this.#stream(({ relays }) => relays.watchRelays({ set }));
+  }
+
+  /**
+   * What has happened at one of the servers, oldest first, and on request what happens, until the server ends it or the loop is
+   * left. Each server tells what it has seen itself.
+   */
+  watchEvents(request: Fields<WatchEventsRequest>): AsyncGenerator<WatchEventsResponse> {
+    const message = WatchEventsRequest.fromPartial(request as Partial<WatchEventsRequest>);
+    return this.#stream(({ relays }) => relays.watchEvents(message));
   }
 
   /** The bindings of one relay. */

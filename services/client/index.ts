@@ -1,6 +1,9 @@
 /** `holdfast/client`: everything that it exports. */
 export { credentials, status } from '@grpc/grpc-js';
 export {
+  type Event,
+  EventSeverity,
+  type GoneRelay,
   type ListBindingsResponse,
   type ListRelaysResponse,
   type Relay,
@@ -10,6 +13,8 @@ export {
   RelayState,
   type SetIntentRequest,
   type SetIntentResponse,
+  type WatchEventsRequest,
+  type WatchEventsResponse,
   type WatchRelaysResponse,
   WatchRelaysResponse_Type as RelayEvent,
 } from '../../proto/generated/holdfast/v1/relay.js';

@@ -1,6 +1,6 @@
 import type { Binding } from './binding.js';
 import { messageOf } from './error.js';
-import type { RegisteredRelay, RelayState } from './relay.js';
+import { departureReason, effectiveState, type RegisteredRelay, type RelayState } from './relay.js';
 
 /** What an event tells, by its type. Texts that came from outside are bounded where they came in. */
 export interface EventDetails {
@@ -32,12 +32,27 @@ export interface EventDetails {
   };
   /** Not registered at the moment, which may be a mistake. */
   relaySuspect: RelayDetails;
-  relayLeft: RelayDetails;
+  /** Registered again, with another instance: the sessions that it had are lost. */
+  relayRestarted: RelayDetails & { readonly before: string };
+  relayWeightChanged: RelayDetails & {
+    readonly weight: number;
+    readonly before: number;
+    readonly by: string;
+  };
+  /** It has as many calls as it takes. */
+  relayFull: RelayDetails & { readonly calls: number; readonly capacity: number };
+  relayHasRoom: RelayDetails & { readonly calls: number; readonly capacity: number };
+  /** Orderly: its relay node was told to stop, or operators had taken it away. */
+  relayLeft: RelayDetails & { readonly reason: string; readonly isOrderly: boolean };
+  /** A front gave a call no relay. */
+  callRefused: { readonly front: string; readonly cause: string };
   etcdLost: { readonly reason: string; readonly newCalls: 'provisional' | 'refused' };
   etcdBack: { readonly lostForMs: number };
   /** etcd was wiped, restored, or away for longer than its leases. */
   historyChanged: { readonly reason: string };
   bindingsReasserted: { readonly reasserted: number; readonly ended: number; readonly left: number };
+  /** Another replica of this etcd has other values of these settings, by their variables. */
+  settingsDiffer: { readonly replica: string; readonly settings: readonly string[] };
 }
 
 export interface CallDetails {
@@ -130,8 +145,31 @@ export class Events {
     this.#tell({ type: 'relaySuspect', details: relayDetails(relay) });
   }
 
+  relayRestarted(relay: RegisteredRelay, before: string): void {
+    this.#tell({ type: 'relayRestarted', details: { ...relayDetails(relay), before } });
+  }
+
+  relayWeightChanged(relay: RegisteredRelay, weight: number, before: number): void {
+    const { actor: by = '' } = relay.intent ?? {};
+    this.#tell({ type: 'relayWeightChanged', details: { ...relayDetails(relay), weight, before, by } });
+  }
+
+  relayFull(relay: RegisteredRelay): void {
+    this.#tell({ type: 'relayFull', details: { ...relayDetails(relay), ...occupancy(relay) } });
+  }
+
+  relayHasRoom(relay: RegisteredRelay): void {
+    this.#tell({ type: 'relayHasRoom', details: { ...relayDetails(relay), ...occupancy(relay) } });
+  }
+
   relayLeft(relay: RegisteredRelay): void {
-    this.#tell({ type: 'relayLeft', details: relayDetails(relay) });
+    const isOrderly = effectiveState(relay) !== 'active';
+    const details = { ...relayDetails(relay), reason: departureReason(relay), isOrderly };
+    this.#tell({ type: 'relayLeft', details });
+  }
+
+  callRefused(front: string, cause: string): void {
+    this.#tell({ type: 'callRefused', details: { front, cause } });
   }
 
   etcdLost(details: EventDetails['etcdLost']): void {
@@ -150,6 +188,10 @@ export class Events {
     this.#tell({ type: 'bindingsReasserted', details });
   }
 
+  settingsDiffer(replica: string, settings: readonly string[]): void {
+    this.#tell({ type: 'settingsDiffer', details: { replica, settings } });
+  }
+
   #tell(event: HoldfastEvent): void {
     for (const listener of this.#listeners) {
       listener(event);
@@ -163,4 +205,8 @@ function callDetails({ call, relayId, generation, ttlSeconds }: Binding): CallDe
 
 function relayDetails({ relay }: RegisteredRelay): RelayDetails {
   return { set: relay.set, relay: relay.id, instance: relay.instance };
+}
+
+function occupancy({ relay: { capacity }, load }: RegisteredRelay) {
+  return { calls: load?.calls ?? 0, capacity };
 }

@@ -91,6 +91,14 @@ export interface RegisteredRelay {
   readonly loadHeardAtMs?: number | undefined;
 }
 
+/** A relay that is not registered any more, as it was last known. */
+export interface GoneRelay extends RegisteredRelay {
+  /** When its registration ended, as this replica saw it, ms since 1970. */
+  readonly atMs: number;
+  /** Why, as far as its last state tells. */
+  readonly reason: string;
+}
+
 /** Unique name of a relay over all sets, and the tail of its etcd keys. */
 export function relayKey(set: string, id: string): string {
   return `${set}/${id}`;
@@ -110,4 +118,30 @@ export function effectiveState({ relay, intent }: RegisteredRelay): RelayState {
 /** The operators' weight if they gave one, else the relay's own. */
 export function effectiveWeight({ relay, intent }: RegisteredRelay): number {
   return intent?.weight ?? relay.weight;
+}
+
+/** Why the registration of a relay has ended, as far as its last state tells. */
+export function departureReason(relay: RegisteredRelay): string {
+  if (relay.relay.state === 'draining') {
+    return 'its relay node was stopped';
+  }
+  const state = effectiveState(relay);
+  return state === 'active'
+    ? 'the relay does not answer, or its relay node or host is gone'
+    : `it was ${state}`;
+}
+
+/** Of a relay that was full: below this share of its capacity it has room again. One call more or less is no news. */
+const roomShare = 0.95;
+
+/** Whether the relay has become full, or has room again; undefined where neither is news. */
+export function fillChange(
+  { relay: { capacity }, load }: RegisteredRelay,
+  wasFull: boolean,
+): boolean | undefined {
+  const calls = load?.calls ?? 0;
+  if (capacity > 0 && calls >= capacity) {
+    return wasFull ? undefined : true;
+  }
+  return wasFull && (capacity === 0 || calls < capacity * roomShare) ? false : undefined;
 }

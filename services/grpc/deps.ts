@@ -1,4 +1,6 @@
 import type { Bindings, Intents, Membership } from '../domain/membership.js';
+import type { EventFeed } from '../domain/recorded-event.js';
+import type { GoneRelay } from '../domain/relay.js';
 import type { Clock } from '../runtime/clock.js';
 import type { RefusedCalls } from '../selection/refused-calls.js';
 import type { Selector } from '../selection/selector.js';
@@ -16,6 +18,9 @@ export interface SelectionServiceDeps {
 /** What the methods of `RelayService` work with. */
 export interface RelayServiceDeps {
   readonly directory: Membership;
+  /** Relays that left within the last day, the latest first. */
+  readonly gone: (set?: string) => readonly GoneRelay[];
+  readonly feed: EventFeed;
   readonly intents: Intents;
   readonly store: Bindings;
   readonly clock: Clock;

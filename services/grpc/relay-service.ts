@@ -3,6 +3,7 @@ import type { RelayServiceDeps } from './deps.js';
 import { listBindings } from './methods/list-bindings.js';
 import { listRelays } from './methods/list-relays.js';
 import { setIntent } from './methods/set-intent.js';
+import { watchEvents } from './methods/watch-events.js';
 import { watchRelays } from './methods/watch-relays.js';
 import { unary } from './observe.js';
 
@@ -12,6 +13,7 @@ export function relayService(deps: RelayServiceDeps): RelayServiceServer {
   return {
     listRelays: unary('ListRelays', observer, listRelays(deps)),
     watchRelays: watchRelays(deps),
+    watchEvents: watchEvents(deps),
     setIntent: unary('SetIntent', observer, setIntent(deps)),
     listBindings: listBindings(deps),
   };

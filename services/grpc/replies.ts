@@ -1,5 +1,6 @@
 import {
   type ListBindingsResponse,
+  type GoneRelay as WireGoneRelay,
   type RelayIntent as WireIntent,
   RelayKind as WireKind,
   type Relay as WireRelay,
@@ -15,6 +16,7 @@ import type { Binding, BindingState, Freshness, Origin } from '../domain/binding
 import {
   effectiveState,
   effectiveWeight,
+  type GoneRelay,
   type Intent,
   type RegisteredRelay,
   type RelayKind,
@@ -112,6 +114,10 @@ export function relayMessage(registered: RegisteredRelay): WireRelay {
       reportTime: new Date(load.atMs),
     },
   };
+}
+
+export function goneRelayMessage(gone: GoneRelay): WireGoneRelay {
+  return { relay: relayMessage(gone), time: new Date(gone.atMs), reason: gone.reason };
 }
 
 function goneRelay({ relayId, call: { set }, instance }: Binding): WireRelay {

@@ -25,6 +25,8 @@ export interface ReplicaRosterOptions {
   readonly settings: SharedSettings;
   /** Called when others know this replica again after they may not have known it. */
   readonly onPublished: () => void;
+  /** Another replica has other values of these settings, by their variables. */
+  readonly onDiffering: (replica: string, variables: readonly string[]) => void;
 }
 
 const ttlSeconds = 10;
@@ -94,6 +96,21 @@ export class ReplicaRoster {
       }
     }
     return counts;
+  }
+
+  /** The replicas of this etcd as they have published themselves, this one among them; ordered by name. */
+  list(): readonly {
+    readonly name: string;
+    readonly isOwn: boolean;
+    readonly differing: readonly string[];
+  }[] {
+    return [...this.#mirror.entries]
+      .map(([id, { value }]) => ({
+        name: value.name,
+        isOwn: id === this.#id,
+        differing: differences(this.#options.settings, value.settings).map((name) => settingVariables[name]),
+      }))
+      .sort((a, b) => a.name.localeCompare(b.name));
   }
 
   /** Resolves when the settings are published, or etcd has refused that once: it is tried until the roster is stopped. */
@@ -173,6 +190,10 @@ export class ReplicaRoster {
     });
     if (differing.length > 0) {
       this.#differing.warn({ replica: other.name, settings: Object.fromEntries(differing) });
+      this.#options.onDiffering(
+        other.name,
+        differing.map(([variable]) => variable),
+      );
     }
   }
 

@@ -19,11 +19,19 @@ const lines: Record<EventType, readonly [LogLevel, string]> = {
   relayJoined: ['info', 'relay joined'],
   relayStateChanged: ['info', 'relay changed its state'],
   relaySuspect: ['debug', 'relay vanished with many others; looking again before it is believed'],
+  relayRestarted: ['warn', 'relay has a new instance: the calls of the former one move'],
+  relayWeightChanged: ['info', 'relay has another weight'],
+  relayFull: ['warn', 'relay is full'],
+  relayHasRoom: ['info', 'relay has room again'],
   relayLeft: ['warn', 'relay left'],
+  // With its reason where it is refused.
+  callRefused: ['silent', ''],
   etcdLost: ['warn', 'etcd lost: known calls are answered from memory'],
   etcdBack: ['info', 'etcd answers again'],
   historyChanged: ['warn', 'etcd may have lost bindings; writing again what is remembered'],
   bindingsReasserted: ['info', 'remembered bindings written again'],
+  // With the values where they are compared.
+  settingsDiffer: ['silent', ''],
 };
 
 /** Writes a line for each event, up to so many of one kind; those beyond are told as a number, in one line. */

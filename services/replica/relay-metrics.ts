@@ -1,25 +1,13 @@
 import { Gauge, type Registry } from 'prom-client';
 import { effectiveState, effectiveWeight, type RegisteredRelay, relayKey } from '../domain/relay.js';
-import type { Clock } from '../runtime/clock.js';
 
 export interface RelayMetricsDeps {
-  readonly directory: {
-    list(): readonly RegisteredRelay[];
-    subscribe(listener: (change: RelayNews) => void): () => void;
-  };
+  readonly directory: { list(): readonly RegisteredRelay[] };
+  /** Relays that left within the last day. */
+  readonly gone: () => readonly RegisteredRelay[];
   /** How many bindings this replica remembers for each relay, by `relayKey`. */
   readonly bindings: () => ReadonlyMap<string, number>;
-  readonly clock: Clock;
 }
-
-interface RelayNews {
-  readonly type: string;
-  readonly relay: RegisteredRelay;
-}
-
-/** Relays that have gone without being drained: at most so many are told, the latest, for a day. */
-const maxGone = 1000;
-const goneMs = 24 * 3_600_000;
 
 interface Family {
   readonly name: string;
@@ -61,22 +49,7 @@ const families: readonly Family[] = [
 ];
 
 /** Adds series of every registered relay. Of one that has gone without being drained, a day long, only that it is not up. */
-export function reportRelays(registry: Registry, { directory, bindings, clock }: RelayMetricsDeps): void {
-  /** When each left, by `relayKey`; the oldest first. */
-  const gone = new Map<string, { readonly labels: { set: string; relay: string }; readonly atMs: number }>();
-  directory.subscribe((change) => {
-    const { type } = change;
-    const { relay } = change.relay;
-    const key = relayKey(relay.set, relay.id);
-    gone.delete(key);
-    if (type === 'left' && effectiveState(change.relay) === 'active') {
-      gone.set(key, { labels: { set: relay.set, relay: relay.id }, atMs: clock.monotonicMs() });
-      if (gone.size > maxGone) {
-        const [oldest = ''] = gone.keys();
-        gone.delete(oldest);
-      }
-    }
-  });
+export function reportRelays(registry: Registry, { directory, gone, bindings }: RelayMetricsDeps): void {
   const common = { labelNames: ['set', 'relay'], registers: [registry] };
   new Gauge({
     ...common,
@@ -87,10 +60,8 @@ export function reportRelays(registry: Registry, { directory, bindings, clock }:
       for (const { relay } of directory.list()) {
         this.set({ set: relay.set, relay: relay.id }, 1);
       }
-      for (const { labels, atMs } of gone.values()) {
-        if (clock.monotonicMs() - atMs < goneMs) {
-          this.set(labels, 0);
-        }
+      for (const each of gone().filter((relay) => effectiveState(relay) === 'active')) {
+        this.set({ set: each.relay.set, relay: each.relay.id }, 0);
       }
     },
   });

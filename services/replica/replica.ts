@@ -17,6 +17,8 @@ import { Authorization } from '../grpc/authorization.js';
 import { relayService } from '../grpc/relay-service.js';
 import { selectionService } from '../grpc/selection-service.js';
 import { GrpcServer } from '../grpc/server.js';
+import { EventHistory } from '../history/event-history.js';
+import { GoneRelays } from '../history/gone-relays.js';
 import { IntentStore } from '../registry/intent-store.js';
 import { Keyspace } from '../registry/keyspace.js';
 import { RelayDirectory } from '../registry/relay-directory.js';
@@ -49,6 +51,9 @@ export class Replica implements Component {
   readonly #clients: RelayClients;
   readonly #grpc: GrpcServer;
   readonly #http: HttpServer;
+  readonly #events: Events;
+  readonly #gone: GoneRelays;
+  readonly #history: EventHistory;
   readonly #gateways: Partial<Record<ProtocolName, Gateway>> = {};
   readonly selector: Selector;
   readonly #stopGraceMs: number;
@@ -119,11 +124,17 @@ export class Replica implements Component {
       lostForMs: () => quorum.lostForMs,
       differingSettings: () => engine.roster.differing,
     });
-    reportRelays(metrics.registry, { directory, bindings: () => cache.countsByRelay(), clock });
+    this.#gone = new GoneRelays(clock);
+    this.#history = new EventHistory(clock, (set, id) => this.#gone.instanceOf(set, id));
+    this.#events = events;
+    directory.subscribe((change) => this.#gone.hear(change));
+    const gone = (set?: string) => this.#gone.list(set);
+    reportRelays(metrics.registry, { directory, gone, bindings: () => cache.countsByRelay() });
     reportCertificates(metrics.registry, { grpc: grpcCertificates, etcd: etcdCertificates });
     const notReady = () =>
       this.#ready ? undefined : 'this replica has not read from etcd yet what relays there are';
-    const front = metrics.front('grpc');
+    const frontMetrics = (name: 'grpc' | ProtocolName) => tellingRefusals(metrics.front(name), name, events);
+    const front = frontMetrics('grpc');
     const observer = { metrics: front, clock, log, notReady };
     this.#grpc = new GrpcServer({
       listen: config.grpcListen,
@@ -138,6 +149,8 @@ export class Replica implements Component {
         ...shared,
         directory,
         store,
+        gone,
+        feed: this.#history.feed,
         intents: new IntentStore(connection, keys),
         observer,
       }),
@@ -163,7 +176,7 @@ export class Replica implements Component {
       this.#gateways.ng = new Gateway(
         {
           ...gatewayDeps,
-          metrics: metrics.front('ng'),
+          metrics: frontMetrics('ng'),
           memory: memories.ng,
           openFront: (deps) => new NgFront(deps, options),
         },
@@ -183,7 +196,7 @@ export class Replica implements Component {
       this.#gateways.rtpproxy = new Gateway(
         {
           ...gatewayDeps,
-          metrics: metrics.front('rtpproxy'),
+          metrics: frontMetrics('rtpproxy'),
           memory,
           openFront: (deps) => new RtpproxyFront({ ...deps, memory }, options),
         },
@@ -250,6 +263,9 @@ export class Replica implements Component {
       return;
     }
     this.#ready = true;
+    // What it has read so far is how things are, and no news.
+    this.#history.begin(this.#engine.directory.list().length);
+    this.#events.subscribe((event) => this.#history.hear(event));
     this.#grpc.setServing(true);
     this.#log.info(
       { grpc: this.grpcAddress, http: this.httpAddress, relays: this.#engine.directory.list().length },
@@ -277,6 +293,17 @@ export class Replica implements Component {
       files.stop();
     }
   }
+}
+
+/** Counts as the metrics do, and tells of calls that were refused. */
+function tellingRefusals(metrics: FrontMetrics, front: string, events: Events): FrontMetrics {
+  return {
+    ...metrics,
+    countRefusal(cause) {
+      metrics.countRefusal(cause);
+      events.callRefused(front, cause);
+    },
+  };
 }
 
 interface Shared {

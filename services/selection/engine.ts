@@ -1,7 +1,5 @@
 import type { HoldfastError } from '../domain/error.js';
 import type { Events } from '../domain/events.js';
-import type { RelayChange } from '../domain/membership.js';
-import { effectiveState } from '../domain/relay.js';
 import type { EtcdConnection } from '../etcd/connection.js';
 import { GroupCommit } from '../etcd/group-commit.js';
 import { LeasePool } from '../etcd/lease-pool.js';
@@ -24,6 +22,7 @@ import type { RelayInquiry } from './carried/relay-inquiry.js';
 import { RestoredBindings } from './carried/restored-bindings.js';
 import { LeaseClock } from './outage/lease-clock.js';
 import type { WithoutQuorumMode } from './outage/outage-fallback.js';
+import { relayTeller } from './relay-teller.js';
 import { Selector } from './selector.js';
 import { type SelectorSettings, TtlPolicy } from './ttl-policy.js';
 
@@ -84,6 +83,7 @@ export class Engine {
       settings: { etcdPrefix: keys.prefix, ...ttl, withoutQuorum, placement: policy },
       // What was read before may have been released by one that did not know how long this replica trusts it.
       onPublished: () => this.cache.invalidateAll(),
+      onDiffering: (replica, variables) => events.settingsDiffer(replica, variables),
     });
     this.roster = roster;
     const cacheOptions = {
@@ -160,7 +160,7 @@ export class Engine {
   }
 
   #subscribe(events: Events, leaseClock: LeaseClock, mode: WithoutQuorumMode): void {
-    this.directory.subscribe((change) => tellRelay(events, change));
+    this.directory.subscribe(relayTeller(events));
     events.subscribe((event) => {
       if (event.type === 'callBound') {
         this.keeper.heed(event.details.ttlSeconds);
@@ -191,18 +191,5 @@ export class Engine {
     }
     this.selector.beginHistory(loss);
     this.rebuilder.rebuild();
-  }
-}
-
-function tellRelay(events: Events, change: RelayChange): void {
-  const { type, relay } = change;
-  if (type === 'joined') {
-    events.relayJoined(relay);
-  } else if (type === 'left') {
-    events.relayLeft(relay);
-  } else if (type === 'suspect') {
-    events.relaySuspect(relay);
-  } else if (effectiveState(relay) !== effectiveState(change.before)) {
-    events.relayStateChanged(relay, effectiveState(relay));
   }
 }

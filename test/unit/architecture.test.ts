@@ -119,6 +119,12 @@ test('the runtime knows the domain and nothing else', (t) => {
   t.deepEqual(breaches(inRoom('services/runtime'), allowed), []);
 });
 
+test('history knows the domain and the runtime', (t) => {
+  const rooms = ['domain', 'history', 'runtime'].map((room) => inRoom(`services/${room}`));
+  const allowed = (name: string) => rooms.some((room) => room(name));
+  t.deepEqual(breaches(inRoom('services/history'), allowed), []);
+});
+
 test('selection knows no front', (t) => {
   const rooms = ['domain', 'etcd', 'placement', 'registry', 'runtime', 'selection'].map((room) =>
     inRoom(`services/${room}`),

@@ -5,8 +5,8 @@ import { CommandError, exits } from '../exit.js';
 import { type RemoteOptions, remote } from '../options.js';
 import { counted, json, print } from '../output.js';
 import { RelayScreen } from '../relay-screen.js';
-import { intentTable, relayTable } from '../relay-table.js';
-import { intentShape, relayShape } from '../shapes.js';
+import { goneTable, intentTable, relayTable } from '../relay-table.js';
+import { goneShape, intentShape, relayShape } from '../shapes.js';
 import { terminalOf } from '../terminal.js';
 
 interface RelaysOptions extends RemoteOptions {
@@ -21,7 +21,7 @@ export function addTo(program: Command): void {
   remote(program.command('relays'))
     .summary('the registered relays')
     .description(
-      'Lists the registered relays, and what operators want of others. A terminal gets the columns that fit it, and ' +
+      'Lists the registered relays, what operators want of others, and those that have left. A terminal gets the columns that fit it, and ' +
         'colors unless NO_COLOR is set; a file or a pipe gets all columns. With --watch, a terminal is drawn again as ' +
         'relays change, and a pipe gets a line for every change, until interrupted.',
     )
@@ -38,15 +38,23 @@ function run(client: HoldfastClient, options: RelaysOptions): Promise<void> {
 }
 
 async function list(client: HoldfastClient, { set = '', json: asJson }: RelaysOptions): Promise<void> {
-  const { relays, fresh, absent } = await client.listRelays(set);
+  const { relays, fresh, absent, gone } = await client.listRelays(set);
   if (asJson) {
-    return print(json({ fresh, relays: relays.map(relayShape), absent: absent.map(intentShape) }));
+    const shown = {
+      relays: relays.map(relayShape),
+      absent: absent.map(intentShape),
+      gone: gone.map(goneShape),
+    };
+    return print(json({ fresh, ...shown }));
   }
   const terminal = terminalOf(process.stdout);
   const none = `no relay is registered${set && ` in set ${set}`}`;
   const lines = relays.length > 0 ? relayTable(relays, terminal) : [none];
   if (absent.length > 0) {
     lines.push('', 'not registered, but drained, disabled or weighted:', ...intentTable(absent, terminal));
+  }
+  if (gone.length > 0) {
+    lines.push('', 'left within the last 24 h, as this replica has seen it:', ...goneTable(gone, terminal));
   }
   if (!fresh) {
     lines.push('(this replica gets no updates from etcd: the list is the last one known)');

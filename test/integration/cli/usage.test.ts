@@ -19,6 +19,7 @@ test('--help of every command names what it does and all its options', async (t)
     'selection',
     'relay-node',
     'relays',
+    'events',
     'drain',
     'disable',
     'resume',

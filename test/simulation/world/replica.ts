@@ -9,6 +9,7 @@ import { NgFront } from '../../../services/gateway/ng/front.js';
 import { RelayClients } from '../../../services/gateway/relay-clients.js';
 import { relayService } from '../../../services/grpc/relay-service.js';
 import { selectionService } from '../../../services/grpc/selection-service.js';
+import { EventRing } from '../../../services/history/event-ring.js';
 import { IntentStore } from '../../../services/registry/intent-store.js';
 import { Keyspace } from '../../../services/registry/keyspace.js';
 import { RelayDirectory } from '../../../services/registry/relay-directory.js';
@@ -101,7 +102,11 @@ export class Replica {
     const selection = selectionService(engine.selector, observer);
     server.add(selection.definition, selection.methods);
     const intents = new IntentStore(connection, keys);
-    server.add(RelayServiceService, relayService({ ...shared, store: engine.store, intents, observer }));
+    const told = { gone: () => [], feed: new EventRing(clock) };
+    server.add(
+      RelayServiceService,
+      relayService({ ...shared, ...told, store: engine.store, intents, observer }),
+    );
     rpc.listen(server);
     const listeners = [{ address: { host: host.address, port: ngPort }, scope: { set: undefined } }];
     const gateway = new Gateway(

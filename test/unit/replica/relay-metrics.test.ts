@@ -1,6 +1,7 @@
 import test from 'ava';
 import { Registry } from 'prom-client';
 import type { RegisteredRelay } from '../../../services/domain/relay.js';
+import { GoneRelays } from '../../../services/history/gone-relays.js';
 import { reportRelays } from '../../../services/replica/relay-metrics.js';
 import { ManualClock } from '../../support/clock.js';
 import { Scrape } from '../../support/prometheus.js';
@@ -10,19 +11,13 @@ function scene() {
   const clock = new ManualClock();
   const registry = new Registry();
   const relays = new Map<string, RegisteredRelay>();
-  let tell: (change: { type: string; relay: RegisteredRelay }) => void = () => {};
-  const directory = {
-    list: () => [...relays.values()],
-    subscribe(listener: typeof tell) {
-      tell = listener;
-      return () => {};
-    },
-  };
+  const directory = { list: () => [...relays.values()] };
+  const gone = new GoneRelays(clock);
   const bindings = new Map([
     ['default/r1', 7],
     ['default/gone', 3],
   ]);
-  reportRelays(registry, { directory, bindings: () => bindings, clock });
+  reportRelays(registry, { directory, gone: () => gone.list(), bindings: () => bindings });
   return {
     clock,
     join(id: string, of: Partial<RegisteredRelay> = {}) {
@@ -35,12 +30,12 @@ function scene() {
         ...of,
       };
       relays.set(id, relay);
-      tell({ type: 'joined', relay });
+      gone.hear({ type: 'joined', relay });
     },
     leave(id: string) {
       const relay = relays.get(id) as RegisteredRelay;
       relays.delete(id);
-      tell({ type: 'left', relay });
+      gone.hear({ type: 'left', relay });
     },
     scrape: async () => new Scrape(await registry.metrics()),
   };

@@ -1,0 +1,189 @@
+import type { HoldfastEvent } from '../domain/events.js';
+import type { NewRecord } from './event-ring.js';
+
+/** What the records of events say. */
+
+type Event<Type extends HoldfastEvent['type']> = Extract<HoldfastEvent, { readonly type: Type }>;
+
+/** What happens to one call of many, and is counted. */
+export type CallEvent = Event<(typeof callTypes)[number]>;
+
+const callTypes = [
+  'callMoved',
+  'callAdopted',
+  'callOnTwoRelays',
+  'promiseBroken',
+  'promiseDropped',
+  'callRefused',
+] as const;
+
+export function isCallEvent(event: HoldfastEvent): event is CallEvent {
+  return callTypes.some((type) => type === event.type);
+}
+
+type RelayEvent = Event<
+  | 'relayJoined'
+  | 'relayRestarted'
+  | 'relayWeightChanged'
+  | 'relayFull'
+  | 'relayHasRoom'
+  | 'relaySuspect'
+  | 'relayLeft'
+>;
+
+type StateEvent = Event<
+  'relayStateChanged' | 'etcdLost' | 'etcdBack' | 'historyChanged' | 'bindingsReasserted' | 'settingsDiffer'
+>;
+
+/** Events of calls that are counted together have the same. */
+export function keyOf({ type, details }: CallEvent): string {
+  switch (type) {
+    case 'callMoved':
+      return [type, details.set, details.from, details.reason, details.by].join('\n');
+    case 'callAdopted':
+      return [type, details.set, details.relay].join('\n');
+    case 'promiseBroken':
+      return [type, details.because].join('\n');
+    case 'callRefused':
+      return [type, details.front, details.cause].join('\n');
+    default:
+      return type;
+  }
+}
+
+export function callRecord({ type, details }: CallEvent, calls: number): NewRecord {
+  const some = `${calls} ${calls === 1 ? 'call' : 'calls'}`;
+  switch (type) {
+    case 'callMoved': {
+      const { set, from, reason, by } = details;
+      const text = `${some} of ${set}/${from} moved${because(reason, by)}`;
+      return { type: 'calls-moved', severity: 'warning', text, set, relay: from, calls, reason, by };
+    }
+    case 'callAdopted': {
+      const { set, relay } = details;
+      const text = `${some} adopted: ${set}/${relay} carries ${calls === 1 ? 'it' : 'them'}, and etcd did not know`;
+      return { type: 'calls-adopted', severity: 'info', text, set, relay, calls };
+    }
+    case 'callOnTwoRelays': {
+      const text = `${some} found on two relays at once`;
+      return { type: 'calls-doubled', severity: 'warning', text, calls };
+    }
+    case 'promiseBroken': {
+      const { because: reason } = details;
+      const text = `${some} on another relay than promised while etcd was lost: ${reason}`;
+      return { type: 'calls-rebound', severity: 'warning', text, calls, reason };
+    }
+    case 'promiseDropped': {
+      const { reason } = details;
+      const text = `${some} promised a relay while etcd was lost could not be bound: ${reason}`;
+      return { type: 'calls-unbound', severity: 'warning', text, calls, reason };
+    }
+    case 'callRefused': {
+      const { front, cause } = details;
+      const text = `${some} refused by ${front}: ${causes[cause] ?? cause}`;
+      return { type: 'calls-refused', severity: 'critical', text, calls, reason: cause };
+    }
+  }
+}
+
+const causes: Readonly<Record<string, string>> = {
+  'relays-full': 'every eligible relay is full',
+  'no-relay': 'no relay of the set is eligible',
+  'relay-awaited': 'their relay lost its registration a moment ago',
+  unavailable: 'etcd is out of reach',
+  overloaded: 'this replica has too many requests waiting',
+  'not-ready': 'this replica was not ready',
+  'no-answer': 'no relay answered in time',
+  'relay-full': 'the relays that were asked have no room',
+  'relay-unable': 'no relay has what the calls need',
+  'relay-error': 'the relay refused them',
+  internal: 'a defect; see the log',
+};
+
+/** @param isBack of a relay that joined: it was there before */
+export function relayRecord({ type, details }: RelayEvent, isBack = false): NewRecord {
+  const { set, relay, instance } = details;
+  const about = { set, relay, instance };
+  const name = `relay ${set}/${relay}`;
+  switch (type) {
+    case 'relayJoined': {
+      const text = isBack ? `${name} is back` : `${name} joined`;
+      return { type: 'relay-joined', severity: 'info', text, ...about };
+    }
+    case 'relayRestarted': {
+      const text = `${name} was restarted: the calls that it had are lost, and move`;
+      return { type: 'relay-restarted', severity: 'critical', text, ...about };
+    }
+    case 'relayWeightChanged': {
+      const { weight, before, by } = details;
+      const text = `${name} has weight ${weight}, not ${before}${because('', by)}`;
+      return { type: 'relay-weight', severity: 'info', text, ...about, by };
+    }
+    case 'relayFull': {
+      const { calls, capacity } = details;
+      const text = `${name} is full: ${calls} of ${capacity} calls`;
+      return { type: 'relay-full', severity: 'warning', text, ...about, calls };
+    }
+    case 'relayHasRoom': {
+      const { calls, capacity } = details;
+      const text = `${name} has room again: ${calls} of ${capacity} calls`;
+      return { type: 'relay-has-room', severity: 'info', text, ...about, calls };
+    }
+    case 'relaySuspect': {
+      const text = `${name} vanished with many others; looking again before it is believed`;
+      return { type: 'relay-suspect', severity: 'warning', text, ...about };
+    }
+    case 'relayLeft': {
+      const { reason, isOrderly } = details;
+      const severity = isOrderly ? 'info' : 'critical';
+      return { type: 'relay-left', severity, text: `${name} left: ${reason}`, ...about, reason };
+    }
+  }
+}
+
+const states = {
+  active: ['relay-resumed', 'takes new calls again'],
+  draining: ['relay-drained', 'is draining'],
+  disabled: ['relay-disabled', 'is disabled'],
+} as const;
+
+export function stateRecord({ type, details }: StateEvent): NewRecord {
+  switch (type) {
+    case 'relayStateChanged': {
+      const { set, relay, instance, state, reason, by } = details;
+      const [recorded, words] = states[state];
+      const text = `relay ${set}/${relay} ${words}${because(reason, by)}`;
+      return { type: recorded, severity: 'info', text, set, relay, instance, reason, by };
+    }
+    case 'etcdLost': {
+      const { reason, newCalls } = details;
+      const become = newCalls === 'refused' ? 'refused' : 'given a relay provisionally';
+      const text = `etcd lost, new calls are ${become}: ${reason}`;
+      return { type: 'etcd-lost', severity: 'critical', text, reason };
+    }
+    case 'etcdBack': {
+      const text = `etcd answers again, after ${(details.lostForMs / 1000).toFixed(1)} s`;
+      return { type: 'etcd-back', severity: 'info', text };
+    }
+    case 'historyChanged': {
+      const { reason } = details;
+      const text = `etcd may have lost bindings, which are written again: ${reason}`;
+      return { type: 'etcd-history', severity: 'warning', text, reason };
+    }
+    case 'bindingsReasserted': {
+      const { reasserted, ended, left } = details;
+      const text = `remembered bindings written again: ${reasserted}; ended meanwhile: ${ended}; left: ${left}`;
+      return { type: 'etcd-history', severity: 'info', text, calls: reasserted };
+    }
+    case 'settingsDiffer': {
+      const { replica, settings } = details;
+      const text = `replica ${replica} has other values of ${settings.join(', ')}`;
+      return { type: 'settings-differ', severity: 'warning', text };
+    }
+  }
+}
+
+/** `: one-way audio (jo)`, or less where less is known. */
+function because(reason: string, by: string): string {
+  return `${reason && `: ${reason}`}${by && ` (${by})`}`;
+}
