@@ -35,6 +35,8 @@ function parseListedSocket(text: string): string | undefined {
   return parseStreamAddress(text) && text;
 }
 
+const pageModes = ['auto', 'on', 'off'] as const;
+
 const listenersSchema = z.string().transform((text, context): GatewayListener[] => {
   const listeners = parseListeners(text);
   if (listeners) {
@@ -238,6 +240,15 @@ export const selectionSettings = {
   },
   ...commonSettings,
   httpListen: { ...commonSettings.httpListen, fallback: '127.0.0.1:7480' },
+  page: {
+    name: 'HOLDFAST_PAGE',
+    flag: '--page <mode>',
+    description:
+      'whether the same port serves the page and its API, which show relays and calls to whoever can connect; auto: where it listens on loopback',
+    allowed: pageModes.join(', '),
+    fallback: 'auto',
+    schema: z.enum(pageModes) as z.ZodType<(typeof pageModes)[number], string>,
+  },
 } as const satisfies Settings;
 
 export type SelectionConfig = ConfigOf<typeof selectionSettings>;

@@ -2,6 +2,7 @@ import { hostname } from 'node:os';
 import { ng } from '../control/ng/protocol.js';
 import type { ProtocolName } from '../control/protocol.js';
 import { Events } from '../domain/events.js';
+import type { GoneRelay } from '../domain/relay.js';
 import { EtcdConnection } from '../etcd/connection.js';
 import { MemberFollower } from '../etcd/member-follower.js';
 import { OutageLog } from '../etcd/outage-log.js';
@@ -19,10 +20,12 @@ import { selectionService } from '../grpc/selection-service.js';
 import { GrpcServer } from '../grpc/server.js';
 import { EventHistory } from '../history/event-history.js';
 import { GoneRelays } from '../history/gone-relays.js';
+import { Page } from '../page/page.js';
+import { newInstanceId } from '../registry/instance-id.js';
 import { IntentStore } from '../registry/intent-store.js';
 import { Keyspace } from '../registry/keyspace.js';
 import { RelayDirectory } from '../registry/relay-directory.js';
-import { formatAddress } from '../runtime/address.js';
+import { formatAddress, isLoopback } from '../runtime/address.js';
 import { reportCertificates } from '../runtime/certificate-metric.js';
 import { type Clock, systemClock } from '../runtime/clock.js';
 import { HttpServer } from '../runtime/http-server.js';
@@ -218,7 +221,32 @@ export class Replica implements Component {
       // Without etcd in strict mode another replica may do better; in the other mode this one still serves all calls.
       notReady: () => notReady() ?? (config.withoutQuorum === 'strict' ? quorum.lost?.message : undefined),
       caveat: () => quorum.lost?.message,
+      routes: servesPage(config) ? this.#page(config, gone, notReady).routes : undefined,
     });
+  }
+
+  #page(config: SelectionConfig, gone: () => readonly GoneRelay[], notReady: () => string | undefined): Page {
+    const { directory, cache, quorum, roster, selector } = this.#engine;
+    const state = {
+      clock: systemClock,
+      name: () => `${hostname()} (gRPC ${this.grpcAddress})`,
+      notReady,
+      relays: () => directory.list(),
+      isSuspect: (set: string, id: string) => directory.isSuspect(set, id),
+      gone,
+      absent: () => directory.absent(),
+      bindings: () => cache.countsByRelay(),
+      boundCalls: () => selector.counters.bound,
+      feed: this.#history.feed,
+      etcd: {
+        lost: () => quorum.lost,
+        lostForMs: () => quorum.lostForMs,
+        isLive: () => this.#engine.live,
+      },
+      withoutQuorum: config.withoutQuorum,
+      replicas: () => roster.list(),
+    };
+    return new Page({ state, selector, life: newInstanceId(), anyHost: config.page === 'on' });
   }
 
   get grpcAddress(): string {
@@ -293,6 +321,11 @@ export class Replica implements Component {
       files.stop();
     }
   }
+}
+
+/** Whoever can connect sees relays and calls: beyond loopback only where that is asked for. */
+function servesPage({ page, httpListen }: SelectionConfig): boolean {
+  return page === 'on' || (page === 'auto' && isLoopback(httpListen.host));
 }
 
 /** Counts as the metrics do, and tells of calls that were refused. */

@@ -25,6 +25,11 @@ export function isUnspecified(address: string): boolean {
   return address === '0.0.0.0' || (isIP(address) === 6 && /^[0:]+$/.test(address));
 }
 
+/** Only processes of this host reach it. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
+}
+
 const advice: Readonly<Record<string, string>> = {
   EADDRINUSE: 'another process has it: stop that one, or choose another port',
   EADDRNOTAVAIL: 'this machine has no such address: choose one of its own',

@@ -1,4 +1,10 @@
-import { createServer, type IncomingMessage, type Server } from 'node:http';
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Registry } from 'prom-client';
@@ -16,13 +22,41 @@ export interface HttpServerDeps extends ListenDeps {
   readonly notReady: () => string | undefined;
   /** What is wrong although the process is ready, or undefined. */
   readonly caveat?: () => string | undefined;
+  /** What there is beside the endpoints of every process. */
+  readonly routes?: HttpRoutes | undefined;
 }
 
-interface Answer {
-  readonly status: number;
-  readonly text: string;
-  readonly headers?: Readonly<Record<string, string>>;
+/** The parts of a GET that routes need. */
+export interface HttpRequest {
+  /** As it came, up to the question mark. */
+  readonly path: string;
+  readonly query: URLSearchParams;
+  /** Names in lower case. */
+  readonly headers: IncomingHttpHeaders;
 }
+
+export interface HttpAnswer {
+  readonly status: number;
+  /** Whatever is sent more than once had better be a buffer: connections that do not read share it. */
+  readonly body: string | Buffer;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Goes on after the body for as long as the client listens. @returns what to do when it is gone */
+  readonly stream?: (out: HttpStream) => () => void;
+}
+
+/** An answer without an end. A client that takes nothing for as long as a request may take is cut off. */
+export interface HttpStream {
+  /** False while the client has not read what was written: write no more until it has. */
+  readonly isReady: boolean;
+  write(text: string): void;
+  /** Ends the answer. */
+  end(): void;
+  /** Called each time it becomes ready again. */
+  onReady(listener: () => void): void;
+}
+
+/** Answers what it knows; undefined for the rest. */
+export type HttpRoutes = (request: HttpRequest) => HttpAnswer | Promise<HttpAnswer> | undefined;
 
 const limits = { most: 256, mostPerSource: 256, mostSilentPerSource: 256 };
 /** A request must be complete, and its answer read, within this time, ms. */
@@ -49,8 +83,14 @@ export class HttpServer {
       const socket = request.socket as Duplex as UnpipelinedConnection;
       this.#connections.busy(socket);
       response.once('close', () => socket.answered());
-      void this.#answerOrFailure(request).then(({ status, text, headers }) => {
-        response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8', ...headers }).end(text);
+      void this.#answerOrFailure(request).then(({ status, body, headers, stream }) => {
+        response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8', ...headers });
+        if (stream && request.method === 'GET' && !response.destroyed) {
+          response.write(body);
+          response.once('close', stream(new ResponseStream(response)));
+          return;
+        }
+        response.end(body);
         // The oldest makes room: one that was answered has no claim to stay, whether it reads the answer or not.
         this.#connections.greeted(socket);
       });
@@ -88,40 +128,46 @@ export class HttpServer {
     });
   }
 
-  async #answerOrFailure(request: IncomingMessage): Promise<Answer> {
+  async #answerOrFailure(request: IncomingMessage): Promise<HttpAnswer> {
     try {
       return await this.#answer(request);
     } catch (error) {
       const reason = messageOf(error);
       this.#failed.warn({ url: request.url, reason });
-      return { status: 500, text: `failed: ${reason}\n` };
+      return { status: 500, body: `failed: ${reason}\n` };
     }
   }
 
-  async #answer({ method, url = '' }: IncomingMessage): Promise<Answer> {
-    const { metrics, notReady, caveat } = this.#deps;
+  async #answer({ method, url = '', headers }: IncomingMessage): Promise<HttpAnswer> {
+    const { metrics, notReady, caveat, routes } = this.#deps;
     if (method !== 'GET' && method !== 'HEAD') {
-      return { status: 405, text: 'GET only\n', headers: { allow: 'GET, HEAD' } };
+      return { status: 405, body: 'GET only\n', headers: { allow: 'GET, HEAD' } };
     }
-    switch (url.split('?')[0]) {
+    const [path = '', query] = url.split(/\?(.*)/s);
+    switch (path) {
       case '/livez':
-        return { status: 200, text: 'ok\n' };
+        return { status: 200, body: 'ok\n' };
       case '/readyz': {
         const reason = notReady();
         if (reason !== undefined) {
-          return { status: 503, text: `not ready: ${reason}\n` };
+          return { status: 503, body: `not ready: ${reason}\n` };
         }
         const problem = caveat?.();
-        return { status: 200, text: problem === undefined ? 'ok\n' : `ok, but ${problem}\n` };
+        return { status: 200, body: problem === undefined ? 'ok\n' : `ok, but ${problem}\n` };
       }
       case '/metrics':
         return {
           status: 200,
-          text: await this.#render(metrics),
+          body: await this.#render(metrics),
           headers: { 'content-type': metrics.contentType },
         };
       default:
-        return { status: 404, text: 'try /metrics, /livez or /readyz\n' };
+        return (
+          (await routes?.({ path, query: new URLSearchParams(query), headers })) ?? {
+            status: 404,
+            body: 'try /metrics, /livez or /readyz\n',
+          }
+        );
     }
   }
 
@@ -130,5 +176,29 @@ export class HttpServer {
       this.#metrics = undefined;
     });
     return this.#metrics;
+  }
+}
+
+class ResponseStream implements HttpStream {
+  readonly #response: ServerResponse;
+
+  constructor(response: ServerResponse) {
+    this.#response = response;
+  }
+
+  get isReady(): boolean {
+    return !this.#response.writableNeedDrain && !this.#response.destroyed;
+  }
+
+  write(text: string): void {
+    this.#response.write(text);
+  }
+
+  end(): void {
+    this.#response.end();
+  }
+
+  onReady(listener: () => void): void {
+    this.#response.on('drain', listener);
   }
 }

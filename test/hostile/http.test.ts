@@ -67,3 +67,19 @@ testWith.serial(['etcd'], 'metrics that nobody reads', async (t) => {
   };
   await withstand(t, process, attack, options);
 });
+
+/** Each asks once, reads nothing and stays. */
+const unread = (path: string) =>
+  testWith.serial(['etcd'], `thousands of readers of ${path} that do not read`, async (t) => {
+    const { process, attacker, options } = await scene(t);
+    const request = `GET ${path} HTTP/1.1\r\nhost: localhost\r\n\r\n`;
+    const attack = async () => {
+      await attacker.connectMany(2000, (socket) => socket.pause().write(request));
+      await wait(8000);
+    };
+    await withstand(t, process, attack, options);
+  });
+
+unread('/');
+unread('/api/v1/relays');
+unread('/api/v1/events?since=86400');

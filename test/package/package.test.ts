@@ -40,6 +40,9 @@ testWith(['npm'], 'the package has what it needs, and neither tests nor sources'
     'LICENSE',
     'README.md',
     'dist/services/cli/main.js',
+    'dist/services/page/static/index.html',
+    'dist/services/page/static/page.css',
+    'dist/services/page/static/page.js',
     'dist/relay-node/process.js',
     'dist/services/client/index.d.ts',
     'proto/holdfast/v1/selection.proto',
@@ -48,7 +51,7 @@ testWith(['npm'], 'the package has what it needs, and neither tests nor sources'
     t.true(paths.includes(path), path);
   }
   const allowed =
-    /^(dist\/(services|relay-node|proto)\/.*\.(js|d\.ts)|proto\/.*\.(proto|binpb)|[A-Za-z.-]+)$/;
+    /^(dist\/(services|relay-node|proto)\/.*\.(js|d\.ts)|dist\/services\/page\/static\/\w+\.(html|css)|proto\/.*\.(proto|binpb)|[A-Za-z.-]+)$/;
   t.deepEqual(
     paths.filter((path) => !allowed.test(path) || path.includes('test/')),
     [],

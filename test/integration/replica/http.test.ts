@@ -16,7 +16,7 @@ test('a replica answers probes, and says what it does not have', async (t) => {
   t.like(await ask(http, '/readyz'), { status: 200, text: 'ok\n' });
   t.like(await ask(http, '/readyz?verbose=1'), { status: 200 });
   t.like(await ask(http, '/livez', 'HEAD'), { status: 200, text: '' });
-  for (const path of ['/', '/metricsx', '/../etc/passwd', '//livez']) {
+  for (const path of ['/metricsx', '/../etc/passwd', '//livez', '/page.html', '/static/page.js']) {
     t.like(await ask(http, path), { status: 404, text: 'try /metrics, /livez or /readyz\n' }, path);
   }
   for (const method of ['POST', 'PUT', 'DELETE']) {

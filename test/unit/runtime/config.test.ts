@@ -71,6 +71,7 @@ const values: Record<string, { good: readonly string[]; bad: readonly string[] }
   HOLDFAST_CACHE_ENTRIES: whole(0, 10_000_000),
   HOLDFAST_PROVISIONAL_ENTRIES: whole(0, 10_000_000),
   HOLDFAST_WITHOUT_QUORUM: { good: ['available', 'strict'], bad: ['none', 'Strict'] },
+  HOLDFAST_PAGE: { good: ['auto', 'on', 'off'], bad: ['yes', 'On', 'true'] },
   HOLDFAST_MASS_LOSS_PERCENT: whole(0, 100),
   HOLDFAST_STOP_DEADLINE_SECONDS: whole(2, 3600),
   HOLDFAST_ETCD: {

@@ -1,0 +1,172 @@
+import type { RecordedEvent, Severity } from '../domain/recorded-event.js';
+import { effectiveState, effectiveWeight, type RegisteredRelay, relayKey } from '../domain/relay.js';
+import type { ReplicaState } from './state.js';
+
+/** Something that is wrong now, with what to do. The table "At night" of the operators' page says more. */
+export interface Problem {
+  readonly level: Exclude<Severity, 'info'>;
+  readonly text: string;
+  readonly advice: string;
+}
+
+const refusedWithinMs = 60_000;
+/** A relay node reports at least every 5 s. */
+const overdueMs = 15_000;
+const mostNames = 5;
+
+/** The worst first. */
+export function problemsOf(state: ReplicaState): readonly Problem[] {
+  return [...ofReplica(state), ...ofSets(state), ...ofRelays(state)].sort(
+    (a, b) => Number(b.level === 'critical') - Number(a.level === 'critical'),
+  );
+}
+
+function ofReplica(state: ReplicaState): Problem[] {
+  const { etcd, notReady, withoutQuorum, replicas } = state;
+  const problems: Problem[] = [];
+  const reason = notReady();
+  if (reason !== undefined) {
+    problems.push({
+      level: 'critical',
+      text: reason,
+      advice: 'Look at etcd: it does not answer this replica.',
+    });
+  }
+  const lost = etcd.lost();
+  if (lost) {
+    const seconds = Math.round(etcd.lostForMs() / 1000);
+    const newCalls = withoutQuorum === 'available' ? 'given a relay provisionally' : 'refused';
+    problems.push({
+      level: 'critical',
+      text: `etcd is lost, for ${seconds} s: ${lost.message}`,
+      advice: `Repair etcd. Restart nothing: known calls are answered from memory, new ones are ${newCalls}.`,
+    });
+  } else if (reason === undefined && !etcd.isLive()) {
+    problems.push({
+      level: 'warning',
+      text: 'this replica gets no updates from etcd; what it shows is the last that it knew',
+      advice: 'It reads again. If this lasts, look at etcd and at the network to it.',
+    });
+  }
+  const differing = replicas().filter((replica) => replica.differing.length > 0);
+  if (differing.length > 0) {
+    const variables = [...new Set(differing.flatMap((replica) => replica.differing))];
+    problems.push({
+      level: 'warning',
+      text: `${named(differing.map(({ name }) => name))} ${plural(differing, 'has', 'have')} other values of ${variables.join(', ')}`,
+      advice: 'Give all replicas of one etcd the same values.',
+    });
+  }
+  const refused = refusals(state);
+  if (refused.calls > 0) {
+    problems.push({
+      level: 'critical',
+      text: `${refused.calls} ${refused.calls === 1 ? 'call was' : 'calls were'} refused within the last minute: ${refused.texts.join('; ')}`,
+      advice: 'See the events below, and the log of this replica for one such call of each cause.',
+    });
+  }
+  return problems;
+}
+
+function refusals({ feed }: ReplicaState): { readonly calls: number; readonly texts: readonly string[] } {
+  const latest = new Map<string, RecordedEvent>();
+  let calls = 0;
+  let position = feed.positionBefore(refusedWithinMs);
+  for (;;) {
+    const { events, position: next } = feed.read(position, 500);
+    if (events.length === 0) {
+      break;
+    }
+    position = next;
+    for (const event of events.filter(({ type }) => type === 'calls-refused')) {
+      calls += event.calls ?? 0;
+      latest.set(event.reason ?? '', event);
+    }
+  }
+  return { calls, texts: [...latest.values()].slice(0, mostNames).map(({ text }) => causeIn(text)) };
+}
+
+/** "3 calls refused by ng: no relay …" without the number. */
+const causeIn = (text: string) => text.replace(/^[^:]*: /, '');
+
+function ofSets(state: ReplicaState): Problem[] {
+  const relays = state.relays();
+  if (relays.length === 0) {
+    const advice = 'Start relay nodes, or see in their logs why they are not registered.';
+    return [{ level: 'critical', text: 'no relay is registered', advice }];
+  }
+  return [...new Set(relays.map(({ relay }) => relay.set))].flatMap((set): Problem[] => {
+    const ofSet = relays.filter(({ relay }) => relay.set === set);
+    const eligible = ofSet.filter(
+      (relay) => effectiveState(relay) === 'active' && effectiveWeight(relay) > 0,
+    );
+    if (eligible.length === 0) {
+      const text = `no relay of set ${set} takes new calls: ${ofSet.length} ${plural(ofSet, 'is', 'are')} draining, disabled or of weight 0`;
+      return [
+        { level: 'critical', text, advice: `holdfast resume --set ${set} ${ofSet[0]?.relay.id ?? ''}` },
+      ];
+    }
+    return eligible.every(isFull)
+      ? [
+          {
+            level: 'critical',
+            text: `every relay of set ${set} that takes calls is full`,
+            advice: 'Add relays, or raise HOLDFAST_RELAY_CAPACITY.',
+          },
+        ]
+      : [];
+  });
+}
+
+function ofRelays(state: ReplicaState): Problem[] {
+  const relays = state.relays();
+  const nowMs = state.clock.monotonicMs();
+  const isOverdue = ({ loadHeardAtMs }: RegisteredRelay) =>
+    loadHeardAtMs !== undefined && nowMs - loadHeardAtMs > overdueMs;
+  const gone = state.gone().filter((relay) => effectiveState(relay) === 'active');
+  const [latest] = gone;
+  return [
+    ...about(
+      relays.filter(({ relay }) => state.isSuspect(relay.set, relay.id)),
+      (names, some) => ({
+        level: 'critical',
+        text: `${names} vanished with many others, which is not believed yet`,
+        advice: `Wait a few seconds. If ${plural(some, 'it is', 'they are')} really gone, look for what they share.`,
+      }),
+    ),
+    ...about(gone, (names, some) => ({
+      level: 'warning',
+      text: `${names} left within the last 24 h and ${plural(some, 'is', 'are')} not back: ${latest?.reason}`,
+      advice: `Look at the ${plural(some, 'relay', 'relays')} and ${plural(some, 'its host', 'their hosts')}. A relay registers again when it answers; its calls move with their next request.`,
+    })),
+    ...about(relays.filter(isFull), (names, some) => ({
+      level: 'warning',
+      text: `${names} ${plural(some, 'is', 'are')} full`,
+      advice: 'Other relays of the set take the new calls. Add relays, or raise HOLDFAST_RELAY_CAPACITY.',
+    })),
+    ...about(relays.filter(isOverdue), (names, some) => ({
+      level: 'warning',
+      text: `${names} ${plural(some, 'has', 'have')} not reported for 15 s`,
+      advice: 'See the log of the relay node: it cannot write to etcd, or the relay does not answer.',
+    })),
+  ];
+}
+
+function about(
+  relays: readonly RegisteredRelay[],
+  problem: (names: string, relays: readonly RegisteredRelay[]) => Problem,
+): Problem[] {
+  const names = named(relays.map(({ relay }) => relayKey(relay.set, relay.id)));
+  return relays.length > 0 ? [problem(names, relays)] : [];
+}
+
+export function isFull({ relay: { capacity }, load }: RegisteredRelay): boolean {
+  return capacity > 0 && (load?.calls ?? 0) >= capacity;
+}
+
+const plural = (some: readonly unknown[], one: string, many: string) => (some.length === 1 ? one : many);
+
+function named(names: readonly string[]): string {
+  const more = names.length - mostNames;
+  return more > 0 ? `${names.slice(0, mostNames).join(', ')} and ${more} more` : names.join(', ');
+}

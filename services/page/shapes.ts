@@ -1,0 +1,155 @@
+import type { Binding } from '../domain/binding.js';
+import type { RecordedEvent } from '../domain/recorded-event.js';
+import {
+  type AbsentIntent,
+  effectiveState,
+  effectiveWeight,
+  type GoneRelay,
+  type Intent,
+  type RegisteredRelay,
+  relayKey,
+} from '../domain/relay.js';
+import { version } from '../runtime/version.js';
+import type { Answer } from '../selection/requests.js';
+import { problemsOf } from './problems.js';
+import { holdfastCommand } from './shell.js';
+import type { ReplicaState } from './state.js';
+
+/** What the API answers, as JSON. Times are ISO 8601, in UTC. */
+
+const iso = (ms: number) => new Date(ms).toISOString();
+
+export function statusShape(state: ReplicaState) {
+  const problems = problemsOf(state);
+  const relays = state.relays();
+  const calls = relays.reduce((sum, { load }) => sum + (load?.calls ?? 0), 0);
+  const [worst] = problems;
+  const lost = state.etcd.lost();
+  const well = `All well: ${counted(relays.length, 'relay')}, ${counted(calls, 'call')}, etcd answers`;
+  return {
+    at: iso(state.clock.wallMs()),
+    replica: { name: state.name(), version },
+    level: worst?.level ?? 'ok',
+    summary: worst ? `${worst.text}${problems.length > 1 ? ` (and ${problems.length - 1} more)` : ''}` : well,
+    advice: worst?.advice,
+    problems,
+    relays: relays.length,
+    calls,
+    /** Since the replica started. */
+    boundCalls: state.boundCalls(),
+    etcd: {
+      answers: lost === undefined,
+      reason: lost?.message,
+      lostForSeconds: lost && Math.round(state.etcd.lostForMs() / 1000),
+      updates: state.etcd.isLive(),
+    },
+    replicas: state.replicas(),
+  };
+}
+
+export function relaysShape(state: ReplicaState) {
+  const bindings = state.bindings();
+  const nowMs = state.clock.monotonicMs();
+  return {
+    at: iso(state.clock.wallMs()),
+    fresh: state.etcd.isLive(),
+    relays: state.relays().map((relay) => ({
+      ...relayShape(relay),
+      suspect: state.isSuspect(relay.relay.set, relay.relay.id),
+      bindings: bindings.get(relayKey(relay.relay.set, relay.relay.id)) ?? 0,
+      reportAgeSeconds:
+        relay.loadHeardAtMs === undefined ? undefined : Math.round((nowMs - relay.loadHeardAtMs) / 1000),
+    })),
+    gone: state.gone().map((gone: GoneRelay) => ({
+      ...relayShape(gone),
+      leftAt: iso(gone.atMs),
+      leftBecause: gone.reason,
+    })),
+    absent: state
+      .absent()
+      .map(({ set, id, intent }: AbsentIntent) => ({ set, id, intent: intentShape(intent) })),
+  };
+}
+
+function relayShape(registered: RegisteredRelay) {
+  const { relay, intent, load } = registered;
+  const { set, id } = relay;
+  return {
+    set,
+    id,
+    kind: relay.kind,
+    state: effectiveState(registered),
+    weight: effectiveWeight(registered),
+    capacity: relay.capacity,
+    calls: load?.calls,
+    cpu: load?.cpu,
+    packetRate: load?.packetRate,
+    zone: relay.zone,
+    labels: relay.labels,
+    features: relay.features,
+    controlUrl: relay.controlUrl,
+    rtpproxyUrl: relay.rtpproxyUrl,
+    media: relay.mediaAddresses,
+    instance: relay.instance,
+    version: relay.version,
+    startedAt: iso(relay.startedAtMs),
+    intent: intent && intentShape(intent),
+    commands:
+      effectiveState(registered) === 'active'
+        ? [holdfastCommand('drain', { set }, id), holdfastCommand('bindings', { set, relay: id })]
+        : [holdfastCommand('resume', { set }, id), holdfastCommand('bindings', { set, relay: id })],
+  };
+}
+
+function intentShape({ state, weight, reason, actor, atMs }: Intent) {
+  return { state, weight, reason, by: actor, at: iso(atMs) };
+}
+
+export function callShape({ binding, relay, freshness }: Answer) {
+  const { call, relayId, instance, generation, state } = binding;
+  const about = { set: call.set, ...(call.branch ? { branch: call.branch } : {}) };
+  return {
+    callId: call.callId,
+    set: call.set,
+    branch: call.branch || undefined,
+    state,
+    freshness,
+    generation,
+    relay: relayId,
+    /** Undefined where the relay, in the instance that the call is bound to, is not registered. */
+    registered: relay && relayShape(relay),
+    instance,
+    createdAt: iso(binding.createdAtMs),
+    expiresAt: iso(binding.expiresAtMs),
+    stays: staysOf(binding),
+    commands: [
+      holdfastCommand('history', about, call.callId),
+      holdfastCommand('move', { ...about, generation: String(generation), reason: '…' }, call.callId),
+    ],
+  };
+}
+
+/** The relays that the call has had, oldest first; the first ones are missing where it has moved often. */
+function staysOf({ moves, relayId, generation, createdAtMs }: Binding) {
+  const first = Math.max(1, generation) - moves.length;
+  return [...moves.map(({ from }) => from), relayId].map((relay, at) => {
+    const move = moves[at - 1];
+    const isFirst = first === 1 && at === 0;
+    const since = isFirst ? createdAtMs : move?.atMs;
+    return {
+      relay,
+      generation: first + at,
+      since: since === undefined ? undefined : iso(since),
+      reason: isFirst ? 'bound' : (move?.reason ?? ''),
+      by: move?.by ?? '',
+    };
+  });
+}
+
+export function eventShape({ atMs, ...event }: RecordedEvent) {
+  return { ...event, at: iso(atMs) };
+}
+
+function counted(count: number, noun: string): string {
+  return `${count.toLocaleString('en-US')} ${noun}${count === 1 ? '' : 's'}`;
+}
