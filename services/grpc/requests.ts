@@ -20,7 +20,7 @@ const maxLabelLength = 255;
 const maxFeatures = 16;
 
 /** Without a set, the call is found in whichever set it is. */
-export function parseCallOf({ callId, viaBranch, set }: LookupRequest): Call {
+export function parseCallOf({ callId, viaBranch, set }: Omit<LookupRequest, 'current'>): Call {
   return parseCall(callId, viaBranch, parseSetFilter(set));
 }
 

@@ -63,9 +63,9 @@ class Holdfast:
         return self._ask(self._service.Select, request).binding
 
     def lookup(self, call_id):
-        """The relay of the call, without any change: for a BYE. None if the call is not bound."""
+        """The relay of the call as etcd has it, without any change: for a BYE. None if the call is not bound."""
         try:
-            return self._ask(self._service.Lookup, messages.LookupRequest(call_id=call_id)).binding
+            return self._ask(self._service.Lookup, messages.LookupRequest(call_id=call_id, current=True)).binding
         except grpc.RpcError as error:
             if error.code() is grpc.StatusCode.NOT_FOUND:
                 return None

@@ -127,7 +127,8 @@ export class GrpcProxy implements Front {
 
   /** The call is released when its relay does not know it any more. */
   async #delete(callId: string, body: NgDictionary, replica: SelectionServiceClient): Promise<boolean> {
-    const binding = await find(replica, callId);
+    // What is done about the call from here on is meant for the beginning of now.
+    const binding = await find(replica, callId, true);
     const relayId = relayOf(binding);
     if (!binding || relayId === undefined) {
       await release(replica, callId);
@@ -160,8 +161,8 @@ export class GrpcProxy implements Front {
       attempt: async () => {
         const hasEnded = (await this.#isCarried(callId, relayId)) === false;
         const now = hasEnded ? await find(replica, callId) : undefined;
-        if (now && now.generation === meant.generation) {
-          await release(replica, callId);
+        if (now?.generation === meant.generation) {
+          await release(replica, callId, meant.beginning);
         }
         return 'done';
       },
@@ -178,7 +179,7 @@ export class GrpcProxy implements Front {
         if (relayId === undefined) {
           return 'done';
         }
-        if (now?.generation !== meant.generation || !now.released) {
+        if (now?.beginning !== meant.beginning || now.generation !== meant.generation || !now.released) {
           return 'canceled';
         }
         const reply = await relays.request(relayId, body, timeoutsMs.delete);
@@ -229,9 +230,13 @@ const isFull = (reply: NgDictionary): boolean =>
 
 const codeOf = (error: unknown): unknown => (error as { code?: unknown }).code;
 
-async function find(replica: SelectionServiceClient, callId: string): Promise<Binding | undefined> {
+async function find(
+  replica: SelectionServiceClient,
+  callId: string,
+  current = false,
+): Promise<Binding | undefined> {
   try {
-    return (await lookup(replica, callId)).binding;
+    return (await lookup(replica, callId, current)).binding;
   } catch (error) {
     if (codeOf(error) === status.NOT_FOUND) {
       return undefined;

@@ -134,8 +134,8 @@ export const move = (client: SelectionServiceClient, request: Partial<MoveReques
     MoveRequest.fromPartial({ reason: 'a test', ...request }),
   );
 
-export const lookup = (client: SelectionServiceClient, callId: string) =>
-  asks<LookupRequest, LookupResponse>(client, client.lookup, { callId, viaBranch: '', set: '' });
+export const lookup = (client: SelectionServiceClient, callId: string, current = false) =>
+  asks<LookupRequest, LookupResponse>(client, client.lookup, { callId, viaBranch: '', set: '', current });
 
 export const release = (client: SelectionServiceClient, callId: string, beginning = '') =>
   asks<ReleaseRequest, ReleaseResponse>(client, client.release, {

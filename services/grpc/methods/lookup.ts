@@ -8,7 +8,7 @@ import { parseCallOf } from '../requests.js';
 export function lookup({ selector }: SelectionServiceDeps): (request: LookupRequest) => Promise<Answer> {
   return async (request) => {
     const call = parseCallOf(request);
-    const answer = await selector.lookup(call);
+    const answer = await selector.lookup(call, { current: request.current });
     if (!answer) {
       throw new HoldfastError('not-found', `call ${call.callId} has no binding`);
     }

@@ -76,7 +76,7 @@ export function unaryMethod(name: 'Select' | 'Lookup' | 'Release' | 'Echo', call
   const message = {
     Select: () => SelectRequest.encode(selectRequest(callId, calls)).finish(),
     Echo: () => SelectRequest.encode(selectRequest(callId, calls)).finish(),
-    Lookup: () => LookupRequest.encode({ callId, viaBranch: '', set: '' }).finish(),
+    Lookup: () => LookupRequest.encode(LookupRequest.fromPartial({ callId })).finish(),
     Release: () => ReleaseRequest.encode({ callId, viaBranch: '', set: '', beginning: '' }).finish(),
   }[name]();
   const template = new Template(message);

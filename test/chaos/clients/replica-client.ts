@@ -2,6 +2,7 @@ import { type ClientDuplexStream, credentials, Metadata, type ServiceError, stat
 import {
   type Binding,
   Freshness,
+  LookupRequest,
   MoveRequest,
   Origin,
   SelectionServiceClient,
@@ -84,7 +85,7 @@ export class ReplicaClient {
 
   lookup(callId: string): Promise<Outcome> {
     return this.#unary((metadata, options, done) =>
-      this.#client.lookup({ callId, viaBranch: '', set: '' }, metadata, options, (error, reply) =>
+      this.#client.lookup(LookupRequest.fromPartial({ callId }), metadata, options, (error, reply) =>
         done(error, () => ({ outcome: 'ok', answer: answerOf(reply) })),
       ),
     );

@@ -4,6 +4,7 @@ import { RelayState } from '../../../proto/generated/holdfast/v1/relay.js';
 import {
   CallState,
   Freshness,
+  LookupRequest,
   Origin,
   SelectRequest,
 } from '../../../proto/generated/holdfast/v1/selection.js';
@@ -63,6 +64,20 @@ test('a call is bound once, and its binding has all that a proxy needs', async (
 
   const branch = await select(selection, { callId: 'call', viaBranch: 'z9hG4bK1' });
   t.is(branch.origin, Origin.NEW, 'a branch is bound separately');
+});
+
+test('a lookup that is to be current tells of a call that began again elsewhere', async (t) => {
+  const { etcd, keys, selection } = await replicaScene(t);
+  const other = await openReplica(t, etcd.endpoint, keys);
+  await other.ready;
+  const first = await select(other.selection, { callId: 'again', requestId: 'first' });
+  await release(selection, 'again');
+  const second = await select(selection, { callId: 'again', requestId: 'second' });
+  t.not(second.binding?.beginning, first.binding?.beginning);
+  const { binding } = await lookup(other.selection, 'again', true);
+  t.is(binding?.beginning, second.binding?.beginning);
+  t.true((await release(other.selection, 'again', binding?.beginning)).found);
+  t.true((await lookup(selection, 'again', true)).binding?.released);
 });
 
 test('the same request gets the same answer from another replica', async (t) => {
@@ -299,9 +314,13 @@ test('one Call-ID in two sets is two bindings; without a set it is found where i
   t.like((await select(selection, { callId: 'one' })).binding?.relay, { id: 'r3', set: 'default' });
   const only = { callId: 'one', viaBranch: '', set: 'edge' };
   t.deepEqual(await asks(selection, selection.release, { ...only, beginning: '' }), { found: true });
-  const { binding } = await asks(selection, selection.lookup, { ...only, set: 'core' });
+  const { binding } = await asks(
+    selection,
+    selection.lookup,
+    LookupRequest.fromPartial({ ...only, set: 'core' }),
+  );
   t.false(binding?.released);
-  t.true((await asks(selection, selection.lookup, only)).binding?.released);
+  t.true((await asks(selection, selection.lookup, LookupRequest.fromPartial(only))).binding?.released);
 });
 
 test('a new call goes beside the one that it is to meet, and to a relay that can do what it needs', async (t) => {

@@ -1,7 +1,11 @@
 import { type ServiceError, status } from '@grpc/grpc-js';
 import test from 'ava';
 import { ListBindingsRequest, SetIntentRequest } from '../../../proto/generated/holdfast/v1/relay.js';
-import type { MoveRequest, SelectRequest } from '../../../proto/generated/holdfast/v1/selection.js';
+import {
+  LookupRequest,
+  type MoveRequest,
+  type SelectRequest,
+} from '../../../proto/generated/holdfast/v1/selection.js';
 import { fileScope } from '../../support/etcd.js';
 import { asks, failure, type InProcessReplica, move, replicaScene, select } from '../../support/replica.js';
 
@@ -91,7 +95,7 @@ const methods: Record<string, { ask: Ask; refused: [object, Refusal][] }> = {
   },
   Lookup: {
     ask: ({ selection }, fields) =>
-      asks(selection, selection.lookup, { callId: 'call', viaBranch: '', set: '', ...fields }),
+      asks(selection, selection.lookup, LookupRequest.fromPartial({ callId: 'call', ...fields })),
     refused: [...call, ...set('set')],
   },
   Move: {

@@ -4,6 +4,7 @@ import {
   type Binding,
   CallState,
   Freshness,
+  LookupRequest,
   MoveRequest,
   Origin,
   SelectionServiceClient,
@@ -98,7 +99,7 @@ export class SipProxy {
   }
 
   lookup(replica: Replica, callId: string): Promise<Outcome> {
-    const request = { callId, viaBranch: '', set: '' };
+    const request = LookupRequest.fromPartial({ callId });
     return this.#recorded(replica, { front: 'grpc', method: 'lookup', callId, inDialog: true }, () =>
       this.#unary<Partial<SelectResponse>>((done) =>
         this.#of(replica).selection.lookup(
