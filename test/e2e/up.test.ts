@@ -78,6 +78,8 @@ test.serial('up continues after the proof until Ctrl-C, then stops everything', 
   const up = await startUp(t, '--port', `${port}`, '--etcd-port', `${etcdPort}`);
   await up.waitForLine('Everything runs until Ctrl-C', proofTimeoutMs);
   t.true(up.output.includes(`npx holdfast select my-call@example.org --server 127.0.0.1:${port}`), up.output);
+  const [, page = ''] = /In a browser: (http:\S+)/.exec(up.output) ?? [];
+  t.regex(await (await fetch(page)).text(), /<title>.*Holdfast/);
   const relays = await runHoldfast(t, ['relays', '--server', `127.0.0.1:${port}`]);
   t.is(relays.code, 0);
   t.regex(relays.stdout, /relay-4/);

@@ -147,9 +147,10 @@ async function untilListed(
   }
 }
 
-function whatNext({ etcd }: Stack, [a = '', b = '']: string[], relay: string): void {
+function whatNext({ etcd, page }: Stack, [a = '', b = '']: string[], relay: string): void {
   print(`
-Everything runs until Ctrl-C. In another terminal:
+Everything runs until Ctrl-C. In a browser: ${page}
+In another terminal:
 
   npx holdfast relays --watch --server ${b}
   npx holdfast select my-call@example.org --server ${a}

@@ -27,6 +27,7 @@ export class Stack {
   readonly #options: StackOptions;
   readonly #children: Child[] = [];
   readonly #ports: number[] = [];
+  readonly #httpPorts: number[] = [];
   #embedded: EmbeddedEtcd | undefined;
   #stopped: Promise<void> | undefined;
 
@@ -59,7 +60,13 @@ export class Stack {
           throw new CommandError(`${reason} (--port; 0 takes free ones)`);
         }),
       );
+      this.#httpPorts.push(await freePort(0));
     }
+  }
+
+  /** Where a browser finds the page of the first replica. */
+  get page(): string {
+    return `http://${host}:${this.#httpPorts[0]}/`;
   }
 
   async startEtcd(): Promise<void> {
@@ -77,7 +84,10 @@ export class Stack {
   /** Starts a replica and waits until it is ready. */
   async startReplica(index: number): Promise<{ client: HoldfastClient; child: Child }> {
     const address = `${host}:${this.#ports[index]}`;
-    const child = this.#start(`selection-${index + 1}`, 'selection', { HOLDFAST_GRPC_LISTEN: address });
+    const child = this.#start(`selection-${index + 1}`, 'selection', {
+      HOLDFAST_GRPC_LISTEN: address,
+      HOLDFAST_HTTP_LISTEN: `${host}:${this.#httpPorts[index]}`,
+    });
     // A thousand calls at once, on a machine that may be busy: here waiting is better than asking again.
     const client = new HoldfastClient(address, { attemptTimeoutMs: 10_000 });
     await this.#until(child, async () => (await client.listRelays('')).fresh);
