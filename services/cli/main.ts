@@ -25,6 +25,7 @@ const commands: Readonly<Record<string, () => Promise<{ addTo(program: Command):
   check: () => import('./commands/check.js'),
   selection: () => import('./commands/selection.js'),
   'relay-node': () => import('./commands/relay-node.js'),
+  settings: () => import('./commands/settings.js'),
   relays: () => import('./commands/relays.js'),
   events: () => import('./commands/events.js'),
   drain: () => import('./commands/drain.js'),

@@ -18,6 +18,7 @@ test('--help of every command names what it does and all its options', async (t)
     'check',
     'selection',
     'relay-node',
+    'settings',
     'relays',
     'events',
     'drain',

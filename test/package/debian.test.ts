@@ -1,0 +1,145 @@
+import { appendFile, mkdir, readdir, readFile, readlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
+import type { ExecutionContext } from 'ava';
+import { fileScope, startEmbeddedEtcd } from '../support/etcd.js';
+import { type Scope, startProcess } from '../support/process.js';
+import { repository } from '../support/repository.js';
+import { testWith } from '../support/requirement.js';
+import { logged } from '../support/stack.js';
+import { scratchDirectory } from './scratch.js';
+
+/** The Debian package, installed into a directory of its own as if that were the root of a system. */
+
+const timeoutMs = 300_000;
+const programs = ['npm', 'dpkg', 'dpkg-deb', 'help2man', 'systemd-analyze'] as const;
+
+const shared = fileScope();
+let built: Promise<string> | undefined;
+
+/** Once for all tests of this file. */
+async function build(): Promise<string> {
+  const directory = await scratchDirectory(shared);
+  const output = await run(shared, join(repository, '.debian/build'), directory);
+  return output.trim().split('\n').at(-1) ?? '';
+}
+
+async function run(scope: Scope, command: string, ...args: string[]): Promise<string> {
+  const child = await startProcess(scope, command, args, { cwd: repository });
+  return child.success(timeoutMs);
+}
+
+async function system(t: ExecutionContext) {
+  built ??= build();
+  const deb = await built;
+  const root = await scratchDirectory(t);
+  for (const directory of ['var/lib/dpkg/updates', 'var/lib/dpkg/info', 'var/lib/dpkg/triggers', 'tmp']) {
+    await mkdir(join(root, directory), { recursive: true });
+  }
+  await appendFile(join(root, 'var/lib/dpkg/status'), '');
+  await appendFile(join(root, 'var/lib/dpkg/available'), '');
+  // The packages that it depends on are those of the machine, and its scripts run here: they find no systemd that runs.
+  const dpkg = (...args: string[]) =>
+    run(
+      t,
+      'dpkg',
+      `--root=${root}`,
+      '--force-depends',
+      '--force-script-chrootless',
+      '--force-confold',
+      ...args,
+    );
+  return { deb, root, dpkg };
+}
+
+/** All files below, but those of dpkg itself. */
+async function filesOf(root: string): Promise<string[]> {
+  const found = await readdir(root, { recursive: true, withFileTypes: true });
+  return found
+    .filter((each) => !each.isDirectory())
+    .map((each) => join(each.parentPath, each.name).slice(root.length))
+    .filter((path) => !path.startsWith('/var/lib/dpkg/'));
+}
+
+testWith.serial(programs, 'the Debian package is installed, runs, is upgraded and removed', async (t) => {
+  const { deb, root, dpkg } = await system(t);
+  await dpkg('--install', deb);
+  const { version } = JSON.parse(await readFile(join(repository, 'package.json'), 'utf8'));
+  const holdfast = join(root, 'usr/bin/holdfast');
+  t.is(await run(t, holdfast, '--version'), `${version}\n`);
+  t.false((await readlink(holdfast)).startsWith('/'), 'it works below any root');
+
+  const { endpoint } = await startEmbeddedEtcd(t);
+  const settings = join(root, 'etc/holdfast/selection.toml');
+  await appendFile(settings, `\netcd = "${endpoint}"\ngrpc = "127.0.0.1:0"\nhttp = "127.0.0.1:0"\n`);
+  const child = await startProcess(t, holdfast, ['selection', '--config', settings]);
+  t.regex(`${(await logged(child, 'ready'))['grpc']}`, /^127\.0\.0\.1:\d+$/);
+  child.signal('SIGTERM');
+  t.deepEqual(await child.exited, { code: 0, signal: null });
+
+  await dpkg('--install', deb);
+  t.true((await readFile(settings, 'utf8')).includes(endpoint), 'an upgrade keeps what was set');
+  await dpkg('--remove', 'holdfast');
+  t.deepEqual(await filesOf(root), ['/etc/holdfast/selection.toml']);
+  await dpkg('--purge', 'holdfast');
+  t.deepEqual(await filesOf(root), []);
+});
+
+testWith.serial(programs, 'its units, settings, man page and completion fit the program', async (t) => {
+  const { deb, root, dpkg } = await system(t);
+  await dpkg('--install', deb);
+  const units = await readdir(join(root, 'lib/systemd/system'));
+  t.deepEqual(units.sort(), [
+    'holdfast-relay-node@.service',
+    'holdfast-selection.service',
+    'holdfast-selection.socket',
+  ]);
+  for (const unit of units) {
+    const name = unit.replace('@.', '@media-1.');
+    const text = await readFile(join(root, 'lib/systemd/system', unit), 'utf8');
+    const [, command = ''] = /^ExecStart=(.*)$/m.exec(text) ?? [];
+    t.true(unit.endsWith('.socket') || command.startsWith('/usr/bin/holdfast '), `${name}: ${command}`);
+    for (const [, flag = ''] of command.matchAll(/ (--[a-z-]+)/g)) {
+      const help = await run(t, join(root, 'usr/bin/holdfast'), command.split(' ')[1] ?? '', '--help');
+      t.true(help.includes(`${flag} <`), `${unit}: ${flag}`);
+    }
+  }
+  for (const [process, path] of [
+    ['selection', 'etc/holdfast/selection.toml'],
+    ['relay-node', 'usr/share/doc/holdfast/examples/relay-node.toml'],
+  ] as const) {
+    const text = await readFile(join(root, path), 'utf8');
+    t.is(text, await run(t, join(root, 'usr/bin/holdfast'), 'settings', process));
+    t.regex(text, /^# etcd = "127\.0\.0\.1:2379"$/m);
+  }
+  const man = gunzipSync(await readFile(join(root, 'usr/share/man/man1/holdfast.1.gz'))).toString();
+  t.regex(man, /^\.SH NAME\nholdfast \\- session registry for SIP media relays$/m);
+  t.regex(man, /drain relay\\-1/);
+  const completion = join(root, 'usr/share/bash-completion/completions/holdfast');
+  t.regex(await readFile(completion, 'utf8'), /relay-node/);
+  const alerts = await readFile(join(root, 'usr/share/holdfast/alerts.yaml'), 'utf8');
+  t.notRegex(
+    alerts + (await readFile(join(root, 'usr/share/holdfast/dashboard.json'), 'utf8')),
+    /namespace|\bpod\b/i,
+  );
+});
+
+testWith.serial(programs, 'systemd takes its units', async (t) => {
+  const { deb, root, dpkg } = await system(t);
+  await dpkg('--install', deb);
+  const units = join(root, 'lib/systemd/system');
+  // The command is not at its place on this machine; nothing else may be wrong.
+  const child = await startProcess(t, 'systemd-analyze', [
+    'verify',
+    '--man=no',
+    join(units, 'holdfast-selection.service'),
+    join(units, 'holdfast-selection.socket'),
+    join(units, 'holdfast-relay-node@media-1.service'),
+  ]);
+  await child.exited;
+  const complaints = child.output.split('\n').filter((line) => line.includes('holdfast'));
+  t.deepEqual(
+    complaints.filter((line) => !line.includes('Command /usr/bin/holdfast is not executable')),
+    [],
+  );
+});
