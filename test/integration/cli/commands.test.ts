@@ -10,12 +10,13 @@ test('relays: a table for people, one JSON object for programs, --set', async (t
   const lines = (await succeeds(t, 'relays')).trimEnd().split('\n');
   t.regex(
     lines[0] ?? '',
-    /^SET {2,}RELAY {2,}KIND {2,}STATE {2,}WEIGHT {2,}CALLS {2,}ZONE {2,}CONTROL {2,}INSTANCE {2,}UP$/,
+    /^SET {2,}RELAY {2,}KIND {2,}STATE {2,}WEIGHT {2,}CALLS {2,}ZONE {2,}CONTROL {2,}INSTANCE {2,}UP(?: {2,}(?:REASON|BY|SINCE))*$/,
+    'the last ones where a relay has them',
   );
   const r1 = lines.find((line) => line.includes(' r1 '));
   t.regex(
     r1 ?? '',
-    /^default +r1 +builtin +active +100 +3\/10 +z1 +udp:192\.0\.2\.1:2001 +life-of-r1 +1m \d+s$/,
+    /^default +r1 +builtin +active +100 +3\/10 +z1 +udp:192\.0\.2\.1:2001 +life-of-r1 +\dm \d+s/,
   );
   t.regex(
     lines.find((line) => line.includes(' r2 ')) ?? '',
