@@ -39,7 +39,8 @@ export function checkLifetimes(evidence: Evidence, call: CallEvidence): Violatio
       }
     }
     if (binding?.state === 'released' && before?.state !== 'released') {
-      // A replica that was frozen between taking the lease and writing wrote late what it had dated before.
+      // One that was frozen between taking the lease and writing, or with what a replica had sent it, wrote late what had been
+      // dated before: then only the expiry in its value counts.
       releasedAfterMs = wasAnyFrozen(evidence, state) ? 0 : Math.max(0, state.afterMs);
     }
     if (binding && binding.begun !== before?.begun) {
@@ -50,10 +51,13 @@ export function checkLifetimes(evidence: Evidence, call: CallEvidence): Violatio
   return violations;
 }
 
+/** Faults after which a replica or a member of etcd goes on with what it had under way. */
+const freezing = ['replica-stop', 'leader-stop', 'follower-stop', 'leader-apart'];
+
 /** Shortly before this was written. */
 function wasAnyFrozen({ faults }: Evidence, { afterMs, byMs }: BindingState): boolean {
   return faults.some(
-    ({ kind, beginMs, endMs }) => kind === 'replica-stop' && beginMs < byMs && endMs + afterThawMs > afterMs,
+    ({ kind, beginMs, endMs }) => freezing.includes(kind) && beginMs < byMs && endMs + afterThawMs > afterMs,
   );
 }
 
