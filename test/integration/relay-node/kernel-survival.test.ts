@@ -57,8 +57,9 @@ testWith.serial(
     const totals = (query['totals'] as NgDictionary)['RTP'] as NgDictionary;
     const counted = Number(totals['packets']);
     const inKernel = packets / calls.length;
-    // What came to user space while a stream was handed over may be missing.
-    t.true(counted >= inKernel && counted <= inKernel + call.caller.sent + call.callee.sent, String(counted));
+    // It goes on from what was counted before, but for packets around the handovers.
+    t.true(counted >= inKernel && counted < inKernel * 1.2, `${counted} of ${inKernel}`);
+    t.log(`${counted} counted, ${inKernel} and ${call.caller.sent + call.callee.sent} sent`);
     await scene.near.setUp('near', '10.77.1.9/24');
     const moved = new Phone(await scene.near.udp('10.77.1.9'));
     moved.target = call.caller.target;
