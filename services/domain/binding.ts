@@ -56,6 +56,42 @@ export interface Binding {
   readonly moves: readonly Move[];
 }
 
+/** A relay that a call was, or is, bound to. */
+export interface Stay<Time> {
+  readonly relay: string;
+  /** Undefined where the move that brought the call there is not kept any more. */
+  readonly since: Time | undefined;
+  readonly generation: number;
+  readonly reason: string;
+  readonly by: string;
+}
+
+/** What tells where a call has been, with times of any form. */
+export interface Stays<Time> {
+  /** 0 for a binding that is not in etcd yet. */
+  readonly generation: number;
+  readonly createdAt: Time | undefined;
+  /** Where it is now. */
+  readonly relay: string;
+  readonly moves: readonly (Omit<Move, 'atMs'> & { readonly at: Time | undefined })[];
+}
+
+/** The relays that a call has had, oldest first; the first ones are missing where it has moved often. */
+export function staysOf<Time>({ generation, createdAt, relay, moves }: Stays<Time>): Stay<Time>[] {
+  const first = Math.max(1, generation) - moves.length;
+  return [...moves.map(({ from }) => from), relay].map((each, at) => {
+    const move = moves[at - 1];
+    const isFirst = first === 1 && at === 0;
+    return {
+      relay: each,
+      since: isFirst ? createdAt : move?.at,
+      generation: first + at,
+      reason: isFirst ? 'bound' : (move?.reason ?? ''),
+      by: move?.by ?? '',
+    };
+  });
+}
+
 /** Which binding was meant, where work on it was put off: another generation or beginning is another binding. */
 export interface BindingVersion {
   readonly beginning: string;

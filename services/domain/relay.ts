@@ -131,6 +131,14 @@ export function departureReason(relay: RegisteredRelay): string {
     : `it was ${state}`;
 }
 
+/** It has as many calls as it takes, by its last report. */
+export function isFull({
+  relay: { capacity },
+  load,
+}: Pick<RegisteredRelay, 'load'> & { readonly relay: Pick<Relay, 'capacity'> }): boolean {
+  return capacity > 0 && (load?.calls ?? 0) >= capacity;
+}
+
 /** Of a relay that was full: below this share of its capacity it has room again. One call more or less is no news. */
 const roomShare = 0.95;
 
@@ -139,9 +147,8 @@ export function fillChange(
   { relay: { capacity }, load }: RegisteredRelay,
   wasFull: boolean,
 ): boolean | undefined {
-  const calls = load?.calls ?? 0;
-  if (capacity > 0 && calls >= capacity) {
+  if (isFull({ relay: { capacity }, load })) {
     return wasFull ? undefined : true;
   }
-  return wasFull && (capacity === 0 || calls < capacity * roomShare) ? false : undefined;
+  return wasFull && (capacity === 0 || (load?.calls ?? 0) < capacity * roomShare) ? false : undefined;
 }

@@ -1,5 +1,5 @@
 import type { RecordedEvent, Severity } from '../domain/recorded-event.js';
-import { effectiveState, effectiveWeight, type RegisteredRelay, relayKey } from '../domain/relay.js';
+import { effectiveState, effectiveWeight, isFull, type RegisteredRelay, relayKey } from '../domain/relay.js';
 import type { ReplicaState } from './state.js';
 
 /** Something that is wrong now, with what to do. The table "At night" of the operators' page says more. */
@@ -158,10 +158,6 @@ function about(
 ): Problem[] {
   const names = named(relays.map(({ relay }) => relayKey(relay.set, relay.id)));
   return relays.length > 0 ? [problem(names, relays)] : [];
-}
-
-export function isFull({ relay: { capacity }, load }: RegisteredRelay): boolean {
-  return capacity > 0 && (load?.calls ?? 0) >= capacity;
 }
 
 const plural = (some: readonly unknown[], one: string, many: string) => (some.length === 1 ? one : many);

@@ -1,4 +1,4 @@
-import type { Binding } from '../domain/binding.js';
+import { staysOf } from '../domain/binding.js';
 import type { RecordedEvent } from '../domain/recorded-event.js';
 import {
   type AbsentIntent,
@@ -121,29 +121,17 @@ export function callShape({ binding, relay, freshness }: Answer) {
     instance,
     createdAt: iso(binding.createdAtMs),
     expiresAt: iso(binding.expiresAtMs),
-    stays: staysOf(binding),
+    stays: staysOf({
+      generation,
+      createdAt: iso(binding.createdAtMs),
+      relay: relayId,
+      moves: binding.moves.map(({ atMs, ...move }) => ({ ...move, at: iso(atMs) })),
+    }),
     commands: [
       holdfastCommand('history', about, call.callId),
       holdfastCommand('move', { ...about, generation: String(generation), reason: '…' }, call.callId),
     ],
   };
-}
-
-/** The relays that the call has had, oldest first; the first ones are missing where it has moved often. */
-function staysOf({ moves, relayId, generation, createdAtMs }: Binding) {
-  const first = Math.max(1, generation) - moves.length;
-  return [...moves.map(({ from }) => from), relayId].map((relay, at) => {
-    const move = moves[at - 1];
-    const isFirst = first === 1 && at === 0;
-    const since = isFirst ? createdAtMs : move?.atMs;
-    return {
-      relay,
-      generation: first + at,
-      since: since === undefined ? undefined : iso(since),
-      reason: isFirst ? 'bound' : (move?.reason ?? ''),
-      by: move?.by ?? '',
-    };
-  });
 }
 
 export function eventShape({ atMs, ...event }: RecordedEvent) {

@@ -28,6 +28,7 @@ export async function runChecks(checks: readonly Check[], print: (line: string) 
   return isWell;
 }
 
+/** With a timer of its own: those of the clock do not keep a process alive that waits. */
 async function inTime(found: Promise<string>): Promise<string> {
   const timeout = new AbortController();
   const late = new Promise<never>((_, reject) => {

@@ -1,6 +1,9 @@
 import { createServer } from 'node:net';
 import { bindSocket } from '../../control/udp/sockets.js';
-import { type Address, formatAddress, listenError } from '../../runtime/address.js';
+import { type Address, formatAddress } from '../../runtime/address.js';
+import { systemClock } from '../../runtime/clock.js';
+import { listen } from '../../runtime/listen.js';
+import { silentLogger } from '../../runtime/log.js';
 import type { Check } from './check.js';
 
 /** The address is free for TCP: it is listened on for a moment. */
@@ -8,10 +11,7 @@ export const tcpCheck = (subject: string, address: Address): Check => ({
   subject,
   run: async () => {
     const server = createServer();
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', (error) => reject(listenError(subject, address, error)));
-      server.listen({ host: address.host, port: address.port }, resolve);
-    });
+    await listen(server, address, subject, { clock: systemClock, log: silentLogger });
     await new Promise((resolve) => server.close(resolve));
     return `${formatAddress(address)} is free`;
   },
