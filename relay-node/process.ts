@@ -1,5 +1,5 @@
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
-import { EtcdConnection } from '../services/etcd/connection.js';
+import { configuredConnection } from '../services/etcd/configured-connection.js';
 import { MemberFollower } from '../services/etcd/member-follower.js';
 import { OutageLog } from '../services/etcd/outage-log.js';
 import { waitForEtcd } from '../services/etcd/wait-for-etcd.js';
@@ -39,13 +39,7 @@ export async function runRelayNode(environment: NodeJS.ProcessEnv): Promise<numb
 function relayNode(config: RelayNodeConfig, log: Logger): Component {
   const clock = systemClock;
   const certificates = etcdTls(config, { clock, log });
-  const connection = new EtcdConnection({
-    endpoints: config.etcd,
-    username: config.etcdUsername,
-    password: config.etcdPassword,
-    tls: certificates,
-    timeoutMs: config.etcdTimeoutMs,
-  });
+  const connection = configuredConnection(config, certificates);
   const follower = new MemberFollower({ connection, clock, log });
   const keys = new Keyspace(config.etcdPrefix);
   const { id, set, weight, zone, labels, media } = config;

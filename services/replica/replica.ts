@@ -3,7 +3,8 @@ import { ng } from '../control/ng/protocol.js';
 import type { ProtocolName } from '../control/protocol.js';
 import { Events } from '../domain/events.js';
 import type { GoneRelay } from '../domain/relay.js';
-import { EtcdConnection } from '../etcd/connection.js';
+import { configuredConnection } from '../etcd/configured-connection.js';
+import type { EtcdConnection } from '../etcd/connection.js';
 import { MemberFollower } from '../etcd/member-follower.js';
 import { OutageLog } from '../etcd/outage-log.js';
 import { waitForEtcd } from '../etcd/wait-for-etcd.js';
@@ -77,13 +78,7 @@ export class Replica implements Component {
     const etcdCertificates = etcdTls(config, { clock, log });
     const grpcCertificates = grpcTls(config, { clock, log });
     this.#certificates = [etcdCertificates, grpcCertificates].filter((each) => each !== undefined);
-    const connection = new EtcdConnection({
-      endpoints: config.etcd,
-      username: config.etcdUsername,
-      password: config.etcdPassword,
-      tls: etcdCertificates,
-      timeoutMs: config.etcdTimeoutMs,
-    });
+    const connection = configuredConnection(config, etcdCertificates);
     this.#connection = connection;
     this.#follower = new MemberFollower({ connection, clock, log });
     const keys = new Keyspace(config.etcdPrefix);

@@ -165,7 +165,7 @@ export function etcdTls(config: EtcdTlsConfig, deps: Omit<TlsFilesDeps, 'purpose
   return tlsFiles(paths, { ...deps, purpose: 'etcd' });
 }
 
-type EtcdTlsConfig = Pick<ConfigOf<typeof commonSettings>, 'etcdCa' | 'etcdCert' | 'etcdKey'>;
+export type EtcdTlsConfig = Pick<ConfigOf<typeof commonSettings>, 'etcdCa' | 'etcdCert' | 'etcdKey'>;
 
 function dateOf({ validUntilMs }: TlsMaterial): string | undefined {
   return validUntilMs === undefined ? undefined : new Date(validUntilMs).toISOString();

@@ -1,26 +1,20 @@
-import type { ProbedKeys } from '../../etcd/connection.js';
-import { EtcdConnection } from '../../etcd/connection.js';
+import { configuredConnection, type EtcdConfig } from '../../etcd/configured-connection.js';
+import type { EtcdConnection, ProbedKeys } from '../../etcd/connection.js';
 import { systemClock } from '../../runtime/clock.js';
-import type { ConfigOf, commonSettings } from '../../runtime/config.js';
 import { silentLogger } from '../../runtime/log.js';
-import { etcdTls } from '../../runtime/tls-files.js';
+import { type EtcdTlsConfig, etcdTls } from '../../runtime/tls-files.js';
 import type { Check } from './check.js';
 
-type EtcdConfig = Pick<
-  ConfigOf<typeof commonSettings>,
-  'etcd' | 'etcdUsername' | 'etcdPassword' | 'etcdCa' | 'etcdCert' | 'etcdKey' | 'etcdTimeoutMs'
->;
+type CheckedConfig = EtcdConfig & EtcdTlsConfig;
 
 /** Asks etcd as a process with these settings would. The connection is closed afterwards. */
 export async function askEtcd<T>(
-  config: EtcdConfig,
-  endpoints: readonly string[],
+  config: CheckedConfig,
   ask: (connection: EtcdConnection) => Promise<T>,
 ): Promise<T> {
   const tls = etcdTls(config, { clock: systemClock, log: silentLogger });
   await tls?.start();
-  const { etcdUsername: username, etcdPassword: password, etcdTimeoutMs: timeoutMs } = config;
-  const connection = new EtcdConnection({ endpoints, username, password, tls, timeoutMs });
+  const connection = configuredConnection(config, tls);
   try {
     return await ask(connection);
   } finally {
@@ -30,12 +24,12 @@ export async function askEtcd<T>(
 }
 
 /** Each member for itself, then what this user is permitted to do. */
-export function etcdChecks(config: EtcdConfig, keys: ProbedKeys): Check[] {
+export function etcdChecks(config: CheckedConfig, keys: ProbedKeys): Check[] {
   const members = config.etcd.map((endpoint) => ({
     subject: 'etcd',
     run: async () => {
       const begunMs = performance.now();
-      const { header } = await askEtcd(config, [endpoint], (connection) =>
+      const { header } = await askEtcd({ ...config, etcd: [endpoint] }, (connection) =>
         connection.range({ key: Buffer.from(keys.reads) }),
       );
       const ms = Math.round(performance.now() - begunMs);
@@ -45,7 +39,7 @@ export function etcdChecks(config: EtcdConfig, keys: ProbedKeys): Check[] {
   const rights = {
     subject: 'etcd writes',
     run: async () => {
-      await askEtcd(config, config.etcd, (connection) => connection.probe(keys, config.etcdTimeoutMs));
+      await askEtcd(config, (connection) => connection.probe(keys, config.etcdTimeoutMs));
       return `${config.etcdUsername ? `user ${config.etcdUsername} is` : 'everybody is'} permitted to write below ${keys.writes}`;
     },
   };

@@ -44,9 +44,7 @@ async function registration(
   { set, id, weight, ...config }: RelayNodeConfig,
   keys: Keyspace,
 ): Promise<string> {
-  const { kvs } = await askEtcd(config, config.etcd, (connection) =>
-    connection.range({ key: keys.relay(set, id) }),
-  );
+  const { kvs } = await askEtcd(config, (connection) => connection.range({ key: keys.relay(set, id) }));
   const name = relayKey(set, id);
   const [registered] = kvs.map(({ value }) => relayCodec.decode(name, value));
   if (!registered || registered instanceof InvalidValue) {
