@@ -93,7 +93,7 @@ export class Replica implements Component {
       outages,
       massLossPercent: config.massLossPercent,
     });
-    const memories = { ng: noMemory(ng), rtpproxy: new SessionMemory() };
+    const memories = { ng: noMemory(ng), rtpproxy: new SessionMemory(clock) };
     const protocols: ProtocolName[] = [
       ...(config.ngListen ? (['ng'] as const) : []),
       ...(config.rtpproxyListen ? (['rtpproxy'] as const) : []),

@@ -1,50 +1,57 @@
 import { randomUUID } from 'node:crypto';
-import { encodeBody, type NgDictionary, parseMessage } from '../../services/control/ng/message.js';
 import type { ControlRequest } from '../../services/control/protocol.js';
 import type { RegisteredRelay } from '../../services/domain/relay.js';
 import type { Asked, RelayAccess } from '../../services/gateway/relay-clients.js';
 import { type ManualClock, turns } from '../support/clock.js';
-import { NgRelayModel, type NgRelayModelOptions } from './ng-relay-model.js';
+
+/** What a relay does with the requests of SIP proxies. */
+export interface RelayModel {
+  /** Calls that it knows. */
+  readonly callIds: readonly string[];
+  /** No new calls. */
+  isFull: boolean;
+  /** No ports. */
+  isOutOfPorts: boolean;
+  /** Its process has died, or was started again. */
+  forgetAll(): void;
+  /** @param body of a request @returns that of the reply */
+  answer(body: Buffer): Buffer;
+}
 
 /** One relay process, and what waits in its socket while it is paused. */
-interface Host {
+export interface Host<Model> {
   readonly id: string;
   instance: string;
-  readonly model: NgRelayModel;
+  readonly model: Model;
   state: 'up' | 'paused' | 'dead';
   readonly waiting: (() => void)[];
 }
 
 /** Relays of one machine, by id, and the way to them. */
-export class ModelRelays implements RelayAccess {
-  readonly #hosts: ReadonlyMap<string, Host>;
-  /** Requests that are not answered yet. */
+export class ModelRelays<Model extends RelayModel> implements RelayAccess {
+  readonly #hosts: ReadonlyMap<string, Host<Model>>;
   #outstanding = 0;
-  /** Those of them for which nothing but time is left. */
   #silent = 0;
 
   constructor(
     ids: readonly string[],
     private readonly clock: ManualClock,
-    options: NgRelayModelOptions,
+    newModel: () => Model,
   ) {
-    this.#hosts = new Map(ids.map((id) => [id, newHost(id, new NgRelayModel(clock, options))]));
+    this.#hosts = new Map(ids.map((id) => [id, newHost(id, newModel())]));
   }
 
-  get ids(): string[] {
-    return [...this.#hosts.keys()];
-  }
-
+  /** Requests that are not answered yet. */
   get outstanding(): number {
     return this.#outstanding;
   }
 
-  /** Nothing happens until time goes by. */
-  get waitsForTime(): boolean {
-    return this.#silent > 0 && this.#silent === this.#outstanding;
+  /** Those of them for which nothing but time is left. */
+  get silent(): number {
+    return this.#silent;
   }
 
-  host(id: string): Host {
+  host(id: string): Host<Model> {
     const host = this.#hosts.get(id);
     if (!host) {
       throw new Error(`no relay ${id}`);
@@ -54,7 +61,9 @@ export class ModelRelays implements RelayAccess {
 
   /** Relays that know the call. */
   carriersOf(callId: string): string[] {
-    return this.ids.filter((id) => this.host(id).model.callIds.includes(callId));
+    return [...this.#hosts.values()]
+      .filter(({ model }) => model.callIds.includes(callId))
+      .map(({ id }) => id);
   }
 
   kill(id: string): void {
@@ -83,10 +92,8 @@ export class ModelRelays implements RelayAccess {
     if (this.host(relay.id).instance !== relay.instance) {
       return { kind: 'refused', reason: 'not registered any more' };
     }
-    const reply = await this.request(relay.id, parseMessage(request.body).body, timeoutMs);
-    return typeof reply === 'string'
-      ? { kind: reply, reason: 'said the model' }
-      : { kind: 'replied', reply: encodeBody(reply, 'bencode') };
+    const reply = await this.request(relay.id, (model) => model.answer(request.body), timeoutMs);
+    return typeof reply === 'string' ? { kind: reply, reason: 'said the model' } : { kind: 'replied', reply };
   }
 
   isSilent(): boolean {
@@ -101,12 +108,15 @@ export class ModelRelays implements RelayAccess {
     return undefined;
   }
 
-  /** As over UDP, from whomever. */
-  async request(
+  /**
+   * As over UDP, from whomever.
+   * @param handle what it does once the request has reached it
+   */
+  async request<Reply extends object>(
     id: string,
-    body: NgDictionary,
+    handle: (model: Model) => Reply,
     timeoutMs: number,
-  ): Promise<NgDictionary | 'refused' | 'silent'> {
+  ): Promise<Reply | 'refused' | 'silent'> {
     const host = this.host(id);
     this.#outstanding++;
     try {
@@ -114,18 +124,22 @@ export class ModelRelays implements RelayAccess {
       if (host.state === 'dead') {
         return 'refused';
       }
-      return host.state === 'up' ? host.model.handle(body) : await this.#late(host, body, timeoutMs);
+      return host.state === 'up' ? handle(host.model) : await this.#late(host, handle, timeoutMs);
     } finally {
       this.#outstanding--;
     }
   }
 
-  async #late(host: Host, body: NgDictionary, timeoutMs: number): Promise<NgDictionary | 'silent'> {
+  async #late<Reply extends object>(
+    host: Host<Model>,
+    handle: (model: Model) => Reply,
+    timeoutMs: number,
+  ): Promise<Reply | 'silent'> {
     this.#silent++;
-    const reply = await new Promise<NgDictionary | 'silent'>((resolve) => {
+    const reply = await new Promise<Reply | 'silent'>((resolve) => {
       const cancel = this.clock.after(timeoutMs, () => resolve('silent'));
       host.waiting.push(() => {
-        const reply = host.model.handle(body);
+        const reply = handle(host.model);
         cancel();
         resolve(reply);
       });
@@ -135,7 +149,7 @@ export class ModelRelays implements RelayAccess {
   }
 }
 
-const newHost = (id: string, model: NgRelayModel): Host => ({
+const newHost = <Model>(id: string, model: Model): Host<Model> => ({
   id,
   instance: randomUUID(),
   model,

@@ -1,5 +1,6 @@
-import type { NgDictionary } from '../../services/control/ng/message.js';
+import { encodeBody, type NgDictionary, parseMessage } from '../../services/control/ng/message.js';
 import type { Clock } from '../../services/runtime/clock.js';
+import type { RelayModel } from './model-relays.js';
 
 /** One side of a dialog, as far as the relay has heard of it. */
 interface Party {
@@ -32,7 +33,7 @@ const sessionLimit = 'Parallel session limit reached';
  * What rtpengine 10.5 makes of the requests of a SIP proxy: which calls it knows, and how it answers. Nothing of media. A test
  * holds it to a real rtpengine.
  */
-export class NgRelayModel {
+export class NgRelayModel implements RelayModel {
   readonly #calls = new Map<string, ModelCall>();
   /** No new calls. */
   isFull = false;
@@ -44,15 +45,17 @@ export class NgRelayModel {
     private readonly options: NgRelayModelOptions,
   ) {}
 
-  /** Calls that it knows. */
   get callIds(): string[] {
     this.#expire();
     return [...this.#calls.keys()];
   }
 
-  /** Its process has died, or was started again. */
   forgetAll(): void {
     this.#calls.clear();
+  }
+
+  answer(body: Buffer): Buffer {
+    return encodeBody(this.handle(parseMessage(body).body), 'bencode');
   }
 
   handle(request: NgDictionary): NgDictionary {

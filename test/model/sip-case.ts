@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { Binding } from '../../services/domain/binding.js';
 import { newCall } from '../support/ng.js';
-import { type MediaRequest, SipCall, type SipEvent, sipEvent } from './sip-trace.js';
+import type { FrontName } from './sip-fronts.js';
+import { type MediaRequest, SipCall, type SipCallOptions, type SipEvent, sipEvent } from './sip-trace.js';
 import { relayIds, replicaCount, type SipWorld, type Step } from './sip-world.js';
 
 /** What may happen to a relay, or to time. */
@@ -41,8 +42,39 @@ const event: fc.Arbitrary<Event> = fc.oneof(
 const traceOf = <T>(step: fc.Arbitrary<T>) =>
   fc.record({ events: fc.array(step, { minLength: 1, maxLength: 24 }), namesBranches: fc.boolean() });
 
+const one = event.map((each) => [each]);
+
 /** One event after the other. */
-export const trace = traceOf(event.map((each) => [each]));
+export const trace = traceOf(one);
+const inDialog: readonly SipEvent['happens'][] = ['reinvite', 'reanswer', 'bye'];
+/**
+ * What a relay that knows a call by the tag of who began it can be told. Nothing runs out of ports: then rtpengine ends the call,
+ * and what names no branch is about all of them, as is a delete that names the callee first. Who has answered, a gateway knows that has heard of it: what belongs to the
+ * INVITE goes to one, and all of a call that may be forked.
+ */
+export const rtpproxyTrace = fc
+  .record({ steps: traceOf(one), forks: fc.constantFrom('with SDP' as const, 'none' as const) })
+  .map(({ steps: { events }, forks }) => {
+    // A gateway that keeps the delete of a branch from the relay does not see that the relay is silent, or has ended the call.
+    const hidden = forks === 'none' ? [] : ['pauses', 'dies', 'times calls out'];
+    const left: readonly string[] = [...hidden, 'runs out of ports'];
+    const told = events.flat().filter((each) => !('what' in each && left.includes(each.what)));
+    const named = told.map((each): Event => {
+      if (!('sip' in each)) {
+        return each;
+      }
+      const { happens, by } = each.sip;
+      const isForked = forks !== 'none';
+      const sip = {
+        ...each.sip,
+        by: isForked && happens === 'bye' ? ('caller' as const) : by,
+        names: { to: true, branch: true },
+      };
+      return { sip, at: !isForked && inDialog.includes(happens) ? each.at : 0 };
+    });
+    return { events: named.map((each) => [each]), options: { namesBranches: true, forks } };
+  });
+
 /** What happens in SIP may happen at once, at several proxies. */
 export const crossedTrace = traceOf(
   fc.oneof(
@@ -63,15 +95,13 @@ const shown = (steps: readonly Step[]): string[] => {
   return texts.filter((text, i) => text !== texts[i - 1]);
 };
 
-export type FrontName = 'ng' | 'grpc';
-
 interface Asked {
   readonly request: MediaRequest;
   /** Which replica is asked. */
   readonly at: number;
 }
 
-/** One call, played to one front, or to both. */
+/** One call, played to one front or to several. */
 export class Case {
   readonly #callIds: ReadonlyMap<FrontName, string>;
   readonly #sip: SipCall;
@@ -87,10 +117,10 @@ export class Case {
   constructor(
     private readonly world: SipWorld,
     fronts: readonly FrontName[],
-    namesBranches: boolean,
+    options: SipCallOptions,
   ) {
     this.#callIds = new Map(fronts.map((front) => [front, `${front}-${newCall().callId}`]));
-    this.#sip = new SipCall(namesBranches);
+    this.#sip = new SipCall(options);
   }
 
   /** What happens next, or at the same time: then it is of SIP. */
@@ -128,14 +158,14 @@ export class Case {
   /** Relays and bindings agree. */
   async conclude(): Promise<void> {
     await this.#compare();
-    for (const callId of this.#callIds.values()) {
-      const last = (await this.world.historyOf(callId)).at(-1)?.binding;
-      const carriers = this.world.relays.carriersOf(callId);
+    for (const [front, callId] of this.#callIds) {
+      const last = (await this.world.historyOf(front, callId)).at(-1)?.binding;
+      const carriers = this.world.carriersOf(front, callId);
       const bound = last && last.state !== 'released' ? [last.relayId] : [];
       const orphans = carriers.filter((id) => !bound.includes(id));
       assert.deepEqual(orphans, [], this.#text(`an orphan of ${callId}`));
       const hasBegun = last?.state === 'answered' || (last?.state === 'setup' && this.#wasOffered);
-      if (hasBegun && this.#isRegistered(last) && !this.#isUnnoticed) {
+      if (hasBegun && this.#isRegistered(front, last) && !this.#isUnnoticed) {
         assert.deepEqual(carriers, bound, this.#text(`${callId} has ended, and is ${last.state}`));
       }
     }
@@ -146,12 +176,12 @@ export class Case {
     const { world } = this;
     const outcomes: boolean[][] = [];
     for (const [front, callId] of this.#callIds) {
-      const asked = requests.map(({ request, at }) => world[front].ask(callId, request, at));
+      const asked = requests.map(({ request, at }) => world.fronts[front].ask(callId, request, at));
       outcomes.push(await world.drive(Promise.all(asked)));
       await world.calm();
-      await world.heardOf(callId);
+      await world.heardOf(front, callId);
     }
-    const [first = [], second = first] = outcomes;
+    const [first = []] = outcomes;
     for (const [i, { request, at }] of requests.entries()) {
       if (first[i]) {
         this.#sip.noteDone(request);
@@ -167,24 +197,30 @@ export class Case {
     }
     // A relay without ports for a branch ends the call.
     this.#isUnnoticed ||= requests.some(({ request }, i) => request.command === 'offer' && !first[i]);
-    assert.deepEqual(second, first, this.#text('what one front has done, the other has not'));
+    this.#agree('what one front has done, another has not', outcomes);
     await this.#compare();
   }
 
   async #compare(): Promise<void> {
     const histories: string[][] = [];
     for (const [front, callId] of this.#callIds) {
-      const steps = await this.world.historyOf(callId);
+      const steps = await this.world.historyOf(front, callId);
       this.#check(front, steps);
       histories.push(shown(steps));
     }
-    const [first, second = first] = histories;
-    assert.deepEqual(second, first, this.#text('the histories differ'));
+    this.#agree('the histories differ', histories);
+  }
+
+  /** What the fronts have brought, in their order, is alike. */
+  #agree(what: string, [first, ...others]: readonly unknown[]): void {
+    for (const [i, other] of others.entries()) {
+      assert.deepEqual(other, first, this.#text(`${what}: ${[...this.#callIds.keys()][i + 1]}`));
+    }
   }
 
   async #pass(seconds: number): Promise<void> {
     // What is put off while a relay is paused is given up after two minutes.
-    const isPaused = relayIds.some((id) => this.world.relays.host(id).state === 'paused');
+    const isPaused = relayIds.some((id) => this.world.hosts(id)[0]?.state === 'paused');
     await this.world.pass(isPaused ? Math.min(5, seconds) : seconds);
     this.#log.push(`${seconds} s pass`);
   }
@@ -197,76 +233,81 @@ export class Case {
       assert.ok(after.generation >= before.generation, text());
       const hasMoved = after.instance !== before.instance;
       if (hasMoved && before.state === 'answered') {
-        assert.ok(!this.#isRegistered(before), text());
+        assert.ok(!this.#isRegistered(front, before), text());
       }
       if (hasMoved && after.beginning !== before.beginning) {
-        assert.ok(!this.#isRegistered(before), text());
+        assert.ok(!this.#isRegistered(front, before), text());
       }
     }
     this.#checked.set(front, steps.length);
   }
 
-  #isRegistered({ relayId, instance }: Binding): boolean {
-    return this.#registered.has(relayId) && this.world.relays.host(relayId).instance === instance;
+  #isRegistered(front: FrontName, { relayId, instance }: Binding): boolean {
+    return this.#registered.has(relayId) && this.world.instanceOf(front, relayId) === instance;
   }
 
   async #happen(id: string, what: (typeof relayEvents)[number]): Promise<boolean> {
     const { world } = this;
-    const host = world.relays.host(id);
+    const hosts = world.hosts(id);
+    const state = hosts[0]?.state;
     switch (what) {
       case 'fills up':
       case 'has room':
       case 'runs out of ports':
-        host.model.isFull = what === 'fills up';
-        host.model.isOutOfPorts = what === 'runs out of ports';
+        for (const { model } of hosts) {
+          model.isFull = what === 'fills up';
+          model.isOutOfPorts = what === 'runs out of ports';
+        }
         return true;
       case 'times calls out':
-        host.model.forgetAll();
+        for (const { model } of hosts) {
+          model.forgetAll();
+        }
         this.#isUnnoticed = true;
         return true;
       case 'pauses':
-        if (host.state !== 'up') {
+        if (state !== 'up') {
           return false;
         }
-        host.state = 'paused';
+        world.pause(id);
         return true;
       case 'pauses shortly':
         // By then the one front may have been asked, and the other not.
-        if (host.state !== 'up' || this.#callIds.size > 1) {
+        if (state !== 'up' || this.#callIds.size > 1) {
           return false;
         }
-        host.state = 'paused';
+        world.pause(id);
         world.clock.after(pauseMs, () => {
-          if (host.state === 'paused') {
-            world.relays.resume(id);
+          if (world.hosts(id)[0]?.state === 'paused') {
+            world.resume(id);
           }
         });
         return true;
       case 'resumes':
-        if (host.state !== 'paused') {
+        if (state !== 'paused') {
           return false;
         }
-        world.relays.resume(id);
+        world.resume(id);
         if (this.#callIds.size > 1) {
           // Until what was put off has been done: when it is tried again is a matter of chance.
           await world.pass(8);
         }
         return true;
       case 'dies':
-        if (host.state === 'dead') {
+        if (state === 'dead') {
           return false;
         }
-        world.relays.kill(id);
+        world.kill(id);
         return true;
       case 'leaves':
-        if (host.state !== 'dead') {
+        if (state !== 'dead') {
           return false;
         }
         this.#registered.delete(id);
         await world.deregister(id);
         return true;
       case 'restarts':
-        if (host.state !== 'dead') {
+        if (state !== 'dead') {
           return false;
         }
         await world.restart(id);

@@ -5,11 +5,15 @@ import {
   type SelectionServiceClient,
 } from '../../proto/generated/holdfast/v1/selection.js';
 import type { NgDictionary } from '../../services/control/ng/message.js';
+import type { UdpClient } from '../../services/control/udp/client.js';
 import type { RetryQueue } from '../../services/gateway/retry-queue.js';
 import type { ProxyClient } from '../support/ng.js';
 import { lookup, move, release, select } from '../support/replica.js';
 import type { ModelRelays } from './model-relays.js';
+import type { NgRelayModel } from './ng-relay-model.js';
 import type { MediaRequest } from './sip-trace.js';
+
+export type FrontName = 'ng' | 'rtpproxy' | 'grpc';
 
 /** A SIP proxy that has its relays from Holdfast. */
 export interface Front {
@@ -38,9 +42,38 @@ export class NgProxy implements Front {
   }
 }
 
+/** The address of every party. */
+const media = '192.0.2.1 4000';
+
+/**
+ * Speaks rtpproxy's protocol to the gateways. A relay knows a call by the tag of who began it: as Kamailio's module with the
+ * flag `t`, this names nobody else where nobody has answered, and the call ends.
+ */
+export class RtpproxyProxy implements Front {
+  constructor(private readonly gateways: readonly UdpClient[]) {}
+
+  async ask(callId: string, request: MediaRequest, at: number): Promise<boolean> {
+    const reply = await this.gateways[at]?.request(Buffer.from(this.#text(callId, request)));
+    const text = reply?.toString('latin1').trim() ?? '';
+    // What a relay does not know has ended.
+    return request.command === 'delete' ? text === '0' || text === 'E50' : /^[1-9]\d*$/.test(text);
+  }
+
+  #text(callId: string, { command, from, to, inDialog, isLast }: MediaRequest): string {
+    switch (command) {
+      case 'offer':
+        return `U ${callId} ${media} ${from};1${to === undefined ? '' : ` ${to};1`}`;
+      case 'answer':
+        return `L ${callId} ${media} ${from};1 ${to};1`;
+      default:
+        return `D ${callId} ${from}${to === undefined || (isLast && !inDialog) ? '' : ` ${to}`}`;
+    }
+  }
+}
+
 export interface GrpcProxyDeps {
   readonly replicas: readonly SelectionServiceClient[];
-  readonly relays: ModelRelays;
+  readonly relays: ModelRelays<NgRelayModel>;
   readonly retries: RetryQueue;
 }
 
@@ -95,7 +128,7 @@ export class GrpcProxy implements Front {
       }
       const isSetup = binding.state === CallState.SETUP;
       const timeoutMs = isSetup ? timeoutsMs.setup : timeoutsMs.inDialog;
-      const reply = await this.#deps.relays.request(relayId, body, timeoutMs);
+      const reply = await this.#relay(relayId, body, timeoutMs);
       if (!isSetup || (typeof reply !== 'string' && !isFull(reply))) {
         return typeof reply !== 'string' && reply['result'] === 'ok';
       }
@@ -117,7 +150,7 @@ export class GrpcProxy implements Front {
 
   async #answer(callId: string, body: NgDictionary, replica: SelectionServiceClient): Promise<boolean> {
     const relayId = relayOf(await find(replica, callId));
-    const reply = relayId && (await this.#deps.relays.request(relayId, body, timeoutsMs.inDialog));
+    const reply = relayId && (await this.#relay(relayId, body, timeoutsMs.inDialog));
     if (typeof reply !== 'object' || reply['result'] !== 'ok') {
       return false;
     }
@@ -134,7 +167,7 @@ export class GrpcProxy implements Front {
       await release(replica, callId);
       return true;
     }
-    const reply = await this.#deps.relays.request(relayId, body, timeoutsMs.delete);
+    const reply = await this.#relay(relayId, body, timeoutsMs.delete);
     if (typeof reply === 'string') {
       await release(replica, callId);
       this.#deleteLater(callId, body, binding, replica);
@@ -170,7 +203,7 @@ export class GrpcProxy implements Front {
   }
 
   #deleteLater(callId: string, body: NgDictionary, meant: Binding, replica: SelectionServiceClient): void {
-    const { relays, retries } = this.#deps;
+    const { retries } = this.#deps;
     retries.schedule({
       purpose: `delete ${callId}`,
       attempt: async () => {
@@ -182,7 +215,7 @@ export class GrpcProxy implements Front {
         if (now?.beginning !== meant.beginning || now.generation !== meant.generation || !now.released) {
           return 'canceled';
         }
-        const reply = await relays.request(relayId, body, timeoutsMs.delete);
+        const reply = await this.#relay(relayId, body, timeoutsMs.delete);
         if (typeof reply === 'string') {
           return 'again';
         }
@@ -198,15 +231,19 @@ export class GrpcProxy implements Front {
     });
   }
 
+  #relay(id: string, body: NgDictionary, timeoutMs: number): Promise<NgDictionary | 'refused' | 'silent'> {
+    return this.#deps.relays.request(id, (model) => model.handle(body), timeoutMs);
+  }
+
   async #isCarried(callId: string, relayId: string): Promise<boolean | undefined> {
     const query = { command: 'query', 'call-id': callId };
-    const reply = await this.#deps.relays.request(relayId, query, timeoutsMs.delete);
+    const reply = await this.#relay(relayId, query, timeoutsMs.delete);
     return typeof reply === 'string' ? undefined : reply['result'] === 'ok';
   }
 
   /** A relay that was silent may have begun the call all the same. */
   #cleanUp(callId: string, offer: NgDictionary, relayId: string, replica: SelectionServiceClient): void {
-    const { relays, retries } = this.#deps;
+    const { retries } = this.#deps;
     retries.schedule({
       purpose: `delete ${callId} on ${relayId}, which it has left`,
       attempt: async () => {
@@ -214,7 +251,7 @@ export class GrpcProxy implements Front {
           return 'canceled';
         }
         const deletion = { command: 'delete', 'call-id': callId, 'from-tag': offer['from-tag'] ?? '' };
-        const reply = await relays.request(relayId, deletion, timeoutsMs.delete);
+        const reply = await this.#relay(relayId, deletion, timeoutsMs.delete);
         return reply === 'silent' ? 'again' : 'done';
       },
     });

@@ -10,6 +10,20 @@ export interface MediaRequest {
   readonly branch: string | undefined;
   /** It belongs to a dialog of which the relay has accepted an answer. */
   readonly inDialog: boolean;
+  /** Of a delete: no other branch of the call is there, or may answer yet. */
+  readonly isLast: boolean;
+}
+
+/** How a caller's proxies behave. */
+export interface SipCallOptions {
+  /** Whether offers carry the branch, which is a setting of the proxy. */
+  readonly namesBranches: boolean;
+  /**
+   * Which branches there may be at a time: any, those of one INVITE with SDP, or no more than one. But for `any`, no offer of an
+   * INVITE is repeated, which rtpproxy's gateway takes for another branch, and no call begins again with a late offer, which is told
+   * from one in its dialog by nothing but what is known of the call.
+   */
+  readonly forks: 'any' | 'with SDP' | 'none';
 }
 
 /** What happens in SIP. Where it cannot happen to the call as it is, nothing does. */
@@ -58,12 +72,11 @@ export class SipCall {
   /** Who has sent a re-INVITE that is not answered. */
   #reinvite: { readonly branch: Branch; readonly from: string; readonly to: string } | undefined;
 
-  /** @param namesBranches whether offers carry the branch, which is a setting of the proxy */
-  constructor(private readonly namesBranches: boolean) {}
+  constructor(private readonly options: SipCallOptions) {}
 
   /** What proxies ask of the relay because of this, in order. */
   after(event: SipEvent): readonly MediaRequest[] {
-    const requests = event.happens === 'again' ? this.#last : this.#requests(event);
+    const requests = event.happens === 'again' ? this.#repeated : this.#requests(event);
     this.#last = requests;
     return requests;
   }
@@ -95,7 +108,19 @@ export class SipCall {
     }
   }
 
+  get #repeated(): readonly MediaRequest[] {
+    const { forks } = this.options;
+    return forks === 'any' ? this.#last : this.#last.filter(({ to }) => to !== undefined);
+  }
+
   #invite(isLate: boolean): MediaRequest[] {
+    const { forks } = this.options;
+    const others = this.#branches.filter(({ state }) => state !== 'ended');
+    const isFork = forks === 'with SDP' && others.every((other) => !other.isLate);
+    const isAlone = isLate ? this.#branches.length === 0 : others.length === 0 || isFork;
+    if (forks !== 'any' && !isAlone) {
+      return [];
+    }
     const number = this.#branches.length + 1;
     const names = { via: `z9hG4bK${number}`, tag: `callee-${number}` };
     const branch: Branch = { ...names, isLate, state: 'offered', isAnswered: false };
@@ -160,12 +185,13 @@ export class SipCall {
 
   #delete(branch: Branch, from: string, to: string | undefined, { names }: SipEvent): MediaRequest {
     const via = names.branch ? branch.via : undefined;
-    return { ...this.#request('delete', branch, from, to), branch: via };
+    const isLast = this.#branches.every((each) => each === branch || each.state === 'ended');
+    return { ...this.#request('delete', branch, from, to), branch: via, isLast };
   }
 
   #request(command: MediaRequest['command'], branch: Branch, from: string, to?: string): MediaRequest {
-    const via = this.namesBranches ? branch.via : undefined;
-    return { command, from, to, branch: via, inDialog: branch.isAnswered };
+    const via = this.options.namesBranches ? branch.via : undefined;
+    return { command, from, to, branch: via, inDialog: branch.isAnswered, isLast: false };
   }
 }
 

@@ -2,8 +2,9 @@ import test from 'ava';
 import fc from 'fast-check';
 import { fileScope } from '../support/etcd.js';
 import { holds } from '../support/property.js';
-import { Case, crossedTrace, type Event, type FrontName, trace } from './sip-case.js';
-import type { SipEvent } from './sip-trace.js';
+import { Case, crossedTrace, type Event, rtpproxyTrace, trace } from './sip-case.js';
+import type { FrontName } from './sip-fronts.js';
+import type { SipCallOptions, SipEvent } from './sip-trace.js';
 import { SipWorld } from './sip-world.js';
 
 /** What becomes of the bindings of a call, whatever happens in SIP and to relays. */
@@ -20,9 +21,9 @@ async function play(
   world: SipWorld,
   fronts: readonly FrontName[],
   steps: readonly (readonly Event[])[],
-  namesBranches = true,
+  options: SipCallOptions = { namesBranches: true, forks: 'any' },
 ): Promise<void> {
-  const played = new Case(world, fronts, namesBranches);
+  const played = new Case(world, fronts, options);
   try {
     for (const events of steps) {
       await played.play(...events);
@@ -84,7 +85,7 @@ for (const [title, opening] of Object.entries(worlds)) {
   test.serial(`both fronts make one history of a call, with relays ${title}`, async (t) => {
     const world = await opening;
     const property = fc.asyncProperty(trace, ({ events, namesBranches }) =>
-      play(world, bothFronts, events, namesBranches),
+      play(world, bothFronts, events, { namesBranches, forks: 'any' }),
     );
     await holds(t, property, { runs: 25 });
   });
@@ -92,8 +93,17 @@ for (const [title, opening] of Object.entries(worlds)) {
   test.serial(`what proxies ask at once loses no call, with relays ${title}`, async (t) => {
     const world = await opening;
     const property = fc.asyncProperty(crossedTrace, ({ events, namesBranches }) =>
-      play(world, ['ng'], events, namesBranches),
+      play(world, ['ng'], events, { namesBranches, forks: 'any' }),
     );
     await holds(t, property, { runs: 25 });
   });
 }
+
+test.serial('rtpproxy makes the same history of a call', async (t) => {
+  // An rtpproxy ends calls at once.
+  const world = await worlds['that end calls at once'];
+  const property = fc.asyncProperty(rtpproxyTrace, ({ events, options }) =>
+    play(world, [...bothFronts, 'rtpproxy'], events, options),
+  );
+  await holds(t, property, { runs: 25 });
+});

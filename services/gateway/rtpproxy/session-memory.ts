@@ -4,6 +4,7 @@ import { RtpproxyRequest } from '../../control/rtpproxy/request.js';
 import { parseTag } from '../../control/rtpproxy/tag.js';
 import { type Call, parseCall } from '../../domain/call.js';
 import type { Relay } from '../../domain/relay.js';
+import type { Clock } from '../../runtime/clock.js';
 import type { CallMemory } from '../call-memory.js';
 import { Session } from './session.js';
 
@@ -47,7 +48,10 @@ export class SessionMemory implements CallMemory {
   readonly #names = new Map<string, CallParties>();
   #bytes = 0;
 
-  constructor(limits = sessionMemoryLimits) {
+  constructor(
+    private readonly clock: Clock,
+    limits = sessionMemoryLimits,
+  ) {
     this.#limits = limits;
   }
 
@@ -85,12 +89,13 @@ export class SessionMemory implements CallMemory {
     if (!(request instanceof RtpproxyRequest) || !request.media) {
       return;
     }
+    const nowMs = this.clock.monotonicMs();
     const remembered = this.#touch(call.callId, set, instance);
     // Where the call was moved, what was not told anew has been replayed.
     remembered.instance = instance;
     const known = remembered.sessions.find((session) => session.isNamedBy(request));
-    known?.note(request);
-    const begun = known ? undefined : Session.begun(request);
+    known?.note(request, nowMs);
+    const begun = known ? undefined : Session.begun(request, nowMs);
     if (begun && remembered.sessions.length < this.#limits.sessions) {
       remembered.sessions.push(begun);
     }
@@ -153,7 +158,8 @@ export class SessionMemory implements CallMemory {
       return undefined;
     }
     const sessions = (this.#find(call)?.sessions ?? []).filter((session) => session.isDeletedBy(request));
-    const isLeft = sessions.length > 0 && sessions.every((session) => session.isLeft(request));
+    const nowMs = this.clock.monotonicMs();
+    const isLeft = sessions.length > 0 && sessions.every((session) => session.isLeft(request, nowMs));
     return isLeft ? sessions.flatMap((session) => session.leave(request) ?? []) : undefined;
   }
 

@@ -15,25 +15,34 @@ export class Session {
   #peer: string | undefined;
   /** Those who have answered, and of whom nothing is known to have left, by their tags, with the media that they have told. */
   readonly #peers = new Map<string, Media | undefined>();
-  /** Somebody who has answered, or might have, has left, and the relay does not know it. */
-  #hasLost = false;
+  /** Those who have left, and the relay does not know it: they had answered, or might have. */
+  readonly #left = new Set<string>();
+  /** Branches that were offered: a proxy that forks a call sends a `U` for each. */
+  #branches = 0;
+  /** When the last one was; by the monotonic clock, ms. */
+  #offeredAtMs = 0;
 
   /** @param tag of the party that began it, with the number of the stream */
   private constructor(
     readonly sessionId: string,
     readonly tag: string,
     own: Media,
+    nowMs: number,
   ) {
     this.#own = own;
     this.#notify = own.notify;
+    this.#offer(own, nowMs);
     this.#name(own.to);
   }
 
-  /** By a `U`; undefined if the request begins none. */
-  static begun(request: RtpproxyRequest): Session | undefined {
+  /**
+   * By a `U`; undefined if the request begins none.
+   * @param nowMs by the monotonic clock
+   */
+  static begun(request: RtpproxyRequest, nowMs: number): Session | undefined {
     const { media, sessionId } = request;
     return request.name === 'U' && media?.of !== undefined
-      ? new Session(sessionId, media.of, media)
+      ? new Session(sessionId, media.of, media, nowMs)
       : undefined;
   }
 
@@ -62,8 +71,11 @@ export class Session {
     return sessionId === this.sessionId && tags.includes(this.tag);
   }
 
-  /** A relay has accepted a `U` or `L` about it. */
-  note({ name, media, tags: [first] }: RtpproxyRequest): void {
+  /**
+   * A relay has accepted a `U` or `L` about it.
+   * @param nowMs by the monotonic clock
+   */
+  note({ name, media, tags: [first] }: RtpproxyRequest, nowMs: number): void {
     if (!media) {
       return;
     }
@@ -73,15 +85,25 @@ export class Session {
     const isOwn = media.of === this.tag || (media.of === undefined && first !== this.tag);
     if (isOwn) {
       this.#own = media;
-      // Who is named in a request of the dialog is the one who has answered it.
-      if (media.to !== undefined) {
-        this.#peers.clear();
+      if (name === 'U') {
+        this.#offer(media, nowMs);
       }
       this.#name(media.to);
     } else {
       this.#other = media;
       this.#name(media.of, media);
     }
+  }
+
+  #offer({ to }: Media, nowMs: number): void {
+    if (to === undefined) {
+      this.#branches++;
+      this.#offeredAtMs = nowMs;
+      return;
+    }
+    // Who is named in a request of the dialog is the one who has answered it.
+    this.#peers.clear();
+    this.#branches = this.#left.size + 1;
   }
 
   #name(peer: string | undefined, media?: Media): void {
@@ -103,17 +125,25 @@ export class Session {
   /**
    * One branch of a forked call is deleted, and another one has answered, or may: the session is theirs, too. A relay would end
    * it for all of them, for it does not look at the tag of the one who has answered.
+   * @param nowMs by the monotonic clock
    */
-  isLeft({ tags: [from, to] }: RtpproxyRequest): boolean {
+  isLeft({ tags: [from, to] }: RtpproxyRequest, nowMs: number): boolean {
     if (to === undefined) {
       return false;
     }
-    if (this.#peers.size === 0) {
-      // What forks calls numbers their streams. Others name a party that they have made up themselves: nobody else will answer.
-      return parseTag(this.tag).stream !== undefined;
+    const isByOwn = this.#isCalled(from);
+    const gone = new Set([...this.#left, tagOf(isByOwn ? to : from)]);
+    if ([...this.#peers.keys()].some((peer) => !gone.has(peer))) {
+      return true;
     }
-    const leaving = tagOf(this.#isCalled(from) ? to : from);
-    return !this.#peers.has(leaving) || this.#peers.size > 1;
+    // What forks calls numbers their streams. Others name a party that they have made up themselves: nobody else will answer.
+    if (parseTag(this.tag).stream === undefined) {
+      return false;
+    }
+    // Who hangs up has answered the call: no branch of it rings any more.
+    const isRinging = isByOwn && this.#branches > gone.size && nowMs - this.#offeredAtMs < ringingMs;
+    // Where a single offer was told, the call may have been forked after it.
+    return isRinging || (this.#peers.size === 0 && this.#branches <= 1);
   }
 
   /**
@@ -121,10 +151,12 @@ export class Session {
    * @returns a request that sends the media to somebody who is still there, if it was the last who answered that has left
    */
   leave({ tags }: RtpproxyRequest): RtpproxyRequest | undefined {
-    this.#hasLost = true;
-    const left = tags.map((tag) => tagOf(tag ?? ''));
-    for (const tag of left) {
+    const left = tags.filter((tag) => tag !== undefined).map(tagOf);
+    for (const tag of left.filter((each) => each !== tagOf(this.tag))) {
       this.#peers.delete(tag);
+      if (this.#left.size < maxPeers) {
+        this.#left.add(tag);
+      }
     }
     const isLast = this.#other?.of !== undefined && left.includes(tagOf(this.#other.of));
     const next = [...this.#peers.values()].findLast((media) => media !== undefined);
@@ -142,7 +174,7 @@ export class Session {
    */
   endingAll({ modifiers, tags: [from, to] }: RtpproxyRequest): RtpproxyRequest | undefined {
     const own = this.#isCalled(from) ? from : to;
-    return this.#hasLost && own !== undefined
+    return this.#left.size > 0 && own !== undefined
       ? ownRequest(`D${modifiers} ${this.sessionId} ${own}`)
       : undefined;
   }
@@ -166,6 +198,8 @@ export class Session {
 }
 
 const maxPeers = 16;
+/** A branch rings until its proxy's Timer C fires: a little more than three minutes (RFC 3261 section 16.6). */
+const ringingMs = 200_000;
 /** Objects, and the tags of those who have answered. */
 const perSessionBytes = 600;
 

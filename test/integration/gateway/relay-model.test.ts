@@ -48,7 +48,7 @@ class Played {
   ) {}
 
   async play(events: readonly SipEvent[], namesBranches: boolean): Promise<void> {
-    const sip = new SipCall(namesBranches);
+    const sip = new SipCall({ namesBranches, forks: 'any' });
     for (const event of events) {
       for (const request of sip.after(event)) {
         await this.#ask(bodyOf(this.call.callId, request));
@@ -130,6 +130,7 @@ async function crowd(t: ExecutionContext, port: number, lack: 'isFull' | 'isOutO
     to: undefined,
     branch: 'z9hG4bK1',
     inDialog: false,
+    isLast: false,
   } as const;
   const steps: [string, MediaRequest][] = [
     [known, first],

@@ -30,7 +30,7 @@ const u = `U c 192.0.2.1 4000 f;1 tcp:${selfHost}:1 ${wrapNotice(notice)}`;
 function scene(calls: number) {
   const clock = new ManualClock();
   const changes = new Subscribers<RelayChange>();
-  const memory = new SessionMemory();
+  const memory = new SessionMemory(new ManualClock());
   const told: TimeoutNotice[] = [];
   const state = {
     relays: [] as RegisteredRelay[],

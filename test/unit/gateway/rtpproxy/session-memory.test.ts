@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { ownRequest } from '../../../../services/control/rtpproxy/request.js';
 import { callOf } from '../../../../services/gateway/call-request.js';
 import { SessionMemory, sessionMemoryLimits } from '../../../../services/gateway/rtpproxy/session-memory.js';
+import { ManualClock } from '../../../support/clock.js';
 import { aRelay } from '../../../support/registry.js';
 
 const one = aRelay({ id: 'r1', instance: 'a'.repeat(16) });
@@ -11,8 +12,10 @@ const call = callOf(Buffer.from('c'), { set: undefined });
 const texts = (requests: readonly { readonly body: Buffer }[]) => requests.map(({ body }) => body.toString());
 
 /** After a relay has accepted these. */
-function remembered(...commands: readonly string[]): SessionMemory {
-  const memory = new SessionMemory();
+const remembered = (...commands: readonly string[]) => rememberedAt(new ManualClock(), ...commands);
+
+function rememberedAt(clock: ManualClock, ...commands: readonly string[]): SessionMemory {
+  const memory = new SessionMemory(clock);
   for (const command of commands) {
     memory.accepted(call, ownRequest(command), one);
   }
@@ -89,7 +92,28 @@ test('a branch of a fork leaves; the last one ends the call', (t) => {
   t.false(leaves(remembered(...fork, 'U c 192.0.2.1 4000 f;1 c;1'), 'D c c f'), 'the dialog has gone on');
   t.true(leaves(remembered('U c 192.0.2.1 4000 f;1'), 'D c f busy'), 'another one may answer');
   t.false(leaves(remembered('U c 192.0.2.1 4000 f'), 'D c f busy'), 'a B2BUA has one other party');
-  t.false(leaves(new SessionMemory(), 'D c f b'), 'of an unknown call');
+  t.false(leaves(new SessionMemory(new ManualClock()), 'D c f b'), 'of an unknown call');
+});
+
+test('a branch that has answered and leaves does not end the call while another one rings', (t) => {
+  const clock = new ManualClock();
+  const leaves = (memory: SessionMemory, command: string) =>
+    memory.leaves(call, ownRequest(command)) !== undefined;
+  const begun = (...commands: string[]) => rememberedAt(clock, ...commands);
+  const offer = 'U c 192.0.2.1 4000 f;1';
+  const answer = (tag: string) => `L c 192.0.2.2 4002 f;1 ${tag};1`;
+
+  const rung = begun(offer, offer, answer('b'));
+  t.true(leaves(rung, 'D c f b'));
+  t.true(leaves(rung, 'D c f b'), 'again');
+  t.false(leaves(rung, 'D c f c'), 'the last one');
+  const unanswered = begun(offer, offer);
+  t.true(leaves(unanswered, 'D c f b'));
+  t.false(leaves(unanswered, 'D c f c'), 'the last one');
+  t.false(leaves(begun(offer, offer, 'U c 192.0.2.1 4000 f;1 b;1'), 'D c f b'), 'the dialog has gone on');
+  const old = begun(offer, offer, answer('b'));
+  clock.advance(200_000);
+  t.false(leaves(old, 'D c f b'), 'no branch rings for so long');
 });
 
 test('the media of a call go back to who is still there when the last who answered leaves', (t) => {
@@ -122,7 +146,7 @@ test('a U answers the session that its second tag names, once', (t) => {
 });
 
 test('calls of two sets are two, and a request that names no set means the one that is there', (t) => {
-  const memory = new SessionMemory();
+  const memory = new SessionMemory(new ManualClock());
   memory.accepted(call, ownRequest('U c 192.0.2.1 4000 f;1'), aRelay({ set: 'edge' }));
   const [edge, core] = ['edge', 'core'].map((set) => callOf(Buffer.from('c'), { set }));
   t.deepEqual(texts(memory.queries(call)), ['Q c f;1']);
@@ -140,7 +164,7 @@ test('memory is bounded, whatever it is told', (t) => {
     );
   fc.assert(
     fc.property(fc.array(fc.tuple(command, fc.boolean()), { maxLength: 200 }), (commands) => {
-      const memory = new SessionMemory(limits);
+      const memory = new SessionMemory(new ManualClock(), limits);
       for (const [text, isFirst] of commands) {
         const request = ownRequest(text);
         const at = callOf(request.callId as Buffer, { set: undefined });
