@@ -18,6 +18,7 @@ import { memory } from './cases/memory.js';
 import { newCallsStream, newCallsUnary } from './cases/new-calls.js';
 import { placement } from './cases/placement.js';
 import { relayLost } from './cases/relay-lost.js';
+import { rtpproxy } from './cases/rtpproxy.js';
 import { sip } from './cases/sip.js';
 
 /** In the order in which they run. */
@@ -40,6 +41,7 @@ export const cases: readonly BenchCase[] = [
   detection,
   gateway,
   sip,
+  rtpproxy,
   forwarding,
   growthRelays,
   growthBindings,

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { freeUdpPort } from '../../support/ports.js';
 import type { BenchCase } from '../bench-case.js';
 import { LoadGenerator } from '../load/generator.js';
-import type { Calls, NgCommand } from '../load/job.js';
+import type { Calls, ControlCommand } from '../load/job.js';
 import { freshCalls } from '../stage/bindings.js';
 import { type Etcd, startEtcd } from '../stage/etcd.js';
 import { RegisteredRelays } from '../stage/relays.js';
@@ -18,12 +18,12 @@ export const callLife: BenchCase = {
     const etcd = await startEtcd(scope);
     const relayPort = await freeUdpPort();
     const relays = await RegisteredRelays.register(scope, etcd, 3, { controlPort: relayPort });
-    const { ngPort } = await startReplica(scope, etcd, { gateway: true });
+    const { gatewayPort: port } = await startReplica(scope, etcd, { gateway: 'ng' });
     const load = LoadGenerator.start(scope);
     const calls: Calls & { count: number } = { ...freshCalls(), count: pick(20_000, 1000) };
-    const play = (commands: readonly NgCommand[]) =>
+    const play = (commands: readonly ControlCommand[]) =>
       load.run({
-        target: { kind: 'ng', port: ngPort, relayPort, calls, commands },
+        target: { kind: 'control', protocol: 'ng', port, relayPort, calls, commands },
         loop: { kind: 'count', concurrency: 64, operations: calls.count * commands.length },
       });
     relays.pauseReports();

@@ -1,7 +1,8 @@
+import type { ProtocolName } from '../../../services/control/protocol.js';
 import { freeUdpPort } from '../../support/ports.js';
 import type { BenchCase, Context, Plot, Row } from '../bench-case.js';
 import { LoadGenerator } from '../load/generator.js';
-import type { Calls, LoadResult, NgCommand, Target } from '../load/job.js';
+import type { Calls, ControlCommand, LoadResult, Target } from '../load/job.js';
 import { inTurn } from '../rounds.js';
 import { fillBindings, freshCalls } from '../stage/bindings.js';
 import { startEtcd } from '../stage/etcd.js';
@@ -12,9 +13,9 @@ import { median } from '../statistics.js';
 import { figure } from '../table.js';
 
 /** A re-INVITE and its answer. */
-const commands: readonly NgCommand[] = ['reoffer', 'answer'];
+const commands: readonly ControlCommand[] = ['reoffer', 'answer'];
 const concurrency = 64;
-const aimPerSecond = 20_000;
+const aimsPerSecond: Readonly<Record<ProtocolName, number>> = { ng: 20_000, rtpproxy: 25_000 };
 
 /**
  * In-dialog commands on cached bindings. "On one core" is computed from the gateway's CPU time: on a small machine the load
@@ -27,7 +28,7 @@ export const gateway: BenchCase = {
     const rows: Row[] = [];
     const curve: [number, number][] = [];
     for (const bindings of context.pick([1000, 10_000, 100_000, 1_000_000], [1000, 5000])) {
-      const row = await measure(context, bindings);
+      const row = await measure(context, 'ng', bindings);
       rows.push(row);
       curve.push([bindings, median(row.candidate)]);
     }
@@ -42,23 +43,27 @@ export const gateway: BenchCase = {
   },
 };
 
-async function measure(context: Context, bindings: number): Promise<Row> {
+/** In-dialog commands through a gateway that knows so many calls. */
+export async function measure(context: Context, protocol: ProtocolName, bindings: number): Promise<Row> {
   const { scope, pick, progress } = context;
   const relayPort = await freeUdpPort();
   const etcd = await startEtcd(scope);
-  const relays = await RegisteredRelays.register(scope, etcd, 3, { controlPort: relayPort });
+  const relays = await RegisteredRelays.register(scope, etcd, 3, {
+    controlPort: relayPort,
+    kind: protocol === 'ng' ? 'rtpengine' : protocol,
+  });
   // The longest linger allowed keeps all bindings fresh during the load.
   const settings = { HOLDFAST_CACHE_ENTRIES: String(bindings + 1000), HOLDFAST_LINGER_SECONDS: '600' };
-  const replica = await startReplica(scope, etcd, { gateway: true, settings });
+  const replica = await startReplica(scope, etcd, { gateway: protocol, settings });
   const forwarder = await startForwarder(scope, relayPort);
   const load = LoadGenerator.start(scope);
   const calls: Calls & { count: number } = { ...freshCalls(), count: bindings };
   progress(`${figure(bindings)} bindings`);
   await fillBindings(load, etcd, relays, calls);
-  const target = (port: number): Target => ({ kind: 'ng', port, relayPort, calls, commands });
+  const target = (port: number): Target => ({ kind: 'control', protocol, port, relayPort, calls, commands });
   // A late answer among so many is not a failure, as long as the gateway has the bindings.
   await load.attempt({
-    target: { kind: 'ng', port: replica.ngPort, relayPort, calls, commands: ['query'] },
+    target: { kind: 'control', protocol, port: replica.gatewayPort, relayPort, calls, commands: ['query'] },
     loop: { kind: 'count', concurrency: 256, operations: bindings },
   });
   const known = (await replica.metrics()).get('holdfast_cached_bindings') ?? 0;
@@ -71,21 +76,21 @@ async function measure(context: Context, bindings: number): Promise<Row> {
     context,
     pick(5, 1),
     () => load.run({ target: target(forwarder.port), loop, watch: [forwarder.pid] }),
-    () => load.run({ target: target(replica.ngPort), loop, watch: [replica.pid] }),
+    () => load.run({ target: target(replica.gatewayPort), loop, watch: [replica.pid] }),
   );
   // After a stall of a few 100 ms an open loop overflows socket buffers: reported, not fatal.
   const half = await load.attempt({
-    target: target(replica.ngPort),
+    target: target(replica.gatewayPort),
     loop: { kind: 'open', perSecond: median(candidate.map(({ perSecond }) => perSecond)) / 2, ...durations },
   });
   await context.scope.close();
   return context.measured({
-    name: `gateway, in-dialog commands per core, ${figure(bindings)} bindings`,
+    name: `${protocol === 'ng' ? '' : `${protocol} `}gateway, in-dialog commands per core, ${figure(bindings)} bindings`,
     unit: '/s',
     against: 'bare UDP forwarder',
     baseline: baseline.map(perCore),
     candidate: candidate.map(perCore),
-    aims: [{ of: 'candidate', least: aimPerSecond }],
+    aims: [{ of: 'candidate', least: aimsPerSecond[protocol] }],
     notes: {
       'by the wall clock, commands/s': figure(median(candidate.map(({ perSecond }) => perSecond))),
       'p50 at half of that, µs': figure(half.p50Us),

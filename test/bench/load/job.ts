@@ -1,3 +1,5 @@
+import type { ProtocolName } from '../../../services/control/protocol.js';
+
 /** Jobs of the load generator, and their results. Both are JSON messages between processes. */
 
 /** Call-IDs `<prefix>-<number, ten digits>@bench`. */
@@ -72,18 +74,19 @@ export type Target =
       readonly lease: string;
       readonly guard: { readonly key: string; readonly revision: number };
     }
-  /** ng commands to a gateway. The load generator is also the relay that they are forwarded to. */
+  /** Commands to a gateway. The load generator is also the relay that they are forwarded to. */
   | {
-      readonly kind: 'ng';
+      readonly kind: 'control';
+      readonly protocol: ProtocolName;
       readonly port: number;
       readonly relayPort: number;
       readonly calls: Calls;
       /** In turn. */
-      readonly commands: readonly NgCommand[];
+      readonly commands: readonly ControlCommand[];
     };
 
-/** `reoffer` has both tags; `offer` has only one, and can begin a call. */
-export type NgCommand = 'offer' | 'reoffer' | 'answer' | 'query' | 'delete';
+/** As in ng. `reoffer` has both tags; `offer` has only one, and can begin a call. */
+export type ControlCommand = 'offer' | 'reoffer' | 'answer' | 'query' | 'delete';
 
 export interface Job {
   readonly target: Target;

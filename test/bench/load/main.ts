@@ -1,7 +1,7 @@
+import { ControlCommands } from './control.js';
 import { EtcdCreates, openEtcdBytes } from './etcd.js';
 import type { Answer, Job, Target } from './job.js';
 import { run } from './loops.js';
-import { NgCommands } from './ng.js';
 import type { Operations } from './operations.js';
 import { type Method, Numbers, requestNumber, streamMethod, unaryMethod } from './requests.js';
 import { StreamCalls } from './stream.js';
@@ -38,8 +38,8 @@ async function open(target: Target): Promise<Operations> {
       return new EtcdCreates(target);
     case 'etcd-bytes':
       return openEtcdBytes(target);
-    case 'ng':
-      return NgCommands.open(target);
+    case 'control':
+      return ControlCommands.open(target);
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Relay } from '../../../services/domain/relay.js';
+import type { Relay, RelayKind } from '../../../services/domain/relay.js';
 import { loadCodec } from '../../../services/registry/codecs/load.js';
 import { relayCodec } from '../../../services/registry/codecs/relay.js';
 import { Keyspace } from '../../../services/registry/keyspace.js';
@@ -13,6 +13,8 @@ const perTransaction = 100;
 export interface RelayOptions {
   /** Port of the relays' control address, on loopback. */
   readonly controlPort?: number;
+  /** Default: rtpengine. */
+  readonly kind?: RelayKind;
 }
 
 /**
@@ -35,9 +37,9 @@ export class RegisteredRelays {
     scope: Scope,
     etcd: Etcd,
     count: number,
-    { controlPort = 22_222 }: RelayOptions = {},
+    options: RelayOptions = {},
   ): Promise<RegisteredRelays> {
-    const registered = new RegisteredRelays(etcd, relaysNamed(count, controlPort));
+    const registered = new RegisteredRelays(etcd, relaysNamed(count, options));
     await registered.#put(
       registered.relays.map((relay) => ({ key: registered.#key(relay), value: relayCodec.encode(relay) })),
     );
@@ -87,11 +89,14 @@ export class RegisteredRelays {
   }
 }
 
-export function relaysNamed(count: number, controlPort = 22_222): Relay[] {
+export function relaysNamed(
+  count: number,
+  { controlPort = 22_222, kind = 'rtpengine' }: RelayOptions = {},
+): Relay[] {
   return Array.from({ length: count }, (_, index) => ({
     id: `relay-${String(index + 1).padStart(4, '0')}`,
     set: 'default',
-    kind: 'rtpengine',
+    kind,
     instance: (index + 1).toString(16).padStart(16, '0'),
     controlUrl: `udp:127.0.0.1:${controlPort}`,
     mediaAddresses: { default: '192.0.2.10' },

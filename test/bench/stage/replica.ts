@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import type { ProtocolName } from '../../../services/control/protocol.js';
 import { freeTcpPorts, freeUdpPort } from '../../support/ports.js';
 import { type Scope, startProcess, type TestProcess } from '../../support/process.js';
 import type { Etcd } from './etcd.js';
@@ -14,14 +15,16 @@ const memoryHook = new URL('memory-hook.js', import.meta.url).href;
 export interface ReplicaOptions {
   /** Further HOLDFAST_ variables. */
   readonly settings?: Readonly<Record<string, string>>;
-  readonly gateway?: boolean;
+  /** The protocol of its gateway; by default it has none. */
+  readonly gateway?: ProtocolName;
   /** Whether `usedBytes` can be measured. */
   readonly measuresMemory?: boolean;
 }
 
 export interface Replica {
   readonly grpcPort: number;
-  readonly ngPort: number;
+  /** Of its gateway; 0 if it has none. */
+  readonly gatewayPort: number;
   readonly pid: number;
   metrics(): Promise<ReadonlyMap<string, number>>;
   /** Heap and buffers in use after a garbage collection, bytes. */
@@ -40,10 +43,10 @@ export function profileReplicas(directory: string): void {
 export async function startReplica(
   scope: Scope,
   etcd: Etcd,
-  { settings = {}, gateway = false, measuresMemory = false }: ReplicaOptions = {},
+  { settings = {}, gateway, measuresMemory = false }: ReplicaOptions = {},
 ): Promise<Replica> {
   const [grpcPort = 0, httpPort = 0] = await freeTcpPorts(2);
-  const ngPort = gateway ? await freeUdpPort() : 0;
+  const gatewayPort = gateway ? await freeUdpPort() : 0;
   const child = await startProcess(
     scope,
     process.execPath,
@@ -61,7 +64,7 @@ export async function startReplica(
         HOLDFAST_HTTP_LISTEN: `127.0.0.1:${httpPort}`,
         // With a load that saturates the machine, 1 s would test the scheduler.
         HOLDFAST_ETCD_TIMEOUT_MS: '10000',
-        ...(gateway ? { HOLDFAST_NG_LISTEN: `127.0.0.1:${ngPort}`, HOLDFAST_NG_RATE: '0' } : {}),
+        ...(gateway ? gatewaySettings(gateway, gatewayPort) : {}),
         ...settings,
       },
     },
@@ -74,11 +77,16 @@ export async function startReplica(
   await child.waitUntil(async () => (await fetch(`${http}/readyz`)).ok, 'readiness');
   return {
     grpcPort,
-    ngPort,
+    gatewayPort,
     pid: child.pid,
     metrics: () => scrape(`${http}/metrics`),
     usedBytes: () => usedBytes(child),
   };
+}
+
+function gatewaySettings(protocol: ProtocolName, port: number): Record<string, string> {
+  const name = `HOLDFAST_${protocol.toUpperCase()}`;
+  return { [`${name}_LISTEN`]: `127.0.0.1:${port}`, [`${name}_RATE`]: '0' };
 }
 
 let asked = 0;

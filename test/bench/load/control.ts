@@ -1,12 +1,23 @@
 import { createSocket, type Socket } from 'node:dgram';
-import { encodeBody } from '../../../services/control/ng/message.js';
+import type { ProtocolName } from '../../../services/control/protocol.js';
 import { splitDatagram } from '../../../services/control/udp/datagram.js';
-import { audioSdp } from '../../support/ng.js';
-import type { NgCommand, Target } from './job.js';
+import { ngDialect } from './dialects/ng.js';
+import { rtpproxyDialect } from './dialects/rtpproxy.js';
+import type { ControlCommand, Target } from './job.js';
 import type { Operations } from './operations.js';
 import { callIdOf, Numbers } from './requests.js';
 
-type NgTarget = Extract<Target, { kind: 'ng' }>;
+type ControlTarget = Extract<Target, { kind: 'control' }>;
+
+/** What SIP proxies and relays say in one protocol. Bodies are datagrams without their cookie. */
+export interface Dialect {
+  request(command: ControlCommand, callId: string): Buffer;
+  /** What a relay says to such a request: that it is done. */
+  reply(request: Buffer): Buffer;
+  isDone(reply: Buffer): boolean;
+}
+
+const dialects: Readonly<Record<ProtocolName, Dialect>> = { ng: ngDialect, rtpproxy: rtpproxyDialect };
 
 /** The same as Kamailio's. */
 const timeoutMs = 1000;
@@ -14,29 +25,30 @@ const proxies = 4;
 const bufferBytes = 4 << 20;
 
 /** Acts as the SIP proxies in front of a gateway and, on another port, as the relay behind it. */
-export class NgCommands implements Operations {
+export class ControlCommands implements Operations {
   readonly size = 1;
   readonly unexpected = 0;
   answerBytes = 0;
-  readonly #target: NgTarget;
+  readonly #target: ControlTarget;
   readonly #numbers: Numbers;
   readonly #sockets: Socket[] = [];
   readonly #pending = new Map<string, { done: (succeeded: boolean) => void; dueMs: number }>();
-  readonly #sdp = audioSdp({ address: '192.0.2.1', port: 40_000 });
+  readonly #dialect: Dialect;
   readonly #sweeper: NodeJS.Timeout;
   #relay: Socket | undefined;
   #sequence = 0;
   /** The number of the call whose commands are under way. */
   #number = 0;
 
-  private constructor(target: NgTarget) {
+  private constructor(target: ControlTarget) {
     this.#target = target;
+    this.#dialect = dialects[target.protocol];
     this.#numbers = new Numbers(target.calls);
     this.#sweeper = setInterval(() => this.#sweep(), 100);
   }
 
-  static async open(target: NgTarget): Promise<NgCommands> {
-    const commands = new NgCommands(target);
+  static async open(target: ControlTarget): Promise<ControlCommands> {
+    const commands = new ControlCommands(target);
     await commands.#beRelay();
     for (let i = 0; i < proxies; i++) {
       await commands.#beProxy();
@@ -47,12 +59,12 @@ export class NgCommands implements Operations {
   start(done: (succeeded: boolean) => void): void {
     const { calls, commands } = this.#target;
     const sequence = this.#sequence++;
-    const command = commands[sequence % commands.length] as NgCommand;
+    const command = commands[sequence % commands.length] as ControlCommand;
     if (sequence % commands.length === 0) {
       this.#number = this.#numbers.next();
     }
     const cookie = `bench${sequence.toString(36)}`;
-    const body = encodeBody(request(command, callIdOf(calls, this.#number), this.#sdp), 'bencode');
+    const body = this.#dialect.request(command, callIdOf(calls, this.#number));
     this.#pending.set(cookie, { done, dueMs: performance.now() + timeoutMs });
     this.#sockets[sequence % this.#sockets.length]?.send(Buffer.concat([Buffer.from(`${cookie} `), body]));
   }
@@ -73,11 +85,6 @@ export class NgCommands implements Operations {
 
   async #beRelay(): Promise<void> {
     const socket = createSocket('udp4');
-    const done = encodeBody({ result: 'ok' }, 'bencode');
-    const withSdp = encodeBody(
-      { result: 'ok', sdp: audioSdp({ address: '127.0.0.1', port: 30_000 }) },
-      'bencode',
-    );
     await new Promise<void>((resolve, reject) => {
       socket.once('error', reject);
       socket.bind(this.#target.relayPort, '127.0.0.1', resolve);
@@ -85,7 +92,7 @@ export class NgCommands implements Operations {
     socket.setRecvBufferSize(bufferBytes);
     socket.on('message', (datagram, { port, address }) => {
       const end = datagram.indexOf(0x20) + 1;
-      const body = datagram.includes('3:sdp', end) ? withSdp : done;
+      const body = this.#dialect.reply(datagram.subarray(end));
       socket.send(Buffer.concat([datagram.subarray(0, end), body]), port, address);
     });
     this.#relay = socket;
@@ -99,7 +106,7 @@ export class NgCommands implements Operations {
     }
     this.#pending.delete(parts.cookie);
     this.answerBytes = parts.body.length;
-    pending.done(parts.body.includes('2:ok'));
+    pending.done(this.#dialect.isDone(parts.body));
   }
 
   #sweep(): void {
@@ -112,26 +119,6 @@ export class NgCommands implements Operations {
       done(false);
     }
   }
-}
-
-/** In the format of Kamailio's rtpengine module. */
-function request(command: NgCommand, callId: string, sdp: string) {
-  const inDialog = command !== 'offer';
-  return {
-    ...(command === 'query' || command === 'delete'
-      ? {}
-      : {
-          supports: ['load limit'],
-          sdp,
-          ICE: 'remove',
-          replace: ['origin', 'session-connection'],
-          'received-from': ['IP4', '127.0.0.1'],
-        }),
-    'call-id': callId,
-    'from-tag': 'caller-tag-4711',
-    ...(inDialog ? { 'to-tag': 'callee-tag-0815' } : {}),
-    command: command === 'reoffer' ? 'offer' : command,
-  };
 }
 
 function closed(socket: Socket): Promise<void> {

@@ -1,0 +1,74 @@
+import { freeUdpPort } from '../../support/ports.js';
+import type { BenchCase, Context, Row } from '../bench-case.js';
+import { LoadGenerator } from '../load/generator.js';
+import type { Calls, ControlCommand } from '../load/job.js';
+import { inTurn } from '../rounds.js';
+import { freshCalls } from '../stage/bindings.js';
+import { startEtcd } from '../stage/etcd.js';
+import { startForwarder } from '../stage/forwarder.js';
+import { RegisteredRelays } from '../stage/relays.js';
+import { startReplica } from '../stage/replica.js';
+import { figure } from '../table.js';
+import { measure } from './gateway.js';
+import { callSetUp } from './sip.js';
+
+const life: readonly ControlCommand[] = ['offer', 'answer', 'delete'];
+const concurrency = 64;
+const mostMs = 0.1;
+
+/** What the gateway of rtpproxy's protocol costs: known calls, the first whole calls of a fresh replica, and a proxy's wait. */
+export const rtpproxy: BenchCase = {
+  name: 'rtpproxy',
+  title: 'rtpproxy gateway: in-dialog commands, whole calls of a fresh replica, set-up through Kamailio',
+  async run(context) {
+    const known: Row[] = [];
+    for (const bindings of context.pick([1000, 100_000], [1000])) {
+      known.push(await measure(context, 'rtpproxy', bindings));
+    }
+    return { rows: [...known, await wholeCalls(context), ...(await callSetUp(context, 'rtpproxy'))] };
+  },
+};
+
+/** `U`, `L` and `D` of calls that nobody knows, at a process that was just started: its code is not compiled yet. */
+async function wholeCalls(context: Context): Promise<Row> {
+  const { scope, pick } = context;
+  const relayPort = await freeUdpPort();
+  const etcd = await startEtcd(scope);
+  await RegisteredRelays.register(scope, etcd, 3, { controlPort: relayPort, kind: 'rtpproxy' });
+  const load = LoadGenerator.start(scope);
+  const count = pick(400, 50);
+  const play = async (port: number, pid: number) => {
+    const calls: Calls & { count: number } = { ...freshCalls(), count };
+    let cpuSeconds = 0;
+    for (const command of life) {
+      const result = await load.run({
+        target: { kind: 'control', protocol: 'rtpproxy', port, relayPort, calls, commands: [command] },
+        loop: { kind: 'count', concurrency, operations: count },
+        watch: [pid],
+      });
+      cpuSeconds += result.cpuSeconds[0] ?? Number.NaN;
+    }
+    return (cpuSeconds * 1000) / (count * life.length);
+  };
+  const { baseline, candidate } = await inTurn(
+    context,
+    pick(5, 1),
+    async () => {
+      const forwarder = await startForwarder(scope, relayPort);
+      return play(forwarder.port, forwarder.pid);
+    },
+    async () => {
+      const replica = await startReplica(scope, etcd, { gateway: 'rtpproxy' });
+      return play(replica.gatewayPort, replica.pid);
+    },
+  );
+  await scope.close();
+  return context.measured({
+    name: `rtpproxy gateway, first ${figure(count * life.length)} commands of a replica, CPU per command`,
+    unit: 'ms',
+    against: 'bare UDP forwarder',
+    baseline,
+    candidate,
+    aims: [{ of: 'candidate', most: mostMs }],
+  });
+}
