@@ -50,8 +50,8 @@ export class Notifier {
     this.#warning = new RateLimitedWarning('timeouts not told', clock, log);
   }
 
-  tell({ socket, tag }: TimeoutNotice): void {
-    const line = `${decodeTag(tag) ?? tag}\n`;
+  tell({ socket, tag, event = '' }: TimeoutNotice): void {
+    const line = `${decodeTag(tag) ?? tag}${event}\n`;
     const channel = this.#channels.get(socket);
     const { sockets, lines, bytes } = notifierLimits;
     const isFull = this.#lines >= lines || this.#bytes + line.length > bytes;

@@ -36,6 +36,7 @@ const tagAt: Readonly<Partial<Record<CommandName, number>>> = {
 const done = Buffer.from('0\n');
 /** No tag of SIP (RFC 3261 section 25.1) does. */
 const looksLikeSocket = /^(?:[a-z]+:|\/)/i;
+const keysCommand = /^M3:\d+$/i;
 
 /** What a `U` or `L` says of one party's media. */
 export interface Media {
@@ -129,11 +130,25 @@ export class RtpproxyRequest implements ControlRequest {
       : [socket, tag];
   }
 
-  /** The same `U`, where timeouts are told otherwise, or to nobody. */
-  notifying(notify: readonly string[]): Reading<RtpproxyRequest> {
-    const all = wordsOf(this.body.toString('latin1'));
+  /** Whether keys that are pressed are to be told: the sub-command `M3:1 TAG` of the engine's module `catch_dtmf`. */
+  get tellsKeys(): boolean {
+    return this.hasSubCommand && this.#all.some((word) => keysCommand.test(word));
+  }
+
+  /**
+   * The same `U` or `L`, where timeouts are told otherwise, or to nobody.
+   * @param keyTag what keys are told as, for what they were to be told as; both URL-encoded
+   */
+  notifying(
+    notify: readonly string[],
+    keyTag: (tag: string) => string = (tag) => tag,
+  ): Reading<RtpproxyRequest> {
+    const all = this.#all;
     const end = 1 + this.words.length;
-    const words = [...all.slice(0, end - this.notify.length), ...notify, ...all.slice(end)];
+    const subCommands = all
+      .slice(end)
+      .map((word, i, words) => (keysCommand.test(words[i - 1] ?? '') ? keyTag(word) : word));
+    const words = [...all.slice(0, end - this.notify.length), ...notify, ...subCommands];
     const body = bytes(words.join(' '));
     const command = readCommand(body);
     return typeof command === 'number'
@@ -152,6 +167,11 @@ export class RtpproxyRequest implements ControlRequest {
     const notify = this.notify.length === 2 ? this.notify : [];
     const [of, other] = name === 'U' ? [from, to] : [to, from];
     return { of, to: other, modifiers, address, port, notify };
+  }
+
+  /** All words, those of sub-commands included. */
+  get #all(): string[] {
+    return wordsOf(this.body.toString('latin1'));
   }
 
   judge(reply: Buffer): Verdict {

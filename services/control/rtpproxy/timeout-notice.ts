@@ -1,9 +1,11 @@
-/** That a timeout of a session is to be told, as a `U` says it. */
+/** That a timeout of a session, or a key that is pressed in it, is to be told, as a `U` says it. */
 export interface TimeoutNotice {
   /** `tcp:HOST:PORT` or `unix:PATH`. */
   readonly socket: string;
   /** What is told there; URL-encoded. */
   readonly tag: string;
+  /** What is told behind it of a key: digit, volume, duration, and the side that has pressed it (RFC 4733 section 2.3). */
+  readonly event?: string;
 }
 
 /**
@@ -16,8 +18,8 @@ export function wrapNotice({ socket, tag }: TimeoutNotice): string {
 
 /** The inverse of `wrapNotice`, once the relay has decoded it; undefined for anything else. */
 export function unwrapNotice(line: string): TimeoutNotice | undefined {
-  const [, socket = '', tag = ''] = /^(\S+) (\S+)$/.exec(line) ?? [];
-  return socket === '' ? undefined : { socket, tag };
+  const [, socket = '', tag = '', event] = /^(\S+) (\S+)((?: \d{1,5}){4})?$/.exec(line) ?? [];
+  return socket === '' ? undefined : { socket, tag, ...(event === undefined ? {} : { event }) };
 }
 
 /** A tag in the words that are told; undefined if it is not URL-encoded. */

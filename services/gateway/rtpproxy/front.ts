@@ -80,7 +80,7 @@ export class RtpproxyFront implements Front {
   }
 
   async #handle(received: RtpproxyRequest, source: string, scope: CallScope): Promise<Buffer> {
-    const reading = this.#redirect(received, source);
+    const reading = this.#redirect(received, source, scope);
     if (reading.kind !== 'request') {
       return reading.kind === 'refused' ? reading.reply : received.error();
     }
@@ -111,14 +111,17 @@ export class RtpproxyFront implements Front {
     return Buffer.from(isTold && isShared(day, relays) ? '1\n' : '0\n');
   }
 
-  #redirect(request: RtpproxyRequest, source: string): Reading<RtpproxyRequest> {
-    const { notify } = request;
+  #redirect(request: RtpproxyRequest, source: string, scope: CallScope): Reading<RtpproxyRequest> {
+    const { notify, callId } = request;
     // A socket without a tag would be told nothing, and a relay would take the party's tag for it.
     if (notify.length === 1) {
       return request.notifying([]);
     }
-    return notify.length > 0 && this.#notifications
-      ? this.#notifications.redirect(request, source)
+    if (notify.length > 0 && this.#notifications) {
+      return this.#notifications.redirect(request, source);
+    }
+    return callId && request.tellsKeys && this.#notifications
+      ? this.#notifications.redirectKeys(request, this.#deps.memory.notifyOf(callOf(callId, scope), request))
       : { kind: 'request', request };
   }
 

@@ -20,7 +20,7 @@ export interface NotificationOptions {
 export type NotificationsDeps = Omit<LostSessionsDeps, 'tell'> & Pick<TimeoutListenerDeps, 'accept'>;
 
 /**
- * Timeouts of sessions on their way from relays to SIP proxies:
+ * Timeouts of sessions, and keys that are pressed in them, on their way from relays to SIP proxies:
  *
  *     proxy ── U … tcp:PROXY TAG ──► gateway ── U … tcp:%%CC_SELF%%:PORT "tcp:PROXY TAG" ──► relay
  *     proxy ◄────────── TAG ──────── gateway ◄──────────── tcp:PROXY TAG ─────────────────── relay
@@ -77,7 +77,16 @@ export class Notifications {
       this.#notAllowed.warn({ socket: named, source });
       return request.notifying([]);
     }
-    return request.notifying([`tcp:${selfHost}:${this.#listener.port}`, wrapNotice({ socket, tag })]);
+    const wrapped = (its: string) => wrapNotice({ socket, tag: its });
+    return request.notifying([`tcp:${selfHost}:${this.#listener.port}`, wrapped(tag)], wrapped);
+  }
+
+  /** A request that names no socket, and wants keys to be told at the one that its session has. */
+  redirectKeys(request: RtpproxyRequest, [, tag = '']: readonly string[]): Reading<RtpproxyRequest> {
+    const told = unwrapNotice(decodeTag(tag) ?? '');
+    return told
+      ? request.notifying([], (its) => wrapNotice({ socket: told.socket, tag: its }))
+      : { kind: 'request', request };
   }
 
   /** @returns the socket as others may name it; undefined if it is not allowed */

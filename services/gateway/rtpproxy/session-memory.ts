@@ -138,6 +138,11 @@ export class SessionMemory implements CallMemory {
     }
   }
 
+  /** The words in which a relay was told whom to tell of the session: none, or both. */
+  notifyOf(call: Call, request: RtpproxyRequest): readonly string[] {
+    return this.#find(call)?.sessions.find((session) => session.isNamedBy(request))?.notify ?? [];
+  }
+
   /** A `U` that tells the media of the party that has not told it yet: it answers the session that its second tag names. */
   isAnswer(call: Call, request: RtpproxyRequest): boolean {
     const [, to] = request.tags;

@@ -1,8 +1,10 @@
 import type { ExecutionContext } from 'ava';
 import { capabilities, capabilityFeature } from '../../../services/control/rtpproxy/capabilities.js';
+import { selfHost } from '../../../services/control/rtpproxy/notify-socket.js';
 import { UdpClient } from '../../../services/control/udp/client.js';
 import type { Relay } from '../../../services/domain/relay.js';
 import { parseAddress } from '../../../services/runtime/address.js';
+import { freeTcpPort } from '../../support/ports.js';
 import type { Scope } from '../../support/process.js';
 import { lookup, replicaScene, select } from '../../support/replica.js';
 import { type RtpproxyOptions, startRtpproxy } from '../../support/rtpproxy.js';
@@ -65,4 +67,21 @@ export async function enginesBehind(t: ExecutionContext, count: number, options:
   const engines = await Promise.all(Array.from({ length: count }, () => startRtpproxy(t, options)));
   const relays = engines.map(({ controlUrl }, i) => ({ id: `r${i + 1}`, controlUrl }));
   return { engines, ...(await rtpproxyGateway(t, relays)) };
+}
+
+/** Engines whose sessions end after `ttl` seconds without media, and a gateway that they tell. */
+export async function notifyingEngines(
+  t: ExecutionContext,
+  count: number,
+  { ttl, sockets }: { ttl: number; sockets: readonly string[] },
+) {
+  const port = await freeTcpPort();
+  const engine = ['-l', '127.0.0.1', '-T', `${ttl}`, '-n', `tcp:${selfHost}:${port}`];
+  const engines = await Promise.all(Array.from({ length: count }, () => startRtpproxy(t, { engine })));
+  const relays = engines.map(({ controlUrl }, i) => ({ id: `r${i + 1}`, controlUrl }));
+  const env = {
+    HOLDFAST_RTPPROXY_NOTIFY: sockets.join(','),
+    HOLDFAST_RTPPROXY_NOTIFY_LISTEN: `127.0.0.1:${port}`,
+  };
+  return { ...(await rtpproxyGateway(t, relays, env)), engines, relays, env, notifyPort: port };
 }

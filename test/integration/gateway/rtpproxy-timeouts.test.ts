@@ -2,7 +2,6 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { ExecutionContext } from 'ava';
 import { selfHost } from '../../../services/control/rtpproxy/notify-socket.js';
 import { wrapNotice } from '../../../services/control/rtpproxy/timeout-notice.js';
 import { notifiedSocket } from '../../support/notified-socket.js';
@@ -10,27 +9,10 @@ import { freeTcpPort } from '../../support/ports.js';
 import { eventually } from '../../support/registry.js';
 import { testWith } from '../../support/requirement.js';
 import { type Rtpproxy, rtpproxyPrograms, startRtpproxy } from '../../support/rtpproxy.js';
-import { proxyOf, rtpproxyGateway } from './rtpproxy-scene.js';
+import { notifyingEngines, proxyOf, rtpproxyGateway } from './rtpproxy-scene.js';
 import { builtinRelay } from './scene.js';
 
 const isMedia = /^[1-9]\d{4} 127\.0\.0\.1$/;
-
-/** Engines whose sessions end after `ttl` seconds without media, and a gateway that they tell. */
-async function notifyingEngines(
-  t: ExecutionContext,
-  count: number,
-  { ttl, sockets }: { ttl: number; sockets: readonly string[] },
-) {
-  const port = await freeTcpPort();
-  const engine = ['-l', '127.0.0.1', '-T', `${ttl}`, '-n', `tcp:${selfHost}:${port}`];
-  const engines = await Promise.all(Array.from({ length: count }, () => startRtpproxy(t, { engine })));
-  const relays = engines.map(({ controlUrl }, i) => ({ id: `r${i + 1}`, controlUrl }));
-  const env = {
-    HOLDFAST_RTPPROXY_NOTIFY: sockets.join(','),
-    HOLDFAST_RTPPROXY_NOTIFY_LISTEN: `127.0.0.1:${port}`,
-  };
-  return { ...(await rtpproxyGateway(t, relays, env)), engines, relays, env, notifyPort: port };
-}
 
 /** As its own host names a socket. */
 const asSelf = (name: string) => name.replace('127.0.0.1', selfHost);

@@ -17,6 +17,24 @@ test('a notice comes back as it was, whatever its tag is', (t) => {
   );
 });
 
+test('what a relay tells of a key is behind the tag', (t) => {
+  const notice = { socket: 'tcp:192.0.2.1:9000', tag: 'D%201' };
+  const line = decodeTag(wrapNotice(notice));
+  t.deepEqual(unwrapNotice(`${line} 5 10 640 0`), { ...notice, event: ' 5 10 640 0' });
+  t.is(unwrapNotice(`${line} 5 10 640`), undefined);
+});
+
+test('keys are told under the tag of their sub-command', (t) => {
+  const reading = ownRequest('L c 192.0.2.1 4000 f t && M3:1 D1 96 && M4:1 D1').notifying(
+    [],
+    (tag) => `x${tag}`,
+  );
+  t.is(
+    reading.kind === 'request' && reading.request.body.toString(),
+    'L c 192.0.2.1 4000 f t && M3:1 xD1 96 && M4:1 D1',
+  );
+});
+
 test('tags are URL-decoded; what is no such tag is told apart', (t) => {
   t.is(decodeTag('r%201%2520'), 'r 1%20');
   for (const tag of ['%', 'a%2', '%zz']) {
