@@ -212,7 +212,7 @@ export class Agent implements Component {
     return startTime(this.#deps.clock, this.#deps.bootId, startedAtMs);
   }
 
-  async #reportLoad(served: Served, { calls, packetRate }: RelayStatus): Promise<void> {
+  async #reportLoad(served: Served, { calls, packetRate, kernelPacketRate }: RelayStatus): Promise<void> {
     const { clock } = this.#deps;
     const last = this.#reported?.of === served ? this.#reported : undefined;
     const unchanged = last?.load.calls === calls && last.load.packetRate === packetRate;
@@ -220,7 +220,15 @@ export class Agent implements Component {
       return;
     }
     const cpu = Math.round(100 * this.#cpu.use()) / 100;
-    const load: Load = { calls, cpu, packetRate, atMs: clock.wallMs() };
+    const { pingMs = 0 } = this.#prober;
+    const load: Load = {
+      calls,
+      cpu,
+      packetRate,
+      kernelPacketRate,
+      pingMs: Math.round(10 * pingMs) / 10,
+      atMs: clock.wallMs(),
+    };
     if (await served.registration.report(load)) {
       this.#reported = { load, of: served, atMs: clock.monotonicMs() };
     }

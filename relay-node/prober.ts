@@ -28,6 +28,7 @@ export class Prober {
   readonly #noStatus: RateLimitedWarning;
   #misses = 0;
   #status: RelayStatus | undefined;
+  #pingMs: number | undefined;
   #running: Promise<void> | undefined;
 
   constructor(deps: ProberDeps) {
@@ -43,6 +44,11 @@ export class Prober {
   /** The last status; undefined before the first, and while the relay is silent. */
   get status(): RelayStatus | undefined {
     return this.#status;
+  }
+
+  /** How long the relay took to answer the last ping that it answered, ms. */
+  get pingMs(): number | undefined {
+    return this.#pingMs;
   }
 
   start(): void {
@@ -69,9 +75,11 @@ export class Prober {
   }
 
   async #ping(): Promise<boolean> {
-    const { relay, log } = this.#deps;
+    const { relay, clock, log } = this.#deps;
+    const askedAtMs = clock.monotonicMs();
     try {
       await relay.ping();
+      this.#pingMs = clock.monotonicMs() - askedAtMs;
       if (this.#misses >= missesToSilent) {
         log.info('the relay answers again');
       }

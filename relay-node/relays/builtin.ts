@@ -102,8 +102,8 @@ export class BuiltinRelay implements RelayDriver {
 
   async status(): Promise<RelayStatus> {
     const { startedAtMs } = this.media;
-    const { calls, packetRate } = this.media.load();
-    return { startedAtMs, instance: this.instance, version, calls, packetRate };
+    const { calls, packetRate, kernelPacketRate } = this.media.load();
+    return { startedAtMs, instance: this.instance, version, calls, packetRate, kernelPacketRate };
   }
 
   async callIds(): Promise<string[]> {

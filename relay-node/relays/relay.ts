@@ -11,6 +11,8 @@ export interface RelayStatus {
   readonly calls: number;
   /** RTP packets per second. */
   readonly packetRate: number;
+  /** Of these, those that the kernel forwarded; undefined where it does not tell. */
+  readonly kernelPacketRate?: number | undefined;
 }
 
 /** What a relay node must be able to ask its relay, whatever kind it is. Each question has its own deadline. */

@@ -6,6 +6,7 @@ import {
   type ServiceError,
 } from '@grpc/grpc-js';
 import {
+  type GetStatusResponse,
   type ListBindingsResponse,
   type ListRelaysResponse,
   SetIntentRequest,
@@ -106,6 +107,11 @@ export class HoldfastClient {
   /** The relays that are registered now. @param set empty for all sets */
   listRelays(set = ''): Promise<ListRelaysResponse> {
     return this.#call(({ relays }, ...rest) => relays.listRelays({ set }, ...rest));
+  }
+
+  /** How one of the servers is, and what it sees wrong. */
+  getStatus(): Promise<GetStatusResponse> {
+    return this.#call(({ relays }, ...rest) => relays.getStatus({}, ...rest));
   }
 
   /** Drains, disables or reactivates a relay, or overrides its weight. */

@@ -3,6 +3,7 @@ export { credentials, status } from '@grpc/grpc-js';
 export {
   type Event,
   EventSeverity,
+  type GetStatusResponse,
   type GoneRelay,
   type ListBindingsResponse,
   type ListRelaysResponse,
@@ -13,6 +14,7 @@ export {
   RelayState,
   type SetIntentRequest,
   type SetIntentResponse,
+  StatusLevel,
   type WatchEventsRequest,
   type WatchEventsResponse,
   type WatchRelaysResponse,

@@ -74,6 +74,10 @@ export interface Load {
   readonly cpu: number;
   /** RTP packets per second. */
   readonly packetRate: number;
+  /** Of these, those that the kernel forwarded; undefined where the relay does not tell. */
+  readonly kernelPacketRate?: number | undefined;
+  /** How long the relay took to answer its relay node, ms. */
+  readonly pingMs?: number | undefined;
   /** By the relay node's clock, ms since 1970. */
   readonly atMs: number;
 }

@@ -34,6 +34,7 @@ export const rightsOf: ReadonlyMap<string, readonly Right[] | undefined> = new M
   ['/holdfast.v1.RelayService/ListRelays', either],
   ['/holdfast.v1.RelayService/WatchRelays', either],
   ['/holdfast.v1.RelayService/WatchEvents', either],
+  ['/holdfast.v1.RelayService/GetStatus', either],
   ['/holdfast.v1.RelayService/SetIntent', ['administer']],
   ['/holdfast.v1.RelayService/ListBindings', ['administer']],
   // For load balancers and tools: these reveal nothing about calls or relays.

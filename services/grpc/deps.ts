@@ -1,6 +1,7 @@
 import type { Bindings, Intents, Membership } from '../domain/membership.js';
 import type { EventFeed } from '../domain/recorded-event.js';
 import type { GoneRelay } from '../domain/relay.js';
+import type { ReplicaStatus } from '../domain/status.js';
 import type { Clock } from '../runtime/clock.js';
 import type { RefusedCalls } from '../selection/refused-calls.js';
 import type { Selector } from '../selection/selector.js';
@@ -21,6 +22,7 @@ export interface RelayServiceDeps {
   /** Relays that left within the last day, the latest first. */
   readonly gone: (set?: string) => readonly GoneRelay[];
   readonly feed: EventFeed;
+  readonly status: () => ReplicaStatus;
   readonly intents: Intents;
   readonly store: Bindings;
   readonly clock: Clock;

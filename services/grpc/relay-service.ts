@@ -1,5 +1,6 @@
 import type { RelayServiceServer } from '../../proto/generated/holdfast/v1/relay.js';
 import type { RelayServiceDeps } from './deps.js';
+import { getStatus } from './methods/get-status.js';
 import { listBindings } from './methods/list-bindings.js';
 import { listRelays } from './methods/list-relays.js';
 import { setIntent } from './methods/set-intent.js';
@@ -14,6 +15,7 @@ export function relayService(deps: RelayServiceDeps): RelayServiceServer {
     listRelays: unary('ListRelays', observer, listRelays(deps)),
     watchRelays: watchRelays(deps),
     watchEvents: watchEvents(deps),
+    getStatus: unary('GetStatus', observer, getStatus(deps)),
     setIntent: unary('SetIntent', observer, setIntent(deps)),
     listBindings: listBindings(deps),
   };

@@ -111,6 +111,8 @@ export function relayMessage(registered: RegisteredRelay): WireRelay {
       calls: load.calls,
       cpu: load.cpu,
       packetRate: load.packetRate,
+      kernelPacketRate: load.kernelPacketRate,
+      pingMs: load.pingMs,
       reportTime: new Date(load.atMs),
     },
   };

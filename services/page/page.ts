@@ -8,6 +8,7 @@ import type { Selector } from '../selection/selector.js';
 import { EventStreams } from './event-streams.js';
 import { callShape, relaysShape, statusShape } from './shapes.js';
 import type { ReplicaState } from './state.js';
+import { statusOf } from './status.js';
 
 export interface PageDeps {
   readonly state: ReplicaState;
@@ -48,7 +49,7 @@ const renderPeriodMs = 500;
 /** Of calls, at a time: each may read from etcd. */
 const mostLookups = 16;
 
-const statusOf: Partial<Record<ErrorCode, number>> = { 'invalid-argument': 400, 'not-found': 404 };
+const httpStatusOf: Partial<Record<ErrorCode, number>> = { 'invalid-argument': 400, 'not-found': 404 };
 
 /** The read-only page of a replica, and the JSON API that it is made from. Nothing here writes, moves or adopts a call. */
 export class Page {
@@ -64,7 +65,7 @@ export class Page {
     const { clock, feed } = state;
     this.#deps = deps;
     this.#streams = new EventStreams({ clock, feed, life });
-    this.#status = this.#rendered(() => statusShape(state));
+    this.#status = this.#rendered(() => statusShape(statusOf(state)));
     this.#relays = this.#rendered(() => relaysShape(state));
   }
 
@@ -144,7 +145,7 @@ export class Page {
       return answer ? json(200, callShape(answer)) : json(404, { error: 'this call has no binding' });
     } catch (error) {
       if (error instanceof HoldfastError) {
-        return json(statusOf[error.code] ?? 503, { error: error.message });
+        return json(httpStatusOf[error.code] ?? 503, { error: error.message });
       }
       throw error;
     } finally {

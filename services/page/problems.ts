@@ -1,13 +1,8 @@
-import type { RecordedEvent, Severity } from '../domain/recorded-event.js';
+import type { RecordedEvent } from '../domain/recorded-event.js';
 import { effectiveState, effectiveWeight, isFull, type RegisteredRelay, relayKey } from '../domain/relay.js';
+import type { Problem } from '../domain/status.js';
+import { holdfastCommand } from './shell.js';
 import type { ReplicaState } from './state.js';
-
-/** Something that is wrong now, with what to do. The table "At night" of the operators' page says more. */
-export interface Problem {
-  readonly level: Exclude<Severity, 'info'>;
-  readonly text: string;
-  readonly advice: string;
-}
 
 const refusedWithinMs = 60_000;
 /** A relay node reports at least every 5 s. */
@@ -102,9 +97,7 @@ function ofSets(state: ReplicaState): Problem[] {
     );
     if (eligible.length === 0) {
       const text = `no relay of set ${set} takes new calls: ${ofSet.length} ${plural(ofSet, 'is', 'are')} draining, disabled or of weight 0`;
-      return [
-        { level: 'critical', text, advice: `holdfast resume --set ${set} ${ofSet[0]?.relay.id ?? ''}` },
-      ];
+      return [{ level: 'critical', text, advice: holdfastCommand('resume', { set }, ofSet[0]?.relay.id) }];
     }
     return eligible.every(isFull)
       ? [

@@ -9,9 +9,8 @@ import {
   type RegisteredRelay,
   relayKey,
 } from '../domain/relay.js';
-import { version } from '../runtime/version.js';
+import type { ReplicaStatus } from '../domain/status.js';
 import type { Answer } from '../selection/requests.js';
-import { problemsOf } from './problems.js';
 import { holdfastCommand } from './shell.js';
 import type { ReplicaState } from './state.js';
 
@@ -19,36 +18,23 @@ import type { ReplicaState } from './state.js';
 
 const iso = (ms: number) => new Date(ms).toISOString();
 
-export function statusShape(state: ReplicaState) {
-  const problems = problemsOf(state);
-  const relays = state.relays();
-  const calls = relays.reduce((sum, { load }) => sum + (load?.calls ?? 0), 0);
-  const [worst] = problems;
-  const lost = state.etcd.lost();
-  const well = `All well: ${counted(relays.length, 'relay')}, ${counted(calls, 'call')}, etcd answers`;
+export function statusShape({ atMs, name, version, traffic, ...status }: ReplicaStatus) {
+  const { newPerSecond, p99Ms } = traffic;
   return {
-    at: iso(state.clock.wallMs()),
-    replica: { name: state.name(), version },
-    level: worst?.level ?? 'ok',
-    summary: worst ? `${worst.text}${problems.length > 1 ? ` (and ${problems.length - 1} more)` : ''}` : well,
-    advice: worst?.advice,
-    problems,
-    relays: relays.length,
-    calls,
-    /** Since the replica started. */
-    boundCalls: state.boundCalls(),
-    etcd: {
-      answers: lost === undefined,
-      reason: lost?.message,
-      lostForSeconds: lost && Math.round(state.etcd.lostForMs() / 1000),
-      updates: state.etcd.isLive(),
-    },
-    replicas: state.replicas(),
+    at: iso(atMs),
+    replica: { name, version },
+    ...status,
+    newPerSecond: rounded(newPerSecond),
+    p99Ms: p99Ms && rounded(p99Ms),
   };
 }
 
+/** Three digits are enough for people. */
+const rounded = (number: number) => Number(number.toPrecision(3));
+
 export function relaysShape(state: ReplicaState) {
   const bindings = state.bindings();
+  const { newByRelay } = state.traffic();
   const nowMs = state.clock.monotonicMs();
   return {
     at: iso(state.clock.wallMs()),
@@ -57,6 +43,7 @@ export function relaysShape(state: ReplicaState) {
       ...relayShape(relay),
       suspect: state.isSuspect(relay.relay.set, relay.relay.id),
       bindings: bindings.get(relayKey(relay.relay.set, relay.relay.id)) ?? 0,
+      newPerSecond: rounded(newByRelay.get(relayKey(relay.relay.set, relay.relay.id)) ?? 0),
       reportAgeSeconds:
         relay.loadHeardAtMs === undefined ? undefined : Math.round((nowMs - relay.loadHeardAtMs) / 1000),
     })),
@@ -84,6 +71,8 @@ function relayShape(registered: RegisteredRelay) {
     calls: load?.calls,
     cpu: load?.cpu,
     packetRate: load?.packetRate,
+    kernelPacketRate: load?.kernelPacketRate,
+    pingMs: load?.pingMs,
     zone: relay.zone,
     labels: relay.labels,
     features: relay.features,
@@ -136,8 +125,4 @@ export function callShape({ binding, relay, freshness }: Answer) {
 
 export function eventShape({ atMs, ...event }: RecordedEvent) {
   return { ...event, at: iso(atMs) };
-}
-
-function counted(count: number, noun: string): string {
-  return `${count.toLocaleString('en-US')} ${noun}${count === 1 ? '' : 's'}`;
 }

@@ -1,6 +1,7 @@
 import type { HoldfastError } from '../domain/error.js';
 import type { EventFeed } from '../domain/recorded-event.js';
 import type { AbsentIntent, GoneRelay, RegisteredRelay } from '../domain/relay.js';
+import type { ReplicaEntry, TrafficRates } from '../domain/status.js';
 import type { Clock } from '../runtime/clock.js';
 
 /** All that the page and its API show of a replica, read and never changed. */
@@ -20,8 +21,7 @@ export interface ReplicaState {
   readonly absent: () => readonly AbsentIntent[];
   /** Bindings that this replica remembers, by `relayKey`. */
   readonly bindings: () => ReadonlyMap<string, number>;
-  /** Calls that were bound since the start. */
-  readonly boundCalls: () => number;
+  readonly traffic: () => TrafficRates;
   readonly feed: EventFeed;
   readonly etcd: {
     readonly lost: () => HoldfastError | undefined;
@@ -31,12 +31,4 @@ export interface ReplicaState {
   };
   readonly withoutQuorum: 'available' | 'strict';
   readonly replicas: () => readonly ReplicaEntry[];
-}
-
-/** A replica that shares this etcd. */
-export interface ReplicaEntry {
-  readonly name: string;
-  readonly isOwn: boolean;
-  /** Settings that it has other values of, by their variables. */
-  readonly differing: readonly string[];
 }

@@ -2,7 +2,6 @@ import { hostname } from 'node:os';
 import { ng } from '../control/ng/protocol.js';
 import type { ProtocolName } from '../control/protocol.js';
 import { Events } from '../domain/events.js';
-import type { GoneRelay } from '../domain/relay.js';
 import { configuredConnection } from '../etcd/configured-connection.js';
 import type { EtcdConnection } from '../etcd/connection.js';
 import { MemberFollower } from '../etcd/member-follower.js';
@@ -22,6 +21,8 @@ import { GrpcServer } from '../grpc/server.js';
 import { EventHistory } from '../history/event-history.js';
 import { GoneRelays } from '../history/gone-relays.js';
 import { Page } from '../page/page.js';
+import type { ReplicaState } from '../page/state.js';
+import { statusOf } from '../page/status.js';
 import { newInstanceId } from '../registry/instance-id.js';
 import { IntentStore } from '../registry/intent-store.js';
 import { Keyspace } from '../registry/keyspace.js';
@@ -42,6 +43,8 @@ import { type SelectionConfig, selectionSettings } from './config.js';
 import { logEvents } from './event-log.js';
 import { Metrics } from './metrics.js';
 import { reportRelays } from './relay-metrics.js';
+import { Traffic } from './traffic.js';
+import { watched } from './watched-front.js';
 
 /** One replica of the selection service: builds the parts, joins them, starts and stops them in order. */
 export class Replica implements Component {
@@ -131,8 +134,16 @@ export class Replica implements Component {
     reportCertificates(metrics.registry, { grpc: grpcCertificates, etcd: etcdCertificates });
     const notReady = () =>
       this.#ready ? undefined : 'this replica has not read from etcd yet what relays there are';
-    const frontMetrics = (name: 'grpc' | ProtocolName) => tellingRefusals(metrics.front(name), name, events);
+    const traffic = new Traffic(clock);
+    const frontMetrics = (name: 'grpc' | ProtocolName) =>
+      watched(metrics.front(name), { front: name, events, traffic });
     const front = frontMetrics('grpc');
+    const state = this.#state(config, { notReady, traffic });
+    events.subscribe(({ type, details }) => {
+      if (type === 'callBound') {
+        traffic.bound(details.set, details.relay);
+      }
+    });
     const observer = { metrics: front, clock, log, notReady };
     this.#grpc = new GrpcServer({
       listen: config.grpcListen,
@@ -149,6 +160,7 @@ export class Replica implements Component {
         store,
         gone,
         feed: this.#history.feed,
+        status: () => statusOf(state),
         intents: new IntentStore(connection, keys),
         observer,
       }),
@@ -208,6 +220,12 @@ export class Replica implements Component {
     metrics.watchGateways(() =>
       Object.fromEntries(gateways.map(([protocol, { counters }]) => [protocol, counters])),
     );
+    const page = new Page({
+      state,
+      selector: engine.selector,
+      life: newInstanceId(),
+      anyHost: config.page === 'on',
+    });
     this.#http = new HttpServer({
       clock,
       log,
@@ -216,22 +234,25 @@ export class Replica implements Component {
       // Without etcd in strict mode another replica may do better; in the other mode this one still serves all calls.
       notReady: () => notReady() ?? (config.withoutQuorum === 'strict' ? quorum.lost?.message : undefined),
       caveat: () => quorum.lost?.message,
-      routes: servesPage(config) ? this.#page(config, gone, notReady).routes : undefined,
+      routes: servesPage(config) ? page.routes : undefined,
     });
   }
 
-  #page(config: SelectionConfig, gone: () => readonly GoneRelay[], notReady: () => string | undefined): Page {
-    const { directory, cache, quorum, roster, selector } = this.#engine;
-    const state = {
+  #state(
+    config: SelectionConfig,
+    { notReady, traffic }: { readonly notReady: () => string | undefined; readonly traffic: Traffic },
+  ): ReplicaState {
+    const { directory, cache, quorum, roster } = this.#engine;
+    return {
       clock: systemClock,
       name: () => `${hostname()} (gRPC ${this.grpcAddress})`,
       notReady,
       relays: () => directory.list(),
       isSuspect: (set: string, id: string) => directory.isSuspect(set, id),
-      gone,
+      gone: () => this.#gone.list(),
       absent: () => directory.absent(),
       bindings: () => cache.countsByRelay(),
-      boundCalls: () => selector.counters.bound,
+      traffic: () => traffic.rates(),
       feed: this.#history.feed,
       etcd: {
         lost: () => quorum.lost,
@@ -241,7 +262,6 @@ export class Replica implements Component {
       withoutQuorum: config.withoutQuorum,
       replicas: () => roster.list(),
     };
-    return new Page({ state, selector, life: newInstanceId(), anyHost: config.page === 'on' });
   }
 
   get grpcAddress(): string {
@@ -321,17 +341,6 @@ export class Replica implements Component {
 /** Whoever can connect sees relays and calls: beyond loopback only where that is asked for. */
 function servesPage({ page, httpListen }: SelectionConfig): boolean {
   return page === 'on' || (page === 'auto' && isLoopback(httpListen.host));
-}
-
-/** Counts as the metrics do, and tells of calls that were refused. */
-function tellingRefusals(metrics: FrontMetrics, front: string, events: Events): FrontMetrics {
-  return {
-    ...metrics,
-    countRefusal(cause) {
-      metrics.countRefusal(cause);
-      events.callRefused(front, cause);
-    },
-  };
 }
 
 interface Shared {

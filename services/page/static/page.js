@@ -33,27 +33,14 @@ const lastOf = new Map();
 // The top.
 
 let stale = '';
-let newPerSecond;
-
-function measureRate(next) {
-  const seconds = status ? (new Date(next.at) - new Date(status.at)) / 1000 : 0;
-  if (seconds > 0 && next.boundCalls >= status.boundCalls) {
-    newPerSecond = (next.boundCalls - status.boundCalls) / seconds;
-  } else if (seconds !== 0) {
-    newPerSecond = undefined;
-  }
-}
-
 function drawStatus() {
   if (!status) {
     return;
   }
   const { level, summary, advice, problems, replica } = status;
-  const rate = newPerSecond === undefined ? '' : `, ${newPerSecond.toFixed(newPerSecond < 10 ? 1 : 0)} new/s`;
   $('#summary').className = `card ${stale ? 'stale' : level}`;
   setText($('#summary .mark'), stale ? '…' : marks[level]);
-  const sentence = level === 'ok' ? `${summary}${rate}` : summary;
-  setText($('#summary .sentence'), stale ? `Stale. Last known: ${sentence}` : sentence);
+  setText($('#summary .sentence'), stale ? `Stale. Last known: ${summary}` : summary);
   setText($('#summary .advice'), advice ?? '');
   setText($('#replica'), `${replica.name}, ${replica.version}`);
   setText($('#live'), stale || `live, ${timeOfDay(status.at)}`);
@@ -223,7 +210,6 @@ async function refresh() {
       throw new Error('refused');
     }
     const [next, nextRelays] = await Promise.all(answers.map((answer) => answer.json()));
-    measureRate(next);
     status = next;
     relays = nextRelays;
     alive();

@@ -53,6 +53,15 @@ const packetsCell = ({ packetRate, leftAt }) => [
   leftAt || packetRate === undefined ? '–' : count(Math.round(packetRate)),
 ];
 
+/** Through which the packets go, where the relay tells. */
+function pathCell({ packetRate, kernelPacketRate, leftAt }) {
+  if (leftAt || !packetRate || kernelPacketRate === undefined) {
+    return ['–'];
+  }
+  const percent = Math.round((100 * kernelPacketRate) / packetRate);
+  return [percent === 0 ? 'user space' : percent === 100 ? 'kernel' : `kernel ${percent} %`];
+}
+
 /** A relay node reports at least every 5 s: only what is overdue is worth a number. */
 function reportCell({ leftAt, reportAgeSeconds }) {
   if (leftAt || reportAgeSeconds === undefined) {
@@ -97,11 +106,24 @@ const columns = [
     className: 'number minor share',
   },
   {
+    name: 'new/s',
+    by: ({ newPerSecond }) => newPerSecond ?? -1,
+    cell: ({ newPerSecond, leftAt }) => [leftAt ? '–' : count(newPerSecond)],
+    className: 'number minor',
+  },
+  {
+    name: 'ping',
+    by: ({ pingMs }) => pingMs ?? -1,
+    cell: ({ pingMs, leftAt }) => [leftAt || pingMs === undefined ? '–' : `${pingMs} ms`],
+    className: 'number minor',
+  },
+  {
     name: 'packets/s',
     by: ({ packetRate }) => packetRate ?? -1,
     cell: packetsCell,
     className: 'number minor',
   },
+  { name: 'path', by: (relay) => pathCell(relay)[0], cell: pathCell, className: 'minor' },
   { name: 'zone', by: ({ zone }) => zone, cell: ({ zone }) => [zone || '–'], className: 'minor' },
   { name: 'report', by: reportAge, cell: reportCell, className: 'number minor' },
   { name: 'last change', by: (relay) => -lastChange(relay).ms, cell: lastCell, className: 'last' },

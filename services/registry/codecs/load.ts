@@ -5,11 +5,14 @@ import { type Codec, jsonCodec, time } from './codec.js';
 /** Far above what one relay can carry, and small enough for sums over thousands of relays to stay exact. */
 const maxCount = 1_000_000_000;
 const maxCpu = 1000;
+const maxPingMs = 3_600_000;
 
 const value = z.object({
   calls: z.int().min(0).max(maxCount),
   cpu: z.number().min(0).max(maxCpu).default(0),
   packetRate: z.number().min(0).max(maxCount).default(0),
+  kernelPacketRate: z.number().min(0).max(maxCount).optional(),
+  pingMs: z.number().min(0).max(maxPingMs).optional(),
   at: time,
 });
 

@@ -28,6 +28,7 @@ const table: Record<string, { readonly proxy: boolean; readonly operator: boolea
   ListRelays: { proxy: true, operator: true },
   WatchRelays: { proxy: true, operator: true },
   WatchEvents: { proxy: true, operator: true },
+  GetStatus: { proxy: true, operator: true },
   SetIntent: { proxy: false, operator: true },
   ListBindings: { proxy: false, operator: true },
 };

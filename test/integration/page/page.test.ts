@@ -36,7 +36,10 @@ testWith.serial(
     const opened = await openPage(t, url);
     const { page } = opened;
     await page.waitForSelector('#summary.ok');
-    t.regex((await page.textContent('#summary')) ?? '', /All well: 3 relays, 0 calls, etcd answers/);
+    t.regex(
+      (await page.textContent('#summary')) ?? '',
+      /All well: 3 relays, 0 calls, 0 new\/s, etcd answers/,
+    );
     t.true(await page.isHidden('#problems'));
     await page.waitForSelector(`${row('default/media-2')}.active`);
     const killedAtMs = performance.now();

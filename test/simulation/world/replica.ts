@@ -102,7 +102,10 @@ export class Replica {
     const selection = selectionService(engine.selector, observer);
     server.add(selection.definition, selection.methods);
     const intents = new IntentStore(connection, keys);
-    const told = { gone: () => [], feed: new EventRing(clock) };
+    const unasked = () => {
+      throw new Error('no client of this world asks for it');
+    };
+    const told = { gone: () => [], feed: new EventRing(clock), status: unasked };
     server.add(
       RelayServiceService,
       relayService({ ...shared, ...told, store: engine.store, intents, observer }),

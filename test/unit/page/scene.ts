@@ -24,7 +24,7 @@ export function stateAt(clock: ManualClock, of: Partial<ReplicaState> = {}): Rep
     gone: () => [],
     absent: () => [],
     bindings: () => new Map(),
-    boundCalls: () => 0,
+    traffic: () => ({ newPerSecond: 0, newByRelay: new Map() }),
     feed: new EventRing(clock),
     etcd: { lost: () => undefined, lostForMs: () => 0, isLive: () => true },
     withoutQuorum: 'available',
