@@ -12,6 +12,7 @@ const examples = `
 Examples:
   holdfast up                                     everything on this machine, with a proof on real calls
   holdfast relays --watch                         membership, as it changes
+  holdfast top                                    the same, with problems and events, drawn again and again
   holdfast events --since 1h                      what happened to relays, calls and etcd
   holdfast select a84b4c76e66710@pc33.example     which relay carries this call
   holdfast history a84b4c76e66710@pc33.example    which relays it had before, and why it was moved
@@ -26,6 +27,7 @@ const commands: Readonly<Record<string, () => Promise<{ addTo(program: Command):
   selection: () => import('./commands/selection.js'),
   'relay-node': () => import('./commands/relay-node.js'),
   settings: () => import('./commands/settings.js'),
+  top: () => import('./commands/top.js'),
   relays: () => import('./commands/relays.js'),
   events: () => import('./commands/events.js'),
   drain: () => import('./commands/drain.js'),

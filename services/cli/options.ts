@@ -13,6 +13,8 @@ export interface RemoteOptions {
   readonly json?: true;
   /** Runs a task with a client, which is closed afterwards. @throws CommandError */
   readonly withClient: <T>(task: (client: HoldfastClient) => Promise<T>) => Promise<T>;
+  /** The same with a client of its own for each replica that is named. */
+  readonly withClients: <T>(task: (clients: readonly HoldfastClient[]) => Promise<T>) => Promise<T>;
 }
 
 /** Gives a command the options that name a replica, and its action a client. */
@@ -38,23 +40,40 @@ export function remote(command: Command): Command {
     .addOption(new Option('--key <file>', 'key of that certificate').env('HOLDFAST_KEY'))
     .option('--json', 'print JSON, for programs')
     .hook('preAction', (_, action) => {
-      action.setOptionValue('withClient', async <T>(task: (client: HoldfastClient) => Promise<T>) => {
-        const { server, ...paths } = action.opts<{ server: string[] } & TrustOptions>();
+      const { server, ...paths } = action.opts<{ server: string[] } & TrustOptions>();
+      const using = async <T>(
+        groups: readonly (readonly string[])[],
+        task: (clients: readonly HoldfastClient[]) => Promise<T>,
+      ): Promise<T> => {
         const trust = await readTrust(paths);
-        const client = new HoldfastClient(server, {
-          ...(trust && { credentials: credentials.createSsl(trust.ca, trust.key, trust.cert) }),
-          attemptTimeoutMs: timeoutMs,
-          // A connection may be lost once for no lasting reason.
-          attempts: server.length + 1,
-        });
+        const clients = groups.map(
+          (servers) =>
+            new HoldfastClient(servers, {
+              ...(trust && { credentials: credentials.createSsl(trust.ca, trust.key, trust.cert) }),
+              attemptTimeoutMs: timeoutMs,
+              // A connection may be lost once for no lasting reason.
+              attempts: servers.length + 1,
+            }),
+        );
         try {
-          return await task(client);
+          return await task(clients);
         } catch (error) {
           throw await explain(error, trust);
         } finally {
-          client.close();
+          for (const client of clients) {
+            client.close();
+          }
         }
-      });
+      };
+      action.setOptionValue('withClient', (task: (client: HoldfastClient) => Promise<unknown>) =>
+        using([server], ([client]) => task(client as HoldfastClient)),
+      );
+      action.setOptionValue('withClients', (task: (clients: readonly HoldfastClient[]) => Promise<unknown>) =>
+        using(
+          server.map((each) => [each]),
+          task,
+        ),
+      );
     });
 }
 

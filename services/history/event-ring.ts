@@ -34,10 +34,11 @@ export class EventRing implements EventFeed {
     this.#capacity = capacity;
   }
 
-  add(record: NewRecord): void {
+  /** @param ageMs how long ago it happened */
+  add(record: NewRecord, ageMs = 0): void {
     const sequence = ++this.#last;
-    const event = { sequence, atMs: Math.round(this.#clock.wallMs()), ...record };
-    this.#records[sequence % this.#capacity] = { event, heardAtMs: this.#clock.monotonicMs() };
+    const event = { sequence, atMs: Math.round(this.#clock.wallMs() - ageMs), ...record };
+    this.#records[sequence % this.#capacity] = { event, heardAtMs: this.#clock.monotonicMs() - ageMs };
     this.#first = Math.max(this.#first, sequence - this.#capacity + 1);
     this.#news.tell(undefined);
   }

@@ -7,11 +7,10 @@ import type { HttpAnswer, HttpRequest, HttpRoutes } from '../runtime/http-server
 import type { Selector } from '../selection/selector.js';
 import { EventStreams } from './event-streams.js';
 import { callShape, relaysShape, statusShape } from './shapes.js';
-import type { ReplicaState } from './state.js';
-import { statusOf } from './status.js';
+import type { ShownState } from './state.js';
 
 export interface PageDeps {
-  readonly state: ReplicaState;
+  readonly state: ShownState;
   readonly selector: Pick<Selector, 'lookup'>;
   /** Random id of this run of the replica. */
   readonly life: string;
@@ -65,7 +64,7 @@ export class Page {
     const { clock, feed } = state;
     this.#deps = deps;
     this.#streams = new EventStreams({ clock, feed, life });
-    this.#status = this.#rendered(() => statusShape(statusOf(state)));
+    this.#status = this.#rendered(() => statusShape(state.status()));
     this.#relays = this.#rendered(() => relaysShape(state));
   }
 

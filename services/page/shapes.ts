@@ -12,7 +12,7 @@ import {
 import type { ReplicaStatus } from '../domain/status.js';
 import type { Answer } from '../selection/requests.js';
 import { holdfastCommand } from './shell.js';
-import type { ReplicaState } from './state.js';
+import type { ShownState } from './state.js';
 
 /** What the API answers, as JSON. Times are ISO 8601, in UTC. */
 
@@ -32,17 +32,17 @@ export function statusShape({ atMs, name, version, traffic, ...status }: Replica
 /** Three digits are enough for people. */
 const rounded = (number: number) => Number(number.toPrecision(3));
 
-export function relaysShape(state: ReplicaState) {
+export function relaysShape(state: ShownState) {
   const bindings = state.bindings();
   const { newByRelay } = state.traffic();
   const nowMs = state.clock.monotonicMs();
   return {
     at: iso(state.clock.wallMs()),
-    fresh: state.etcd.isLive(),
+    fresh: state.isLive(),
     relays: state.relays().map((relay) => ({
       ...relayShape(relay),
       suspect: state.isSuspect(relay.relay.set, relay.relay.id),
-      bindings: bindings.get(relayKey(relay.relay.set, relay.relay.id)) ?? 0,
+      bindings: bindings && (bindings.get(relayKey(relay.relay.set, relay.relay.id)) ?? 0),
       newPerSecond: rounded(newByRelay.get(relayKey(relay.relay.set, relay.relay.id)) ?? 0),
       reportAgeSeconds:
         relay.loadHeardAtMs === undefined ? undefined : Math.round((nowMs - relay.loadHeardAtMs) / 1000),

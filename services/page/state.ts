@@ -1,16 +1,15 @@
 import type { HoldfastError } from '../domain/error.js';
 import type { EventFeed } from '../domain/recorded-event.js';
 import type { AbsentIntent, GoneRelay, RegisteredRelay } from '../domain/relay.js';
-import type { ReplicaEntry, TrafficRates } from '../domain/status.js';
+import type { ReplicaEntry, ReplicaStatus, TrafficRates } from '../domain/status.js';
 import type { Clock } from '../runtime/clock.js';
 
-/** All that the page and its API show of a replica, read and never changed. */
-export interface ReplicaState {
+/** All that the page and its API show, read and never changed. */
+export interface ShownState {
   readonly clock: Clock;
-  /** For people. */
-  readonly name: () => string;
-  /** Why it cannot answer requests yet, or undefined. */
+  /** Why requests cannot be answered yet, or undefined. */
   readonly notReady: () => string | undefined;
+  readonly status: () => ReplicaStatus;
   /** Ordered by set, then id. */
   readonly relays: () => readonly RegisteredRelay[];
   /** Registered no more, which is not believed yet. */
@@ -19,10 +18,18 @@ export interface ReplicaState {
   readonly gone: () => readonly GoneRelay[];
   /** Intents for relays that are not registered. */
   readonly absent: () => readonly AbsentIntent[];
-  /** Bindings that this replica remembers, by `relayKey`. */
-  readonly bindings: () => ReadonlyMap<string, number>;
+  /** Bindings that are remembered, by `relayKey`; undefined where nobody tells. */
+  readonly bindings: () => ReadonlyMap<string, number> | undefined;
   readonly traffic: () => TrafficRates;
   readonly feed: EventFeed;
+  /** True while changes in etcd are heard as they happen. */
+  readonly isLive: () => boolean;
+}
+
+/** What the status of a replica is made from. */
+export interface ReplicaState extends Omit<ShownState, 'status' | 'isLive'> {
+  /** For people. */
+  readonly name: () => string;
   readonly etcd: {
     readonly lost: () => HoldfastError | undefined;
     readonly lostForMs: () => number;
@@ -31,4 +38,9 @@ export interface ReplicaState {
   };
   readonly withoutQuorum: 'available' | 'strict';
   readonly replicas: () => readonly ReplicaEntry[];
+}
+
+/** A replica as its own page shows it. */
+export function shown(state: ReplicaState, status: () => ReplicaStatus): ShownState {
+  return { ...state, status, isLive: state.etcd.isLive };
 }

@@ -21,7 +21,7 @@ import { GrpcServer } from '../grpc/server.js';
 import { EventHistory } from '../history/event-history.js';
 import { GoneRelays } from '../history/gone-relays.js';
 import { Page } from '../page/page.js';
-import type { ReplicaState } from '../page/state.js';
+import { type ReplicaState, shown } from '../page/state.js';
 import { statusOf } from '../page/status.js';
 import { newInstanceId } from '../registry/instance-id.js';
 import { IntentStore } from '../registry/intent-store.js';
@@ -221,7 +221,7 @@ export class Replica implements Component {
       Object.fromEntries(gateways.map(([protocol, { counters }]) => [protocol, counters])),
     );
     const page = new Page({
-      state,
+      state: shown(state, () => statusOf(state)),
       selector: engine.selector,
       life: newInstanceId(),
       anyHost: config.page === 'on',

@@ -12,6 +12,8 @@ export interface ProcessOptions {
   readonly cwd?: string;
   /** Written to its standard input, which is then closed. */
   readonly input?: string;
+  /** Its standard input stays open, for `type`. */
+  readonly interactive?: boolean;
   /** Called with all output as it arrives: the output that is kept is bounded. */
   readonly onOutput?: (text: string) => void;
 }
@@ -117,6 +119,11 @@ export class TestProcess {
     }
   }
 
+  /** Writes to its standard input, which was left open. */
+  type(text: string): void {
+    this.#child.stdin?.write(text);
+  }
+
   signal(signal: NodeJS.Signals): void {
     if (this.running) {
       signalGroup(this.pid, signal);
@@ -215,7 +222,7 @@ export async function startProcess(
     cwd: options.cwd,
     env: { ...inherited(), ...options.env },
     detached: true,
-    stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+    stdio: [options.input === undefined && !options.interactive ? 'ignore' : 'pipe', 'pipe', 'pipe'],
   });
   const started = new TestProcess(command, child);
   if (options.onOutput) {
@@ -236,6 +243,9 @@ export async function startProcess(
   scope.teardown(async () => {
     await started.kill();
   });
+  if (options.interactive) {
+    child.stdin?.on('error', () => {}); // the same
+  }
   if (options.input !== undefined) {
     child.stdin?.on('error', () => {}); // it ended without reading; its exit code tells why
     child.stdin?.end(options.input);

@@ -108,6 +108,12 @@ for (const [front, ...protocol] of [
   });
 }
 
+test('the console knows replicas by their client, and shows them as their page does', (t) => {
+  const rooms = ['client', 'console', 'domain', 'history', 'page', 'runtime', 'selection'];
+  const allowed = (name: string) => !isOwn(name) || rooms.some((room) => inRoom(`services/${room}`)(name));
+  t.deepEqual(breaches(inRoom('services/console'), allowed), []);
+});
+
 test('the embedded etcd knows nothing of Holdfast but the runtime', (t) => {
   const rooms = ['services/embedded-etcd', 'services/runtime', 'proto/generated/etcd'].map(inRoom);
   const allowed = (name: string) => !isOwn(name) || rooms.some((room) => room(name));

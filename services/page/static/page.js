@@ -75,10 +75,19 @@ function drawReplicas({ etcd, replicas }) {
 
 // Events.
 
+/** The place of the last one that was told. */
+let lastSequence = 0;
+
+/** They come in order, but for a console, which hears what was before from one replica after the other. */
 function addEvent(event) {
-  events.push(event);
-  if (event.relay && !event.type.startsWith('calls-')) {
-    lastOf.set(`${event.set}/${event.relay}`, event);
+  let place = events.length;
+  while (place > 0 && events[place - 1].at > event.at) {
+    place--;
+  }
+  events.splice(place, 0, event);
+  const key = `${event.set}/${event.relay}`;
+  if (event.relay && !event.type.startsWith('calls-') && !(lastOf.get(key)?.at > event.at)) {
+    lastOf.set(key, event);
   }
 }
 
@@ -250,15 +259,17 @@ function listen() {
       // Another replica, or this one after a restart: it tells anew what it knows.
       life = data;
       events = [];
+      lastSequence = 0;
       lastOf.clear();
     }
     void refresh();
   });
   source.addEventListener('message', ({ data }) => {
     const event = JSON.parse(data);
-    if (event.sequence <= (events.at(-1)?.sequence ?? 0)) {
+    if (event.sequence <= lastSequence) {
       return;
     }
+    lastSequence = event.sequence;
     addEvent(event);
     if (events.length > mostEvents) {
       events = events.slice(-mostEvents / 2);

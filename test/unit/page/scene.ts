@@ -4,7 +4,8 @@ import { Registry } from 'prom-client';
 import type { Call } from '../../../services/domain/call.js';
 import { EventRing } from '../../../services/history/event-ring.js';
 import { Page } from '../../../services/page/page.js';
-import type { ReplicaState } from '../../../services/page/state.js';
+import { type ReplicaState, shown } from '../../../services/page/state.js';
+import { statusOf } from '../../../services/page/status.js';
 import { HttpServer } from '../../../services/runtime/http-server.js';
 import type { Answer } from '../../../services/selection/requests.js';
 import { ManualClock } from '../../support/clock.js';
@@ -47,7 +48,8 @@ export async function servePage(
 ) {
   const clock = new ManualClock();
   const feed = new EventRing(clock);
-  const page = new Page({ state: stateAt(clock, { feed }), selector: { lookup }, life, anyHost });
+  const state = stateAt(clock, { feed });
+  const page = new Page({ state: shown(state, () => statusOf(state)), selector: { lookup }, life, anyHost });
   const server = new HttpServer({
     listen: { host: '127.0.0.1', port: 0 },
     metrics: new Registry(),
