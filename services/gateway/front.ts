@@ -21,10 +21,20 @@ export interface Front {
   stop(): Promise<void>;
 }
 
+/** A command about a call, or the reply to it, as it went over the wire. */
+export interface MirroredCommand {
+  readonly callId: Buffer;
+  readonly from: Address;
+  readonly to: Address;
+  readonly datagram: Buffer;
+}
+
 export interface FrontOptions {
   readonly listeners: readonly GatewayListener[];
   /** Descriptors of sockets that are open already, for the first of these. */
   readonly passed: readonly number[];
+  /** Hears of each command about a call, once, and of its reply. Throws nothing, and waits for nothing. */
+  readonly mirror?: ((command: MirroredCommand) => void) | undefined;
 }
 
 export interface FrontDeps {

@@ -35,6 +35,8 @@ function parseListedSocket(text: string): string | undefined {
   return parseStreamAddress(text) && text;
 }
 
+const hepNgModes = ['on', 'off'] as const;
+
 const pageModes = ['auto', 'on', 'off'] as const;
 
 const listenersSchema = z.string().transform((text, context): GatewayListener[] => {
@@ -237,6 +239,31 @@ export const selectionSettings = {
       'where relays tell the rtpproxy gateway of timeouts, over TCP, from networks that may ask it: start each rtpproxy with -n tcp:%%CC_SELF%%:PORT',
     allowed: 'HOST:PORT, with HOLDFAST_RTPPROXY_NOTIFY',
     schema: addressSchema,
+  },
+  hep: {
+    name: 'HOLDFAST_HEP',
+    flag: '--hep <host:port>',
+    description:
+      'where events of calls are told over HEP3, as UDP: Homer, or another reader of it; none are told if not set',
+    allowed: 'HOST:PORT',
+    schema: addressSchema,
+  },
+  hepId: {
+    name: 'HOLDFAST_HEP_ID',
+    flag: '--hep-id <number>',
+    description: 'the number by which Homer knows this replica',
+    allowed: '0-4294967295',
+    fallback: '2100',
+    schema: wholeNumber(0, 4_294_967_295),
+  },
+  hepNg: {
+    name: 'HOLDFAST_HEP_NG',
+    flag: '--hep-ng <mode>',
+    description:
+      'whether the commands that the ng gateway gets, and its replies, are mirrored over HEP, as rtpengine does; they hold the SDP of calls',
+    allowed: hepNgModes.join(', '),
+    fallback: 'off',
+    schema: z.enum(hepNgModes) as z.ZodType<(typeof hepNgModes)[number], string>,
   },
   ...commonSettings,
   httpListen: { ...commonSettings.httpListen, fallback: '127.0.0.1:7480' },

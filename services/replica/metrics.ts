@@ -158,6 +158,13 @@ export class Metrics {
     );
   }
 
+  /** Adds what became of HEP packets, if any are sent. */
+  watchHep(read: () => Readonly<Record<string, number>> | undefined): void {
+    this.#totals('hep_packets_total', 'HEP packets, by what became of them', ['result'], () =>
+      Object.entries(read() ?? {}).map(([result, count]): LabeledCount => [{ result }, count]),
+    );
+  }
+
   /** Only combinations that have occurred. */
   #answered(): LabeledCount[] {
     return [...this.#fronts].flatMap(([front, { answers }]) =>

@@ -41,6 +41,7 @@ import { retryTimeoutMs } from '../selection/retry.js';
 import type { Selector } from '../selection/selector.js';
 import { type SelectionConfig, selectionSettings } from './config.js';
 import { logEvents } from './event-log.js';
+import { openHep } from './hep.js';
 import { Metrics } from './metrics.js';
 import { reportRelays } from './relay-metrics.js';
 import { Traffic } from './traffic.js';
@@ -61,6 +62,7 @@ export class Replica implements Component {
   readonly #events: Events;
   readonly #gone: GoneRelays;
   readonly #history: EventHistory;
+  readonly #hep: ReturnType<typeof openHep>;
   readonly #gateways: Partial<Record<ProtocolName, Gateway>> = {};
   readonly selector: Selector;
   readonly #stopGraceMs: number;
@@ -171,6 +173,8 @@ export class Replica implements Component {
         this.#grpc.setServing(!lost);
       }
     });
+    this.#hep = openHep(config, shared);
+    metrics.watchHep(() => this.#hep?.sender.counters);
     const gatewayDeps = {
       router: engine.selector,
       clients,
@@ -182,7 +186,7 @@ export class Replica implements Component {
     };
     const { callTtlSeconds, ngListen, rtpproxyListen, rtpproxyNotify, rtpproxyNotifyListen } = config;
     if (ngListen) {
-      const options = { listeners: ngListen, passed };
+      const options = { listeners: ngListen, passed, mirror: this.#hep?.mirror };
       this.#gateways.ng = new Gateway(
         {
           ...gatewayDeps,
@@ -296,6 +300,7 @@ export class Replica implements Component {
     const listening = { grpc: this.grpcAddress, http: this.httpAddress, ng, rtpproxy, etcd: this.#etcd };
     this.#log.info(listening, 'listening; reading etcd');
     this.#follower.start();
+    this.#hep?.sender.start();
     await this.#contact(this.#stopping.signal);
     if (this.#stopped !== undefined) {
       return;
@@ -330,6 +335,7 @@ export class Replica implements Component {
     await this.#engine.stop();
     await this.#clients.stop();
     await this.#http.stop();
+    this.#hep?.sender.stop();
     await this.#follower.stop();
     this.#connection.close();
     for (const files of this.#certificates) {

@@ -132,6 +132,12 @@ test('history knows the domain and the runtime', (t) => {
   t.deepEqual(breaches(inRoom('services/history'), allowed), []);
 });
 
+test('HEP knows the domain and the runtime', (t) => {
+  const rooms = ['domain', 'hep', 'runtime'].map((room) => inRoom(`services/${room}`));
+  const allowed = (name: string) => !isOwn(name) || rooms.some((room) => room(name));
+  t.deepEqual(breaches(inRoom('services/hep'), allowed), []);
+});
+
 test('selection knows no front', (t) => {
   const rooms = ['domain', 'etcd', 'placement', 'registry', 'runtime', 'selection'].map((room) =>
     inRoom(`services/${room}`),

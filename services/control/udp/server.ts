@@ -13,6 +13,8 @@ export interface UdpSource {
   readonly port: number;
   /** Which of the server's addresses was asked: its place in `listen`. */
   readonly listener: number;
+  /** That of the request, and of its reply. */
+  readonly cookie: string;
 }
 
 /** What the server needs of a protocol. Bodies are datagrams without their cookie. */
@@ -248,7 +250,7 @@ export class UdpServer<Request> {
   ): Promise<Buffer> {
     const { service } = this.#options;
     try {
-      const source = { address: remote.address, port: remote.port, listener: at.listener };
+      const source = { address: remote.address, port: remote.port, listener: at.listener, cookie };
       const reply = joinDatagram(cookie, await service.handle(request, source));
       if (reply.length <= maxDatagramBytes) {
         return reply;

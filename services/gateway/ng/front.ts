@@ -1,11 +1,12 @@
 import { ng } from '../../control/ng/protocol.js';
 import type { NgRequest } from '../../control/ng/request.js';
+import { joinDatagram } from '../../control/udp/datagram.js';
 import { UdpServer, type UdpServerCounters, type UdpSource } from '../../control/udp/server.js';
 import { defaultSet } from '../../domain/name.js';
 import type { Address } from '../../runtime/address.js';
 import { relayBudgetMs } from '../call-handler.js';
 import type { CallScope } from '../call-request.js';
-import type { Front, FrontDeps, FrontOptions } from '../front.js';
+import type { Front, FrontDeps, FrontOptions, MirroredCommand } from '../front.js';
 import { observe } from '../observe.js';
 import { aggregate } from './aggregate.js';
 
@@ -14,7 +15,7 @@ export class NgFront implements Front {
   readonly #deps: FrontDeps;
   readonly #server: UdpServer<NgRequest>;
 
-  constructor(deps: FrontDeps, { listeners, passed }: FrontOptions) {
+  constructor(deps: FrontDeps, { listeners, passed, mirror }: FrontOptions) {
     const { admission, clock, log } = deps;
     this.#deps = deps;
     this.#server = new UdpServer({
@@ -24,10 +25,13 @@ export class NgFront implements Front {
       service: {
         protocol: 'ng',
         read: (body) => ng.read(body),
-        handle: (request, { listener }: UdpSource) =>
-          observe(request, deps, () =>
-            this.#handle(request, listeners[listener]?.scope ?? { set: undefined }),
-          ),
+        handle: async (request, source: UdpSource) => {
+          const scope = listeners[source.listener]?.scope ?? { set: undefined };
+          const mirrored = mirror && this.#mirrored(request, source, mirror);
+          const reply = await observe(request, deps, () => this.#handle(request, scope));
+          mirrored?.(reply);
+          return reply;
+        },
         refuse: (request, reason) => request.error(reason),
       },
       clock,
@@ -49,6 +53,21 @@ export class NgFront implements Front {
 
   stop(): Promise<void> {
     return this.#server.stop();
+  }
+
+  /** Mirrors a request. @returns what mirrors its reply */
+  #mirrored(
+    { callId, body }: NgRequest,
+    { address: host, port, listener, cookie }: UdpSource,
+    mirror: (command: MirroredCommand) => void,
+  ): ((reply: Buffer) => void) | undefined {
+    const local = this.#server.addresses()[listener];
+    if (!callId || !local) {
+      return undefined;
+    }
+    const remote = { host, port };
+    mirror({ callId, from: remote, to: local, datagram: joinDatagram(cookie, body) });
+    return (reply) => mirror({ callId, from: local, to: remote, datagram: joinDatagram(cookie, reply) });
   }
 
   async #handle(request: NgRequest, scope: CallScope): Promise<Buffer> {

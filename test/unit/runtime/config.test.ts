@@ -71,6 +71,12 @@ const values: Record<string, { good: readonly string[]; bad: readonly string[] }
   HOLDFAST_CACHE_ENTRIES: whole(0, 10_000_000),
   HOLDFAST_PROVISIONAL_ENTRIES: whole(0, 10_000_000),
   HOLDFAST_WITHOUT_QUORUM: { good: ['available', 'strict'], bad: ['none', 'Strict'] },
+  HOLDFAST_HEP: {
+    good: ['homer.example.org:9060', '[2001:db8::1]:9060'],
+    bad: ['homer', 'homer:', ':9060', 'udp:homer:9060'],
+  },
+  HOLDFAST_HEP_ID: whole(0, 4_294_967_295),
+  HOLDFAST_HEP_NG: { good: ['on', 'off'], bad: ['yes', 'ON', 'true'] },
   HOLDFAST_PAGE: { good: ['auto', 'on', 'off'], bad: ['yes', 'On', 'true'] },
   HOLDFAST_MASS_LOSS_PERCENT: whole(0, 100),
   HOLDFAST_STOP_DEADLINE_SECONDS: whole(2, 3600),
