@@ -53,6 +53,16 @@ export interface EventDetails {
   bindingsReasserted: { readonly reasserted: number; readonly ended: number; readonly left: number };
   /** Another replica of this etcd has other values of these settings, by their variables. */
   settingsDiffer: { readonly replica: string; readonly settings: readonly string[] };
+  /** New files are in use. */
+  certificatesChanged: { readonly purpose: string; readonly validUntilMs: number | undefined };
+  /** New files cannot be used; the former ones stay. */
+  certificatesInvalid: { readonly purpose: string; readonly reason: string };
+  /** Soon, or it has. */
+  certificateExpires: {
+    readonly purpose: string;
+    readonly validUntilMs: number;
+    readonly hasExpired: boolean;
+  };
 }
 
 export interface CallDetails {
@@ -190,6 +200,18 @@ export class Events {
 
   settingsDiffer(replica: string, settings: readonly string[]): void {
     this.#tell({ type: 'settingsDiffer', details: { replica, settings } });
+  }
+
+  certificatesChanged(details: EventDetails['certificatesChanged']): void {
+    this.#tell({ type: 'certificatesChanged', details });
+  }
+
+  certificatesInvalid(details: EventDetails['certificatesInvalid']): void {
+    this.#tell({ type: 'certificatesInvalid', details });
+  }
+
+  certificateExpires(details: EventDetails['certificateExpires']): void {
+    this.#tell({ type: 'certificateExpires', details });
   }
 
   #tell(event: HoldfastEvent): void {

@@ -21,10 +21,16 @@ export const recordedTypes = [
   /** Calls that were given a relay without etcd, and could not be bound. */
   'calls-unbound',
   'etcd-lost',
+  /** etcd refuses writes because its space is exhausted (its alarm NOSPACE): lost, in a way that only an operator ends. */
+  'etcd-full',
   'etcd-back',
   /** etcd may have lost bindings, or has them again. */
   'etcd-history',
   'settings-differ',
+  'certificate-changed',
+  /** New files cannot be used. */
+  'certificate-invalid',
+  'certificate-expires',
 ] as const;
 
 export type RecordedType = (typeof recordedTypes)[number];

@@ -3,7 +3,15 @@ import type { EventFeed } from '../domain/recorded-event.js';
 import type { Clock } from '../runtime/clock.js';
 import { CallCounts } from './call-counts.js';
 import { EventRing, type NewRecord } from './event-ring.js';
-import { type CallEvent, callRecord, isCallEvent, keyOf, relayRecord, stateRecord } from './records.js';
+import {
+  type CallEvent,
+  callRecord,
+  certificateRecord,
+  isCallEvent,
+  keyOf,
+  relayRecord,
+  stateRecord,
+} from './records.js';
 
 /** Keeps what happens at a replica: one record for each event of relays and etcd, and one for many calls with one cause. */
 export class EventHistory {
@@ -59,6 +67,10 @@ export class EventHistory {
       case 'bindingsReasserted':
       case 'settingsDiffer':
         return stateRecord(event);
+      case 'certificatesChanged':
+      case 'certificatesInvalid':
+      case 'certificateExpires':
+        return certificateRecord(event);
       // Each call is in the metrics, and at debug in the log; a summary follows those of an outage.
       case 'callBound':
       case 'callAnswered':

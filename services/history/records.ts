@@ -35,6 +35,8 @@ type StateEvent = Event<
   'relayStateChanged' | 'etcdLost' | 'etcdBack' | 'historyChanged' | 'bindingsReasserted' | 'settingsDiffer'
 >;
 
+type CertificateEvent = Event<'certificatesChanged' | 'certificatesInvalid' | 'certificateExpires'>;
+
 /** Events of calls that are counted together have the same. */
 export function keyOf({ type, details }: CallEvent): string {
   switch (type) {
@@ -159,7 +161,12 @@ export function stateRecord({ type, details }: StateEvent): NewRecord {
       const { reason, newCalls } = details;
       const become = newCalls === 'refused' ? 'refused' : 'given a relay provisionally';
       const text = `etcd lost, new calls are ${become}: ${reason}`;
-      return { type: 'etcd-lost', severity: 'critical', text, reason };
+      return {
+        type: reason.includes(noSpace) ? 'etcd-full' : 'etcd-lost',
+        severity: 'critical',
+        text,
+        reason,
+      };
     }
     case 'etcdBack': {
       const text = `etcd answers again, after ${(details.lostForMs / 1000).toFixed(1)} s`;
@@ -181,6 +188,45 @@ export function stateRecord({ type, details }: StateEvent): NewRecord {
       return { type: 'settings-differ', severity: 'warning', text };
     }
   }
+}
+
+/** In etcd's own words. */
+const noSpace = 'database space exceeded';
+
+export function certificateRecord({ type, details }: CertificateEvent): NewRecord {
+  const { purpose } = details;
+  const name = `certificate for ${purpose}`;
+  switch (type) {
+    case 'certificatesChanged': {
+      const { validUntilMs } = details;
+      const until = validUntilMs === undefined ? '' : `, valid until ${dateOf(validUntilMs)}`;
+      return { type: 'certificate-changed', severity: 'info', text: `${name} has changed${until}` };
+    }
+    case 'certificatesInvalid': {
+      const { reason } = details;
+      const text = `new ${name} is invalid, the former one stays: ${reason}`;
+      return { type: 'certificate-invalid', severity: 'warning', text, reason };
+    }
+    case 'certificateExpires': {
+      const { validUntilMs, hasExpired } = details;
+      return hasExpired
+        ? {
+            type: 'certificate-expires',
+            severity: 'critical',
+            text: `${name} has expired: ${dateOf(validUntilMs)}`,
+          }
+        : {
+            type: 'certificate-expires',
+            severity: 'warning',
+            text: `${name} expires on ${dateOf(validUntilMs)}`,
+          };
+    }
+  }
+}
+
+/** `2030-01-31 12:00 UTC`. */
+function dateOf(ms: number): string {
+  return `${new Date(ms).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
 }
 
 /** `: one-way audio (jo)`, or less where less is known. */

@@ -8,6 +8,7 @@ const refusedWithinMs = 60_000;
 /** A relay node reports at least every 5 s. */
 const overdueMs = 15_000;
 const mostNames = 5;
+const expiryWarningMs = 7 * 86_400_000;
 
 /** The worst first. */
 export function problemsOf(state: ReplicaState): readonly Problem[] {
@@ -52,6 +53,7 @@ function ofReplica(state: ReplicaState): Problem[] {
       advice: 'Give all replicas of one etcd the same values.',
     });
   }
+  problems.push(...ofCertificates(state));
   const refused = refusals(state);
   if (refused.calls > 0) {
     problems.push({
@@ -61,6 +63,25 @@ function ofReplica(state: ReplicaState): Problem[] {
     });
   }
   return problems;
+}
+
+function ofCertificates({ certificates, clock }: ReplicaState): Problem[] {
+  return certificates().flatMap(({ purpose, validUntilMs = Number.POSITIVE_INFINITY }): Problem[] => {
+    const leftMs = validUntilMs - clock.wallMs();
+    if (leftMs > expiryWarningMs) {
+      return [];
+    }
+    const hours = Math.floor(leftMs / 3_600_000);
+    const left = hours >= 48 ? `${Math.floor(hours / 24)} days` : `${hours} h`;
+    const text = leftMs <= 0 ? 'has expired' : `expires in ${left}`;
+    return [
+      {
+        level: leftMs <= 0 ? 'critical' : 'warning',
+        text: `the certificate of this replica for ${purpose} ${text}`,
+        advice: 'Put a new one into its files: it is read within 5 s, without a restart.',
+      },
+    ];
+  });
 }
 
 function refusals({ feed }: ReplicaState): { readonly calls: number; readonly texts: readonly string[] } {

@@ -38,6 +38,12 @@ export interface ReplicaState extends Omit<ShownState, 'status' | 'isLive'> {
   };
   readonly withoutQuorum: 'available' | 'strict';
   readonly replicas: () => readonly ReplicaEntry[];
+  /** Those that the replica presents, or verifies others by. */
+  readonly certificates: () => readonly {
+    readonly purpose: string;
+    /** Ms since 1970. */
+    readonly validUntilMs: number | undefined;
+  }[];
 }
 
 /** A replica as its own page shows it. */

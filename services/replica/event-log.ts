@@ -32,6 +32,10 @@ const lines: Record<EventType, readonly [LogLevel, string]> = {
   bindingsReasserted: ['info', 'remembered bindings written again'],
   // With the values where they are compared.
   settingsDiffer: ['silent', ''],
+  // With the files where they are read.
+  certificatesChanged: ['silent', ''],
+  certificatesInvalid: ['silent', ''],
+  certificateExpires: ['silent', ''],
 };
 
 /** Writes a line for each event, up to so many of one kind; those beyond are told as a number, in one line. */

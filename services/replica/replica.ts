@@ -59,7 +59,6 @@ export class Replica implements Component {
   readonly #clients: RelayClients;
   readonly #grpc: GrpcServer;
   readonly #http: HttpServer;
-  readonly #events: Events;
   readonly #gone: GoneRelays;
   readonly #history: EventHistory;
   readonly #hep: ReturnType<typeof openHep>;
@@ -80,14 +79,14 @@ export class Replica implements Component {
       retryTimeoutMs + config.etcdTimeoutMs,
       (config.stopDeadlineSeconds * 1000) / 2,
     );
-    const etcdCertificates = etcdTls(config, { clock, log });
-    const grpcCertificates = grpcTls(config, { clock, log });
+    const events = new Events();
+    const etcdCertificates = etcdTls(config, { clock, log, events });
+    const grpcCertificates = grpcTls(config, { clock, log, events });
     this.#certificates = [etcdCertificates, grpcCertificates].filter((each) => each !== undefined);
     const connection = configuredConnection(config, etcdCertificates);
     this.#connection = connection;
     this.#follower = new MemberFollower({ connection, clock, log });
     const keys = new Keyspace(config.etcdPrefix);
-    const events = new Events();
     events.subscribe(logEvents(log, clock));
     const outages = new OutageLog(clock, log);
     const directory = new RelayDirectory({
@@ -129,7 +128,12 @@ export class Replica implements Component {
     });
     this.#gone = new GoneRelays(clock);
     this.#history = new EventHistory(clock, (set, id) => this.#gone.instanceOf(set, id));
-    this.#events = events;
+    // What it reads of relays before it is ready is how things are, and no news.
+    events.subscribe((event) => {
+      if (this.#ready || event.type.startsWith('certificate')) {
+        this.#history.hear(event);
+      }
+    });
     directory.subscribe((change) => this.#gone.hear(change));
     const gone = (set?: string) => this.#gone.list(set);
     reportRelays(metrics.registry, { directory, gone, bindings: () => cache.countsByRelay() });
@@ -265,6 +269,8 @@ export class Replica implements Component {
       },
       withoutQuorum: config.withoutQuorum,
       replicas: () => roster.list(),
+      certificates: () =>
+        this.#certificates.map(({ purpose, current }) => ({ purpose, validUntilMs: current.validUntilMs })),
     };
   }
 
@@ -311,9 +317,7 @@ export class Replica implements Component {
       return;
     }
     this.#ready = true;
-    // What it has read so far is how things are, and no news.
     this.#history.begin(this.#engine.directory.list().length);
-    this.#events.subscribe((event) => this.#history.hear(event));
     this.#grpc.setServing(true);
     this.#log.info(
       { grpc: this.grpcAddress, http: this.httpAddress, relays: this.#engine.directory.list().length },
@@ -352,6 +356,7 @@ function servesPage({ page, httpListen }: SelectionConfig): boolean {
 interface Shared {
   readonly clock: Clock;
   readonly log: Logger;
+  readonly events?: Events;
 }
 
 /** What gRPC is served with over TLS, if it is. */

@@ -1,4 +1,5 @@
 import { messageOf } from '../domain/error.js';
+import type { Events } from '../domain/events.js';
 import type { Clock } from './clock.js';
 import { type ConfigOf, commonSettings } from './config.js';
 import type { Logger } from './log.js';
@@ -19,7 +20,14 @@ export interface TlsFilesDeps {
   readonly purpose: string;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Hears what happens to the certificate. */
+  readonly events?: CertificateEvents | undefined;
 }
+
+export type CertificateEvents = Pick<
+  Events,
+  'certificatesChanged' | 'certificatesInvalid' | 'certificateExpires'
+>;
 
 /** Applies what `current` is from now on. Throws if it cannot be used. */
 export type TlsListener = () => void;
@@ -43,6 +51,10 @@ export class TlsFiles {
   constructor(paths: TlsPaths, deps: TlsFilesDeps) {
     this.#paths = paths;
     this.#deps = deps;
+  }
+
+  get purpose(): string {
+    return this.#deps.purpose;
   }
 
   /** The material in use; empty before the start. */
@@ -88,6 +100,7 @@ export class TlsFiles {
           { purpose, validUntil: dateOf(material) },
           'certificates have changed; new connections use them',
         );
+        this.#deps.events?.certificatesChanged({ purpose, validUntilMs: material.validUntilMs });
       }
       this.#failures = 0;
       this.#failure = '';
@@ -97,6 +110,7 @@ export class TlsFiles {
       this.#failure = reason;
       if (this.#failures % readsBetweenErrors === 0) {
         log.error({ purpose, reason }, 'new certificates are invalid; keeping the previous ones');
+        this.#deps.events?.certificatesInvalid({ purpose, reason });
       }
     }
     this.#warnOfExpiry();
@@ -141,7 +155,9 @@ export class TlsFiles {
     }
     this.#warnedAtMs = clock.monotonicMs();
     const details = { purpose, file: this.#paths.cert?.path, validUntil: dateOf(this.#current) };
-    if (validUntilMs <= clock.wallMs()) {
+    const hasExpired = validUntilMs <= clock.wallMs();
+    this.#deps.events?.certificateExpires({ purpose, validUntilMs, hasExpired });
+    if (hasExpired) {
       log.error(details, 'the certificate has expired');
     } else {
       log.warn(details, 'the certificate expires in less than 7 days');

@@ -1,4 +1,5 @@
 import { status } from '@grpc/grpc-js';
+import type { ExecutionContext } from 'ava';
 import { Authority } from '../../support/certificates.js';
 import { Scrape } from '../../support/prometheus.js';
 import { eventually } from '../../support/registry.js';
@@ -154,6 +155,17 @@ testWith(
     t.is(asked.output, "holdfast: the replica's certificate has expired\n");
     t.is((await lineOf(replica, failed))['reason'], left);
     t.is((await t.throwsAsync<NodeJS.ErrnoException>(shownBy(port, authority.ca))).code, 'CERT_HAS_EXPIRED');
+    const { summary } = (await (await fetch(`http://${replica.http}/api/v1/status`)).json()) as Record<
+      string,
+      string
+    >;
+    t.regex(summary ?? '', /^the certificate of this replica for grpc has expired/);
+    const told = await firstOf(
+      t,
+      `http://${replica.http}/api/v1/events?since=3600`,
+      /"type":"certificate-expires"/,
+    );
+    t.regex(told, /"type":"certificate-changed"/);
   },
 );
 
@@ -254,3 +266,19 @@ testWith(
     t.is(stream.error, undefined, 'an open stream goes on for a grace');
   },
 );
+
+/** Reads an endless answer until it matches. */
+async function firstOf(t: ExecutionContext, url: string, pattern: RegExp): Promise<string> {
+  const reading = new AbortController();
+  t.teardown(() => reading.abort());
+  const { body } = await fetch(url, { signal: reading.signal });
+  const decoder = new TextDecoder();
+  let text = '';
+  for await (const chunk of body ?? []) {
+    text += decoder.decode(chunk as Uint8Array, { stream: true });
+    if (pattern.test(text)) {
+      break;
+    }
+  }
+  return text;
+}

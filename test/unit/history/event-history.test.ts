@@ -183,3 +183,23 @@ test('a relay that has gone is known for a day, with since and why, unless it co
     ['r3'],
   );
 });
+
+test('certificates that change, cannot be used or expire are told, and etcd without space apart from etcd that is lost', (t) => {
+  const { events, told } = scene();
+  const validUntilMs = Date.UTC(2030, 0, 31, 12);
+  events.certificatesChanged({ purpose: 'grpc', validUntilMs });
+  events.certificatesInvalid({ purpose: 'etcd', reason: 'the key belongs to another certificate' });
+  events.certificateExpires({ purpose: 'grpc', validUntilMs, hasExpired: false });
+  events.certificateExpires({ purpose: 'grpc', validUntilMs, hasExpired: true });
+  events.etcdLost({ reason: 'its space is exhausted (mvcc: database space exceeded)', newCalls: 'refused' });
+  t.deepEqual(told(), [
+    ['certificate-changed', 'certificate for grpc has changed, valid until 2030-01-31 12:00 UTC'],
+    [
+      'certificate-invalid',
+      'new certificate for etcd is invalid, the former one stays: the key belongs to another certificate',
+    ],
+    ['certificate-expires', 'certificate for grpc expires on 2030-01-31 12:00 UTC'],
+    ['certificate-expires', 'certificate for grpc has expired: 2030-01-31 12:00 UTC'],
+    ['etcd-full', 'etcd lost, new calls are refused: its space is exhausted (mvcc: database space exceeded)'],
+  ]);
+});

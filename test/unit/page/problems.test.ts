@@ -118,3 +118,20 @@ test('calls that were refused are a problem for a minute', (t) => {
   clock.advance(60_001);
   t.deepEqual(texts({ feed }), []);
 });
+
+test('a certificate that expires within a week is a problem, and a critical one once it has', (t) => {
+  const day = 86_400_000;
+  const expiring = (validUntilMs: number | undefined) =>
+    texts({ certificates: () => [{ purpose: 'grpc', validUntilMs }] });
+  t.deepEqual(expiring(undefined), []);
+  t.deepEqual(expiring(clock.wallMs() + 8 * day), []);
+  t.deepEqual(expiring(clock.wallMs() + 3.5 * day), [
+    'warning: the certificate of this replica for grpc expires in 3 days',
+  ]);
+  t.deepEqual(expiring(clock.wallMs() + 3_700_000), [
+    'warning: the certificate of this replica for grpc expires in 1 h',
+  ]);
+  t.deepEqual(expiring(clock.wallMs() - 1), [
+    'critical: the certificate of this replica for grpc has expired',
+  ]);
+});

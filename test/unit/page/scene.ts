@@ -30,6 +30,7 @@ export function stateAt(clock: ManualClock, of: Partial<ReplicaState> = {}): Rep
     etcd: { lost: () => undefined, lostForMs: () => 0, isLive: () => true },
     withoutQuorum: 'available',
     replicas: () => [],
+    certificates: () => [],
     ...of,
   };
 }
