@@ -1,10 +1,13 @@
 import type { ControlRequest, Verdict } from '../control/protocol.js';
+import { type Address, formatAddress } from '../runtime/address.js';
 import type { Clock } from '../runtime/clock.js';
+import type { Logger } from '../runtime/log.js';
 import type { FrontMetrics } from '../selection/front-metrics.js';
 
 export interface ObserverDeps {
   readonly metrics: FrontMetrics;
   readonly clock: Clock;
+  readonly log: Logger;
 }
 
 /** Of what a sender was answered, whether by a relay or by the gateway itself. */
@@ -17,10 +20,16 @@ const results: Readonly<Record<Verdict['kind'], string>> = {
   error: 'error',
 };
 
-/** Has a request handled, and records what came of it and how long it took. */
+/** What lines of the log have of a request. */
+export function requestFields({ protocol, command, callId }: ControlRequest) {
+  return { callId: callId?.toString('latin1'), protocol, command };
+}
+
+/** Has a request handled, and records what came of it and how long it took. @param source who sent it, for the log */
 export async function observe(
   request: ControlRequest,
-  { metrics, clock }: ObserverDeps,
+  source: Address,
+  { metrics, clock, log }: ObserverDeps,
   handle: () => Promise<Buffer>,
 ): Promise<Buffer> {
   const startedAtMs = clock.monotonicMs();
@@ -30,6 +39,13 @@ export async function observe(
     result = results[request.judge(reply).kind];
     return reply;
   } finally {
-    metrics.observeRequest(request.commandName, result, clock.monotonicMs() - startedAtMs);
+    const durationMs = clock.monotonicMs() - startedAtMs;
+    metrics.observeRequest(request.commandName, result, durationMs);
+    if (log.isLevelEnabled('debug') && request.act !== 'ping') {
+      log.debug(
+        { ...requestFields(request), source: formatAddress(source), result, ms: Math.round(durationMs) },
+        'command answered',
+      );
+    }
   }
 }

@@ -6,6 +6,7 @@ import type { RegisteredRelay, Relay } from '../domain/relay.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
 import type { RelayList, SetName } from './deps.js';
+import { requestFields } from './observe.js';
 
 export type Asked =
   /** The relay's reply, byte for byte. */
@@ -100,6 +101,23 @@ export class RelayClients {
 
   /** Puts a request to a relay, and says what came of it instead of throwing. */
   async ask(registered: RegisteredRelay, request: ControlRequest, timeoutMs: number): Promise<Asked> {
+    const { clock, log } = this.#deps;
+    const askedAtMs = clock.monotonicMs();
+    const asked = await this.#ask(registered, request, timeoutMs);
+    if (log.isLevelEnabled('debug') && request.callId) {
+      const { set, id: relay, controlUrl } = registered.relay;
+      const came = asked.kind === 'replied' ? request.judge(asked.reply).kind : asked.kind;
+      const reason = asked.kind === 'replied' ? undefined : asked.reason;
+      const ms = Math.round(clock.monotonicMs() - askedAtMs);
+      log.debug(
+        { ...requestFields(request), set, relay, controlUrl, result: came, reason, ms },
+        'relay asked',
+      );
+    }
+    return asked;
+  }
+
+  async #ask(registered: RegisteredRelay, request: ControlRequest, timeoutMs: number): Promise<Asked> {
     const known = this.#clientOf(registered, request);
     if (typeof known === 'string') {
       return { kind: 'refused', reason: known };

@@ -1,7 +1,9 @@
 import { type handleUnaryCall, type sendUnaryData, status } from '@grpc/grpc-js';
+import type { Binding } from '../domain/binding.js';
 import { HoldfastError } from '../domain/error.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
+import { inTrace, traceIdOf } from '../runtime/trace.js';
 import type { FrontMetrics } from '../selection/front-metrics.js';
 import type { Caller } from './certificate-names.js';
 import { type Failure, statusOf, toFailure } from './status.js';
@@ -25,16 +27,27 @@ export function observe<T>(
   { metrics, clock, log, notReady }: Observer,
   handle: () => T | Promise<T>,
   onThrown?: (thrown: unknown) => void,
+  request?: unknown,
 ): Outcome<T> | Promise<Outcome<T>> {
   const startedAtMs = clock.monotonicMs();
+  const answered = (result: string, value?: T) => {
+    const durationMs = clock.monotonicMs() - startedAtMs;
+    metrics.observeRequest(method, result, durationMs);
+    if (log.isLevelEnabled('debug')) {
+      log.debug(
+        { ...callFields(request, value), method, result, ms: Math.round(durationMs) },
+        'request answered',
+      );
+    }
+  };
   const succeeded = (value: T): Outcome<T> => {
-    metrics.observeRequest(method, 'ok', clock.monotonicMs() - startedAtMs);
+    answered('ok', value);
     return { value };
   };
   const failed = (thrown: unknown): Outcome<T> => {
     const failure = toFailure(thrown, log);
     onThrown?.(thrown);
-    metrics.observeRequest(method, resultOf(failure.code), clock.monotonicMs() - startedAtMs);
+    answered(resultOf(failure.code));
     return { failure };
   };
   try {
@@ -47,6 +60,14 @@ export function observe<T>(
   } catch (thrown) {
     return failed(thrown);
   }
+}
+
+/** What a line of the log has of the call that a request is about, and of the relay in the answer, where they have them. */
+function callFields(request: unknown, value: unknown) {
+  const { callId, requestId } = (request ?? {}) as { readonly callId?: string; readonly requestId?: string };
+  const { binding } = (value ?? {}) as { readonly binding?: Partial<Binding> };
+  const { relayId: relay, generation } = binding ?? {};
+  return { callId, requestId: requestId || undefined, relay, generation: generation && Number(generation) };
 }
 
 /** A gRPC status as metrics name it, such as `unavailable`. */
@@ -70,11 +91,14 @@ export function unary<Request, Response>(
       }
     };
     const { request } = call;
-    const outcome = observe(
-      method,
-      observer,
-      () => handle(request, call),
-      (thrown) => onThrown?.(thrown, request),
+    const outcome = inTrace(traceIdOf(call.metadata.get('traceparent')[0]), () =>
+      observe(
+        method,
+        observer,
+        () => handle(request, call),
+        (thrown) => onThrown?.(thrown, request),
+        request,
+      ),
     );
     if (outcome instanceof Promise) {
       void outcome.then(reply);

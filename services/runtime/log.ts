@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { type Logger, pino } from 'pino';
 import { sleep, systemClock } from './clock.js';
+import { traceFields } from './trace.js';
 
 export type { Logger };
 
@@ -25,7 +26,13 @@ export interface ProcessLog {
 export function openLog(name: string, level: LogLevel): ProcessLog {
   const destination = pino.destination({ sync: false, maxLength: maxWaiting });
   const log = pino(
-    { name, level, timestamp: pino.stdTimeFunctions.isoTime, base: { pid: process.pid } },
+    {
+      name,
+      level,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      base: { pid: process.pid },
+      mixin: traceFields,
+    },
     destination,
   );
   let lost = 0;

@@ -25,15 +25,19 @@ import type { Keyspace } from '../../services/registry/keyspace.js';
 import { selectionSettings } from '../../services/replica/config.js';
 import { Replica } from '../../services/replica/replica.js';
 import { readConfig } from '../../services/runtime/config.js';
-import type { Logger } from '../../services/runtime/log.js';
+import type { Logger, LogLevel } from '../../services/runtime/log.js';
+import { traceFields } from '../../services/runtime/trace.js';
 import { connect, startEmbeddedEtcd } from './etcd.js';
 import type { Scope } from './process.js';
 import { aRelay, eventually, newKeyspace, putRelay } from './registry.js';
 
 /** A logger whose lines a test can read. */
-export function openLog(): { log: Logger; lines: Record<string, unknown>[] } {
+export function openLog(level: LogLevel = 'info'): { log: Logger; lines: Record<string, unknown>[] } {
   const lines: Record<string, unknown>[] = [];
-  const log = pino({ level: 'info' }, { write: (line: string) => void lines.push(JSON.parse(line)) });
+  const log = pino(
+    { level, mixin: traceFields },
+    { write: (line: string) => void lines.push(JSON.parse(line)) },
+  );
   return { log, lines };
 }
 
@@ -56,7 +60,6 @@ export async function openReplica(
   keys: Keyspace,
   env: Readonly<Record<string, string>> = {},
 ): Promise<InProcessReplica> {
-  const { log, lines } = openLog();
   const config = readConfig(selectionSettings, {
     HOLDFAST_ETCD: etcd,
     HOLDFAST_ETCD_PREFIX: keys.relays.replace(/\/relays\/$/, ''),
@@ -65,6 +68,7 @@ export async function openReplica(
     HOLDFAST_ETCD_TIMEOUT_MS: '5000',
     ...env,
   });
+  const { log, lines } = openLog(config.logLevel);
   const replica = new Replica(config, log);
   const stop = () => replica.stop();
   scope.teardown(stop);

@@ -46,7 +46,26 @@ export class Commands {
     this.#deps = deps;
   }
 
-  async handle({ body }: NgMessage): Promise<NgDictionary> {
+  async handle(message: NgMessage): Promise<NgDictionary> {
+    const { log } = this.#deps;
+    const reply = await this.#replyTo(message);
+    const { body } = message;
+    if (log.isLevelEnabled('debug') && callId(body) !== undefined) {
+      const { result, 'error-reason': reason } = reply;
+      log.debug(
+        {
+          callId: callId(body),
+          command: command(body),
+          result: String(result),
+          reason: reason && String(reason),
+        },
+        'command carried out',
+      );
+    }
+    return reply;
+  }
+
+  async #replyTo({ body }: NgMessage): Promise<NgDictionary> {
     const { log } = this.#deps;
     try {
       return await this.#dispatch(body);

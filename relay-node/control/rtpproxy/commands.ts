@@ -49,7 +49,11 @@ export class Commands {
     const { log } = this.#deps;
     const { command, sessionId: callId } = request;
     try {
-      return await this.#dispatch(request, source);
+      const reply = await this.#dispatch(request, source);
+      if (callId !== undefined) {
+        log.debug({ callId, command, reply: reply.toString('latin1').trimEnd() }, 'command carried out');
+      }
+      return reply;
     } catch (error) {
       if (error instanceof CommandError) {
         log.debug({ callId, command, reply: error.message }, 'command refused');

@@ -28,7 +28,9 @@ export class NgFront implements Front {
         handle: async (request, source: UdpSource) => {
           const scope = listeners[source.listener]?.scope ?? { set: undefined };
           const mirrored = mirror && this.#mirrored(request, source, mirror);
-          const reply = await observe(request, deps, () => this.#handle(request, scope));
+          const reply = await observe(request, { host: source.address, port: source.port }, deps, () =>
+            this.#handle(request, scope),
+          );
           mirrored?.(reply);
           return reply;
         },

@@ -47,8 +47,8 @@ export class RtpproxyFront implements Front {
       service: {
         protocol: 'rtpproxy',
         read: (body) => rtpproxy.read(body),
-        handle: (request, { address, listener }: UdpSource) =>
-          observe(request, deps, () =>
+        handle: (request, { address, port, listener }: UdpSource) =>
+          observe(request, { host: address, port }, deps, () =>
             this.#handle(request, address, listeners[listener]?.scope ?? { set: undefined }),
           ),
         refuse: (request) => request.error(),

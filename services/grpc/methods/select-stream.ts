@@ -4,6 +4,7 @@ import {
   SelectStreamResponse,
 } from '../../../proto/generated/holdfast/v1/selection.js';
 import { invalidArgument } from '../../domain/error.js';
+import { inTrace, traceIdOf } from '../../runtime/trace.js';
 import type { Answer } from '../../selection/requests.js';
 import type { SelectionServiceDeps } from '../deps.js';
 import { type Outcome, observe } from '../observe.js';
@@ -30,6 +31,7 @@ export function selectStream(
   const waiting = new Set<() => void>();
   return (stream) => {
     const writer = new StreamWriter<Buffer>(stream);
+    const traceId = traceIdOf(stream.metadata.get('traceparent')[0]);
     let inProgress = 0;
     let unread = 0;
     let ended = false;
@@ -81,17 +83,20 @@ export function selectStream(
         waiting.add(goOn);
       }
       const requestId = request?.requestId ?? '';
-      const outcome = observe(
-        'SelectStream',
-        observer,
-        () => {
-          if (!request || requestId === '') {
-            const allowed = '1-64 bytes of visible ASCII: the reply is matched by it';
-            throw invalidArgument('request.request_id', 'is empty', allowed);
-          }
-          return answerOf(request);
-        },
-        (thrown) => request && refuse(thrown, request),
+      const outcome = inTrace(traceId, () =>
+        observe(
+          'SelectStream',
+          observer,
+          () => {
+            if (!request || requestId === '') {
+              const allowed = '1-64 bytes of visible ASCII: the reply is matched by it';
+              throw invalidArgument('request.request_id', 'is empty', allowed);
+            }
+            return answerOf(request);
+          },
+          (thrown) => request && refuse(thrown, request),
+          request,
+        ),
       );
       if (outcome instanceof Promise) {
         void outcome.then((later) => reply(requestId, later));

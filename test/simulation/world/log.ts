@@ -27,7 +27,8 @@ export function loggerOf(process: SimProcess, write: (line: LogLine) => void): L
         write({ atMs: process.host.scheduler.nowMs, process: process.name, level, text });
       };
     }
-    return logger as unknown as Logger;
+    const isLevelEnabled = (level: string) => !silent.some((each) => each === level);
+    return { ...logger, isLevelEnabled } as unknown as Logger;
   };
   return make({});
 }
