@@ -28,6 +28,7 @@ const commands: Readonly<Record<string, () => Promise<{ addTo(program: Command):
   'relay-node': () => import('./commands/relay-node.js'),
   settings: () => import('./commands/settings.js'),
   top: () => import('./commands/top.js'),
+  console: () => import('./commands/console.js'),
   relays: () => import('./commands/relays.js'),
   events: () => import('./commands/events.js'),
   drain: () => import('./commands/drain.js'),

@@ -19,13 +19,15 @@ export interface PageDeps {
    * point to this host would else read the page in its visitors' browsers.
    */
   readonly anyHost: boolean;
+  /** What actions have to be sent with, where there are any: the page has buttons then. */
+  readonly token?: string;
 }
 
 /** Files of the page by path, with their types. */
 const files: Readonly<Record<string, readonly [file: string, type: string]>> = {
   '/': ['index.html', 'text/html'],
   ...Object.fromEntries(
-    ['page.js', 'relays.js', 'view.js', 'dom.js'].map(
+    ['page.js', 'relays.js', 'view.js', 'dom.js', 'actions.js'].map(
       (name) => [`/${name}`, [name, 'text/javascript']] as const,
     ),
   ),
@@ -42,6 +44,9 @@ const securityHeaders = {
   'x-content-type-options': 'nosniff',
   'x-frame-options': 'DENY',
 };
+
+/** In index.html: nothing can be done from the page of a replica. */
+const noToken = '<meta name="holdfast-token" content="">';
 
 /** Status and relays are read anew at most this often, ms, however many readers there are. */
 const renderPeriodMs = 500;
@@ -104,7 +109,12 @@ export class Page {
   async #file(name: string, type: string): Promise<HttpAnswer> {
     let content = this.#files.get(name);
     if (!content) {
-      content = readFile(new URL(`static/${name}`, import.meta.url));
+      const { token } = this.#deps;
+      content = readFile(new URL(`static/${name}`, import.meta.url)).then((bytes) =>
+        token !== undefined && name === 'index.html'
+          ? Buffer.from(String(bytes).replace(noToken, noToken.replace('""', `"${token}"`)))
+          : bytes,
+      );
       this.#files.set(name, content);
     }
     return { status: 200, body: await content, headers: { 'content-type': `${type}; charset=utf-8` } };
@@ -163,7 +173,7 @@ function decoded(text: string): Buffer {
   return Buffer.from(bytes, 'latin1');
 }
 
-function json(status: number, value: unknown): HttpAnswer {
+export function json(status: number, value: unknown): HttpAnswer {
   return {
     status,
     body: Buffer.from(JSON.stringify(value)),
@@ -171,13 +181,14 @@ function json(status: number, value: unknown): HttpAnswer {
   };
 }
 
-async function secured(answer: HttpAnswer | Promise<HttpAnswer>): Promise<HttpAnswer> {
+/** With the headers that keep a browser from running or sending anything else. */
+export async function secured(answer: HttpAnswer | Promise<HttpAnswer>): Promise<HttpAnswer> {
   const { headers, ...rest } = await answer;
   return { ...rest, headers: { ...securityHeaders, ...headers } };
 }
 
 /** `localhost` or an address: no name that somebody else could point here. */
-function isLocal(host = ''): boolean {
+export function isLocal(host = ''): boolean {
   const name = host.replace(/:\d*$/, '').replace(/^\[(.*)\]$/, '$1');
   return name.toLowerCase() === 'localhost' || isIP(name) !== 0;
 }

@@ -24,9 +24,11 @@ export interface HttpServerDeps extends ListenDeps {
   readonly caveat?: () => string | undefined;
   /** What there is beside the endpoints of every process. */
   readonly routes?: HttpRoutes | undefined;
+  /** What can be done; without it nothing but GET is answered. */
+  readonly actions?: HttpActions | undefined;
 }
 
-/** The parts of a GET that routes need. */
+/** The parts of a request that routes need. */
 export interface HttpRequest {
   /** As it came, up to the question mark. */
   readonly path: string;
@@ -34,6 +36,9 @@ export interface HttpRequest {
   /** Names in lower case. */
   readonly headers: IncomingHttpHeaders;
 }
+
+/** Does what a POST without a body asks for, if it knows that; undefined for the rest. */
+export type HttpActions = (request: HttpRequest) => Promise<HttpAnswer> | undefined;
 
 export interface HttpAnswer {
   readonly status: number;
@@ -139,11 +144,16 @@ export class HttpServer {
   }
 
   async #answer({ method, url = '', headers }: IncomingMessage): Promise<HttpAnswer> {
-    const { metrics, notReady, caveat, routes } = this.#deps;
+    const { metrics, notReady, caveat, routes, actions } = this.#deps;
+    const [path = '', search] = url.split(/\?(.*)/s);
+    if (method === 'POST' && actions) {
+      const query = new URLSearchParams(search);
+      const missing = { status: 404, body: 'there is no such action\n' };
+      return (await actions({ path, query, headers })) ?? missing;
+    }
     if (method !== 'GET' && method !== 'HEAD') {
       return { status: 405, body: 'GET only\n', headers: { allow: 'GET, HEAD' } };
     }
-    const [path = '', query] = url.split(/\?(.*)/s);
     switch (path) {
       case '/livez':
         return { status: 200, body: 'ok\n' };
@@ -163,7 +173,7 @@ export class HttpServer {
         };
       default:
         return (
-          (await routes?.({ path, query: new URLSearchParams(query), headers })) ?? {
+          (await routes?.({ path, query: new URLSearchParams(search), headers })) ?? {
             status: 404,
             body: 'try /metrics, /livez or /readyz\n',
           }

@@ -1,3 +1,4 @@
+import { actionButton } from './actions.js';
 import {
   $,
   arrange,
@@ -185,6 +186,14 @@ function callElements(call) {
         ),
       ),
     ),
+    ...[
+      actionButton(
+        'Move',
+        'move',
+        { callId: call.callId, set: call.set, branch: call.branch, generation: call.generation },
+        `The call leaves ${call.set}/${call.relay}. Its media follow with the next offer of its proxy.`,
+      ),
+    ].filter(Boolean),
     ...call.commands.map(commandLine),
   ];
 }

@@ -1,3 +1,4 @@
+import { actionButton } from './actions.js';
 import { $, ago, arrange, commandLine, count, definitions, make, setText } from './dom.js';
 import { remember, view } from './view.js';
 
@@ -304,7 +305,21 @@ function details(relay) {
     ],
     ['left', relay.leftAt && `${relay.leftAt}: ${relay.leftBecause}`],
   ].filter(([, value]) => value);
-  return [definitions(list), ...(relay.leftAt ? [] : relay.commands.map(commandLine))];
+  return [
+    definitions(list),
+    ...(relay.leftAt ? [] : [actionOf(relay), ...relay.commands.map(commandLine)].filter(Boolean)),
+  ];
+}
+
+function actionOf({ set, id, state, calls }) {
+  return state === 'active'
+    ? actionButton(
+        'Drain',
+        'drain',
+        { set, id },
+        `${set}/${id} gets no new calls; its ${count(calls)} calls go on.`,
+      )
+    : actionButton('Resume', 'resume', { set, id }, `${set}/${id} takes new calls again.`);
 }
 
 function drawSets() {
