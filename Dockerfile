@@ -3,7 +3,7 @@
 #     docker build -t holdfast:0.1.0 .
 #     docker run --rm holdfast:0.1.0 --help
 #
-# The tests run these instructions in a scratch directory: use only FROM, WORKDIR, ENV, COPY, RUN, USER, ENTRYPOINT.
+# The tests run these instructions in a scratch directory: use only FROM, WORKDIR, ENV, COPY, RUN, LABEL, USER, ENTRYPOINT.
 
 FROM node:24-bookworm-slim AS build
 WORKDIR /app
@@ -13,13 +13,21 @@ COPY proto ./proto
 COPY services ./services
 COPY relay-node ./relay-node
 RUN npm run build && npm prune --omit=dev && chmod +x dist/services/cli/main.js
+# What is in the image, for scanners: CycloneDX, from the lockfile.
+RUN npm sbom --package-lock-only --omit=dev --sbom-format=cyclonedx >sbom.cdx.json
 
 # Node and what it links against; no npm, no compiler.
 FROM debian:bookworm-slim
+LABEL org.opencontainers.image.title="Holdfast"
+LABEL org.opencontainers.image.description="A distributed session registry for SIP media relays: a call stays on its relay."
+LABEL org.opencontainers.image.version="0.1.0"
+LABEL org.opencontainers.image.licenses="MIT"
+LABEL org.opencontainers.image.vendor="The Holdfast authors"
+LABEL org.opencontainers.image.base.name="docker.io/library/debian:bookworm-slim"
 COPY --from=build /usr/local/bin/node /usr/local/bin/node
 WORKDIR /app
 ENV NODE_ENV=production
-COPY --from=build /app/package.json ./
+COPY --from=build /app/package.json /app/sbom.cdx.json ./
 COPY --from=build /app/node_modules ./node_modules
 # The programs serve it by server reflection.
 COPY --from=build /app/proto/generated/descriptors.binpb ./proto/generated/

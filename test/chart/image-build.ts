@@ -88,6 +88,7 @@ export class ImageBuild {
       case 'USER':
         this.user = text;
         return;
+      case 'LABEL':
       case 'ENTRYPOINT':
         return;
       default:

@@ -57,6 +57,20 @@ test('the image has no HEALTHCHECK, and a numeric user that is not root', (t) =>
   t.is(names.at(-1), 'ENTRYPOINT');
 });
 
+test('the image says what it is, in which version', (t) => {
+  const labels = dockerfile()
+    .filter(({ name }) => name === 'LABEL')
+    .map(({ text }) => text.replace(/^org\.opencontainers\.image\./, ''));
+  const { version, description, license } = JSON.parse(
+    readFileSync(join(repository, 'package.json'), 'utf8'),
+  );
+  for (const label of [`version="${version}"`, `description="${description}"`, `licenses="${license}"`]) {
+    t.true(labels.includes(label), `${label}: ${labels.join(', ')}`);
+  }
+  const base = dockerfile().findLast(({ name }) => name === 'FROM')?.text;
+  t.true(labels.includes(`base.name="docker.io/library/${base}"`));
+});
+
 test('the image has the newest Node that CI runs the tests on', (t) => {
   const [, majors = ''] = /^nodes='([\d ]+)'$/m.exec(readFileSync(join(repository, '.ci/run'), 'utf8')) ?? [];
   t.is(imageNode(), majors.split(' ').at(-1) ?? '');
@@ -80,7 +94,20 @@ testWith(
     await build.run();
     const app = join(build.root, 'app');
 
-    t.deepEqual((await readdir(app)).sort(), ['dist', 'node_modules', 'package.json', 'proto']);
+    t.deepEqual((await readdir(app)).sort(), [
+      'dist',
+      'node_modules',
+      'package.json',
+      'proto',
+      'sbom.cdx.json',
+    ]);
+    const sbom = JSON.parse(readFileSync(join(app, 'sbom.cdx.json'), 'utf8'));
+    const listed = (sbom.components as { name: string }[]).map(({ name }) => name);
+    t.true(listed.includes('etcd3'));
+    t.deepEqual(
+      listed.filter((name) => developmentOnly.has(name)),
+      [],
+    );
     t.deepEqual((await readdir(join(app, 'dist'))).sort(), ['proto', 'relay-node', 'services']);
     t.deepEqual(await readdir(join(app, 'proto/generated')), ['descriptors.binpb']);
     const packages = await packagesIn(join(app, 'node_modules'));

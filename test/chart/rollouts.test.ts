@@ -20,7 +20,7 @@ testWith(renderTools, 'a replica leaves after the shipped clients have heard of 
   const readyMs = Number(spec?.['minReadySeconds']) * 1000;
   const option = 'grpc.dns_min_time_between_resolutions_ms';
   t.true(readyMs >= Number(channelOptions[option] ?? grpcDefaultMs) + dnsTtlMs);
-  const python = readFileSync(join(repository, 'test/clients/holdfast_client.py'), 'utf8');
+  const python = readFileSync(join(repository, 'test/e2e/examples/kemi/holdfast_client.py'), 'utf8');
   const [, inPython = grpcDefaultMs] = new RegExp(`"${option}", (\\d+)`).exec(python) ?? [];
   t.true(readyMs >= Number(inPython) + dnsTtlMs);
 

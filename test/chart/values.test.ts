@@ -159,6 +159,7 @@ test('versions that appear twice are the same', (t) => {
   );
   const own = JSON.parse(read('package.json')).version;
   t.is(version(read('helm/holdfast/Chart.yaml'), /^appVersion: "(.*)"$/m), own);
+  t.is(version(read('helm/holdfast/Chart.yaml'), /^ +image: holdfast:(.*)$/m), own);
   for (const path of ['README.md', 'Dockerfile', 'helm/holdfast/README.md']) {
     const tags = [...read(path).matchAll(/\bholdfast:(\d\S*)/g)].map(([, tag]) => tag);
     t.true(tags.length > 0, path);

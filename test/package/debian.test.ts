@@ -68,6 +68,10 @@ testWith.serial(programs, 'the Debian package is installed, runs, is upgraded an
   const holdfast = join(root, 'usr/bin/holdfast');
   t.is(await run(t, holdfast, '--version'), `${version}\n`);
   t.false((await readlink(holdfast)).startsWith('/'), 'it works below any root');
+  const sbom = JSON.parse(await readFile(join(root, 'usr/share/doc/holdfast/sbom.cdx.json'), 'utf8'));
+  const listed = (sbom.components as { name: string }[]).map(({ name }) => name);
+  t.true(listed.includes('@grpc/grpc-js') && listed.includes('etcd3'));
+  t.false(listed.includes('ava'), 'nothing that only tests need');
 
   const { endpoint } = await startEmbeddedEtcd(t);
   const settings = join(root, 'etc/holdfast/selection.toml');
