@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
-import { type Kamailio, kamailioFiles } from '../support/kamailio.js';
+import { type Kamailio, kamailioExample, kamailioFiles } from '../support/kamailio.js';
 import {
   accepted,
   acked,
@@ -39,7 +39,7 @@ export interface Fork {
 }
 
 /** The example to copy. */
-export const example = join(kamailioFiles, 'kamailio.cfg');
+export const example = kamailioExample;
 /** Every phone has an offer of its own, with a Via branch; a delete names both tags. */
 export const branches = join(kamailioFiles, 'forking.cfg');
 const first = [invited({ note: 'INVITE' }), answers(200), acked()];

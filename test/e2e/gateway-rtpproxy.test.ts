@@ -1,5 +1,4 @@
-import { join } from 'node:path';
-import { kamailioFiles } from '../support/kamailio.js';
+import { kamailioExample } from '../support/kamailio.js';
 import { startProcess } from '../support/process.js';
 import { findProgram } from '../support/program.js';
 import { eventually } from '../support/registry.js';
@@ -13,7 +12,7 @@ import { allSucceed, relaysTold, tally } from './gateway-sums.js';
 const options = { protocol: 'rtpproxy', relays: threeRtpproxies } as const;
 
 testWith(['kamailio'], 'the example configuration is valid with rtpproxy', async (t) => {
-  const args = ['-c', '-f', join(kamailioFiles, 'kamailio.cfg'), '-A', 'WITH_RTPPROXY'];
+  const args = ['-c', '-f', kamailioExample, '-A', 'WITH_RTPPROXY'];
   const check = await startProcess(t, findProgram('kamailio') ?? '', args);
   await check.success();
   t.regex(check.output, /config file ok/);

@@ -1,6 +1,5 @@
-import { join } from 'node:path';
 import { RelayState } from '../../proto/generated/holdfast/v1/relay.js';
-import { kamailioFiles } from '../support/kamailio.js';
+import { kamailioExample } from '../support/kamailio.js';
 import { startProcess } from '../support/process.js';
 import { findProgram } from '../support/program.js';
 import { eventually } from '../support/registry.js';
@@ -14,7 +13,7 @@ testWith(['kamailio'], 'the example configuration is valid unchanged, in both ro
     const check = await startProcess(t, findProgram('kamailio') ?? '', [
       '-c',
       '-f',
-      join(kamailioFiles, 'kamailio.cfg'),
+      kamailioExample,
       ...role,
     ]);
     await check.success();

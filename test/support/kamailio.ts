@@ -8,7 +8,11 @@ import { repository } from './repository.js';
 
 const run = promisify(execFile);
 
+/** Scenarios of phones, and a proxy that forks. */
 export const kamailioFiles = join(repository, 'test/e2e/kamailio');
+/** Complete configurations, for users to begin with. */
+export const exampleFiles = join(repository, 'test/e2e/examples');
+export const kamailioExample = join(exampleFiles, 'kamailio.cfg');
 
 export interface KamailioOptions {
   /** Name of this instance, and of its directory in `directory`. */
@@ -30,7 +34,7 @@ export class Kamailio {
   ) {}
 
   static async start(scope: Scope, options: KamailioOptions): Promise<Kamailio> {
-    const { name, port, configuration = join(kamailioFiles, 'kamailio.cfg'), defines } = options;
+    const { name, port, configuration = kamailioExample, defines } = options;
     const directory = join(options.directory, name);
     await mkdir(directory);
     const values = { SIP_LISTEN: `udp:127.0.0.1:${port}`, ...defines };

@@ -5,7 +5,7 @@ import { type Scope, startProcess } from './process.js';
 import { repository } from './repository.js';
 
 /** What SIP proxies copy. */
-export const clientFiles = join(repository, 'test/clients');
+export const clientFiles = join(repository, 'test/e2e/examples/kemi');
 
 /** What a Kamailio needs that asks over gRPC. */
 export const kemiPrograms = ['kamailio', 'app_python3.so', 'python3-grpcio', 'protoc', 'grpc_python_plugin'];

@@ -104,7 +104,7 @@ test('what pages tell to set in a proxy is set in its example', (t) => {
   for (const [proxy = '', parameter = ''] of told) {
     const [, name = '', value = ''] = /^`(\w+)` (\d+)$/.exec(parameter) ?? [];
     const [product = '', version] = proxy.split(' ');
-    const example = readFileSync(join(repository, `test/e2e/kamailio/${product.toLowerCase()}.cfg`), 'utf8');
+    const example = readFileSync(join(repository, `test/e2e/examples/${product.toLowerCase()}.cfg`), 'utf8');
     const line = `modparam("rtpengine", "${name}", ${value})`;
     t.true(
       example.includes(version ? `#!ifdef KAMAILIO_${version}\n${line}` : line),
