@@ -38,7 +38,7 @@ export async function kemiOptions(
 export async function installScript(scope: Scope, directory: string): Promise<string> {
   await mkdir(directory, { recursive: true });
   const page = await readFile(join(repository, 'proto/README.md'), 'utf8');
-  const [commands] = /^ {4}cp test\/clients\/kemi\.py(.*\n {4})*.*\n/m.exec(page) ?? [];
+  const [commands] = /^ {4}cp test\/e2e\/examples\/kemi\/kemi\.py(.*\n {4})*.*\n/m.exec(page) ?? [];
   if (!commands) {
     throw new Error('proto/README.md does not say how to install kemi.py');
   }
