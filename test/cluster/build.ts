@@ -1,0 +1,59 @@
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { repository } from '../support/repository.js';
+import { bin, cache, chartTools, images } from './paths.js';
+
+const sources = join(repository, 'test/cluster/build');
+/** Node as `.ci/run` installs it: the newest one, which the image has. */
+const node = join(
+  process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'),
+  'holdfast/node-24/node_modules/.bin/node',
+);
+
+/** Builds what is not there yet, or was made from something else; the product's image each time. */
+export async function build(): Promise<void> {
+  await mkdir(images, { recursive: true });
+  if (!existsSync(join(chartTools, 'etcd-3.6'))) {
+    await run(join(repository, '.ci/go-programs'), chartTools);
+  }
+  const programs = ['go.mod', 'go.sum', 'programs.sh', ...(await goFiles())];
+  await unlessDone('programs', programs, () => run(join(sources, 'programs.sh'), bin));
+  const image = (name: string) => run(join(sources, 'images.sh'), cache, chartTools, node, name);
+  await unlessDone('base', ['images.sh', '../../../Dockerfile'], () => image('base'));
+  await unlessDone('pause', ['images.sh', 'pause/main.go'], () => image('pause'));
+  await unlessDone('etcd', ['images.sh', '../../../helm/holdfast/values.yaml'], () => image('etcd'));
+  await image('holdfast');
+}
+
+async function goFiles(): Promise<string[]> {
+  const files = await readdir(sources, { recursive: true });
+  return files.filter((file) => file.endsWith('.go')).sort();
+}
+
+/** Does something unless it was done with these files before. The stamp is written last: what was broken off begins again. */
+async function unlessDone(name: string, files: readonly string[], task: () => Promise<void>): Promise<void> {
+  const hash = createHash('sha256');
+  for (const file of files) {
+    hash.update(file).update(await readFile(join(sources, file)));
+  }
+  const digest = hash.digest('hex');
+  const stamp = join(cache, `${name}.stamp`);
+  if (existsSync(stamp) && (await readFile(stamp, 'utf8')) === digest) {
+    return;
+  }
+  await task();
+  await writeFile(stamp, digest);
+}
+
+async function run(program: string, ...args: readonly string[]): Promise<void> {
+  const child = spawn(program, args, { stdio: 'inherit' });
+  const [code] = await once(child, 'close');
+  if (code !== 0) {
+    throw new Error(`${program} ${args.join(' ')} failed (code ${code})`);
+  }
+}

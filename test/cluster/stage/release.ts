@@ -1,0 +1,119 @@
+import { join } from 'node:path';
+import type { Scope } from '../../support/process.js';
+import { repository } from '../../support/repository.js';
+import { KubernetesApi, type KubernetesObject } from '../machine/kubernetes-api.js';
+import { apply, helm, kubectl } from './cluster-tools.js';
+
+const chart = join(repository, 'helm/holdfast');
+
+/** Values by path, such as `relay.replicas=3`. */
+export type Values = readonly string[];
+
+export interface RunningPod extends KubernetesObject {
+  readonly status: {
+    readonly phase: string;
+    readonly podIP?: string;
+    readonly containerStatuses?: readonly { readonly ready: boolean; readonly restartCount: number }[];
+  };
+}
+
+/** A release of the chart in a namespace of its own, which admits only what the restricted Pod Security Standard does. */
+export class Release {
+  readonly #api = new KubernetesApi();
+  /** Values that stay over upgrades. */
+  #values: Values = [];
+
+  private constructor(
+    private readonly scope: Scope,
+    readonly namespace: string,
+    readonly name: string,
+  ) {}
+
+  /** @param name also of the namespace, unless another is given, which exists */
+  static async prepare(scope: Scope, namespace: string, name = 'holdfast'): Promise<Release> {
+    const labels = { 'pod-security.kubernetes.io/enforce': 'restricted' };
+    await apply(scope, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace, labels } });
+    return new Release(scope, namespace, name);
+  }
+
+  /** The gRPC target of its clients. */
+  get target(): string {
+    return `dns:///${this.name}.${this.namespace}.svc.cluster.local:7400`;
+  }
+
+  /** Where a SIP proxy finds it as an rtpengine. */
+  get gateway(): string {
+    return `${this.name}-ng.${this.namespace}.svc.cluster.local`;
+  }
+
+  /** @returns how long it took until all pods were ready, ms */
+  async install(values: Values = []): Promise<number> {
+    this.#values = values;
+    const beganMs = performance.now();
+    await this.#helm('install', this.name, chart, '--wait', '--timeout=5m', ...set(values));
+    return performance.now() - beganMs;
+  }
+
+  /** Changes values, and waits until everything has been replaced. */
+  async upgrade(values: Values): Promise<void> {
+    this.#values = [...this.#values, ...values];
+    await this.#helm('upgrade', this.name, chart, ...set(this.#values));
+    await this.rolledOut();
+  }
+
+  async rollback(revision: number): Promise<void> {
+    await this.#helm('rollback', this.name, String(revision));
+    await this.rolledOut();
+  }
+
+  async rolledOut(): Promise<void> {
+    for (const workload of ['statefulset/etcd', 'statefulset/relay', 'deployment/selection']) {
+      const named = workload.replace('/', `/${this.name}-`);
+      await kubectl(this.scope, '-n', this.namespace, 'rollout', 'status', named, '--timeout=9m');
+    }
+  }
+
+  /** @returns what the pod of the test printed */
+  test(): Promise<string> {
+    return this.#helm('test', this.name, '--logs');
+  }
+
+  uninstall(): Promise<string> {
+    return this.#helm('uninstall', this.name, '--wait');
+  }
+
+  /** Its pods of one component: selection, relay, etcd. */
+  async pods(component: string): Promise<RunningPod[]> {
+    const found = await this.#api.list<RunningPod>(`/api/v1/namespaces/${this.namespace}/pods`);
+    return found.filter(({ metadata: { labels = {} } }) => {
+      return (
+        labels['app.kubernetes.io/instance'] === this.name &&
+        labels['app.kubernetes.io/component'] === component
+      );
+    });
+  }
+
+  /** Kind and name of every object in its namespace that is not Kubernetes' own, sorted. */
+  async objects(): Promise<string[]> {
+    const kinds =
+      'pods,services,deployments,statefulsets,daemonsets,jobs,configmaps,secrets,serviceaccounts,persistentvolumeclaims,' +
+      'networkpolicies,poddisruptionbudgets,horizontalpodautoscalers,endpointslices,controllerrevisions,replicasets';
+    const found = await this.kubectl('get', kinds, '-o', 'name');
+    const own = ['configmap/kube-root-ca.crt', 'serviceaccount/default'];
+    return found
+      .trim()
+      .split('\n')
+      .filter((name) => name !== '' && !own.includes(name))
+      .sort();
+  }
+
+  kubectl(...args: readonly string[]): Promise<string> {
+    return kubectl(this.scope, '-n', this.namespace, ...args);
+  }
+
+  #helm(...args: readonly string[]): Promise<string> {
+    return helm(this.scope, '-n', this.namespace, ...args);
+  }
+}
+
+const set = (values: Values) => values.flatMap((value) => ['--set', value]);

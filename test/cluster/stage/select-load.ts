@@ -1,0 +1,146 @@
+import type { ChannelCredentials } from '@grpc/grpc-js';
+import { Freshness, Origin } from '../../../proto/generated/holdfast/v1/selection.js';
+import { HoldfastClient } from '../../../services/client/index.js';
+import type { Scope } from '../../support/process.js';
+
+const everyMs = 100;
+/** A new client this often: one of them resolves the name just before any moment. */
+const newClientMs = 10_000;
+const mostClients = 6;
+/** Calls in progress, which are selected for again and again. */
+const callsInProgress = 100;
+const firstAnswerMs = 60_000;
+
+/** Select calls of SIP proxies that use the shipped client, for new calls and for those in progress. */
+export class SelectLoad {
+  readonly #clients: HoldfastClient[] = [];
+  /** The relay of each call in progress, the oldest first. */
+  readonly #calls = new Map<string, string>();
+  readonly #pending = new Set<Promise<void>>();
+  readonly #reasons = new Map<string, number>();
+  readonly #timers: NodeJS.Timeout[] = [];
+  #requests = 0;
+  #started = 0;
+  #failed = 0;
+  #moved = 0;
+  #notFresh = 0;
+  #slowestMs = 0;
+
+  private constructor(
+    private readonly target: string,
+    private readonly credentials: () => ChannelCredentials | undefined,
+  ) {}
+
+  /** Begins when the service has answered once. @param credentials asked for again by each new client */
+  static async start(
+    scope: Scope,
+    target: string,
+    credentials: () => ChannelCredentials | undefined = () => undefined,
+  ): Promise<SelectLoad> {
+    const load = new SelectLoad(target, credentials);
+    scope.teardown(() => load.#stop());
+    load.#addClient();
+    const deadlineMs = performance.now() + firstAnswerMs;
+    while ((await load.#request('first'), load.#failed > 0)) {
+      if (performance.now() > deadlineMs) {
+        throw new Error(`no answer from ${target}: ${[...load.#reasons.keys()].join('; ')}`);
+      }
+      load.#failed = 0;
+      load.#reasons.clear();
+    }
+    load.#timers.push(setInterval(() => load.#addClient(), newClientMs));
+    load.#timers.push(setInterval(() => load.#send(), everyMs));
+    return load;
+  }
+
+  /** Ends it. @returns what there was */
+  async finish(): Promise<SelectReport> {
+    this.#stopTimers();
+    await Promise.all(this.#pending);
+    this.#stop();
+    return new SelectReport(
+      this.#requests,
+      this.#started,
+      this.#failed,
+      this.#moved,
+      this.#notFresh,
+      Math.round(this.#slowestMs),
+      [...this.#reasons].map(([reason, times]) => `${times} × ${reason}`),
+    );
+  }
+
+  #stopTimers(): void {
+    for (const timer of this.#timers.splice(0)) {
+      clearInterval(timer);
+    }
+  }
+
+  #stop(): void {
+    this.#stopTimers();
+    for (const client of this.#clients.splice(0)) {
+      client.close();
+    }
+  }
+
+  #addClient(): void {
+    const credentials = this.credentials();
+    this.#clients.push(new HoldfastClient(this.target, credentials ? { credentials } : {}));
+    if (this.#clients.length > mostClients) {
+      // Not the first one: it has known the service for longest.
+      this.#clients.splice(1, 1)[0]?.close();
+    }
+  }
+
+  #send(): void {
+    const isNew = this.#requests % 2 === 0 || this.#calls.size === 0;
+    const known = [...this.#calls.keys()];
+    const callId = isNew ? `call-${this.#started}` : known[this.#requests % known.length];
+    const sent = this.#request(callId ?? '');
+    this.#pending.add(sent);
+    void sent.finally(() => this.#pending.delete(sent));
+  }
+
+  async #request(callId: string): Promise<void> {
+    const relay = this.#calls.get(callId);
+    const client = this.#clients[this.#requests % this.#clients.length];
+    this.#requests++;
+    this.#started += relay === undefined ? 1 : 0;
+    const beganMs = performance.now();
+    try {
+      const answer = await client?.select({ callId, inDialog: relay !== undefined });
+      const now = answer?.binding?.relay?.id ?? '';
+      this.#moved += (relay ?? now) !== now || answer?.origin === Origin.ORIGIN_MOVED ? 1 : 0;
+      this.#notFresh += answer?.freshness === Freshness.FRESHNESS_FRESH ? 0 : 1;
+      this.#calls.set(callId, now);
+      const [oldest] = this.#calls.keys();
+      if (this.#calls.size > callsInProgress && oldest !== undefined) {
+        this.#calls.delete(oldest);
+      }
+    } catch (error) {
+      this.#failed++;
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#reasons.set(reason, (this.#reasons.get(reason) ?? 0) + 1);
+    }
+    this.#slowestMs = Math.max(this.#slowestMs, performance.now() - beganMs);
+  }
+}
+
+export class SelectReport {
+  constructor(
+    readonly requests: number,
+    readonly calls: number,
+    readonly failed: number,
+    readonly moved: number,
+    /** Answers from memory, while etcd was out of reach. */
+    readonly notFresh: number,
+    readonly slowestMs: number,
+    readonly reasons: readonly string[],
+  ) {}
+
+  toString(): string {
+    const { requests, calls, failed, moved, notFresh, slowestMs } = this;
+    const counts = `${requests} requests for ${calls} calls, ${failed} failed, ${moved} moved`;
+    const reasons = this.reasons.length > 0 ? ` (${this.reasons.join('; ')})` : '';
+    return `${counts}, ${notFresh} without etcd, slowest ${slowestMs} ms${reasons}`;
+  }
+}
