@@ -1,5 +1,5 @@
 import { mkdir } from 'node:fs/promises';
-import { type ClusterNode, controlPlane } from './addresses.js';
+import { type ClusterNode, controlPlane, services } from './addresses.js';
 import { run, runOn } from './run.js';
 
 const bridge = 'nodes';
@@ -18,6 +18,11 @@ export async function createNetwork(nodes: readonly ClusterNode[]): Promise<void
     await run('ip', 'netns', 'add', name);
     await run('ip', 'link', 'add', name, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', name);
     await run('ip', 'link', 'set', name, 'master', bridge, 'up');
+  }
+  const [first] = nodes;
+  if (first) {
+    // Whoever is outside reaches Services as a router would have it: by a node that knows them.
+    await run('ip', 'route', 'add', services, 'via', first.address);
   }
   for (const node of nodes) {
     await run('ip', 'route', 'add', node.pods, 'via', node.address);

@@ -78,8 +78,10 @@ export class Release {
     return this.#helm('test', this.name, '--logs');
   }
 
-  uninstall(): Promise<string> {
-    return this.#helm('uninstall', this.name, '--wait');
+  /** Helm waits for what it removes, and not for the pods of that. */
+  async uninstall(): Promise<void> {
+    await this.#helm('uninstall', this.name, '--wait');
+    await this.kubectl('wait', '--for=delete', 'pods', '--all', '--timeout=5m');
   }
 
   /** Its pods of one component: selection, relay, etcd. */

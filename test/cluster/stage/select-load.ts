@@ -40,14 +40,7 @@ export class SelectLoad {
     const load = new SelectLoad(target, credentials);
     scope.teardown(() => load.#stop());
     load.#addClient();
-    const deadlineMs = performance.now() + firstAnswerMs;
-    while ((await load.#request('first'), load.#failed > 0)) {
-      if (performance.now() > deadlineMs) {
-        throw new Error(`no answer from ${target}: ${[...load.#reasons.keys()].join('; ')}`);
-      }
-      load.#failed = 0;
-      load.#reasons.clear();
-    }
+    await load.#answered();
     load.#timers.push(setInterval(() => load.#addClient(), newClientMs));
     load.#timers.push(setInterval(() => load.#send(), everyMs));
     return load;
@@ -67,6 +60,18 @@ export class SelectLoad {
       Math.round(this.#slowestMs),
       [...this.#reasons].map(([reason, times]) => `${times} × ${reason}`),
     );
+  }
+
+  async #answered(): Promise<void> {
+    const deadlineMs = performance.now() + firstAnswerMs;
+    while (this.#calls.size === 0) {
+      await this.#request('first');
+      if (performance.now() > deadlineMs) {
+        throw new Error(`no answer from ${this.target}: ${[...this.#reasons.keys()].join('; ')}`);
+      }
+    }
+    this.#failed = 0;
+    this.#reasons.clear();
   }
 
   #stopTimers(): void {
@@ -109,8 +114,8 @@ export class SelectLoad {
     try {
       const answer = await client?.select({ callId, inDialog: relay !== undefined });
       const now = answer?.binding?.relay?.id ?? '';
-      this.#moved += (relay ?? now) !== now || answer?.origin === Origin.ORIGIN_MOVED ? 1 : 0;
-      this.#notFresh += answer?.freshness === Freshness.FRESHNESS_FRESH ? 0 : 1;
+      this.#moved += (relay ?? now) !== now || answer?.origin === Origin.MOVED ? 1 : 0;
+      this.#notFresh += answer?.freshness === Freshness.FRESH ? 0 : 1;
       this.#calls.set(callId, now);
       const [oldest] = this.#calls.keys();
       if (this.#calls.size > callsInProgress && oldest !== undefined) {
