@@ -5,6 +5,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { missingPrograms } from '../support/program.js';
 import { repository } from '../support/repository.js';
 import { bin, cache, chartTools, images } from './paths.js';
 
@@ -15,14 +16,39 @@ const node = join(
   'holdfast/node-24/node_modules/.bin/node',
 );
 
+/** What has to be installed, and the Debian packages that have it. */
+const programs = {
+  containerd: 'containerd',
+  runc: 'runc',
+  '/usr/lib/cni/ptp': 'containernetworking-plugins',
+  buildah: 'buildah',
+  debootstrap: 'debootstrap',
+  iptables: 'iptables',
+  ip: 'iproute2',
+  openssl: 'openssl',
+  go: 'golang-go',
+} as const;
+
+/** @throws Error that names the packages which are missing */
+function requirePrograms(): void {
+  const missing = missingPrograms(Object.keys(programs)) as (keyof typeof programs)[];
+  if (missing.length > 0) {
+    throw new Error(`not installed: apt-get install ${missing.map((name) => programs[name]).join(' ')}`);
+  }
+  if (process.getuid?.() !== 0) {
+    throw new Error('only root can make namespaces and cgroups');
+  }
+}
+
 /** Builds what is not there yet, or was made from something else; the product's image each time. */
 export async function build(): Promise<void> {
+  requirePrograms();
   await mkdir(images, { recursive: true });
   if (!existsSync(join(chartTools, 'etcd-3.6'))) {
     await run(join(repository, '.ci/go-programs'), chartTools);
   }
-  const programs = ['go.mod', 'go.sum', 'programs.sh', ...(await goFiles())];
-  await unlessDone('programs', programs, () => run(join(sources, 'programs.sh'), bin));
+  const recipe = ['go.mod', 'go.sum', 'programs.sh', ...(await goFiles())];
+  await unlessDone('programs', recipe, () => run(join(sources, 'programs.sh'), bin));
   const image = (name: string) => run(join(sources, 'images.sh'), cache, chartTools, node, name);
   await unlessDone('base', ['images.sh', '../../../Dockerfile'], () => image('base'));
   await unlessDone('pause', ['images.sh', 'pause/main.go'], () => image('pause'));

@@ -7,7 +7,7 @@ import { logs, spawnInCluster, startCluster, stopCluster } from './cluster.js';
 const usage = `usage: npm run cluster -- build | up [--nodes N] | test [FILE…] | run COMMAND… | down | ci [--minutes M]
 
   build   programs and images, as far as they are not in the cache
-  up      builds, and starts a cluster of N nodes (1)
+  up      builds, and starts a cluster of N nodes (3)
   test    the chart on that cluster; the last line is «N passed, N failed»
   run     a program beside the control plane, such as kubectl, helm or bash
   down    ends it, and takes everything away but the cache
@@ -44,7 +44,7 @@ async function ci(minutes: number): Promise<number> {
   await stopCluster();
   await build();
   try {
-    await startCluster(1);
+    await startCluster(3);
     return await test([]);
   } finally {
     await stopCluster();
@@ -54,7 +54,7 @@ async function ci(minutes: number): Promise<number> {
 async function main(): Promise<number> {
   const [task, ...rest] = process.argv.slice(2);
   const options = {
-    nodes: { type: 'string', default: '1' },
+    nodes: { type: 'string', default: '3' },
     minutes: { type: 'string', default: '60' },
   } as const;
   switch (task) {

@@ -10,6 +10,7 @@ const chart = join(repository, 'helm/holdfast');
 export type Values = readonly string[];
 
 export interface RunningPod extends KubernetesObject {
+  readonly spec: { readonly nodeName?: string };
   readonly status: {
     readonly phase: string;
     readonly podIP?: string;
@@ -22,6 +23,7 @@ export class Release {
   readonly #api = new KubernetesApi();
   /** Values that stay over upgrades. */
   #values: Values = [];
+  #before: Values = [];
 
   private constructor(
     private readonly scope: Scope,
@@ -56,13 +58,16 @@ export class Release {
 
   /** Changes values, and waits until everything has been replaced. */
   async upgrade(values: Values): Promise<void> {
+    this.#before = this.#values;
     this.#values = [...this.#values, ...values];
     await this.#helm('upgrade', this.name, chart, ...set(this.#values));
     await this.rolledOut();
   }
 
-  async rollback(revision: number): Promise<void> {
-    await this.#helm('rollback', this.name, String(revision));
+  /** Undoes the last upgrade. */
+  async rollback(): Promise<void> {
+    this.#values = this.#before;
+    await this.#helm('rollback', this.name);
     await this.rolledOut();
   }
 
@@ -82,6 +87,13 @@ export class Release {
   async uninstall(): Promise<void> {
     await this.#helm('uninstall', this.name, '--wait');
     await this.kubectl('wait', '--for=delete', 'pods', '--all', '--timeout=5m');
+  }
+
+  /** Takes a pod away at once, as if its node had, and waits until the next one of that name is ready. */
+  async lose(pod: string): Promise<void> {
+    await this.kubectl('delete', 'pod', pod, '--grace-period=0', '--force');
+    await this.kubectl('wait', '--for=create', `pod/${pod}`, '--timeout=1m');
+    await this.kubectl('wait', '--for=condition=Ready', `pod/${pod}`, '--timeout=5m');
   }
 
   /** Its pods of one component: selection, relay, etcd. */

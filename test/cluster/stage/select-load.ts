@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { ChannelCredentials } from '@grpc/grpc-js';
 import { Freshness, Origin } from '../../../proto/generated/holdfast/v1/selection.js';
 import { HoldfastClient } from '../../../services/client/index.js';
@@ -13,6 +14,8 @@ const firstAnswerMs = 60_000;
 
 /** Select calls of SIP proxies that use the shipped client, for new calls and for those in progress. */
 export class SelectLoad {
+  /** Begins its Call-IDs. */
+  readonly #name = randomUUID();
   readonly #clients: HoldfastClient[] = [];
   /** The relay of each call in progress, the oldest first. */
   readonly #calls = new Map<string, string>();
@@ -23,6 +26,7 @@ export class SelectLoad {
   #started = 0;
   #failed = 0;
   #moved = 0;
+  readonly #left = new Set<string>();
   #notFresh = 0;
   #slowestMs = 0;
 
@@ -56,6 +60,7 @@ export class SelectLoad {
       this.#started,
       this.#failed,
       this.#moved,
+      [...this.#left],
       this.#notFresh,
       Math.round(this.#slowestMs),
       [...this.#reasons].map(([reason, times]) => `${times} × ${reason}`),
@@ -65,7 +70,7 @@ export class SelectLoad {
   async #answered(): Promise<void> {
     const deadlineMs = performance.now() + firstAnswerMs;
     while (this.#calls.size === 0) {
-      await this.#request('first');
+      await this.#request(`${this.#name}-first`);
       if (performance.now() > deadlineMs) {
         throw new Error(`no answer from ${this.target}: ${[...this.#reasons.keys()].join('; ')}`);
       }
@@ -99,7 +104,7 @@ export class SelectLoad {
   #send(): void {
     const isNew = this.#requests % 2 === 0 || this.#calls.size === 0;
     const known = [...this.#calls.keys()];
-    const callId = isNew ? `call-${this.#started}` : known[this.#requests % known.length];
+    const callId = isNew ? `${this.#name}-${this.#started}` : known[this.#requests % known.length];
     const sent = this.#request(callId ?? '');
     this.#pending.add(sent);
     void sent.finally(() => this.#pending.delete(sent));
@@ -114,7 +119,10 @@ export class SelectLoad {
     try {
       const answer = await client?.select({ callId, inDialog: relay !== undefined });
       const now = answer?.binding?.relay?.id ?? '';
-      this.#moved += (relay ?? now) !== now || answer?.origin === Origin.MOVED ? 1 : 0;
+      if ((relay ?? now) !== now || (relay === undefined && answer?.origin === Origin.MOVED)) {
+        this.#moved++;
+        this.#left.add(relay ?? '');
+      }
       this.#notFresh += answer?.freshness === Freshness.FRESH ? 0 : 1;
       this.#calls.set(callId, now);
       const [oldest] = this.#calls.keys();
@@ -136,6 +144,8 @@ export class SelectReport {
     readonly calls: number,
     readonly failed: number,
     readonly moved: number,
+    /** The relays that calls have been moved away from. */
+    readonly left: readonly string[],
     /** Answers from memory, while etcd was out of reach. */
     readonly notFresh: number,
     readonly slowestMs: number,
