@@ -173,6 +173,10 @@ export class LocalPod {
     if (secret) {
       return this.#cluster.secret(secret.name)[secret.key] ?? '';
     }
+    const config = valueFrom?.configMapKeyRef;
+    if (config) {
+      return this.#cluster.rendered.find('ConfigMap', config.name).data?.[config.key] ?? '';
+    }
     const path = valueFrom?.fieldRef?.fieldPath ?? '';
     const label = /^metadata\.labels\['(.*)'\]$/.exec(path)?.[1];
     if (label !== undefined) {

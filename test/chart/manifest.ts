@@ -57,6 +57,7 @@ export interface EnvVar {
   readonly value?: string;
   readonly valueFrom?: {
     readonly fieldRef?: { readonly fieldPath: string };
+    readonly configMapKeyRef?: { readonly name: string; readonly key: string };
     readonly secretKeyRef?: { readonly name: string; readonly key: string };
   };
 }

@@ -137,6 +137,7 @@ testWith(
   async (t) => {
     const rendered = await render();
     t.deepEqual(rendered.names, [
+      'ConfigMap/holdfast-etcd',
       'Deployment/holdfast-selection',
       'NetworkPolicy/holdfast-etcd',
       'NetworkPolicy/holdfast-relay',

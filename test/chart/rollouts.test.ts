@@ -39,6 +39,27 @@ testWith(
   },
 );
 
+testWith(
+  renderTools,
+  'a member that lost its volume is brought back, and no other one restarts',
+  async (t) => {
+    const before = await render();
+    const after = await render('defaults', { etcd: { bundled: { initialClusterState: 'existing' } } });
+    const told = (rendered: Rendered) =>
+      rendered.find('ConfigMap', 'holdfast-etcd').data?.['initial-cluster-state'];
+    t.deepEqual([told(before), told(after)], ['new', 'existing']);
+    t.deepEqual(after.find('StatefulSet', 'holdfast-etcd'), before.find('StatefulSet', 'holdfast-etcd'));
+    const { env = [], args } = before.pod('StatefulSet', 'holdfast-etcd').spec.containers[0];
+    const [variable] = env.filter(({ name }) => name === 'ETCD_INITIAL_CLUSTER_STATE');
+    const key = { name: 'holdfast-etcd', key: 'initial-cluster-state' };
+    t.deepEqual(variable?.valueFrom?.configMapKeyRef, key);
+    t.false(
+      args.some((arg) => arg.startsWith('--initial-cluster-state')),
+      'an argument would win',
+    );
+  },
+);
+
 testWith(renderTools, 'members of etcd know each other by certificate, and not by address', async (t) => {
   const argsOf = (rendered: Rendered, name: string) =>
     rendered.pod('StatefulSet', name).spec.containers[0].args.filter((arg) => arg.startsWith('--peer-'));
