@@ -1,5 +1,7 @@
 import { connect } from 'node:net';
+import { status } from '@grpc/grpc-js';
 import test, { type ExecutionContext } from 'ava';
+import { HoldfastClient, HoldfastRpcError } from '../../../services/client/index.js';
 import { Release } from '../stage/release.js';
 
 /** A first install with no values, as a new user does it. */
@@ -17,6 +19,7 @@ test.serial('installs with no values where only restricted pods are admitted', a
   t.regex(printed, /helm-test-holdfast/, 'the log of the lookup names the call');
 
   await onlyWhatPoliciesAllow(t, release);
+  await besideAnother(t, release);
 
   await release.uninstall();
   t.deepEqual(
@@ -25,6 +28,25 @@ test.serial('installs with no values where only restricted pods are admitted', a
     'the volumes of etcd are kept, and nothing else',
   );
 });
+
+/** A second release in the same namespace has its own etcd, relays and calls. */
+async function besideAnother(t: ExecutionContext, first: Release): Promise<void> {
+  const other = await Release.prepare(t, first.namespace, { name: 'holdfast-other' });
+  await other.install(['relay.replicas=1']);
+  const one = new HoldfastClient(first.target);
+  const two = new HoldfastClient(other.target);
+  t.teardown(() => one.close());
+  t.teardown(() => two.close());
+  await one.select({ callId: 'call-of-the-first' });
+  const error = await t.throwsAsync(two.lookup({ callId: 'call-of-the-first' }), {
+    instanceOf: HoldfastRpcError,
+  });
+  t.is(error?.code, status.NOT_FOUND);
+  t.is((await one.listRelays()).relays.length, 2);
+  t.is((await two.listRelays()).relays.length, 1);
+  await other.uninstall();
+  await first.kubectl('delete', 'pvc', '-l', 'app.kubernetes.io/instance=holdfast-other');
+}
 
 async function onlyWhatPoliciesAllow(t: ExecutionContext, release: Release): Promise<void> {
   const [etcd] = await release.pods('etcd');

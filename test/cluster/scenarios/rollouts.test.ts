@@ -46,6 +46,13 @@ test.serial('all replicas of selection are replaced', (t) =>
   undisturbed(t, () => release.upgrade(['selection.podAnnotations.revision=one'])),
 );
 
+test.serial('replicas of selection come and go', (t) =>
+  undisturbed(t, async () => {
+    await release.upgrade(['selection.replicas=6']);
+    await release.upgrade(['selection.replicas=2']);
+  }),
+);
+
 test.serial('all relays are replaced, one after the other, and each serves its calls first', (t) =>
   undisturbedMedia(t, () => release.upgrade(['relay.podAnnotations.revision=one'])),
 );

@@ -14,11 +14,14 @@ export interface RunningPod extends KubernetesObject {
   readonly status: {
     readonly phase: string;
     readonly podIP?: string;
-    readonly containerStatuses?: readonly { readonly ready: boolean; readonly restartCount: number }[];
+    readonly hostIP?: string;
   };
 }
 
-/** A release of the chart in a namespace of its own, which admits only what the restricted Pod Security Standard does. */
+/** What a namespace admits: a Pod Security Standard. */
+type Admits = 'restricted' | 'privileged';
+
+/** A release of the chart. */
 export class Release {
   readonly #api = new KubernetesApi();
   /** Values that stay over upgrades. */
@@ -31,9 +34,13 @@ export class Release {
     readonly name: string,
   ) {}
 
-  /** @param name also of the namespace, unless another is given, which exists */
-  static async prepare(scope: Scope, namespace: string, name = 'holdfast'): Promise<Release> {
-    const labels = { 'pod-security.kubernetes.io/enforce': 'restricted' };
+  /** Makes its namespace, unless it is there. @param name contains the chart's, so that objects are named after it alone */
+  static async prepare(
+    scope: Scope,
+    namespace: string,
+    { name = 'holdfast', admits = 'restricted' }: { name?: string; admits?: Admits } = {},
+  ): Promise<Release> {
+    const labels = { 'pod-security.kubernetes.io/enforce': admits };
     await apply(scope, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace, labels } });
     return new Release(scope, namespace, name);
   }
@@ -50,10 +57,15 @@ export class Release {
 
   /** @returns how long it took until all pods were ready, ms */
   async install(values: Values = []): Promise<number> {
-    this.#values = values;
     const beganMs = performance.now();
-    await this.#helm('install', this.name, chart, '--wait', '--timeout=5m', ...set(values));
+    await this.begin(values, ['--wait', '--timeout=5m']);
     return performance.now() - beganMs;
+  }
+
+  /** Installs it without waiting for anything. @returns the notes */
+  begin(values: Values, args: readonly string[] = []): Promise<string> {
+    this.#values = values;
+    return this.#helm('install', this.name, chart, ...set(values), ...args);
   }
 
   /** Changes values, and waits until everything has been replaced. */
@@ -72,8 +84,15 @@ export class Release {
   }
 
   async rolledOut(): Promise<void> {
-    for (const workload of ['statefulset/etcd', 'statefulset/relay', 'deployment/selection']) {
-      const named = workload.replace('/', `/${this.name}-`);
+    const selector = ['-l', `app.kubernetes.io/instance=${this.name}`];
+    const workloads = await this.kubectl(
+      'get',
+      'statefulsets,daemonsets,deployments',
+      ...selector,
+      '-o',
+      'name',
+    );
+    for (const named of workloads.trim().split('\n')) {
       await kubectl(this.scope, '-n', this.namespace, 'rollout', 'status', named, '--timeout=9m');
     }
   }
@@ -86,7 +105,8 @@ export class Release {
   /** Helm waits for what it removes, and not for the pods of that. */
   async uninstall(): Promise<void> {
     await this.#helm('uninstall', this.name, '--wait');
-    await this.kubectl('wait', '--for=delete', 'pods', '--all', '--timeout=5m');
+    const selector = ['-l', `app.kubernetes.io/instance=${this.name}`];
+    await this.kubectl('wait', '--for=delete', 'pods', ...selector, '--timeout=5m');
   }
 
   /** Takes a pod away at once, as if its node had, and waits until the next one of that name is ready. */
