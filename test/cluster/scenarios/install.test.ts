@@ -2,6 +2,7 @@ import { connect } from 'node:net';
 import { status } from '@grpc/grpc-js';
 import test, { type ExecutionContext } from 'ava';
 import { HoldfastClient, HoldfastRpcError } from '../../../services/client/index.js';
+import '../stage/end.js';
 import { Release } from '../stage/release.js';
 
 /** A first install with no values, as a new user does it. */

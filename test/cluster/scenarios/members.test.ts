@@ -5,6 +5,7 @@ import { OwnScope } from '../../support/own-scope.js';
 import { startProcess } from '../../support/process.js';
 import { repository } from '../../support/repository.js';
 import { until } from '../machine/until.js';
+import '../stage/end.js';
 import { Release } from '../stage/release.js';
 import { SelectLoad } from '../stage/select-load.js';
 

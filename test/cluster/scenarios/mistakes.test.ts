@@ -2,6 +2,7 @@ import test from 'ava';
 import { Authority } from '../../support/certificates.js';
 import { OwnScope } from '../../support/own-scope.js';
 import { until } from '../machine/until.js';
+import '../stage/end.js';
 import { Release } from '../stage/release.js';
 import { HandMadeSecrets, tlsValues } from '../stage/secrets.js';
 

@@ -6,6 +6,7 @@ import { run } from '../machine/run.js';
 import { until } from '../machine/until.js';
 import { kubectl } from '../stage/cluster-tools.js';
 import { MediaLoad } from '../stage/media-load.js';
+import '../stage/end.js';
 import { Release } from '../stage/release.js';
 import { SelectLoad } from '../stage/select-load.js';
 

@@ -1,6 +1,7 @@
 import test from 'ava';
 import { OwnScope } from '../../support/own-scope.js';
 import { MediaLoad } from '../stage/media-load.js';
+import '../stage/end.js';
 import { Release } from '../stage/release.js';
 
 /** Calls from outside the cluster: relays on the nodes' own network, and the gateway at a port of the nodes. */

@@ -1,6 +1,7 @@
 import test, { type ExecutionContext } from 'ava';
 import { OwnScope } from '../../support/own-scope.js';
 import { MediaLoad } from '../stage/media-load.js';
+import '../stage/end.js';
 import { Release } from '../stage/release.js';
 import { SelectLoad } from '../stage/select-load.js';
 

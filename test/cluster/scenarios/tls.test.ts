@@ -5,6 +5,7 @@ import { credentials } from '@grpc/grpc-js';
 import test, { type ExecutionContext } from 'ava';
 import { OwnScope } from '../../support/own-scope.js';
 import { until } from '../machine/until.js';
+import '../stage/end.js';
 import { Release } from '../stage/release.js';
 import { HandMadeSecrets, tlsValues } from '../stage/secrets.js';
 import { SelectLoad } from '../stage/select-load.js';

@@ -4,6 +4,12 @@ import { Freshness, Origin } from '../../../proto/generated/holdfast/v1/selectio
 import { HoldfastClient } from '../../../services/client/index.js';
 import type { Scope } from '../../support/process.js';
 
+interface Call {
+  readonly relay: string;
+  /** Chosen while etcd was out of reach: it counts when etcd has it, and until then another replica may choose again. */
+  readonly isProvisional: boolean;
+}
+
 const everyMs = 100;
 /** A new client this often: one of them resolves the name just before any moment. */
 const newClientMs = 10_000;
@@ -17,8 +23,8 @@ export class SelectLoad {
   /** Begins its Call-IDs. */
   readonly #name = randomUUID();
   readonly #clients: HoldfastClient[] = [];
-  /** The relay of each call in progress, the oldest first. */
-  readonly #calls = new Map<string, string>();
+  /** Each call in progress, the oldest first. */
+  readonly #calls = new Map<string, Call>();
   readonly #pending = new Set<Promise<void>>();
   readonly #reasons = new Map<string, number>();
   readonly #timers: NodeJS.Timeout[] = [];
@@ -27,6 +33,7 @@ export class SelectLoad {
   #failed = 0;
   #moved = 0;
   readonly #left = new Set<string>();
+  #rebound = 0;
   #notFresh = 0;
   #slowestMs = 0;
 
@@ -61,6 +68,7 @@ export class SelectLoad {
       this.#failed,
       this.#moved,
       [...this.#left],
+      this.#rebound,
       this.#notFresh,
       Math.round(this.#slowestMs),
       [...this.#reasons].map(([reason, times]) => `${times} × ${reason}`),
@@ -111,20 +119,17 @@ export class SelectLoad {
   }
 
   async #request(callId: string): Promise<void> {
-    const relay = this.#calls.get(callId);
+    const known = this.#calls.get(callId);
     const client = this.#clients[this.#requests % this.#clients.length];
     this.#requests++;
-    this.#started += relay === undefined ? 1 : 0;
+    this.#started += known ? 0 : 1;
     const beganMs = performance.now();
     try {
-      const answer = await client?.select({ callId, inDialog: relay !== undefined });
-      const now = answer?.binding?.relay?.id ?? '';
-      if ((relay ?? now) !== now || (relay === undefined && answer?.origin === Origin.MOVED)) {
-        this.#moved++;
-        this.#left.add(relay ?? '');
-      }
+      const answer = await client?.select({ callId, inDialog: known !== undefined });
+      const relay = answer?.binding?.relay?.id ?? '';
+      this.#count(known, relay, answer?.origin === Origin.MOVED);
       this.#notFresh += answer?.freshness === Freshness.FRESH ? 0 : 1;
-      this.#calls.set(callId, now);
+      this.#calls.set(callId, { relay, isProvisional: answer?.freshness === Freshness.PROVISIONAL });
       const [oldest] = this.#calls.keys();
       if (this.#calls.size > callsInProgress && oldest !== undefined) {
         this.#calls.delete(oldest);
@@ -136,6 +141,16 @@ export class SelectLoad {
     }
     this.#slowestMs = Math.max(this.#slowestMs, performance.now() - beganMs);
   }
+
+  /** @param wasMoved as the service says of a call that is new here: an attempt that got no answer bound it */
+  #count(known: Call | undefined, relay: string, wasMoved: boolean): void {
+    if (known?.isProvisional && known.relay !== relay) {
+      this.#rebound++;
+    } else if (known ? known.relay !== relay : wasMoved) {
+      this.#moved++;
+      this.#left.add(known?.relay ?? 'a relay that was not told');
+    }
+  }
 }
 
 export class SelectReport {
@@ -146,6 +161,8 @@ export class SelectReport {
     readonly moved: number,
     /** The relays that calls have been moved away from. */
     readonly left: readonly string[],
+    /** Calls that got another relay than the provisional one. */
+    readonly rebound: number,
     /** Answers from memory, while etcd was out of reach. */
     readonly notFresh: number,
     readonly slowestMs: number,
@@ -153,9 +170,9 @@ export class SelectReport {
   ) {}
 
   toString(): string {
-    const { requests, calls, failed, moved, notFresh, slowestMs } = this;
-    const counts = `${requests} requests for ${calls} calls, ${failed} failed, ${moved} moved`;
+    const { requests, calls, failed, moved, rebound, notFresh, slowestMs } = this;
+    const counts = `${requests} requests for ${calls} calls, ${failed} failed, ${moved} moved${this.left.length > 0 ? ` from ${this.left.join(', ')}` : ''}`;
     const reasons = this.reasons.length > 0 ? ` (${this.reasons.join('; ')})` : '';
-    return `${counts}, ${notFresh} without etcd, slowest ${slowestMs} ms${reasons}`;
+    return `${counts}, ${notFresh} without etcd, ${rebound} of them rebound, slowest ${slowestMs} ms${reasons}`;
   }
 }
