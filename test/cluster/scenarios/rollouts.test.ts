@@ -8,6 +8,8 @@ import { SelectLoad } from '../stage/select-load.js';
 /** Upgrades of one release under a load of calls: none fails, and none moves. */
 
 const scope = new OwnScope();
+/** Members that cannot find each other take 13 s and more; the next leader is found in 2 s, or later on a busy machine. */
+const electionMs = 10_000;
 let release: Release;
 
 test.serial.before(async () => {
@@ -27,7 +29,7 @@ async function undisturbed(t: ExecutionContext, what: () => Promise<void>): Prom
   t.log(`${report}`);
   t.is(report.failed, 0);
   t.is(report.moved, 0);
-  t.is(report.notFresh, 0, 'etcd answers all the time');
+  t.true(report.withoutEtcdMs < electionMs, 'etcd has its quorum, and at most looks for a leader');
 }
 
 /** The same with calls that carry media, of a proxy outside the cluster. */

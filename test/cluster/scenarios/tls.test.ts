@@ -13,6 +13,8 @@ import { SelectLoad } from '../stage/select-load.js';
 /** TLS everywhere, with certificates in Secrets that somebody fills by hand. */
 
 const scope = new OwnScope();
+/** Members that cannot find each other take 13 s and more; the next leader is found in 2 s, or later on a busy machine. */
+const electionMs = 10_000;
 /** The kubelet looks after its Secrets once a minute. */
 const renewedMs = 4 * 60_000;
 let release: Release;
@@ -40,7 +42,7 @@ async function undisturbed(t: ExecutionContext, what: () => Promise<void>): Prom
   t.log(`${report}`);
   t.is(report.failed, 0);
   t.is(report.moved, 0);
-  t.is(report.notFresh, 0, 'etcd answers all the time');
+  t.true(report.withoutEtcdMs < electionMs, 'etcd has its quorum, and at most looks for a leader');
 }
 
 test.serial('helm test has a certificate too', async (t) => {

@@ -35,6 +35,9 @@ export class SelectLoad {
   readonly #left = new Set<string>();
   #rebound = 0;
   #notFresh = 0;
+  /** Since when no answer has been fresh. */
+  #withoutEtcdSinceMs: number | undefined;
+  #longestWithoutEtcdMs = 0;
   #slowestMs = 0;
 
   private constructor(
@@ -62,6 +65,8 @@ export class SelectLoad {
     this.#stopTimers();
     await Promise.all(this.#pending);
     this.#stop();
+    // An outage that lasts ends with the load.
+    this.#countFreshness(true);
     return new SelectReport(
       this.#requests,
       this.#started,
@@ -70,6 +75,7 @@ export class SelectLoad {
       [...this.#left],
       this.#rebound,
       this.#notFresh,
+      Math.round(this.#longestWithoutEtcdMs),
       Math.round(this.#slowestMs),
       [...this.#reasons].map(([reason, times]) => `${times} × ${reason}`),
     );
@@ -128,7 +134,7 @@ export class SelectLoad {
       const answer = await client?.select({ callId, inDialog: known !== undefined });
       const relay = answer?.binding?.relay?.id ?? '';
       this.#count(known, relay, answer?.origin === Origin.MOVED);
-      this.#notFresh += answer?.freshness === Freshness.FRESH ? 0 : 1;
+      this.#countFreshness(answer?.freshness === Freshness.FRESH);
       this.#calls.set(callId, { relay, isProvisional: answer?.freshness === Freshness.PROVISIONAL });
       const [oldest] = this.#calls.keys();
       if (this.#calls.size > callsInProgress && oldest !== undefined) {
@@ -140,6 +146,18 @@ export class SelectLoad {
       this.#reasons.set(reason, (this.#reasons.get(reason) ?? 0) + 1);
     }
     this.#slowestMs = Math.max(this.#slowestMs, performance.now() - beganMs);
+  }
+
+  #countFreshness(isFresh: boolean): void {
+    const nowMs = performance.now();
+    if (isFresh) {
+      const forMs = nowMs - (this.#withoutEtcdSinceMs ?? nowMs);
+      this.#longestWithoutEtcdMs = Math.max(this.#longestWithoutEtcdMs, forMs);
+      this.#withoutEtcdSinceMs = undefined;
+    } else {
+      this.#notFresh++;
+      this.#withoutEtcdSinceMs ??= nowMs;
+    }
   }
 
   /** @param wasMoved as the service says of a call that is new here: an attempt that got no answer bound it */
@@ -165,14 +183,19 @@ export class SelectReport {
     readonly rebound: number,
     /** Answers from memory, while etcd was out of reach. */
     readonly notFresh: number,
+    /** The longest time without an answer that etcd stands behind. */
+    readonly withoutEtcdMs: number,
     readonly slowestMs: number,
     readonly reasons: readonly string[],
   ) {}
 
   toString(): string {
-    const { requests, calls, failed, moved, rebound, notFresh, slowestMs } = this;
-    const counts = `${requests} requests for ${calls} calls, ${failed} failed, ${moved} moved${this.left.length > 0 ? ` from ${this.left.join(', ')}` : ''}`;
+    const { requests, calls, failed, moved, left, rebound, notFresh, withoutEtcdMs, slowestMs } = this;
+    const from = left.length > 0 ? ` from ${left.join(', ')}` : '';
+    const etcd =
+      notFresh > 0 ? `, ${notFresh} without etcd for ${withoutEtcdMs} ms (${rebound} rebound)` : '';
+    const counts = `${requests} requests for ${calls} calls, ${failed} failed, ${moved} moved${from}${etcd}`;
     const reasons = this.reasons.length > 0 ? ` (${this.reasons.join('; ')})` : '';
-    return `${counts}, ${notFresh} without etcd, ${rebound} of them rebound, slowest ${slowestMs} ms${reasons}`;
+    return `${counts}, slowest ${slowestMs} ms${reasons}`;
   }
 }
