@@ -1,5 +1,6 @@
 #!/usr/bin/env -S node --max-semi-space-size=64
 // A replica allocates short-lived objects at a high rate: V8's default of 16 MB for them makes collections a tenth dearer.
+import '../runtime/first-process.js';
 import { Command, CommanderError } from 'commander';
 import { messageOf } from '../domain/error.js';
 import { ConfigError } from '../runtime/config-error.js';

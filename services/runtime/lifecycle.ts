@@ -1,4 +1,5 @@
 import { type Clock, systemClock } from './clock.js';
+import { leaveSignals } from './first-process.js';
 import type { Logger } from './log.js';
 
 /** A part of a process that is started once and stopped once. */
@@ -36,6 +37,7 @@ export async function runUntilSignal(component: Component, options: RunOptions):
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
       process.on(signal, () => resolve(signal));
     }
+    leaveSignals();
     // A parent that started this process over an IPC channel and was killed can send no signal.
     process.once('disconnect', () => resolve('the parent process is gone'));
   });

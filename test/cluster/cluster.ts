@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, existsSync, openSync } from 'node:fs';
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, rmdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -10,8 +10,19 @@ import { adminConfig, bin, chartTools, inside, logFile, pidFile, state } from '.
 
 const init = fileURLToPath(new URL('./machine/init.js', import.meta.url));
 
+/** Kubelets and network plugins write there, and no setting says where else: the cluster has directories of its own. */
+const fixedPaths = ['/var/log', '/var/lib/cni', '/var/lib/kubelet'];
+
 /** The shell is process 1 of the cluster, which has to wait for whatever its parent left behind. */
-const script = `mount -t tmpfs tmpfs /run && mkdir ${inside} && mount --bind "$1" ${inside} || exit
+const script = `set -e
+mount -t tmpfs tmpfs /run
+mkdir ${inside}
+mount --bind "$1" ${inside}
+for each in ${fixedPaths.join(' ')}; do
+  mkdir -p "$1$each" "$each"
+  mount --bind "$1$each" "$each"
+done
+set +e
 "$2" --enable-source-maps "$3" "$4"; exit $?`;
 
 /**
@@ -67,7 +78,17 @@ export async function stopCluster(): Promise<void> {
   }
   await retried(removeGroups);
   await retried(() => rm(state, { recursive: true, force: true }));
+  for (const path of fixedPaths) {
+    await rmdir(path).catch(unlessUsed);
+  }
   await rm(pidFile, { force: true });
+}
+
+/** Such a directory goes if it was made for the cluster. */
+function unlessUsed(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'ENOTEMPTY' && error.code !== 'ENOENT') {
+    throw error;
+  }
 }
 
 /** Its last processes and mounts may need a moment to go. */

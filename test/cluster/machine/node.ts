@@ -58,14 +58,19 @@ export async function startNode(
 }
 
 /** A pair of devices for each pod: all that a pod sends passes the node's rules, also to a pod beside it. */
-const podNetwork = ({ pods: subnet }: ClusterNode) => ({
+const podNetwork = ({ name, pods: subnet }: ClusterNode) => ({
   cniVersion: '0.4.0',
   name: 'pods',
   plugins: [
     {
       type: 'ptp',
       ipMasq: false,
-      ipam: { type: 'host-local', ranges: [[{ subnet }]], routes: [{ dst: '0.0.0.0/0' }] },
+      ipam: {
+        type: 'host-local',
+        dataDir: join(inside, name, 'addresses'),
+        ranges: [[{ subnet }]],
+        routes: [{ dst: '0.0.0.0/0' }],
+      },
     },
     { type: 'portmap', capabilities: { portMappings: true } },
   ],
@@ -76,6 +81,8 @@ root = "${inside}/${name}/containerd"
 state = "/run/${name}/containerd"
 [grpc]
   address = "${socket}"
+[plugins."io.containerd.internal.v1.opt"]
+  path = "${inside}/${name}/opt"
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "holdfast.invalid/pause:1"
   # Without CAP_SYS_RESOURCE nobody can be spared by the kernel when memory ends.
@@ -103,6 +110,9 @@ const kubelet = ({ name }: ClusterNode, socket: string, resolvConf: string) => (
   clusterDNS: [dnsService],
   clusterDomain: 'cluster.local',
   resolvConf,
+  // With one for all, each kubelet removes the logs of the others' pods.
+  volumePluginDir: join(inside, name, 'plugins'),
+  podLogsDir: join(inside, name, 'pod-logs'),
   // Images come once, from files: none can be had again.
   imageGCHighThresholdPercent: 100,
   imageGCLowThresholdPercent: 99,
