@@ -3,19 +3,12 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { missingPrograms } from '../support/program.js';
 import { repository } from '../support/repository.js';
 import { bin, cache, chartTools, images } from './paths.js';
 
 const sources = join(repository, 'test/cluster/build');
-/** Node as `.ci/run` installs it: the newest one, which the image has. */
-const node = join(
-  process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'),
-  'holdfast/node-24/node_modules/.bin/node',
-);
-
 /** What has to be installed, and the Debian packages that have it. */
 const programs = {
   containerd: 'containerd',
@@ -49,11 +42,26 @@ export async function build(): Promise<void> {
   }
   const recipe = ['go.mod', 'go.sum', 'programs.sh', ...(await goFiles())];
   await unlessDone('programs', recipe, () => run(join(sources, 'programs.sh'), bin));
+  const node = await nodeOfImage();
   const image = (name: string) => run(join(sources, 'images.sh'), cache, chartTools, node, name);
   await unlessDone('base', ['images.sh', '../../../Dockerfile'], () => image('base'));
   await unlessDone('pause', ['images.sh', 'pause/main.go'], () => image('pause'));
   await unlessDone('etcd', ['images.sh', '../../../helm/holdfast/values.yaml'], () => image('etcd'));
   await image('holdfast');
+}
+
+/** The Node that the Dockerfile names, as `.ci/run` installs it. @throws Error that says how to get it */
+async function nodeOfImage(): Promise<string> {
+  const dockerfile = await readFile(join(repository, 'Dockerfile'), 'utf8');
+  const major = /^FROM node:(\d+)/m.exec(dockerfile)?.[1];
+  const prefix = join(cache, '..', `node-${major}`);
+  const node = join(prefix, 'node_modules/.bin/node');
+  if (!existsSync(node)) {
+    throw new Error(
+      `no ${node}: npm install --no-save --prefix ${prefix} node-linux-${process.arch}@${major}`,
+    );
+  }
+  return node;
 }
 
 async function goFiles(): Promise<string[]> {

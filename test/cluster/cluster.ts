@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, existsSync, openSync } from 'node:fs';
 import { mkdir, readFile, rm, rmdir, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { removeGroups } from './machine/cgroups.js';
@@ -142,6 +142,3 @@ async function startOf(pid: number): Promise<string> {
   const fields = stat.slice(stat.lastIndexOf(') ') + 2).split(' ');
   return fields[0] === 'Z' ? '' : (fields[19] ?? '');
 }
-
-/** Directory of the logs of the cluster's programs. */
-export const logs: string = join(dirname(pidFile), 'state/logs');

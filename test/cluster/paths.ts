@@ -14,6 +14,8 @@ export const bin: string = join(cache, 'bin');
 export const images: string = join(cache, 'images');
 /** On a disk, and taken away by `down`. */
 export const state: string = join(cache, 'state');
+/** Of the cluster's programs. */
+export const logs: string = join(state, 'logs');
 /** The process that holds the cluster's namespaces, and so the cluster. */
 export const pidFile: string = join(cache, 'pid');
 export const logFile: string = join(cache, 'log');

@@ -2,7 +2,8 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { build } from './build.js';
-import { logs, spawnInCluster, startCluster, stopCluster } from './cluster.js';
+import { spawnInCluster, startCluster, stopCluster } from './cluster.js';
+import { logs } from './paths.js';
 
 const usage = `usage: npm run cluster -- build | up [--nodes N] | test [FILE…] | run COMMAND… | down | ci [--minutes M]
 

@@ -6,6 +6,8 @@ import type { Scope } from '../../support/process.js';
 
 interface Call {
   readonly relay: string;
+  /** Grows with each move, also to the next instance of the same relay. */
+  readonly generation: number;
   /** Chosen while etcd was out of reach: it counts when etcd has it, and until then another replica may choose again. */
   readonly isProvisional: boolean;
 }
@@ -132,10 +134,14 @@ export class SelectLoad {
     const beganMs = performance.now();
     try {
       const answer = await client?.select({ callId, inDialog: known !== undefined });
-      const relay = answer?.binding?.relay?.id ?? '';
-      this.#count(known, relay, answer?.origin === Origin.MOVED);
+      const now = {
+        relay: answer?.binding?.relay?.id ?? '',
+        generation: Number(answer?.binding?.generation),
+        isProvisional: answer?.freshness === Freshness.PROVISIONAL,
+      };
+      this.#count(known, now, answer?.origin === Origin.MOVED);
       this.#countFreshness(answer?.freshness === Freshness.FRESH);
-      this.#calls.set(callId, { relay, isProvisional: answer?.freshness === Freshness.PROVISIONAL });
+      this.#calls.set(callId, now);
       const [oldest] = this.#calls.keys();
       if (this.#calls.size > callsInProgress && oldest !== undefined) {
         this.#calls.delete(oldest);
@@ -161,10 +167,10 @@ export class SelectLoad {
   }
 
   /** @param wasMoved as the service says of a call that is new here: an attempt that got no answer bound it */
-  #count(known: Call | undefined, relay: string, wasMoved: boolean): void {
-    if (known?.isProvisional && known.relay !== relay) {
-      this.#rebound++;
-    } else if (known ? known.relay !== relay : wasMoved) {
+  #count(known: Call | undefined, now: Call, wasMoved: boolean): void {
+    if (known?.isProvisional) {
+      this.#rebound += known.relay === now.relay ? 0 : 1;
+    } else if (known ? known.relay !== now.relay || known.generation < now.generation : wasMoved) {
       this.#moved++;
       this.#left.add(known?.relay ?? 'a relay that was not told');
     }
