@@ -40,6 +40,8 @@ export interface Offload {
   forwarded(source: MediaSource, packet: Buffer): void;
   /** What the party sends, or where that goes, has changed: from now on it goes through user space. */
   takeBack(source: MediaSource): void;
+  /** Undefined if nothing that was taken back is still carried; else resolves when nothing of it is. Never rejects. */
+  takenBack(): Promise<void> | undefined;
   /** Whether the party's packets pass without being seen in user space. */
   carries(source: MediaSource): boolean;
   /** What was counted of them since it carries them. */

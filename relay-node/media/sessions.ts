@@ -46,6 +46,8 @@ export interface EndedDialog {
 
 /** A request waits no longer for its call to be written. */
 const maxSaveMs = 200;
+/** Nor for the kernel to let go of media that go elsewhere from now on. */
+const maxTakeBackMs = 100;
 const stopping = 'The relay is stopping';
 
 /** The relay's calls. Requests about one call are carried out one after the other. */
@@ -306,7 +308,7 @@ export class Sessions {
       } finally {
         call.busy--;
         this.#review(call);
-        await this.#save(call);
+        await Promise.all([this.#save(call), this.#takeBack()]);
       }
     });
     call.busy++;
@@ -318,6 +320,14 @@ export class Sessions {
     if (this.journal) {
       this.#note(call.id);
       await inTime(this.clock, maxSaveMs, this.journal.saved(), undefined);
+    }
+  }
+
+  /** Whoever hears the answer relies on it: nothing goes to where a party was. */
+  async #takeBack(): Promise<void> {
+    const takenBack = this.sockets.offload?.takenBack();
+    if (takenBack) {
+      await inTime(this.clock, maxTakeBackMs, takenBack, undefined);
     }
   }
 

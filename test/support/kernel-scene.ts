@@ -105,12 +105,6 @@ export class KernelScene {
     return this.until(async () => condition(await this.ruleset()));
   }
 
-  /** The relay answers a re-INVITE at once; for a moment the kernel still sends to where the party was. */
-  untilNothingGoesTo({ socket }: Phone): Promise<void> {
-    const itsPort = new RegExp(`: ${socket.port}[ ,\\n}]`);
-    return this.untilRuleset((text) => !itsPort.test(text));
-  }
-
   /** Both parties talk until it is so. */
   talkUntil(call: KernelCall, condition: () => Promise<boolean>): Promise<void> {
     return this.until(async () => {

@@ -107,6 +107,10 @@ export class KernelForwarder implements Offload {
     this.#table?.takeBack(source);
   }
 
+  takenBack(): Promise<void> | undefined {
+    return this.#table?.takenBack();
+  }
+
   counted(source: MediaSource): StreamCount {
     return this.#table?.streams.get(source)?.counted ?? { packets: 0, bytes: 0 };
   }

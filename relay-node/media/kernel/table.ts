@@ -39,6 +39,10 @@ export class KernelTable {
   /** To be installed, and to be removed. */
   readonly #additions = new Set<HandedOver>();
   readonly #removals = new Set<HandedOver>();
+  /** Removed, or about to be, and carried out in that order. */
+  #removalsAsked = 0;
+  #removalsDone = 0;
+  #awaitingRemoval: { readonly until: number; readonly resolve: () => void }[] = [];
   #reportLoss: (reason: string) => void = () => undefined;
   #isLost = false;
   #pumping = false;
@@ -118,8 +122,18 @@ export class KernelTable {
       this.streams.retire(stream);
     } else {
       this.#removals.add(stream);
+      this.#removalsAsked++;
       void this.#pump();
     }
+  }
+
+  /** As `Offload`. What a lost table still has is not known: nobody waits for it. */
+  takenBack(): Promise<void> | undefined {
+    const until = this.#removalsAsked;
+    if (this.#isLost || this.#removalsDone === until) {
+      return undefined;
+    }
+    return new Promise((resolve) => this.#awaitingRemoval.push({ until, resolve }));
   }
 
   /** Packets of the stream came to user space: it stays there, unless it is gone from the kernel with the table. */
@@ -208,7 +222,11 @@ export class KernelTable {
     }
     const { nft, ruleset } = this.#deps;
     const [first, second] = ruleset.removeStreams(batch);
-    await Promise.all([this.#count(batch), nft.run(first), nft.run(second)]);
+    const removal = async () => {
+      await nft.run(first);
+      this.#removed(batch.length);
+    };
+    await Promise.all([this.#count(batch), removal(), nft.run(second)]);
     for (const stream of batch) {
       this.streams.retire(stream);
     }
@@ -220,7 +238,9 @@ export class KernelTable {
       if (await this.#hasWay(stream)) {
         batch.push(stream);
       } else {
-        this.#removals.delete(stream);
+        if (this.#removals.delete(stream)) {
+          this.#removed(1);
+        }
         this.streams.takeBack(stream);
         this.streams.retire(stream);
         this.#unfit.add(stream.source);
@@ -263,9 +283,21 @@ export class KernelTable {
     this.streams.count(ruleset.countsIn(output), clock.monotonicMs());
   }
 
+  #removed(streams: number): void {
+    this.#removalsDone += streams;
+    const waiting = this.#awaitingRemoval;
+    this.#awaitingRemoval = waiting.filter(({ until }) => until > this.#removalsDone);
+    for (const { until, resolve } of waiting) {
+      if (until <= this.#removalsDone) {
+        resolve();
+      }
+    }
+  }
+
   #lose(cause: unknown): void {
     if (!this.#isLost) {
       this.#isLost = true;
+      this.#removed(this.#removalsAsked - this.#removalsDone);
       this.#additions.clear();
       this.#removals.clear();
       this.#reportLoss((cause as Error).message);

@@ -14,6 +14,7 @@ class EverythingOffload implements Offload {
   takeBack(source: MediaSource): void {
     this.sources.delete(source);
   }
+  takenBack(): undefined {}
   carries(source: MediaSource): boolean {
     return this.sources.has(source);
   }

@@ -318,3 +318,34 @@ test('streams that the kernel refuses to adopt begin in user space', async (t) =
     ['userspace', 'userspace'],
   );
 });
+
+test('whoever takes a stream back learns when the kernel has let go of it', async (t) => {
+  const scene = await ForwarderScene.start(t);
+  const [one] = await scene.handedOver();
+  t.is(scene.forwarder.takenBack(), undefined, 'there is nothing to wait for');
+  scene.nft.hold();
+  one.signal({ address: '198.51.100.9', port: 4100 });
+  let isDone = false;
+  const done = scene.forwarder.takenBack()?.then(() => {
+    isDone = true;
+  });
+  await turns();
+  t.truthy(done);
+  t.false(isDone);
+  scene.nft.proceed();
+  await done;
+  t.true(scene.nft.with(`delete ${flows}`).length > 0);
+  t.is(scene.forwarder.takenBack(), undefined);
+});
+
+test('nobody waits for a table that is lost', async (t) => {
+  const scene = await ForwarderScene.start(t);
+  const [one] = await scene.handedOver();
+  scene.nft.hold();
+  one.signal({ address: '198.51.100.9', port: 4100 });
+  const done = scene.forwarder.takenBack();
+  t.truthy(done);
+  scene.nft.die('killed');
+  await done;
+  t.is(scene.forwarder.takenBack(), undefined);
+});
