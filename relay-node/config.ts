@@ -38,6 +38,37 @@ const controlSchema = z.string().transform((text, context): ControlAddress => {
   return z.NEVER;
 });
 
+/** `NAME=IP@IP`: the second is what parties are told. */
+export interface MediaSetting {
+  readonly name: string;
+  readonly address: string;
+  readonly advertised: string;
+}
+
+const interfacesSchema = z
+  .string()
+  .transform((text, context): readonly MediaSetting[] => {
+    const interfaces: MediaSetting[] = [];
+    for (const part of text.split(',').filter((each) => each.trim() !== '')) {
+      const [, name, address, advertised = address] =
+        /^\s*([\w.-]{1,63})=([^@\s]+)(?:@([^@\s]+))?\s*$/.exec(part) ?? [];
+      const isTwice = interfaces.some((each) => each.name === name && each.address === address);
+      if (name === undefined || address === undefined || advertised === undefined || isTwice) {
+        context.addIssue('not NAME=IP or NAME=IP@IP');
+        return z.NEVER;
+      }
+      interfaces.push({ name, address, advertised });
+    }
+    return interfaces;
+  })
+  .refine((interfaces) => interfaces.length > 0 && interfaces.length <= maxMediaAddresses)
+  .refine((interfaces) =>
+    interfaces.every(
+      ({ address, advertised }) =>
+        isReachable(address) && isReachable(advertised) && isIP(address) === isIP(advertised),
+    ),
+  );
+
 const forwardingChoices = ['auto', 'kernel', 'userspace'] as const;
 
 export const relayNodeSettings = {
@@ -93,12 +124,11 @@ export const relayNodeSettings = {
   media: {
     name: 'HOLDFAST_RELAY_MEDIA',
     flag: '--media <name=ip,...>',
-    description: 'media address by interface name; the built-in relay listens on the first',
-    allowed: `1-${maxMediaAddresses} of NAME=IP, separated by commas; an address that parties can send to`,
+    description:
+      'media addresses by interface name, and behind @ what parties are told instead; the built-in relay listens on all, and the first name is that of media for which none is asked',
+    allowed: `1-${maxMediaAddresses} of NAME=IP or NAME=IP@IP, separated by commas; addresses that parties can send to`,
     fallback: 'default=127.0.0.1',
-    schema: pairs(maxMediaAddresses).refine(
-      (map) => Object.keys(map).length > 0 && Object.values(map).every(isReachable),
-    ),
+    schema: interfacesSchema,
   },
   weight: {
     name: 'HOLDFAST_RELAY_WEIGHT',

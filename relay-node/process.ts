@@ -15,7 +15,7 @@ import { type Logger, openLog } from '../services/runtime/log.js';
 import { processIdentity } from '../services/runtime/process-identity.js';
 import { etcdTls, type TlsFiles } from '../services/runtime/tls-files.js';
 import { Agent } from './agent.js';
-import { type RelayNodeConfig, readRelayNodeConfig, relayNodeSettings } from './config.js';
+import { type MediaSetting, type RelayNodeConfig, readRelayNodeConfig, relayNodeSettings } from './config.js';
 import { reportMedia } from './media/metrics.js';
 import { BuiltinRelay } from './relays/builtin.js';
 import type { RelayDriver } from './relays/relay.js';
@@ -47,7 +47,7 @@ function relayNode(config: RelayNodeConfig, log: Logger): Component {
   const relay = driverFor(config, clock, log);
   const agent = new Agent({
     relay,
-    identity: { id, set, weight, capacity, zone, labels, mediaAddresses: media },
+    identity: { id, set, weight, capacity, zone, labels, mediaAddresses: byName(media) },
     features: config.features.length > 0 ? config.features : undefined,
     connection,
     keys,
@@ -98,13 +98,11 @@ export function driverFor(config: RelayNodeConfig, clock: Clock, log: Logger): R
   if (config.kind === 'rtpengine') {
     return new RtpengineDriver({ control: address, advertise, clock, log });
   }
-  const [[name, mediaAddress] = ['default', '127.0.0.1']] = Object.entries(config.media);
   return new BuiltinRelay({
     ngListen: address,
     rtpproxyListen: config.rtpproxyListen,
     advertise,
-    interfaces: [name],
-    mediaAddress,
+    interfaces: config.media,
     portMin,
     portMax,
     forwarding: config.forwarding,
@@ -116,6 +114,11 @@ export function driverFor(config: RelayNodeConfig, clock: Clock, log: Logger): R
     clock,
     log,
   });
+}
+
+/** As parties are told them, the first of each name. */
+function byName(interfaces: readonly MediaSetting[]): Record<string, string> {
+  return Object.fromEntries(interfaces.toReversed().map(({ name, advertised }) => [name, advertised]));
 }
 
 /**

@@ -1,6 +1,9 @@
+import { isIP } from 'node:net';
+import { isUnspecified } from '../../services/runtime/address.js';
 import type { Clock } from '../../services/runtime/clock.js';
 import type { LocalPorts, MediaEndpoint } from './endpoint.js';
-import { RefusedError } from './errors.js';
+import { NoInterfaceError, RefusedError } from './errors.js';
+import type { Family, LocalAddress, Wanted } from './interfaces.js';
 import type { Leg, PacketListener } from './leg.js';
 import type { MediaSockets } from './sockets.js';
 import type { DialogState } from './state/call-state.js';
@@ -22,6 +25,15 @@ export interface Signal {
   readonly side: Side;
   /** Undefined where a media is rejected, switched off, or not relayed. */
   readonly media: readonly (MediaEndpoint | undefined)[];
+  readonly interfaces?: WantedInterfaces | undefined;
+}
+
+/** What is asked of the interfaces. Undefined: media that there are stay where they are, and new ones get the first one. */
+export interface WantedInterfaces {
+  /** Of the party that signals. */
+  readonly own: Wanted;
+  /** Of the other one. */
+  readonly other: Wanted;
 }
 
 /** When a dialog that was deleted ends. */
@@ -116,13 +128,14 @@ export class Dialog implements PacketListener {
 
   /**
    * What one party signals. The other is to be told these ports instead, one entry per media; undefined where the media
-   * is not relayed. @throws OutOfPortsError, RefusedError; then nothing has changed
+   * is not relayed. @throws OutOfPortsError, NoInterfaceError, RefusedError; then nothing has changed
    */
-  async signal({ kind, side, media }: Signal): Promise<(LocalPorts | undefined)[]> {
+  async signal(signal: Signal): Promise<(LocalPorts | undefined)[]> {
+    const { kind, side, media } = signal;
     if (media.length > this.limits.maxMedia) {
       throw new RefusedError(`More than ${this.limits.maxMedia} media in the SDP`);
     }
-    await this.#openMissing(media);
+    await this.#openMissing(signal);
     this.lastSignalMs = this.clock.monotonicMs();
     this.lastPacketMs = this.lastSignalMs;
     this.#signaled[side] = true;
@@ -140,8 +153,8 @@ export class Dialog implements PacketListener {
       }
       const stream = this.streams[index] as Stream;
       stream.signal(side, endpoint);
-      const { rtp, rtcp } = stream.sides[otherSide(side)].pair;
-      return { rtp: rtp.port, rtcp: rtcp.port };
+      const { local, rtp, rtcp } = stream.sides[otherSide(side)].pair;
+      return { address: local.advertised, rtp: rtp.port, rtcp: rtcp.port };
     });
   }
 
@@ -193,13 +206,24 @@ export class Dialog implements PacketListener {
     }
   }
 
-  /** All new media get their ports, or none does and nothing has changed. */
-  async #openMissing(media: readonly (MediaEndpoint | undefined)[]): Promise<void> {
+  /** All media that are new, or move to another interface, get their ports, or none does and nothing has changed. */
+  async #openMissing({ kind, side, media, interfaces }: Signal): Promise<void> {
     const opened: [number, Stream][] = [];
     try {
       for (const [index, endpoint] of media.entries()) {
-        if (endpoint && !this.streams[index]) {
-          opened.push([index, await Stream.open(this.sockets, endpoint, this)]);
+        const current = this.streams[index];
+        if (!endpoint || (current && !interfaces)) {
+          continue;
+        }
+        const locals = this.#locals(side, endpoint, interfaces, current);
+        if (!current) {
+          opened.push([index, await Stream.open(this.sockets, locals, endpoint, this)]);
+        } else if (locals.some((local, at) => local !== current.locals[at])) {
+          // The other party was told another port already.
+          if (kind === 'answer') {
+            throw new NoInterfaceError('name', interfaces?.own ?? {});
+          }
+          opened.push([index, await Stream.open(this.sockets, locals, endpoint, this)]);
         }
       }
       this.#assertOpen();
@@ -210,8 +234,40 @@ export class Dialog implements PacketListener {
       throw error;
     }
     for (const [index, stream] of opened) {
+      this.#closeStream(index);
       this.streams[index] = stream;
     }
+  }
+
+  /** By side. What nothing is asked of stays as it is. @throws NoInterfaceError */
+  #locals(
+    side: Side,
+    endpoint: MediaEndpoint,
+    interfaces: WantedInterfaces | undefined,
+    current: Stream | undefined,
+  ): [LocalAddress, LocalAddress] {
+    const own = this.#local(
+      { family: familyOf(endpoint), ...interfaces?.own },
+      current?.locals[side],
+      undefined,
+    );
+    const other = this.#local(interfaces?.other ?? {}, current?.locals[otherSide(side)], own.family);
+    return side === 0 ? [own, other] : [other, own];
+  }
+
+  #local(
+    wanted: Wanted,
+    current: LocalAddress | undefined,
+    preferredFamily: Family | undefined,
+  ): LocalAddress {
+    if (current?.fits(wanted)) {
+      return current;
+    }
+    return this.sockets.interfaces.choose({
+      ...wanted,
+      name: wanted.name ?? (wanted.address === undefined ? current?.name : undefined),
+      preferredFamily,
+    });
   }
 
   /** It may have ended, or the whole relay stopped, while sockets were being opened. */
@@ -225,4 +281,10 @@ export class Dialog implements PacketListener {
     this.streams[index]?.close();
     this.streams[index] = undefined;
   }
+}
+
+/** The version of IP by which the party is reached; undefined if it does not say where it is. */
+function familyOf({ rtp: { address } }: MediaEndpoint): Family | undefined {
+  const version = isUnspecified(address) ? 0 : isIP(address);
+  return version === 4 || version === 6 ? version : undefined;
 }

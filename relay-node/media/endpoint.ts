@@ -24,6 +24,8 @@ export interface MediaEndpoint {
 
 /** The relay's two ports for one media, which take the place of the party's own. */
 export interface LocalPorts {
+  /** As parties reach it. */
+  readonly address: string;
   readonly rtp: number;
   readonly rtcp: number;
 }

@@ -16,6 +16,21 @@ export class SessionLimitError extends Error {
   }
 }
 
+/** The relay has no such interface, or that has no such address. */
+export class NoInterfaceError extends Error {
+  override readonly name = 'NoInterfaceError';
+
+  /** @param missing whether the interface is missing, or an address of it */
+  constructor(
+    readonly missing: 'name' | 'address',
+    wanted: { readonly name?: string | undefined; readonly family?: number | undefined },
+  ) {
+    super(
+      `No interface${wanted.name ? ` ${wanted.name}` : ''}${wanted.family ? ` of IPv${wanted.family}` : ''}`,
+    );
+  }
+}
+
 /** The request cannot be carried out; the message says why. */
 export class RefusedError extends Error {
   override readonly name = 'RefusedError';

@@ -1,7 +1,9 @@
 import { networkInterfaces } from 'node:os';
 import type { Clock } from '../../services/runtime/clock.js';
 import type { Logger } from '../../services/runtime/log.js';
+import type { MediaInterfaces } from './interfaces.js';
 import { KernelForwarder } from './kernel/forwarder.js';
+import { KernelOffload } from './kernel/kernel-offload.js';
 import { NftProcess } from './kernel/nft.js';
 import { systemRoutes } from './kernel/system-routes.js';
 import type { MediaSource } from './offload.js';
@@ -11,7 +13,7 @@ export interface ForwardingOptions {
   readonly forwarding: 'auto' | 'kernel' | 'userspace';
   /** Name of the relay's nftables table: no other relay of the host has it. */
   readonly table: string;
-  readonly mediaAddress: string;
+  readonly interfaces: MediaInterfaces;
   readonly portMin: number;
   readonly portMax: number;
 }
@@ -27,7 +29,7 @@ export interface ForwardingDeps {
 export async function openForwarding(
   options: ForwardingOptions,
   deps: ForwardingDeps,
-): Promise<KernelForwarder | undefined> {
+): Promise<KernelOffload | undefined> {
   const { forwarding, table } = options;
   const { log } = deps;
   if (forwarding === 'userspace') {
@@ -48,22 +50,39 @@ export async function openForwarding(
 }
 
 async function openKernel(
-  options: ForwardingOptions,
+  { table, interfaces, portMin, portMax }: ForwardingOptions,
   { clock, log, sources }: ForwardingDeps,
-): Promise<KernelForwarder> {
-  const { table, mediaAddress: address, portMin, portMax } = options;
-  if (isLoopback(address)) {
-    throw new Error(`${address} is an address of the loopback device`);
+): Promise<KernelOffload> {
+  const own = interfaces.all.filter(({ address }) => !isLoopback(address));
+  if (own.length === 0) {
+    throw new Error(`${interfaces.first.address} is an address of the loopback device`);
   }
-  const resolveRoutes = systemRoutes(address);
+  const resolveRoutes = systemRoutes();
   // Proves that it can be asked.
   await resolveRoutes([]);
-  const forwarder = new KernelForwarder(
-    { table, address, portMin, portMax },
-    { openNft: () => new NftProcess(clock), resolveRoutes, clock, log },
-  );
-  await forwarder.start(sources());
-  return forwarder;
+  const families = interfaces.families.filter((version) => own.some(({ family }) => family === version));
+  const forwarders = families.map((version, index) => {
+    const addresses = own.filter(({ family }) => family === version).map(({ address }) => address);
+    return new KernelForwarder(
+      { table: tableOf(table, index), addresses: [...new Set(addresses)], portMin, portMax },
+      { openNft: () => new NftProcess(clock), resolveRoutes, clock, log },
+    );
+  });
+  const offload = new KernelOffload(forwarders);
+  try {
+    for (const forwarder of forwarders) {
+      await forwarder.start(sources());
+    }
+  } catch (error) {
+    await offload.stop();
+    throw error;
+  }
+  return offload;
+}
+
+/** A table has addresses of one version of IP. No name of a relay has a slash. */
+function tableOf(table: string, index: number): string {
+  return index === 0 ? table : `${table}/${index + 1}`;
 }
 
 function isLoopback(address: string): boolean {

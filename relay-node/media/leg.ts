@@ -3,6 +3,7 @@ import { isIP } from 'node:net';
 import { isUnspecified } from '../../services/runtime/address.js';
 import type { Traffic } from './counters.js';
 import type { TransportAddress } from './endpoint.js';
+import type { Family } from './interfaces.js';
 import type { ForwardingPath, MediaPath, Offload } from './offload.js';
 import type { Payload } from './packet.js';
 import type { LegState } from './state/call-state.js';
@@ -17,8 +18,9 @@ export interface PacketListener {
 /** The port that a party is at. */
 export interface Outlet {
   readonly port: number;
-  /** IP version of its socket. */
-  readonly family: 4 | 6;
+  /** Of its socket. */
+  readonly address: string;
+  readonly family: Family;
   readonly traffic: Traffic;
   /** What its packets consist of. */
   readonly payload: Payload;
@@ -85,8 +87,8 @@ export class Leg {
     }
     return {
       from: { address: this.remoteAddress, port: this.remotePort },
-      port: this.outlet.port,
-      leavingPort: peer.outlet.port,
+      at: { address: this.outlet.address, port: this.outlet.port },
+      leaving: { address: peer.outlet.address, port: peer.outlet.port },
       to: { address: peer.remoteAddress, port: peer.remotePort },
     };
   }

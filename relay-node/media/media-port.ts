@@ -1,5 +1,6 @@
 import type { RemoteInfo, Socket } from 'node:dgram';
 import type { Traffic } from './counters.js';
+import type { Family, LocalAddress } from './interfaces.js';
 import { Leg, type Outlet, type PacketListener } from './leg.js';
 import type { Offload, OffloadHolder } from './offload.js';
 import { isAcceptable, type Payload } from './packet.js';
@@ -17,7 +18,7 @@ export class MediaPort implements Outlet {
 
   constructor(
     readonly port: number,
-    readonly family: 4 | 6,
+    private readonly local: LocalAddress,
     readonly traffic: Traffic,
     private readonly socket: Socket,
     private readonly forwarding: OffloadHolder | undefined,
@@ -31,6 +32,14 @@ export class MediaPort implements Outlet {
 
   get offload(): Offload | undefined {
     return this.forwarding?.offload;
+  }
+
+  get address(): string {
+    return this.local.address;
+  }
+
+  get family(): Family {
+    return this.local.family;
   }
 
   get payload(): Payload {

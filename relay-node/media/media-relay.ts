@@ -1,11 +1,10 @@
-import { isIP } from 'node:net';
 import { join } from 'node:path';
-import { isUnspecified, listenError } from '../../services/runtime/address.js';
 import type { Clock } from '../../services/runtime/clock.js';
 import type { Logger } from '../../services/runtime/log.js';
 import { newTraffic, type Traffic } from './counters.js';
 import { type ForwardingOptions, openForwarding } from './forwarding.js';
-import type { KernelForwarder } from './kernel/forwarder.js';
+import { type MediaInterface, MediaInterfaces } from './interfaces.js';
+import type { KernelOffload } from './kernel/kernel-offload.js';
 import type { Offload } from './offload.js';
 import { PortPool } from './port-pool.js';
 import { RateMeter } from './rate-meter.js';
@@ -14,10 +13,8 @@ import { MediaSockets } from './sockets.js';
 import { Journal, readJournal } from './state/journal.js';
 
 export interface MediaRelayOptions {
-  /** IP address of the media sockets. */
-  readonly mediaAddress: string;
-  /** The address that parties are told, if it is another one (a NAT in front). */
-  readonly advertisedAddress?: string | undefined;
+  /** At least one. */
+  readonly interfaces: readonly MediaInterface[];
   readonly portMin: number;
   readonly portMax: number;
   /** Default `userspace`. */
@@ -76,22 +73,15 @@ export class MediaRelay {
   #cancelSweep: () => void = () => undefined;
   /** The kernel's counters are read less often than our own. */
   readonly #rates = { userspace: new RateMeter(), kernel: new RateMeter() };
-  #forwarder: KernelForwarder | undefined;
+  #forwarder: KernelOffload | undefined;
   #journal: Journal | undefined;
 
   /** @throws TypeError, RangeError */
   constructor(options: MediaRelayOptions) {
-    const { mediaAddress, clock, log } = options;
-    const advertised = options.advertisedAddress ?? mediaAddress;
-    if (isIP(mediaAddress) === 0) {
-      throw new TypeError(`media address ${mediaAddress} is not an IP address`);
-    }
-    if (isIP(advertised) === 0 || isUnspecified(advertised)) {
-      throw new TypeError(`${advertised} is not an IP address that parties can send media to`);
-    }
+    const { clock, log } = options;
     this.#options = options;
     this.#pool = new PortPool(options.portMin, options.portMax);
-    this.sockets = new MediaSockets(this.#pool, mediaAddress, advertised, this.#traffic);
+    this.sockets = new MediaSockets(this.#pool, new MediaInterfaces(options.interfaces), this.#traffic);
     const limits = {
       maxMedia,
       maxDialogs,
@@ -106,18 +96,14 @@ export class MediaRelay {
 
   /** @throws Error naming the address, if it is not this machine's, or saying why the kernel cannot forward as it is to */
   async start(): Promise<void> {
-    const { mediaAddress, clock } = this.#options;
-    try {
-      await this.sockets.check();
-    } catch (error) {
-      throw listenError('media', { host: mediaAddress, port: 0 }, error);
-    }
+    const { clock } = this.#options;
+    await this.sockets.check();
     const { forwarding = 'userspace', table = 'holdfast' } = this.#options;
     this.#startedAtMs = clock.monotonicMs();
     this.#journal = await this.#restore(table);
     const sources = () => this.sessions.legs();
     this.#forwarder = await openForwarding(
-      { ...this.#options, forwarding, table },
+      { ...this.#options, interfaces: this.sockets.interfaces, forwarding, table },
       { ...this.#options, sources },
     );
     this.sockets.offload = this.#forwarder;

@@ -6,10 +6,10 @@ export type ForwardingPath = 'kernel' | 'userspace';
 /** The way of a party's packets through the relay. */
 export interface MediaPath {
   readonly from: TransportAddress;
-  /** The relay's port that they come to. */
-  readonly port: number;
-  /** The relay's port that they leave from. */
-  readonly leavingPort: number;
+  /** Where they come to. */
+  readonly at: TransportAddress;
+  /** Where they leave from. */
+  readonly leaving: TransportAddress;
   readonly to: TransportAddress;
 }
 

@@ -2,7 +2,7 @@ import { type Clock, inTime } from '../../services/runtime/clock.js';
 import type { Logger } from '../../services/runtime/log.js';
 import { Subscribers } from '../../services/runtime/subscribers.js';
 import { Call, type CallLimits, type Parties } from './call.js';
-import type { Deadline, Dialog, Signal } from './dialog.js';
+import type { Deadline, Dialog, Signal, WantedInterfaces } from './dialog.js';
 import type { LocalPorts, MediaEndpoint } from './endpoint.js';
 import { OutOfPortsError, RefusedError, SessionLimitError } from './errors.js';
 import type { Leg } from './leg.js';
@@ -30,6 +30,7 @@ export interface MediaRequest extends Parties {
   readonly callId: string;
   /** One entry per media; undefined where it is rejected, switched off, or not relayed. */
   readonly media: readonly (MediaEndpoint | undefined)[];
+  readonly interfaces?: WantedInterfaces | undefined;
 }
 
 export interface DeleteRequest extends Partial<Parties> {
@@ -246,7 +247,8 @@ export class Sessions {
         }
         // The tags are those of the SIP request: what answers it comes from the party of the to-tag.
         const side = kind === 'offer' ? place.side : otherSide(place.side);
-        const ports = await place.dialog.signal({ kind, side, media: request.media });
+        const { media, interfaces } = request;
+        const ports = await place.dialog.signal({ kind, side, media, interfaces });
         call.keep(request);
         return ports;
       });

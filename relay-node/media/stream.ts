@@ -1,6 +1,7 @@
 import { isUnspecified } from '../../services/runtime/address.js';
 import type { Direction, MediaEndpoint, TransportAddress } from './endpoint.js';
 import { RefusedError } from './errors.js';
+import type { LocalAddress } from './interfaces.js';
 import type { Leg, PacketListener } from './leg.js';
 import type { MediaSockets, PortPair } from './sockets.js';
 import type { StreamState } from './state/call-state.js';
@@ -52,11 +53,16 @@ export class Stream {
     }
   }
 
-  /** @throws OutOfPortsError; then nothing is left open */
-  static async open(sockets: MediaSockets, media: MediaEndpoint, listener: PacketListener): Promise<Stream> {
-    const first = await sockets.open();
+  /** @param locals by side @throws OutOfPortsError; then nothing is left open */
+  static async open(
+    sockets: MediaSockets,
+    locals: readonly [LocalAddress, LocalAddress],
+    media: MediaEndpoint,
+    listener: PacketListener,
+  ): Promise<Stream> {
+    const first = await sockets.open(locals[0]);
     try {
-      const stream = new Stream([first, await sockets.open()], sockets, media, listener);
+      const stream = new Stream([first, await sockets.open(locals[1])], sockets, media, listener);
       stream.#expect(media);
       return stream;
     } catch (error) {
@@ -71,7 +77,7 @@ export class Stream {
    */
   async fork(listener: PacketListener): Promise<Stream> {
     const [offerer, answerer] = this.sides;
-    const pair = await this.sockets.open();
+    const pair = await this.sockets.open(offerer.pair.local);
     if (this.#closed) {
       this.sockets.release(pair);
       throw new RefusedError('The call has ended');
@@ -83,11 +89,13 @@ export class Stream {
     return stream;
   }
 
-  /** @throws OutOfPortsError; then nothing is left open */
+  /** @throws OutOfPortsError, NoInterfaceError; then nothing is left open */
   static async restore(sockets: MediaSockets, state: StreamState, listener: PacketListener): Promise<Stream> {
-    const first = await sockets.reopen(state.sides[0].port);
+    const reopen = ({ interface: name, address, port }: StreamState['sides'][0]) =>
+      sockets.reopen(sockets.interfaces.choose({ name, address }), port);
+    const first = await reopen(state.sides[0]);
     try {
-      const pairs = [first, await sockets.reopen(state.sides[1].port)] as const;
+      const pairs = [first, await reopen(state.sides[1])] as const;
       const stream = new Stream(pairs, sockets, state, listener);
       for (const side of [0, 1] as const) {
         const { payload, rtp, rtcp } = state.sides[side];
@@ -104,8 +112,16 @@ export class Stream {
     }
   }
 
+  /** The relay's addresses that it has, by side. */
+  get locals(): readonly [LocalAddress, LocalAddress] {
+    const [one, other] = this.sides;
+    return [one.pair.local, other.pair.local];
+  }
+
   get state(): StreamState {
     const [one, other] = this.sides.map(({ pair, rtp, rtcp }) => ({
+      interface: pair.local.name,
+      address: pair.local.address,
       port: pair.rtp.port,
       payload: pair.rtp.payload,
       rtp: rtp.state,
@@ -154,7 +170,7 @@ export class Stream {
     const own = this.sides.some(
       ({ pair }) => pair.rtp.port === remote.port || pair.rtcp.port === remote.port,
     );
-    return own && this.sockets.isOwn(remote.address) ? undefined : remote;
+    return own && this.sockets.interfaces.isOwn(remote.address) ? undefined : remote;
   }
 }
 

@@ -1,5 +1,4 @@
 import { createRequire } from 'node:module';
-import { isIPv6 } from 'node:net';
 import { capabilityFeature } from '../../services/control/rtpproxy/capabilities.js';
 import type { UdpServerCounters } from '../../services/control/udp/server.js';
 import { newInstanceId } from '../../services/registry/instance-id.js';
@@ -22,8 +21,6 @@ export interface BuiltinRelayOptions extends Omit<MediaRelayOptions, 'state'> {
   readonly rtpproxyListen?: Address | undefined;
   /** What SIP proxies are told, where it differs. */
   readonly advertise?: Address | undefined;
-  /** Names of the interface of the media address, for `direction`. Default none. */
-  readonly interfaces?: readonly string[];
 }
 
 /**
@@ -41,14 +38,14 @@ export class BuiltinRelay implements RelayDriver {
 
   /** @throws TypeError, RangeError */
   constructor(options: BuiltinRelayOptions) {
-    const { ngListen, rtpproxyListen, interfaces = [], clock, log } = options;
+    const { ngListen, rtpproxyListen, clock, log } = options;
     this.#options = options;
     const { stateDirectory } = options;
     const state = stateDirectory
       ? { directory: stateDirectory, bootId: readBootId(), instance: this.#instance }
       : undefined;
     this.media = new MediaRelay({ ...options, state });
-    this.#ng = new NgFront(ngListen, { media: this.media, interfaces, clock, log });
+    this.#ng = new NgFront(ngListen, { media: this.media, clock, log });
     this.#rtpproxy = rtpproxyListen && new RtpproxyFront(rtpproxyListen, { media: this.media, clock, log });
   }
 
@@ -88,7 +85,7 @@ export class BuiltinRelay implements RelayDriver {
   }
 
   #urlOf({ host, port }: Address): string {
-    const reachable = isUnspecified(host) ? this.media.sockets.advertised : host;
+    const reachable = isUnspecified(host) ? this.media.sockets.interfaces.first.advertised : host;
     return `udp:${formatAddress({ host: reachable, port })}`;
   }
 
@@ -111,7 +108,12 @@ export class BuiltinRelay implements RelayDriver {
   }
 
   async features(): Promise<string[]> {
-    const family = isIPv6(this.media.sockets.advertised) ? 'ipv6' : 'ipv4';
-    return [family, ...(this.#rtpproxy ? ownCapabilities.map(capabilityFeature) : [])];
+    const { families, names } = this.media.sockets.interfaces;
+    const bridge = names.length > 1 ? ['bridge'] : [];
+    return [
+      ...bridge,
+      ...families.map((family) => `ipv${family}`),
+      ...(this.#rtpproxy ? ownCapabilities.map(capabilityFeature) : []),
+    ];
   }
 }

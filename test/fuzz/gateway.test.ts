@@ -6,6 +6,7 @@ import { NgClient } from '../../services/control/ng/client.js';
 import { systemClock } from '../../services/runtime/clock.js';
 import { silentLogger } from '../../services/runtime/log.js';
 import { connect, startEmbeddedEtcd } from '../support/etcd.js';
+import { interfacesAt } from '../support/media-interface.js';
 import { corpus } from '../support/ng-corpus.js';
 import { aRelay, newKeyspace, putRelay } from '../support/registry.js';
 import { openReplica } from '../support/replica.js';
@@ -68,7 +69,7 @@ test(`${count} hostile datagrams do not harm the gateway`, async (t) => {
   const keys = newKeyspace();
   const relay = new BuiltinRelay({
     ngListen: { host: '127.0.0.1', port: 0 },
-    mediaAddress: '127.0.0.1',
+    interfaces: interfacesAt(),
     portMin: 20_000,
     portMax: 20_999,
     maxSessions: 100,

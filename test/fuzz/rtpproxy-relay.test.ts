@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { RtpproxyFront } from '../../relay-node/control/rtpproxy/server.js';
 import { MediaRelay } from '../../relay-node/media/media-relay.js';
 import { systemClock } from '../../services/runtime/clock.js';
+import { interfacesAt } from '../support/media-interface.js';
 import { freeUdpBlock } from '../support/ports.js';
 import { eventually } from '../support/registry.js';
 import { openLog } from '../support/replica.js';
@@ -19,7 +20,7 @@ test(`${count} hostile datagrams do not harm the built-in relay's rtpproxy front
   const { log, lines } = openLog();
   const portMin = await freeUdpBlock(2 * pairs);
   const media = new MediaRelay({
-    mediaAddress: '127.0.0.1',
+    interfaces: interfacesAt(),
     portMin,
     portMax: portMin + 2 * pairs - 1,
     maxSessions: pairs,

@@ -131,13 +131,14 @@ export class KernelScene {
     };
   }
 
-  async call(proxy = this.proxy): Promise<KernelCall> {
+  /** @param extra of the offer */
+  async call(proxy = this.proxy, extra: NgDictionary = {}): Promise<KernelCall> {
     const addresses = networks[this.family];
     const caller = new Phone(await this.near.udp(addresses.caller));
     const callee = new Phone(await this.far.udp(addresses.callee));
     const tags = newCall();
     // The proxy of other tests says that all came from loopback, which is to be believed here least of all.
-    callee.target = relayedTo(await proxy.offer(tags, caller.sdp(1), { extra: untrusted }));
+    callee.target = relayedTo(await proxy.offer(tags, caller.sdp(1), { extra: { ...untrusted, ...extra } }));
     caller.target = relayedTo(await proxy.answer(tags, callee.sdp(1), untrusted));
     return new KernelCall(this, tags, caller, callee);
   }

@@ -13,7 +13,7 @@ import { SdpError, SessionDescription } from '../../../services/control/ng/sessi
 import { unsupportedOption } from '../../../services/control/ng/unsupported.js';
 import type { Clock } from '../../../services/runtime/clock.js';
 import type { Logger } from '../../../services/runtime/log.js';
-import { OutOfPortsError, RefusedError, SessionLimitError } from '../../media/errors.js';
+import { NoInterfaceError, OutOfPortsError, RefusedError, SessionLimitError } from '../../media/errors.js';
 import type { MediaRelay } from '../../media/media-relay.js';
 import { endpointsOf } from './endpoints.js';
 import { mediaOptions } from './options.js';
@@ -29,8 +29,6 @@ const maxDeleteDelaySeconds = 3600;
 
 export interface CommandsDeps {
   readonly media: MediaRelay;
-  /** Names of the interface of the media address. */
-  readonly interfaces: readonly string[];
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -78,6 +76,10 @@ export class Commands {
         log.info({ callId: callId(body), reason: error.message }, 'SDP refused');
         return errorReply('Failed to parse SDP');
       }
+      if (error instanceof NoInterfaceError) {
+        log.info({ callId: callId(body), reason: error.message }, 'request refused');
+        return errorReply(unsupportedOption(error.missing === 'name' ? 'direction' : 'address-family'));
+      }
       if (error instanceof OutOfPortsError || error instanceof RefusedError) {
         log.warn({ callId: callId(body), reason: error.message }, 'request refused');
         return errorReply(error.message);
@@ -111,7 +113,8 @@ export class Commands {
   }
 
   async #signal(kind: 'offer' | 'answer', body: NgDictionary): Promise<NgDictionary> {
-    const { media, interfaces } = this.#deps;
+    const { media } = this.#deps;
+    const { interfaces } = media.sockets;
     const sdpText = text(body['sdp']);
     if (sdpText === undefined) {
       return errorReply('No SDP body in message');
@@ -130,18 +133,20 @@ export class Commands {
       return errorReply('No to-tag in message');
     }
     const sdp = SessionDescription.parse(sdpText);
-    const { advertised: address } = media.sockets;
-    const [need] = needsOf(body, sdp, { address, interfaces });
+    const [need] = needsOf(body, sdp, { interfaces: interfaces.names, families: interfaces.families });
     if (need) {
       throw new RefusedError(unsupportedOption(need.option));
     }
-    const { source, ...rewrite } = mediaOptions(body);
-    const request = { ...parties, fromTag: from, media: endpointsOf(sdp, source) };
+    const { source, wanted, mediaAddress, ...rewrite } = mediaOptions(body);
+    const endpoints = endpointsOf(sdp, source);
+    const request = { ...parties, fromTag: from, media: endpoints, interfaces: wanted };
     const ports = await (kind === 'offer' ? media.sessions.offer(request) : media.sessions.answer(request));
     if (!ports) {
       return errorReply('Unknown call-id');
     }
-    const rewritten = rewriteSdp(sdp, { ...rewrite, address, kind, media: ports });
+    const told = ports.map((each) => each && { ...each, address: mediaAddress ?? each.address });
+    const address = told.find((each) => each)?.address ?? interfaces.first.advertised;
+    const rewritten = rewriteSdp(sdp, { ...rewrite, address, kind, media: told });
     // What came as bytes leaves as bytes: Latin-1 text has one character for each.
     return {
       sdp: Buffer.isBuffer(body['sdp']) ? Buffer.from(rewritten, 'latin1') : rewritten,
@@ -159,7 +164,7 @@ export class Commands {
     };
     const { media, clock } = this.#deps;
     await media.sessions.count(request.callId);
-    const ended = await media.sessions.delete(request, (call) => callReport(call, media.sockets, clock));
+    const ended = await media.sessions.delete(request, (call) => callReport(call, clock));
     if (ended) {
       return { ...ended, result: 'ok' };
     }
@@ -176,7 +181,7 @@ export class Commands {
     if (!call) {
       return errorReply('Unknown call-id');
     }
-    return { ...callReport(call, media.sockets, clock), result: 'ok' };
+    return { ...callReport(call, clock), result: 'ok' };
   }
 }
 

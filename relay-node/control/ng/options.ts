@@ -1,5 +1,7 @@
 import type { NgDictionary } from '../../../services/control/ng/message.js';
-import { optionsOf, sourceOf } from '../../../services/control/ng/options.js';
+import { type Option, optionsOf, sourceOf } from '../../../services/control/ng/options.js';
+import type { WantedInterfaces } from '../../media/dialog.js';
+import type { Family } from '../../media/interfaces.js';
 import type { RtcpAttribute } from './rewrite.js';
 
 /** How an offer or answer is to be carried out. */
@@ -8,6 +10,9 @@ export interface MediaOptions {
   readonly rtcpAttribute: RtcpAttribute;
   /** The address to believe more than the SDP's: where the SIP message came from. */
   readonly source: string | undefined;
+  readonly wanted: WantedInterfaces;
+  /** What the other party is told in place of the relay's address. */
+  readonly mediaAddress: string | undefined;
 }
 
 /** Of a request that needs nothing beyond forwarding. */
@@ -15,9 +20,27 @@ export function mediaOptions(body: NgDictionary): MediaOptions {
   const options = optionsOf(body);
   const has = (key: string) => options.some((option) => option.key === key);
   const full = has('full-rtcp-attribute') ? 'full' : 'as-sent';
+  const valuesOf = (key: string) => options.findLast((option) => option.key === key)?.values ?? [];
+  const [own, other] = directionOf(options);
+  const [version] = valuesOf('address-family');
+  const [mediaAddress] = valuesOf('media-address');
   return {
+    wanted: {
+      own: { name: own },
+      other: { name: other, family: version === undefined ? undefined : familyOf(version) },
+    },
+    mediaAddress,
     replaceOrigin: has('replace-origin'),
     rtcpAttribute: has('no-rtcp-attribute') ? 'none' : full,
     source: sourceOf(body, options),
   };
+}
+
+/** In a list of two, or one after the other in flags: the interface of the party that signals, and that of the other one. */
+function directionOf(options: readonly Option[]): readonly string[] {
+  return options.flatMap(({ key, values }) => (key === 'direction' ? values : []));
+}
+
+function familyOf(text: string): Family {
+  return text === 'IP6' ? 6 : 4;
 }

@@ -5,22 +5,19 @@ import type { Call } from '../../media/call.js';
 import type { Dialog } from '../../media/dialog.js';
 import type { Leg } from '../../media/leg.js';
 import type { MediaPort } from '../../media/media-port.js';
-import type { MediaSockets } from '../../media/sockets.js';
 import type { Side, Stream } from '../../media/stream.js';
 
 /** What all parts of a report are written with. */
 interface Context {
-  /** Of the media sockets. */
-  readonly address: string;
   /** From the monotonic clock to seconds since 1970. */
   readonly toWallSeconds: (monotonicMs: number) => number;
 }
 
 /** The reply to `query`, in the words of rtpengine: what `kamctl` and monitoring read. */
-export function callReport(call: Call, sockets: MediaSockets, clock: Clock): NgDictionary {
+export function callReport(call: Call, clock: Clock): NgDictionary {
   const offsetMs = clock.wallMs() - clock.monotonicMs();
   const toWallSeconds = (monotonicMs: number) => Math.floor((monotonicMs + offsetMs) / 1000);
-  const context = { address: sockets.address, toWallSeconds };
+  const context = { toWallSeconds };
   const dialogs = [...call.dialogs];
   const created = Math.floor(call.createdAtWallMs / 1000);
   const lastSignalMs = Math.max(...dialogs.map((dialog) => dialog.lastSignalMs));
@@ -82,20 +79,16 @@ function media(stream: Stream, index: number, side: Side, dialog: Dialog, contex
     index: index + 1,
     type: stream.type,
     protocol: stream.protocol,
-    streams: [
-      portReport(pair.rtp, rtp, 'RTP', lastPacket, context),
-      portReport(pair.rtcp, rtcp, 'RTCP', lastPacket, context),
-    ],
+    streams: [portReport(pair.rtp, rtp, 'RTP', lastPacket), portReport(pair.rtcp, rtcp, 'RTCP', lastPacket)],
     flags: ['initialized', 'send', 'recv'],
   };
 }
 
 function portReport(
-  { port, errors }: MediaPort,
+  { address, port, errors }: MediaPort,
   leg: Leg,
   kind: string,
   lastPacket: number,
-  { address }: Context,
 ): NgDictionary {
   return {
     'local port': port,

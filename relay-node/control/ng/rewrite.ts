@@ -15,7 +15,7 @@ import type { LocalPorts } from '../../media/endpoint.js';
 export type RtcpAttribute = 'as-sent' | 'none' | 'full';
 
 export interface Rewrite {
-  /** The relay's address, as the parties reach it. */
+  /** For the session: the relay's address, as the other party reaches it. */
   readonly address: string;
   readonly kind: 'offer' | 'answer';
   readonly replaceOrigin: boolean;
@@ -35,10 +35,15 @@ export function rewriteSdp({ session, sections }: SessionDescription, rewrite: R
   if (rewrite.media.length !== sections.length) {
     throw new SdpError('one replacement for each media is needed');
   }
+  const sessionAddress = session.map((line) => connectionLine.exec(line)?.[1]).find(Boolean);
+  const inherits = (address: string) =>
+    sessionAddress !== undefined && (isUnspecified(sessionAddress) || address === rewrite.address);
   const lines = session.filter((line) => !iceLine.test(line)).map((line) => sessionLine(line, rewrite));
   sections.forEach((section, index) => {
     const ports = rewrite.media[index];
-    lines.push(...(ports ? replaced(section, ports, rewrite) : kept(section, session)));
+    lines.push(
+      ...(ports ? replaced(section, ports, rewrite, inherits(ports.address)) : kept(section, session)),
+    );
   });
   return `${lines.join('\r\n')}\r\n`;
 }
@@ -50,17 +55,27 @@ function kept({ lines, media }: MediaSection, session: readonly string[]): strin
   if (!needsOwn) {
     return [...lines];
   }
-  // RFC 8866 section 5: i= comes before c=.
-  const at = lines[1]?.startsWith('i=') ? 2 : 1;
-  return [...lines.slice(0, at), inherited, ...lines.slice(at)];
+  return withConnection(lines, inherited);
 }
 
-function replaced({ media, lines }: MediaSection, ports: LocalPorts, rewrite: Rewrite): string[] {
+/** RFC 8866 section 5: i= comes before c=. */
+function withConnection(lines: readonly string[], connection: string): string[] {
+  const at = lines[1]?.startsWith('i=') ? 2 : 1;
+  return [...lines.slice(0, at), connection, ...lines.slice(at)];
+}
+
+/** @param inherits whether the session's c= says where this media is, if it has none of its own */
+function replaced(
+  { media, lines }: MediaSection,
+  ports: LocalPorts,
+  rewrite: Rewrite,
+  inherits: boolean,
+): string[] {
   // RFC 5761 section 5.1.1: beside rtcp-mux, an offer's a=rtcp is the port to fall back to, while an
   // answer that agrees to multiplexing has no other port than that of RTP.
   const muxed = media.rtcpMuxOnly || (media.rtcpMux && rewrite.kind === 'answer');
   const rtcpPort = muxed ? ports.rtp : ports.rtcp;
-  const full = `a=rtcp:${rtcpPort} ${network(rewrite.address)}`;
+  const full = `a=rtcp:${rtcpPort} ${network(ports.address)}`;
   const without = rewrite.rtcpAttribute !== 'as-sent';
   const body = lines
     .filter((line) => !iceLine.test(line) && !(without && rtcpLine.test(line)))
@@ -69,14 +84,18 @@ function replaced({ media, lines }: MediaSection, ports: LocalPorts, rewrite: Re
         return line.replace(mediaLine, `m=$1 ${ports.rtp} $3`);
       }
       if (line.startsWith('c=')) {
-        return connection(line, rewrite.address);
+        return connection(line, ports.address);
       }
       if (rtcpLine.test(line)) {
         return line.includes(' ') ? full : `a=rtcp:${rtcpPort}`;
       }
       return line;
     });
-  return rewrite.rtcpAttribute === 'full' ? [...body, full] : body;
+  const placed =
+    inherits || body.some((line) => line.startsWith('c='))
+      ? body
+      : withConnection(body, `c=${network(ports.address)}`);
+  return rewrite.rtcpAttribute === 'full' ? [...placed, full] : placed;
 }
 
 function sessionLine(line: string, rewrite: Rewrite): string {

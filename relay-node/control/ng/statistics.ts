@@ -44,18 +44,17 @@ export function statisticsReport(media: MediaRelay, clock: Clock): NgDictionary 
       malformedpackets: traffic.malformedPackets,
       foreignpackets: traffic.foreignPackets,
     },
-    interfaces: [
-      {
-        name: 'default',
-        address: media.sockets.advertised,
-        ports: {
-          min: portRange.min,
-          max: portRange.max,
-          used: 2 * (portPairs - portPairsFree),
-          free: 2 * portPairsFree,
-          totals: 2 * portPairs,
-        },
+    // They share one range of ports.
+    interfaces: media.sockets.interfaces.all.map(({ name, advertised, openPairs }) => ({
+      name,
+      address: advertised,
+      ports: {
+        min: portRange.min,
+        max: portRange.max,
+        used: 2 * openPairs,
+        free: 2 * portPairsFree,
+        totals: 2 * portPairs,
       },
-    ],
+    })),
   };
 }

@@ -5,7 +5,7 @@ import { formatInfo, mergeCounters } from '../../../services/control/rtpproxy/st
 import type { UdpServerCounters } from '../../../services/control/udp/server.js';
 import type { Clock } from '../../../services/runtime/clock.js';
 import type { Logger } from '../../../services/runtime/log.js';
-import { OutOfPortsError, RefusedError, SessionLimitError } from '../../media/errors.js';
+import { NoInterfaceError, OutOfPortsError, RefusedError, SessionLimitError } from '../../media/errors.js';
 import type { MediaRelay } from '../../media/media-relay.js';
 import { otherSide } from '../../media/stream.js';
 import { ownCapabilities } from './capabilities.js';
@@ -59,6 +59,10 @@ export class Commands {
         log.debug({ callId, command, reply: error.message }, 'command refused');
         return errorReply(error.code);
       }
+      if (error instanceof NoInterfaceError) {
+        log.debug({ callId, command, reason: error.message }, 'command refused');
+        return errorReply(errorCodes.addressFamily);
+      }
       if (
         error instanceof SessionLimitError ||
         error instanceof OutOfPortsError ||
@@ -100,9 +104,13 @@ export class Commands {
     if (!request.media) {
       throw new CommandError(errorCodes.wordCount);
     }
-    const { endpoint, isWeak } = readMedia(request.media, sockets);
+    const { endpoint, isWeak, interfaces } = readMedia(request.media, sockets.interfaces);
     const { callId, from, to } = namesOf(request);
-    const parties = { callId, fromTag: from, toTag: to, branch: undefined, media: [endpoint] };
+    const call = sessions.get(callId);
+    // The interfaces of a session do not change.
+    const wanted = call && findParty(call, { callId, from, to }) ? undefined : interfaces;
+    const media = [endpoint];
+    const parties = { callId, fromTag: from, toTag: to, branch: undefined, media, interfaces: wanted };
     const isUpdate = request.name === 'U';
     const ports = await (isUpdate
       ? sessions.offer(parties)
@@ -112,8 +120,7 @@ export class Commands {
       return request.unknownCall();
     }
     this.#keep(request, { isWeak, isUpdate }, source);
-    const { advertised } = sockets;
-    return Buffer.from(`${port.rtp} ${advertised}${advertised.includes(':') ? ' 6' : ''}\n`);
+    return Buffer.from(`${port.rtp} ${port.address}${port.address.includes(':') ? ' 6' : ''}\n`);
   }
 
   #answererOf(callId: string, from: string): string {

@@ -1,10 +1,11 @@
-import { isIP, isIPv6 } from 'node:net';
+import { isIP } from 'node:net';
 import { errorCodes } from '../../../services/control/rtpproxy/errors.js';
 import type { Media } from '../../../services/control/rtpproxy/request.js';
+import type { WantedInterfaces } from '../../media/dialog.js';
 import type { MediaEndpoint } from '../../media/endpoint.js';
-import type { MediaSockets } from '../../media/sockets.js';
+import type { MediaInterfaces } from '../../media/interfaces.js';
 import { CommandError } from './command-error.js';
-import { type Modifiers, readModifiers } from './modifiers.js';
+import { interfaceError, type Modifiers, readModifiers } from './modifiers.js';
 
 const maxPort = 65_535;
 
@@ -12,12 +13,13 @@ const maxPort = 65_535;
 export interface MediaCommand {
   readonly endpoint: MediaEndpoint;
   readonly isWeak: boolean;
+  /** For a new session. */
+  readonly interfaces: WantedInterfaces;
 }
 
 /** @throws CommandError if it is wrong, or asks for what this relay does not have */
-export function readMedia(media: Media, sockets: MediaSockets): MediaCommand {
+export function readMedia(media: Media, interfaces: MediaInterfaces): MediaCommand {
   const modifiers = readModifiers(media.modifiers);
-  assertReachable(modifiers, sockets);
   const family = isIP(media.address);
   const port = /^\d{1,5}$/.test(media.port) ? Number(media.port) : Number.NaN;
   // Without `6` an address of IPv6 is taken, and of no use: the party is reached where its packets come from.
@@ -37,19 +39,47 @@ export function readMedia(media: Media, sockets: MediaSockets): MediaCommand {
       protocol: modifiers.isRtp ? 'RTP' : 'UDP',
     },
     isWeak: modifiers.isWeak,
+    interfaces: wantedInterfaces(modifiers, interfaces),
   };
 }
 
-/** There is one address, and its version of IP is that of all media. */
-function assertReachable(
-  { isIPv6: needsIPv6, localAddress, addressTowards }: Modifiers,
-  sockets: MediaSockets,
-) {
-  const hasIPv6 = isIPv6(sockets.address);
-  if (needsIPv6 !== hasIPv6 || (addressTowards !== undefined && isIPv6(addressTowards) !== hasIPv6)) {
-    throw new CommandError(errorCodes.addressFamily);
-  }
-  if (localAddress !== undefined && !sockets.isOwn(localAddress)) {
+/**
+ * Which addresses of the relay a new session has. rtpproxy has an internal and an external side: here the interfaces of these names, or
+ * else the first and the second. The first letter is the side that speaks, and without one it is the first.
+ */
+function wantedInterfaces(modifiers: Modifiers, interfaces: MediaInterfaces): WantedInterfaces {
+  const { isIPv6: needsIPv6, localAddress, addressTowards, sides } = modifiers;
+  const [own, other] = sides.map((letter) => {
+    const name = nameOf(letter, interfaces.names);
+    if (name === undefined) {
+      throw new CommandError(interfaceError(letter));
+    }
+    return name;
+  });
+  const address = localAddress ?? localTowards(addressTowards, interfaces);
+  if (address !== undefined && !interfaces.isOwn(address)) {
     throw new CommandError(errorCodes.localAddress);
   }
+  return { own: { name: own, family: needsIPv6 ? 6 : 4, address }, other: { name: other, address } };
+}
+
+function nameOf(letter: 'i' | 'e', names: readonly string[]): string | undefined {
+  const [name, index] = letter === 'i' ? ['internal', 0] : ['external', 1];
+  // With one there are no sides.
+  return names.length < 2 ? undefined : (names.find((each) => each === name) ?? names[index]);
+}
+
+/** The address from which that one is reached; with several of its version of IP that is for the caller to say. */
+function localTowards(addressTowards: string | undefined, interfaces: MediaInterfaces): string | undefined {
+  if (addressTowards === undefined) {
+    return undefined;
+  }
+  const [local, another] = interfaces.all.filter(({ family }) => family === isIP(addressTowards));
+  if (!local) {
+    throw new CommandError(errorCodes.addressFamily);
+  }
+  if (another) {
+    throw new CommandError(errorCodes.addressTowards);
+  }
+  return local.address;
 }

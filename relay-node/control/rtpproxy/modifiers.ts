@@ -13,6 +13,8 @@ export interface Modifiers {
   /** `l`, `r`: the local address, and an address that is to be reached from it. */
   readonly localAddress: string | undefined;
   readonly addressTowards: string | undefined;
+  /** `i`, `e`: the interface of the party that speaks, and that of the other one. */
+  readonly sides: readonly ('i' | 'e')[];
 }
 
 /** Addresses are followed by other modifiers without a blank. */
@@ -21,6 +23,7 @@ const ipAddress = /^(?:(?:\d{1,3}\.){3}\d{1,3}|[\da-f:.]+)/;
 /** @throws CommandError */
 export function readModifiers(text: string): Modifiers {
   const read = { isWeak: false, isRtp: false, isIPv6: false, localAddress: '', addressTowards: '' };
+  const sides: ('i' | 'e')[] = [];
   for (let rest = text.toLowerCase(); rest !== ''; ) {
     const [letter, tail] = [rest.charAt(0), rest.slice(1)];
     let taken = '';
@@ -46,11 +49,13 @@ export function readModifiers(text: string): Modifiers {
         taken = required(ipAddress, tail, errorCodes.addressTowards);
         read.addressTowards = address(taken, errorCodes.addressTowards);
         break;
-      // There is one interface.
       case 'e':
-        throw new CommandError(errorCodes.externalInterface);
       case 'i':
-        throw new CommandError(errorCodes.internalInterface);
+        sides.push(letter);
+        if (sides.length > 2) {
+          throw new CommandError(interfaceError(letter));
+        }
+        break;
       case 'z':
         required(/^(?:[1-9]\d{0,2})(?!\d)/, tail, errorCodes.repacketization);
         throw new CommandError(errorCodes.mediaModifier);
@@ -61,9 +66,14 @@ export function readModifiers(text: string): Modifiers {
   }
   return {
     ...read,
+    sides,
     localAddress: read.localAddress || undefined,
     addressTowards: read.addressTowards || undefined,
   };
+}
+
+export function interfaceError(letter: 'i' | 'e'): ErrorCode {
+  return letter === 'e' ? errorCodes.externalInterface : errorCodes.internalInterface;
 }
 
 function required(pattern: RegExp, text: string, code: ErrorCode): string {

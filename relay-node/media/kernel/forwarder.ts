@@ -1,9 +1,10 @@
 import { type Clock, inTime } from '../../../services/runtime/clock.js';
 import type { Logger } from '../../../services/runtime/log.js';
-import type { MediaSource, Offload } from '../offload.js';
+import type { MediaPath, MediaSource, Offload } from '../offload.js';
+import { isRtp } from '../packet.js';
 import { isSameRoute } from './hops.js';
 import type { Nft } from './nft.js';
-import { type RouteResolver, Routes } from './routes.js';
+import { type Route, type RouteResolver, Routes, wayTo } from './routes.js';
 import { Ruleset, type RulesetOptions, type StreamCount } from './ruleset.js';
 import type { HandedOver } from './streams.js';
 import { KernelTable, type Routed } from './table.js';
@@ -122,19 +123,29 @@ export class KernelForwarder implements Offload {
   }
 
   async #routed(sources: Iterable<MediaSource>): Promise<Routed[]> {
-    const known = [...sources].flatMap((source) => (source.path ? [{ source, path: source.path }] : []));
-    await this.#routes.refresh(known.flatMap(({ path }) => [path.from.address, path.to.address]));
+    const known = [...sources].flatMap((source) => {
+      const { path } = source;
+      return path && this.#ruleset.carries(path) ? [{ source, path }] : [];
+    });
+    await this.#routes.refresh(known.flatMap(({ path }) => waysOf(path)));
     return known.flatMap(({ source, path }) => {
-      const [inbound, outbound] = [this.#routes.find(path.from.address), this.#routes.find(path.to.address)];
+      const [inbound, outbound] = this.#find(path);
       const isRouted = inbound && outbound && inbound !== 'none' && outbound !== 'none';
       return isRouted ? [{ source, path, routes: [inbound, outbound] as const }] : [];
     });
   }
 
+  #find(path: MediaPath): readonly [Route | 'none' | undefined, Route | 'none' | undefined] {
+    const [back, forth] = waysOf(path);
+    return [this.#routes.find(back), this.#routes.find(forth)];
+  }
+
   #handOver(table: KernelTable, source: MediaSource): void {
-    const path = source.path;
-    const inbound = path && this.#routes.find(path.from.address);
-    const outbound = path && this.#routes.find(path.to.address);
+    const { path } = source;
+    if (!path || !this.#ruleset.carries(path)) {
+      return;
+    }
+    const [inbound, outbound] = this.#find(path);
     // Otherwise its next packet asks again.
     if (inbound && outbound && inbound !== 'none' && outbound !== 'none') {
       table.add(source, path, [inbound, outbound]);
@@ -143,8 +154,7 @@ export class KernelForwarder implements Offload {
 
   /** What the ruleset leaves to user space is no sign of its loss. */
   #shouldBeInKernel({ installedAtMs }: HandedOver, packet: Buffer): boolean {
-    const isRtp = packet.length >= 12 && (packet[0] as number) >> 6 === 2;
-    return isRtp && this.#deps.clock.monotonicMs() - installedAtMs > handoverMs;
+    return isRtp(packet) && this.#deps.clock.monotonicMs() - installedAtMs > handoverMs;
   }
 
   #scheduleReview(delayMs: number): void {
@@ -170,12 +180,10 @@ export class KernelForwarder implements Offload {
 
   async #followRoutes(table: KernelTable): Promise<void> {
     const streams = [...table.streams.values()];
-    await this.#routes.refresh(streams.flatMap(({ path }) => [path.from.address, path.to.address]));
+    await this.#routes.refresh(streams.flatMap(({ path }) => waysOf(path)));
     for (const { source, path, inbound, outbound } of streams) {
-      const isSame =
-        isSameRoute(inbound, this.#routes.find(path.from.address)) &&
-        isSameRoute(outbound, this.#routes.find(path.to.address));
-      if (!isSame) {
+      const [toSender, toReceiver] = this.#find(path);
+      if (!isSameRoute(inbound, toSender) || !isSameRoute(outbound, toReceiver)) {
         table.takeBack(source);
       }
     }
@@ -247,6 +255,11 @@ export class KernelForwarder implements Offload {
       this.#deps.log.warn({ reason: error.message }, 'the nftables table could not be removed');
     });
   }
+}
+
+/** Packets of the sender come in by the device that answers to it leave by. */
+function waysOf({ from, at, leaving, to }: MediaPath): readonly [string, string] {
+  return [wayTo(from.address, at.address), wayTo(to.address, leaving.address)];
 }
 
 function grown(waitMs: number): number {

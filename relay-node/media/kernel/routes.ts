@@ -7,8 +7,13 @@ export interface Route {
   readonly gateway: string | undefined;
 }
 
-/** Asks the system. An address that cannot be reached, or is on this host, is not in the answer. @throws Error */
-export type RouteResolver = (addresses: readonly string[]) => Promise<ReadonlyMap<string, Route>>;
+/** How a question is written: to an address, from one of the relay's own. */
+export function wayTo(address: string, source: string): string {
+  return `${address} from ${source}`;
+}
+
+/** Asks the system for ways, by which the answer is keyed. An address that cannot be reached, or is on this host, is not in the answer. @throws Error */
+export type RouteResolver = (ways: readonly string[]) => Promise<ReadonlyMap<string, Route>>;
 
 /** Far more than there are parties at a time. */
 const maxAddresses = 65_536;

@@ -1,10 +1,10 @@
-import { isIPv6 } from 'node:net';
+import { isIP, isIPv6 } from 'node:net';
 import type { MediaPath } from '../offload.js';
 import type { Route } from './routes.js';
 
 /**
  * A packet that has come this way is forwarded. Its elements are keyed by the four addresses and ports, of which the relay's
- * own address is the same in all, and by the device, so that a packet with a VLAN tag is not mistaken for one without.
+ * own address follows from its port, and by the device, so that a packet with a VLAN tag is not mistaken for one without.
  */
 export interface KernelStream {
   /** Which of the streams it is, and by which hop it leaves: the mark of its packets while they are in the ruleset. */
@@ -22,8 +22,8 @@ export interface StreamCount {
 
 export interface RulesetOptions {
   readonly table: string;
-  /** Of the media sockets. */
-  readonly address: string;
+  /** Of the media sockets, all of one version of IP. */
+  readonly addresses: readonly string[];
   readonly portMin: number;
   readonly portMax: number;
 }
@@ -42,10 +42,11 @@ export function markOf(stream: number, hop: number): number {
 /**
  * The text of the relay's nftables table: one transaction a line.
  *
- *     ingress of a device ─► relay: flows ─► rewrite by sport, dport, daddr ─► hops ─► out by a device
+ *     ingress of a device ─► relay: flows ─► rewrite by saddr, sport, daddr, dport ─► hops ─► out by a device
  *                              └── what is not there goes on to the sockets
  *
- * Only whole datagrams with RTP version 2 and room for an RTP header are forwarded; what else comes on the port is for user space.
+ * Only whole datagrams with RTP version 2 and room for an RTP header are forwarded; what else comes on the port is for user space:
+ * RTCP, too (packet types 192–223, RFC 5761), as it may have to leave from another port.
  */
 export class Ruleset {
   readonly #options: RulesetOptions;
@@ -53,20 +54,27 @@ export class Ruleset {
 
   constructor(options: RulesetOptions) {
     this.#options = options;
-    this.#ip = isIPv6(options.address) ? 'ip6' : 'ip';
+    this.#ip = isIPv6(options.addresses[0] ?? '') ? 'ip6' : 'ip';
+  }
+
+  /** Whether it is of this version of IP on both sides. */
+  carries({ at, leaving }: MediaPath): boolean {
+    const version = this.#ip === 'ip6' ? 6 : 4;
+    return isIP(at.address) === version && isIP(leaving.address) === version;
   }
 
   /** The empty table, in place of whatever has its name. */
   create(): string {
-    const { table, address, portMin, portMax } = this.#options;
+    const { table, addresses, portMin, portMax } = this.#options;
     const ip = this.#ip;
     const addressType = ip === 'ip6' ? 'ipv6_addr' : 'ipv4_addr';
     // An IPv6 fragment has another next header; neither of them has its UDP header for sure.
     const whole = ip === 'ip6' ? 'ip6 nexthdr udp' : 'ip protocol udp ip frag-off & 0x3fff == 0';
     const rule = [
-      `${ip} daddr ${address} ${whole} udp dport ${portMin}-${portMax} udp length >= 20 @th,64,2 2`,
+      `${ip} daddr { ${addresses.join(', ')} } ${whole} udp dport ${portMin}-${portMax} udp length >= 20 @th,64,2 2`,
+      '@th,72,8 != 192-223',
       `meta mark set iifname . ${ip} saddr . udp sport . udp dport map @flows`,
-      `${ip} saddr set ${address} ${ip} daddr set meta mark map @daddr`,
+      `${ip} saddr set meta mark map @saddr ${ip} daddr set meta mark map @daddr`,
       'udp sport set meta mark map @sport udp dport set meta mark map @dport',
       `meta mark & ${hopMask} vmap @hops`,
     ];
@@ -76,6 +84,7 @@ export class Ruleset {
       this.remove(),
       `add table netdev ${table}`,
       `add map netdev ${table} flows { type ifname . ${addressType} . inet_service . inet_service : mark; counter; }`,
+      `add map netdev ${table} saddr { type mark : ${addressType}; }`,
       `add map netdev ${table} daddr { type mark : ${addressType}; }`,
       `add map netdev ${table} sport { type mark : inet_service; }`,
       `add map netdev ${table} dport { type mark : inet_service; }`,
@@ -117,8 +126,9 @@ export class Ruleset {
   addStreams(streams: readonly KernelStream[]): string {
     return transaction(
       this.#elements('add', 'flows', streams, (stream) => `${keyOf(stream)} : ${hex(stream.mark)}`),
+      this.#elements('add', 'saddr', streams, ({ mark, path }) => `${hex(mark)} : ${path.leaving.address}`),
       this.#elements('add', 'daddr', streams, ({ mark, path }) => `${hex(mark)} : ${path.to.address}`),
-      this.#elements('add', 'sport', streams, ({ mark, path }) => `${hex(mark)} : ${path.leavingPort}`),
+      this.#elements('add', 'sport', streams, ({ mark, path }) => `${hex(mark)} : ${path.leaving.port}`),
       this.#elements('add', 'dport', streams, ({ mark, path }) => `${hex(mark)} : ${path.to.port}`),
     );
   }
@@ -128,7 +138,7 @@ export class Ruleset {
     const byMark = (map: string) => this.#elements('delete', map, streams, ({ mark }) => hex(mark));
     return [
       this.#elements('delete', 'flows', streams, keyOf),
-      transaction(byMark('daddr'), byMark('sport'), byMark('dport')),
+      transaction(...['saddr', 'daddr', 'sport', 'dport'].map(byMark)),
     ];
   }
 
@@ -182,7 +192,7 @@ export class Ruleset {
 
 /** No two streams have the same. */
 export function keyOf({ device, path }: KernelStream): string {
-  return `"${device}" . ${path.from.address} . ${path.from.port} . ${path.port}`;
+  return `"${device}" . ${path.from.address} . ${path.from.port} . ${path.at.port}`;
 }
 
 function transaction(...commands: readonly string[]): string {

@@ -1,11 +1,12 @@
 import { execFile } from 'node:child_process';
 import { z } from 'zod';
-import type { Route, RouteResolver } from './routes.js';
+import { type Route, type RouteResolver, wayTo } from './routes.js';
 
 const deviceSchema = z.object({ ifindex: z.number(), ifname: z.string() });
 const routeSchema = z.object({
   type: z.string().optional(),
   dst: z.string(),
+  from: z.string().optional(),
   dev: z.string(),
   gateway: z.string().optional(),
   via: z.unknown().optional(),
@@ -15,9 +16,9 @@ const lineSchema = z.array(z.union([deviceSchema, routeSchema]));
 /** What nft takes in quotes; a device name has at most 15 characters. */
 const quotable = /^[^\s"\\/;]{1,15}$/;
 
-/** Asks iproute2's `ip`, once for all addresses. @param source the address that packets leave from */
-export function systemRoutes(source: string): RouteResolver {
-  return (addresses) =>
+/** Asks iproute2's `ip`, once for all. */
+export function systemRoutes(): RouteResolver {
+  return (ways) =>
     new Promise((resolve, reject) => {
       // The PATH of an ordinary user often lacks the directories of system programs. -force: an address without a route is an
       // error, and must not keep the others from their answers.
@@ -35,7 +36,7 @@ export function systemRoutes(source: string): RouteResolver {
         }
       });
       child.stdin?.on('error', () => undefined); // it did not start, which is told above
-      const questions = addresses.map((address) => `route get ${address} from ${source}\n`);
+      const questions = ways.map((way) => `route get ${way}\n`);
       child.stdin?.end(`link show\n${questions.join('')}`);
     });
 }
@@ -50,11 +51,11 @@ export function routesIn(output: string): Map<string, Route> {
         indexes.set(each.ifname, each.ifindex);
         continue;
       }
-      const { type = 'unicast', dst, dev, gateway, via } = each;
+      const { type = 'unicast', dst, from = '', dev, gateway, via } = each;
       const index = indexes.get(dev);
       // A gateway of the other IP version needs another kind of neighbor.
       if (type === 'unicast' && via === undefined && dev !== 'lo' && quotable.test(dev) && index) {
-        routes.set(dst, { device: dev, index, gateway });
+        routes.set(wayTo(dst, from), { device: dev, index, gateway });
       }
     }
   }

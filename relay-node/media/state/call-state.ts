@@ -14,6 +14,9 @@ const legSchema = z.object({
 });
 
 const sideSchema = z.object({
+  interface: z.string(),
+  /** Of its sockets. */
+  address: z.string(),
   /** The even one. */
   port: z.number(),
   payload: z.enum(['rtp', 'dtls-srtp', 'opaque']),

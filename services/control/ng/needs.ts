@@ -15,10 +15,10 @@ export interface Need {
 
 /** What the relay has that is to carry it out, by which some options are judged. */
 export interface Equipment {
-  /** The address that parties are told. */
-  readonly address: string;
-  /** Names of the interface of that address. */
+  /** Names of its interfaces. */
   readonly interfaces: readonly string[];
+  /** Versions of IP of its addresses. */
+  readonly families: readonly number[];
 }
 
 interface Request {
@@ -78,16 +78,17 @@ const forwarding: Readonly<Record<string, Rule>> = {
     because: 'the media have this protocol already',
   },
   'address-family': {
-    when: (values, { relay }) => values.every((value) => value === `IP${isIP(relay?.address ?? '')}`),
-    because: 'the media address is of this family',
+    when: (values, { relay }) =>
+      values.every((value) => relay?.families.some((family) => value === `IP${family}`)),
+    because: 'done: there is an address of this family',
   },
   'media-address': {
-    when: (values, { relay }) => values.every((value) => value === relay?.address),
-    because: 'it is the media address',
+    when: (values) => values.every((value) => isIP(value) !== 0 && !isUnspecified(value)),
+    because: 'done: the other party is told this address',
   },
   direction: {
     when: (values, { relay }) => values.every((value) => relay?.interfaces.includes(value)),
-    because: 'it is the one interface',
+    because: 'done: there is an interface of this name',
   },
 
   'sip-source-address': { because: 'done' },
@@ -217,7 +218,7 @@ export function needsOf(body: NgDictionary, sdp: SessionDescription, relay: Equi
     needs.push({ option: 'ICE', feature: 'ice' });
   }
   for (const version of versionsOf(sdp, sourceOf(body, options))) {
-    if (version !== isIP(relay?.address ?? '')) {
+    if (!relay?.families.includes(version)) {
       needs.push({ option: 'address-family', feature: `ipv${version}` });
     }
   }

@@ -4,6 +4,7 @@ import type { Relay } from '../../../services/domain/relay.js';
 import { parseAddress } from '../../../services/runtime/address.js';
 import { systemClock } from '../../../services/runtime/clock.js';
 import { silentLogger } from '../../../services/runtime/log.js';
+import { interfacesAt } from '../../support/media-interface.js';
 import { ProxyClient } from '../../support/ng.js';
 import { freeUdpBlock } from '../../support/ports.js';
 import { replicaScene, select } from '../../support/replica.js';
@@ -16,7 +17,7 @@ export async function builtinRelay(
   const relay = new BuiltinRelay({
     ngListen: { host: '127.0.0.1', port: 0 },
     rtpproxyListen: { host: '127.0.0.1', port: 0 },
-    mediaAddress: '127.0.0.1',
+    interfaces: interfacesAt(),
     portMin,
     portMax: portMin + 199,
     maxSessions: 100,

@@ -41,7 +41,7 @@ test('a relay node registers its built-in relay with all that it was told, and r
       HOLDFAST_RELAY_CAPACITY: '2',
       HOLDFAST_RELAY_ZONE: 'z1',
       HOLDFAST_RELAY_LABELS: 'codec=opus,tier=gold',
-      HOLDFAST_RELAY_MEDIA: 'default=127.0.0.1,lan=192.0.2.7',
+      HOLDFAST_RELAY_MEDIA: 'default=127.0.0.1,lan=127.0.0.2@192.0.2.7',
       HOLDFAST_RELAY_ADVERTISE: 'relay.example.org:2223',
       HOLDFAST_RELAY_RTPPROXY_LISTEN: '127.0.0.1:0',
     },

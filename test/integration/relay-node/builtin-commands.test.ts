@@ -3,6 +3,7 @@ import { BuiltinRelay, type BuiltinRelayOptions } from '../../../relay-node/rela
 import type { NgDictionary } from '../../../services/control/ng/message.js';
 import { silentLogger } from '../../../services/runtime/log.js';
 import { ManualClock } from '../../support/clock.js';
+import { interfacesAt } from '../../support/media-interface.js';
 import { audioSdp, newCall, relayedTo } from '../../support/ng.js';
 import { controlPort, established, scene, until } from './builtin-scene.js';
 
@@ -124,7 +125,7 @@ test('a wrong media address or a control port in use stops the start, with a rea
   const make = (options: Partial<BuiltinRelayOptions>) =>
     new BuiltinRelay({
       ngListen: { host: '127.0.0.1', port: 0 },
-      mediaAddress: '127.0.0.1',
+      interfaces: interfacesAt(),
       portMin: 30_000,
       portMax: 30_001,
       maxSessions: 1,
@@ -136,16 +137,18 @@ test('a wrong media address or a control port in use stops the start, with a rea
   await t.throwsAsync(make({ ngListen: { host: '127.0.0.1', port } }).start(), {
     message: /another process has it/,
   });
-  await t.throwsAsync(make({ mediaAddress: '192.0.2.1' }).start(), { message: /no such address/ });
-  t.throws(() => make({ mediaAddress: '0.0.0.0' }), {
-    message: /0\.0\.0\.0 is not an IP address that parties can/,
+  await t.throwsAsync(make({ interfaces: interfacesAt('192.0.2.1') }).start(), {
+    message: /no such address/,
   });
-  t.throws(() => make({ mediaAddress: 'localhost' }), { message: /not an IP address/ });
-  t.notThrows(() => make({ mediaAddress: '0.0.0.0', advertisedAddress: '192.0.2.1' }));
+  t.throws(() => make({ interfaces: interfacesAt('0.0.0.0') }), {
+    message: /0\.0\.0\.0 of interface default is not an IP address that parties can/,
+  });
+  t.throws(() => make({ interfaces: interfacesAt('localhost') }), { message: /not an IP address/ });
+  t.notThrows(() => make({ interfaces: interfacesAt('127.0.0.1', '192.0.2.1') }));
 });
 
 test('parties are told the advertised address', async (t) => {
-  const { proxy } = await scene(t, { advertisedAddress: '203.0.113.9' });
+  const { proxy } = await scene(t, { interfaces: interfacesAt('127.0.0.1', '203.0.113.9') });
   const reply = await proxy.offer(newCall(), audioSdp({ address: '127.0.0.1', port: 4000 }));
   t.is(relayedTo(reply).address, '203.0.113.9');
   t.regex(String(reply['sdp']), /^o=phone 3890283498 1 IN IP4 203\.0\.113\.9\r$/m);
@@ -169,4 +172,6 @@ test('an option that the relay does not have is refused by name, and begins no c
 test('the relay says which version of IP its media have', async (t) => {
   t.deepEqual(await (await scene(t)).relay.features(), ['ipv4']);
   t.deepEqual(await (await scene(t, { mediaAddress: '::1' })).relay.features(), ['ipv6']);
+  const interfaces = [...interfacesAt(), { name: 'lan', address: '::1', advertised: '::1' }];
+  t.deepEqual(await (await scene(t, { interfaces })).relay.features(), ['bridge', 'ipv4', 'ipv6']);
 });

@@ -1,42 +1,7 @@
-import test, { type ExecutionContext } from 'ava';
 import type { NgDictionary } from '../../../services/control/ng/message.js';
-import { audioSdp, mediaAddresses, newCall, ProxyClient, relayedTo, reversed } from '../../support/ng.js';
-import { freeUdpBlock, freeUdpPort } from '../../support/ports.js';
-import { startProcess } from '../../support/process.js';
-import { findProgram } from '../../support/program.js';
-import { testWith } from '../../support/requirement.js';
-import { party, scene, sdpOf } from './builtin-scene.js';
-
-/** One suite over the built-in relay and the real rtpengine: a SIP proxy must not notice which one it has. */
-async function rtpengine(t: ExecutionContext): Promise<ProxyClient> {
-  const [port, portMin] = [await freeUdpPort(), await freeUdpBlock(40)];
-  const args = [
-    ...['--table=-1', '--interface=127.0.0.1', `--listen-ng=127.0.0.1:${port}`, '--delete-delay=0'],
-    // The machine's own configuration file would add fixed TCP ports, which only one process can have.
-    '--config-file=none',
-    ...[
-      `--port-min=${portMin}`,
-      `--port-max=${portMin + 39}`,
-      '--foreground',
-      '--log-stderr',
-      '--log-level=3',
-    ],
-  ];
-  const daemon = await startProcess(t, findProgram('rtpengine') ?? 'rtpengine', args);
-  const proxy = new ProxyClient('127.0.0.1', port);
-  await proxy.start();
-  t.teardown(() => proxy.stop());
-  const ping = () => proxy.request({ command: 'ping' }, { timeoutMs: 500 });
-  await daemon.waitUntil(async () => (await ping())['result'] === 'pong', 'a pong');
-  return proxy;
-}
-
-type Body = (t: ExecutionContext, proxy: ProxyClient) => Promise<void>;
-
-function suite(title: string, body: Body): void {
-  test(`built-in: ${title}`, async (t) => body(t, (await scene(t)).proxy));
-  testWith(['rtpengine'], `rtpengine: ${title}`, async (t) => body(t, await rtpengine(t)));
-}
+import { audioSdp, mediaAddresses, newCall, relayedTo, reversed } from '../../support/ng.js';
+import { suite } from './builtin-comparison.js';
+import { party, sdpOf } from './builtin-scene.js';
 
 suite('media pass both ways, and re-INVITEs of both parties keep the ports', async (t, proxy) => {
   const [caller, callee] = [await party(t), await party(t)];

@@ -1,9 +1,8 @@
 import type { ExecutionContext } from 'ava';
-import type { BuiltinRelayOptions } from '../../../relay-node/relays/builtin.js';
 import { UdpClient } from '../../../services/control/udp/client.js';
 import { parseAddress } from '../../../services/runtime/address.js';
 import type { RtpParty, RtpTarget } from '../../support/rtp.js';
-import { type Scene, scene } from './builtin-scene.js';
+import { type Scene, type SceneOptions, scene } from './builtin-scene.js';
 
 export interface RtpproxyScene extends Scene {
   /** The reply to a command, without its end of line. */
@@ -11,10 +10,7 @@ export interface RtpproxyScene extends Scene {
 }
 
 /** A built-in relay with both fronts. */
-export async function rtpproxyScene(
-  t: ExecutionContext,
-  options: Partial<BuiltinRelayOptions> & { pairs?: number } = {},
-): Promise<RtpproxyScene> {
+export async function rtpproxyScene(t: ExecutionContext, options: SceneOptions = {}): Promise<RtpproxyScene> {
   const host = options.mediaAddress ?? '127.0.0.1';
   const stage = await scene(t, { rtpproxyListen: { host, port: 0 }, ...options });
   const address = parseAddress(stage.relay.rtpproxyUrl?.slice('udp:'.length) ?? '');

@@ -209,6 +209,36 @@ test('an address of the other version of IP is refused where 6 says so, and igno
   t.pass('it is reached where it sends from');
 });
 
+test('the letters of both sides, the speaker first, choose interfaces when a session begins', async (t) => {
+  const interfaces = [
+    { name: 'internal', address: '127.0.0.1', advertised: '127.0.0.1' },
+    { name: 'external', address: '127.0.0.2', advertised: '127.0.0.2' },
+    { name: 'external', address: '::1', advertised: '::1' },
+  ];
+  const { ask } = await rtpproxyScene(t, { interfaces });
+  const told = async (command: string) => (await ask(command)).replace(/^\d+ /, '');
+  t.is(await told('Uie a 127.0.0.1 4000 f'), '127.0.0.2');
+  t.is(await told('Lei a 127.0.0.1 4002 f t'), '127.0.0.1');
+  t.is(await told('Uei a 127.0.0.1 4000 f t'), '127.0.0.2', 'fixed from its beginning');
+  t.is(await told('Ue b 127.0.0.1 4000 f'), '127.0.0.1', 'one letter is the side of the speaker');
+  t.is(await told('L b 127.0.0.1 4002 f t'), '127.0.0.2');
+  t.is(await told('U c 127.0.0.1 4000 f'), '127.0.0.1');
+  t.is(await told('Uei6 d ::1 4000 f'), '127.0.0.1');
+  t.is(await told('Lie d 127.0.0.1 4002 f t'), '::1 6');
+  t.is(await ask('Uii6 e ::1 4000 f'), 'E36');
+  t.is(await ask('Ueie e 127.0.0.1 4000 f'), 'E11');
+  t.is(await told('Ul::1 g 127.0.0.1 4000 f'), 'E36', 'not of the version of the party');
+  t.is(await told('Ul127.0.0.2 h 127.0.0.1 4000 f'), '127.0.0.2');
+  t.is(await ask('Ur192.0.2.1 i 127.0.0.1 4000 f'), 'E16', 'either of two may lead there');
+  const [four, six] = [await party(t), await party(t, '::1')];
+  const forFour = toldBy(await ask(`Uei6 k ${mediaOf(six)} f`));
+  const forSix = toldBy(await ask(`Lie k ${mediaOf(four)} f t`));
+  const sent = await six.sendRtp(forSix);
+  t.deepEqual((await four.rtp.nth(1)).data, sent);
+  await four.sendRtp(forFour);
+  await six.rtp.nth(1);
+});
+
 test('a full relay, and one without ports, says so in numbers', async (t) => {
   const { ask } = await rtpproxyScene(t, { maxSessions: 1, pairs: 3 });
   const forCallee = await ask('U c 127.0.0.1 4000 f;1');

@@ -3,6 +3,7 @@ import type { Offload } from '../../../relay-node/media/offload.js';
 import { BuiltinRelay, type BuiltinRelayOptions } from '../../../relay-node/relays/builtin.js';
 import { silentLogger } from '../../../services/runtime/log.js';
 import { ManualClock } from '../../support/clock.js';
+import { interfacesAt } from '../../support/media-interface.js';
 import { audioSdp, type CallTags, newCall, ProxyClient, relayedTo } from '../../support/ng.js';
 import { freeUdpBlock } from '../../support/ports.js';
 import { RtpParty } from '../../support/rtp.js';
@@ -15,10 +16,14 @@ export interface Scene {
   readonly portMax: number;
 }
 
-export async function scene(
-  t: ExecutionContext,
-  options: Partial<BuiltinRelayOptions> & { pairs?: number; offload?: Offload } = {},
-): Promise<Scene> {
+export interface SceneOptions extends Partial<BuiltinRelayOptions> {
+  readonly pairs?: number;
+  readonly offload?: Offload;
+  /** Of control and, unless there are others, of media. */
+  readonly mediaAddress?: string;
+}
+
+export async function scene(t: ExecutionContext, options: SceneOptions = {}): Promise<Scene> {
   const clock = new ManualClock();
   const host = options.mediaAddress ?? '127.0.0.1';
   const ports = 2 * (options.pairs ?? 16);
@@ -26,7 +31,7 @@ export async function scene(
   const portMax = portMin + ports - 1;
   const relay = new BuiltinRelay({
     ngListen: { host, port: 0 },
-    mediaAddress: host,
+    interfaces: interfacesAt(host),
     portMin,
     portMax,
     maxSessions: 100,

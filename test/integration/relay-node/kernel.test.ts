@@ -3,12 +3,13 @@ import {
   type KernelCall,
   KernelScene,
   kernelPrograms,
+  networks,
   nft,
   Phone,
   untrusted,
 } from '../../support/kernel-scene.js';
 import { testWith } from '../../support/requirement.js';
-import { rtpPacket } from '../../support/rtp.js';
+import { rtcpReport, rtpPacket } from '../../support/rtp.js';
 
 for (const family of ['IPv4', 'IPv6'] as const) {
   testWith.serial(kernelPrograms, `RTP passes both ways through the kernel alone (${family})`, async (t) => {
@@ -47,6 +48,46 @@ for (const family of ['IPv4', 'IPv6'] as const) {
     t.is(await scene.ruleset(), '', 'nothing is left');
   });
 }
+
+testWith.serial(
+  kernelPrograms,
+  'the kernel forwards from one interface of the relay to the other',
+  async (t) => {
+    for (const family of ['IPv4', 'IPv6'] as const) {
+      const scene = await KernelScene.open(t, family);
+      const { relay, far } = networks[family];
+      const node = await scene.startRelay({ HOLDFAST_RELAY_MEDIA: `near=${relay},far=${far}` });
+      const call = await scene.call(scene.proxy, { direction: ['near', 'far'] });
+      t.deepEqual([call.caller.target?.address, call.callee.target?.address], [relay, far]);
+      await call.talkUntilHandedOver();
+      await call.exchange();
+      t.is(call.callee.socket.heard.at(-1)?.from.address, far);
+      t.is(call.caller.socket.heard.at(-1)?.from.address, relay);
+      await node.stop();
+      t.is(await scene.ruleset(), '', 'nothing is left');
+    }
+  },
+);
+
+testWith.serial(
+  kernelPrograms,
+  'beside media in the kernel, RTCP on their port goes through user space',
+  async (t) => {
+    const scene = await KernelScene.open(t);
+    await scene.startRelay();
+    const call = await scene.call();
+    await call.talkUntilHandedOver();
+    const { userspace } = await scene.forwarded();
+    const heard = call.callee.socket.heard.length;
+    const { port = 0, address = '' } = call.caller.target ?? {};
+    await call.caller.socket.send(rtcpReport(1), port, address);
+    await call.callee.socket.hears(heard + 1);
+    t.deepEqual(call.callee.socket.heard.at(-1)?.data, rtcpReport(1));
+    t.is((await scene.forwarded()).userspace, userspace + 1);
+    await call.exchange();
+    t.is((await scene.forwarded()).userspace, userspace + 1, 'the media stay where they are');
+  },
+);
 
 testWith.serial(kernelPrograms, 'a re-INVITE moves a stream in the kernel to another address', async (t) => {
   const scene = await KernelScene.open(t);

@@ -112,8 +112,23 @@ const values: Record<string, { good: readonly string[]; bad: readonly string[] }
   HOLDFAST_RELAY_ADVERTISE: address,
   HOLDFAST_RELAY_RTPPROXY_LISTEN: address,
   HOLDFAST_RELAY_MEDIA: {
-    good: ['default=192.0.2.1', 'a=192.0.2.1,b=2001:db8::1'],
-    bad: [',', 'a', 'a=', 'a=host', 'a=192.0.2.1,a=192.0.2.2', '=192.0.2.1', 'a=192.0.2.256'],
+    good: [
+      'default=192.0.2.1',
+      'a=192.0.2.1,b=2001:db8::1',
+      'a=192.0.2.1@203.0.113.9,a=192.0.2.2,a=2001:db8::1',
+    ],
+    bad: [
+      ',',
+      'a',
+      'a=',
+      'a=host',
+      'a=192.0.2.1,a=192.0.2.1',
+      'a=192.0.2.1@',
+      'a=192.0.2.1@::1',
+      'a=192.0.2.1@0.0.0.0',
+      '=192.0.2.1',
+      'a=192.0.2.256',
+    ],
   },
   HOLDFAST_RELAY_WEIGHT: whole(0, 10_000),
   HOLDFAST_RELAY_CAPACITY: whole(0, 1_000_000),
@@ -215,13 +230,16 @@ test('values are parsed', (t) => {
   const config = readConfig(relayNodeSettings, {
     HOLDFAST_RELAY_ID: 'r1',
     HOLDFAST_ETCD: ' a:1 , https://b:2',
-    HOLDFAST_RELAY_MEDIA: 'a=192.0.2.1, b=::1',
+    HOLDFAST_RELAY_MEDIA: 'a=192.0.2.1@203.0.113.9, b=::1',
     HOLDFAST_RELAY_LABELS: 'x=1,y=',
     HOLDFAST_RELAY_WEIGHT: '007',
     HOLDFAST_RELAY_CONTROL: '[::1]:2223',
   });
   t.deepEqual(config.etcd, ['a:1', 'https://b:2']);
-  t.deepEqual({ ...config.media }, { a: '192.0.2.1', b: '::1' });
+  t.deepEqual(config.media, [
+    { name: 'a', address: '192.0.2.1', advertised: '203.0.113.9' },
+    { name: 'b', address: '::1', advertised: '::1' },
+  ]);
   t.deepEqual({ ...config.labels }, { x: '1', y: '' });
   t.is(config.weight, 7);
   t.deepEqual(config.control, { transport: 'udp', address: { host: '::1', port: 2223 } });

@@ -6,7 +6,7 @@ import { SessionDescription } from '../../../../services/control/ng/session-desc
 import { audioSdp } from '../../../support/ng.js';
 
 const plain = audioSdp({ address: '192.0.2.1', port: 4000 });
-const equipment: Equipment = { address: '192.0.2.9', interfaces: ['lan'] };
+const equipment: Equipment = { interfaces: ['lan', 'wan'], families: [4] };
 const secure = (protocol: string, ...attributes: string[]) =>
   [plain.replace('RTP/AVP', protocol), ...attributes, ''].join('\r\n').replaceAll(/(\r\n)+/g, '\r\n');
 const dtls = secure('UDP/TLS/RTP/SAVPF', 'a=fingerprint:sha-256 AA:BB');
@@ -42,7 +42,7 @@ test('what proxies send for plain RTP is carried out', (t) => {
     },
     { 'rtpp-flags': 'trust-address replace-origin ICE=remove RTP/AVP address-family=IP4 direction=lan' },
     { 'received from': ['IP4', '192.0.2.1'], 'transport protocol': 'RTP/AVP', 'address family': 'IP4' },
-    { direction: ['lan', 'lan'], 'media-address': '192.0.2.9' },
+    { direction: ['lan', 'wan'], 'media-address': '192.0.2.77' },
     { codec: { strip: [] }, flags: [], 'delay-buffer': 0, 'record-call': 'off', DTLS: 'off', SDES: ['off'] },
     { command: 'answer', 'transport-protocol': 'accept', ptime: 20 },
   ];
@@ -65,7 +65,7 @@ const impossible: readonly (readonly [NgDictionary, string])[] = [
   [{ SDES: ['only-AES_CM_128_HMAC_SHA1_80'] }, 'SDES-only-AES-CM-128-HMAC-SHA1-80'],
   [{ flags: ['SDES-unencrypted_srtp'] }, 'SDES-unencrypted-srtp'],
   [{ OSRTP: ['offer'] }, 'OSRTP-offer'],
-  [{ 'media-address': '192.0.2.77' }, 'media-address'],
+  [{ 'media-address': 'phone.example.org' }, 'media-address'],
   [{ 'address-family': 'IP6' }, 'address-family'],
   [{ direction: ['pub', 'priv'] }, 'direction'],
   [{ flags: ['internal'] }, 'internal'],
@@ -117,7 +117,7 @@ test('ICE falls back to c= and m=, except in browsers', (t) => {
 test('a party of the other version of IP cannot be reached', (t) => {
   const ipv6 = audioSdp({ address: '2001:db8::1', port: 4000 });
   t.is(refused({}, ipv6), 'address-family');
-  t.is(refused({}, ipv6, { ...equipment, address: '2001:db8::9' }), undefined);
+  t.is(refused({}, ipv6, { ...equipment, families: [4, 6] }), undefined);
   t.is(refused({}, audioSdp({ address: '::', port: 4000 })), undefined, 'on hold it need not be');
   const behind = { flags: ['SIP-source-address'], 'received-from': ['IP4', '192.0.2.3'] };
   t.is(refused(behind, ipv6), undefined, 'the source address is believed more');
@@ -147,7 +147,8 @@ test('an offer goes to relays with the features that its options name', (t) => {
     [{ flags: ['record call'], 'audio player': 'always' }, 'play record'],
     [{ direction: ['pub', 'priv'] }, 'bridge'],
     [{ 'address-family': 'IP6' }, 'ipv6'],
-    [{ 'media-address': '192.0.2.77' }, 'ng'],
+    [{ 'media-address': '192.0.2.77' }, ''],
+    [{ 'media-address': '0.0.0.0' }, 'ng'],
     [{ 'an option of tomorrow': 1 }, 'ng'],
     [{ 'sdp-attr': { audio: { remove: ['x'] } }, 'rtcp-mux': ['offer'] }, 'ng'],
   ];

@@ -4,9 +4,11 @@ import test from 'ava';
 import fc from 'fast-check';
 import { newTraffic } from '../../../../relay-node/media/counters.js';
 import { OutOfPortsError } from '../../../../relay-node/media/errors.js';
+import { MediaInterfaces } from '../../../../relay-node/media/interfaces.js';
 import { isAcceptable } from '../../../../relay-node/media/packet.js';
 import { PortPool } from '../../../../relay-node/media/port-pool.js';
 import { MediaSockets } from '../../../../relay-node/media/sockets.js';
+import { interfacesAt } from '../../../support/media-interface.js';
 import { rtcpReport, rtpPacket } from '../../../support/rtp.js';
 
 test('pairs start even, lie in the range, and come once', (t) => {
@@ -63,15 +65,21 @@ test('ports that other programs hold are skipped; failing leaves nothing open', 
   t.teardown(() => foreign.close());
   const busy = foreign.address().port;
   const pool = new PortPool(busy - (busy % 2), busy - (busy % 2) + 1);
-  const sockets = new MediaSockets(pool, '127.0.0.1', '127.0.0.1', newTraffic());
-  await t.throwsAsync(sockets.open(), { instanceOf: OutOfPortsError, message: 'Ran out of ports' });
+  const sockets = new MediaSockets(pool, new MediaInterfaces(interfacesAt()), newTraffic());
+  await t.throwsAsync(sockets.open(sockets.interfaces.first), {
+    instanceOf: OutOfPortsError,
+    message: 'Ran out of ports',
+  });
   t.is(pool.free, 1);
   t.is(sockets.openPairs, 0);
 });
 
 test('an address that is not of this machine fails the check', async (t) => {
-  const sockets = new MediaSockets(new PortPool(30_000, 30_001), '192.0.2.1', '192.0.2.1', newTraffic());
-  await t.throwsAsync(sockets.check(), { code: 'EADDRNOTAVAIL' });
+  const interfaces = new MediaInterfaces([...interfacesAt(), ...interfacesAt('192.0.2.1')]);
+  const sockets = new MediaSockets(new PortPool(30_000, 30_001), interfaces, newTraffic());
+  await t.throwsAsync(sockets.check(), {
+    message: /cannot listen on 192\.0\.2\.1:0 for media: .*no such address/,
+  });
 });
 
 test('RTP, RTCP and what is neither', (t) => {

@@ -23,12 +23,13 @@ const reader = createRequire(import.meta.url)('sdp-transform') as Reader;
 
 const lines = (...text: string[]) => `${text.join('\r\n')}\r\n`;
 const session = ['v=0', 'o=- 20518 1 IN IP4 203.0.113.1', 's=-', 'c=IN IP4 203.0.113.1', 't=0 0'];
+const own = '192.0.2.9';
 const offer: Rewrite = {
-  address: '192.0.2.9',
+  address: own,
   kind: 'offer',
   replaceOrigin: false,
   rtcpAttribute: 'as-sent',
-  media: [{ rtp: 30_000, rtcp: 30_001 }],
+  media: [{ address: own, rtp: 30_000, rtcp: 30_001 }],
 };
 const rewritten = (sdp: string, rewrite: Partial<Rewrite> = {}) =>
   rewriteSdp(SessionDescription.parse(sdp), { ...offer, ...rewrite })
@@ -72,8 +73,8 @@ test('connection lines of session and media, in both families', (t) => {
     ],
   );
   const media = [
-    { rtp: 30_000, rtcp: 30_001 },
-    { rtp: 30_002, rtcp: 30_003 },
+    { address: own, rtp: 30_000, rtcp: 30_001 },
+    { address: own, rtp: 30_002, rtcp: 30_003 },
   ];
   const read = reader.parse(rewriteSdp(description, { ...offer, media }));
   t.is(read.connection?.ip, '192.0.2.9');
@@ -93,7 +94,7 @@ test('rejected media stay rejected; TCP media keep their address', (t) => {
     'i=chat',
     'a=path:msrp://203.0.113.1:2855/x;tcp',
   );
-  const out = rewritten(sdp, { media: [{ rtp: 30_000, rtcp: 30_001 }, undefined, undefined] });
+  const out = rewritten(sdp, { media: [{ address: own, rtp: 30_000, rtcp: 30_001 }, undefined, undefined] });
   t.deepEqual(out.slice(5), [
     'm=audio 30000 RTP/AVP 0',
     'm=video 0 RTP/AVP 96',
@@ -211,7 +212,10 @@ test('no text makes the reader throw anything else, or take long', (t) => {
       const sdp = ['v=0', ...text].join('\r\n');
       try {
         const parsed = SessionDescription.parse(sdp);
-        rewriteSdp(parsed, { ...offer, media: parsed.media.map(() => ({ rtp: 30_000, rtcp: 30_001 })) });
+        rewriteSdp(parsed, {
+          ...offer,
+          media: parsed.media.map(() => ({ address: own, rtp: 30_000, rtcp: 30_001 })),
+        });
       } catch (error) {
         if (!(error instanceof SdpError)) {
           throw error;

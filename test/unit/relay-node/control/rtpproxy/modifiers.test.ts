@@ -8,6 +8,7 @@ const plain = {
   isIPv6: false,
   localAddress: undefined,
   addressTowards: undefined,
+  sides: [],
 };
 
 test('modifiers are read one after the other, each with its value', (t) => {
@@ -20,6 +21,7 @@ test('modifiers are read one after the other, each with its value', (t) => {
     localAddress: '192.0.2.66',
     addressTowards: '127.0.0.9',
   });
+  t.deepEqual(readModifiers('EI').sides, ['e', 'i']);
   t.is(readModifiers('R2001:db8::1').addressTowards, '2001:db8::1');
 });
 
@@ -27,8 +29,8 @@ test('the first that is wrong, or that the relay does not have, is the reason', 
   const codes = {
     c: 14,
     'c,': 14,
-    ea: 11,
-    iea: 12,
+    eee: 11,
+    iei: 12,
     z: 13,
     z0: 13,
     z999: 35,

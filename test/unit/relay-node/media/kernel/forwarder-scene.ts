@@ -94,7 +94,7 @@ export class ForwarderScene {
 
   constructor(t: ExecutionContext) {
     this.forwarder = new KernelForwarder(
-      { table: 't', address: '192.0.2.1', portMin: 30_000, portMax: 39_999 },
+      { table: 't', addresses: ['192.0.2.1'], portMin: 30_000, portMax: 39_999 },
       {
         openNft: () => {
           const nft = new ScriptedNft();
@@ -154,7 +154,8 @@ export class ForwarderScene {
     const onLink = { device: 'eth0', index: 2, gateway: undefined };
     return new Map(
       addresses.flatMap((address) => {
-        const route = this.routes.get(address) ?? (address.startsWith('127.') ? undefined : onLink);
+        const to = address.replace(/ from .*/, '');
+        const route = this.routes.get(to) ?? (to.startsWith('127.') ? undefined : onLink);
         return route ? [[address, route] as const] : [];
       }),
     );
@@ -166,7 +167,15 @@ export class ForwarderScene {
       this.sent++;
     };
     this.lastPort += 2;
-    const outlet = { port: this.lastPort, family: 4, traffic, payload: 'rtp', offload, send } as const;
+    const outlet = {
+      port: this.lastPort,
+      address: '192.0.2.1',
+      family: 4,
+      traffic,
+      payload: 'rtp',
+      offload,
+      send,
+    } as const;
     return new Leg(outlet, { packetRelayed: () => undefined, stateChanged: () => undefined });
   }
 }

@@ -63,7 +63,10 @@ test('new signaling takes a stream back in both directions, with its last counts
   const [count, removal, rest] = scene.nft.lines.slice(-3);
   t.regex(count ?? '', /^get element netdev t flows/);
   t.regex(removal ?? '', /^delete element netdev t flows [^;]*$/, 'a transaction of its own');
-  t.regex(rest ?? '', /^delete element netdev t daddr .*; delete element netdev t sport .*; delete .* dport/);
+  t.regex(
+    rest ?? '',
+    /^delete element netdev t saddr .*; delete element netdev t daddr .*; delete element netdev t sport .*; delete .* dport/,
+  );
   t.deepEqual([one.packets, other.packets], [9, 9], '2 in user space and 7 in the kernel');
   t.is(one.bytes, 9 * 172);
   t.is(scene.traffic.kernelPackets, 14);

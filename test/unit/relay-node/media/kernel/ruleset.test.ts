@@ -2,16 +2,21 @@ import test from 'ava';
 import type { KernelStream } from '../../../../../relay-node/media/kernel/ruleset.js';
 import { markOf, maxHops, maxStreams, Ruleset } from '../../../../../relay-node/media/kernel/ruleset.js';
 
-const v4 = new Ruleset({ table: 't', address: '192.0.2.1', portMin: 30_000, portMax: 39_999 });
-const v6 = new Ruleset({ table: 't', address: '2001:db8::1', portMin: 30_000, portMax: 39_999 });
+const v4 = new Ruleset({
+  table: 't',
+  addresses: ['192.0.2.1', '192.0.2.7'],
+  portMin: 30_000,
+  portMax: 39_999,
+});
+const v6 = new Ruleset({ table: 't', addresses: ['2001:db8::1'], portMin: 30_000, portMax: 39_999 });
 
 const stream: KernelStream = {
   mark: markOf(5, 2),
   device: 'eth0.7',
   path: {
     from: { address: '198.51.100.1', port: 4000 },
-    port: 30_002,
-    leavingPort: 30_004,
+    at: { address: '192.0.2.1', port: 30_002 },
+    leaving: { address: '192.0.2.7', port: 30_004 },
     to: { address: '198.51.100.2', port: 5000 },
   },
 };
@@ -28,13 +33,13 @@ test('the table takes the place of one of its name, in one transaction', (t) => 
 test('whole RTP datagrams for the relay are looked up, and nothing else', (t) => {
   t.regex(
     v4.create(),
-    /ip daddr 192\.0\.2\.1 ip protocol udp ip frag-off & 0x3fff == 0 udp dport 30000-39999/,
+    /ip daddr \{ 192\.0\.2\.1, 192\.0\.2\.7 \} ip protocol udp ip frag-off & 0x3fff == 0 udp dport 30000-39999/,
   );
-  t.regex(v6.create(), /ip6 daddr 2001:db8::1 ip6 nexthdr udp udp dport 30000-39999/);
+  t.regex(v6.create(), /ip6 daddr \{ 2001:db8::1 \} ip6 nexthdr udp udp dport 30000-39999/);
   for (const text of [v4.create(), v6.create()]) {
     t.regex(
       text,
-      /udp length >= 20 @th,64,2 2 meta mark set iifname \. ip6? saddr \. udp sport \. udp dport map @flows/,
+      /udp length >= 20 @th,64,2 2 @th,72,8 != 192-223 meta mark set iifname \. ip6? saddr \. udp sport \. udp dport map @flows/,
     );
   }
 });
@@ -43,6 +48,7 @@ test('a stream is keyed by where its packets come from and to, and by their devi
   const added = v4.addStreams([stream]).split('; ');
   t.deepEqual(added, [
     'add element netdev t flows { "eth0.7" . 198.51.100.1 . 4000 . 30002 : 0x00200005 }',
+    'add element netdev t saddr { 0x00200005 : 192.0.2.7 }',
     'add element netdev t daddr { 0x00200005 : 198.51.100.2 }',
     'add element netdev t sport { 0x00200005 : 30004 }',
     'add element netdev t dport { 0x00200005 : 5000 }',
@@ -53,6 +59,7 @@ test('a stream is removed in two steps: first nothing finds it any more', (t) =>
   t.deepEqual(v4.removeStreams([stream]), [
     'delete element netdev t flows { "eth0.7" . 198.51.100.1 . 4000 . 30002 }',
     [
+      'delete element netdev t saddr { 0x00200005 }',
       'delete element netdev t daddr { 0x00200005 }',
       'delete element netdev t sport { 0x00200005 }',
       'delete element netdev t dport { 0x00200005 }',

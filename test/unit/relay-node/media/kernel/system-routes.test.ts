@@ -16,8 +16,8 @@ test('an address is on the link, or behind a gateway', (t) => {
   t.deepEqual(
     [...routes],
     [
-      ['10.9.0.2', { device: 'eth0.7', index: 7, gateway: undefined }],
-      ['10.20.0.2', { device: 'eth0.7', index: 7, gateway: '10.9.0.5' }],
+      ['10.9.0.2 from 10.9.0.1', { device: 'eth0.7', index: 7, gateway: undefined }],
+      ['10.20.0.2 from 10.9.0.1', { device: 'eth0.7', index: 7, gateway: '10.9.0.5' }],
     ],
   );
 });
