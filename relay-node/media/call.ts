@@ -1,9 +1,9 @@
 import type { Clock } from '../../services/runtime/clock.js';
 import { Dialog, type DialogLimits } from './dialog.js';
 import { RefusedError } from './errors.js';
+import { otherSide, type Side } from './side.js';
 import type { MediaSockets } from './sockets.js';
 import type { CallState } from './state/call-state.js';
-import { otherSide, type Side } from './stream.js';
 
 /** The parties that a request names, by the tags of the SIP request that it stems from. */
 export interface Parties {

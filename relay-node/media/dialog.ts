@@ -5,9 +5,11 @@ import type { LocalPorts, MediaEndpoint } from './endpoint.js';
 import { NoInterfaceError, RefusedError } from './errors.js';
 import type { Family, LocalAddress, Wanted } from './interfaces.js';
 import type { Leg, PacketListener } from './leg.js';
+import type { MuxPolicy } from './rtcp-mux.js';
+import { otherSide, type Side } from './side.js';
 import type { MediaSockets } from './sockets.js';
 import type { DialogState } from './state/call-state.js';
-import { otherSide, type Side, Stream } from './stream.js';
+import { Stream } from './stream.js';
 
 export interface DialogLimits {
   /** Media of one dialog. */
@@ -26,6 +28,7 @@ export interface Signal {
   /** Undefined where a media is rejected, switched off, or not relayed. */
   readonly media: readonly (MediaEndpoint | undefined)[];
   readonly interfaces?: WantedInterfaces | undefined;
+  readonly rtcpMux?: MuxPolicy | undefined;
 }
 
 /** What is asked of the interfaces. Undefined: media that there are stay where they are, and new ones get the first one. */
@@ -153,8 +156,9 @@ export class Dialog implements PacketListener {
       }
       const stream = this.streams[index] as Stream;
       stream.signal(side, endpoint);
+      const rtcpMux = stream.negotiateMux(kind, side, endpoint, signal.rtcpMux);
       const { local, rtp, rtcp } = stream.sides[otherSide(side)].pair;
-      return { address: local.advertised, rtp: rtp.port, rtcp: rtcp.port };
+      return { address: local.advertised, rtp: rtp.port, rtcp: rtcp.port, rtcpMux };
     });
   }
 

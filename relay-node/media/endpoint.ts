@@ -13,6 +13,8 @@ export type Direction = 'sendrecv' | 'sendonly' | 'recvonly' | 'inactive';
 export interface MediaEndpoint {
   readonly rtp: TransportAddress;
   readonly rtcp: TransportAddress;
+  /** RTCP may share the port of RTP (RFC 5761). */
+  readonly rtcpMux: boolean;
   readonly direction: Direction;
   /** Which datagrams are let through. */
   readonly payload: Payload;
@@ -28,4 +30,6 @@ export interface LocalPorts {
   readonly address: string;
   readonly rtp: number;
   readonly rtcp: number;
+  /** The party is told that RTCP shares the port of RTP. */
+  readonly rtcpMux: boolean;
 }

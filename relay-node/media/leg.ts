@@ -5,7 +5,7 @@ import type { Traffic } from './counters.js';
 import type { TransportAddress } from './endpoint.js';
 import type { Family } from './interfaces.js';
 import type { ForwardingPath, MediaPath, Offload } from './offload.js';
-import type { Payload } from './packet.js';
+import { isRtcp, type Payload } from './packet.js';
 import type { LegState } from './state/call-state.js';
 
 /** Told about every packet that a party sends; the packet path makes no closure for it. */
@@ -47,6 +47,8 @@ export class Leg {
   #signaled: TransportAddress | undefined;
   /** The other party of the same media. */
   #peer: Leg | undefined;
+  /** Where its RTCP goes. */
+  #rtcpPeer: Leg | undefined;
 
   constructor(
     private readonly outlet: Outlet,
@@ -62,13 +64,16 @@ export class Leg {
     return this.#learned;
   }
 
-  connect(peer: Leg): void {
+  /** @param rtcpPeer where RTCP goes that shares the port with RTP */
+  connect(peer: Leg, rtcpPeer = peer): void {
     this.#peer = peer;
+    this.#rtcpPeer = rtcpPeer;
   }
 
   disconnect(): void {
     this.#takeBack();
     this.#peer = undefined;
+    this.#rtcpPeer = undefined;
   }
 
   /** How its packets get to the other party. */
@@ -176,7 +181,8 @@ export class Leg {
     this.packets++;
     this.bytes += packet.length;
     this.listener.packetRelayed();
-    this.#peer?.deliver(packet);
+    const peer = this.#peer === this.#rtcpPeer || !isRtcp(packet) ? this.#peer : this.#rtcpPeer;
+    peer?.deliver(packet);
     this.outlet.offload?.forwarded(this, packet);
   }
 

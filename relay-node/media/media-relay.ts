@@ -59,7 +59,7 @@ export interface MediaLoad {
 }
 
 const sweepIntervalMs = 1000;
-const maxMedia = 8;
+const maxMedia = 32;
 const maxDialogs = 16;
 
 /** Calls, their sockets, and what passes through: the relay without the protocols that control it. */

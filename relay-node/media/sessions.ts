@@ -6,10 +6,11 @@ import type { Deadline, Dialog, Signal, WantedInterfaces } from './dialog.js';
 import type { LocalPorts, MediaEndpoint } from './endpoint.js';
 import { OutOfPortsError, RefusedError, SessionLimitError } from './errors.js';
 import type { Leg } from './leg.js';
+import type { MuxPolicy } from './rtcp-mux.js';
+import { otherSide } from './side.js';
 import type { MediaSockets } from './sockets.js';
 import type { CallState } from './state/call-state.js';
 import type { Journal } from './state/journal.js';
-import { otherSide } from './stream.js';
 
 export interface SessionLimits extends CallLimits {
   /** Calls that are not deleted. */
@@ -31,6 +32,7 @@ export interface MediaRequest extends Parties {
   /** One entry per media; undefined where it is rejected, switched off, or not relayed. */
   readonly media: readonly (MediaEndpoint | undefined)[];
   readonly interfaces?: WantedInterfaces | undefined;
+  readonly rtcpMux?: MuxPolicy | undefined;
 }
 
 export interface DeleteRequest extends Partial<Parties> {
@@ -247,8 +249,8 @@ export class Sessions {
         }
         // The tags are those of the SIP request: what answers it comes from the party of the to-tag.
         const side = kind === 'offer' ? place.side : otherSide(place.side);
-        const { media, interfaces } = request;
-        const ports = await place.dialog.signal({ kind, side, media, interfaces });
+        const { media, interfaces, rtcpMux } = request;
+        const ports = await place.dialog.signal({ kind, side, media, interfaces, rtcpMux });
         call.keep(request);
         return ports;
       });

@@ -3,15 +3,10 @@ import type { Direction, MediaEndpoint, TransportAddress } from './endpoint.js';
 import { RefusedError } from './errors.js';
 import type { LocalAddress } from './interfaces.js';
 import type { Leg, PacketListener } from './leg.js';
+import { noMuxPolicy, RtcpMux } from './rtcp-mux.js';
+import { otherSide, type Side } from './side.js';
 import type { MediaSockets, PortPair } from './sockets.js';
 import type { StreamState } from './state/call-state.js';
-
-/** 0 is the party that made the dialog's first offer, 1 the other. */
-export type Side = 0 | 1;
-
-export function otherSide(side: Side): Side {
-  return side === 0 ? 1 : 0;
-}
 
 /** A party's two ports for one media, and the party at each of them. */
 export interface StreamSide {
@@ -21,14 +16,15 @@ export interface StreamSide {
 }
 
 /**
- * One relayed media of a dialog: a port pair for each party, each forwarding to the other. With rtcp-mux both parties use
- * the RTP ports for both; whether they do is between them.
+ * One relayed media of a dialog: a port pair for each party, each forwarding to the other. Where RTCP shares the port of RTP with
+ * one party alone, it is told apart by its packet type, and joined again on the way back.
  */
 export class Stream {
   readonly sides: readonly [StreamSide, StreamSide];
   type: string;
   protocol: string;
   /** By what each party last signaled. */
+  readonly #mux = new RtcpMux();
   readonly #quiet: [boolean, boolean] = [false, false];
   #closed = false;
 
@@ -46,11 +42,7 @@ export class Stream {
     this.sides = [side(pairs[0]), side(pairs[1])];
     this.type = media.type;
     this.protocol = media.protocol;
-    const [one, other] = this.sides;
-    for (const kind of ['rtp', 'rtcp'] as const) {
-      one[kind].connect(other[kind]);
-      other[kind].connect(one[kind]);
-    }
+    this.#connect();
   }
 
   /** @param locals by side @throws OutOfPortsError; then nothing is left open */
@@ -86,6 +78,8 @@ export class Stream {
     stream.sides[0].rtp.signal(offerer.rtp.signaled);
     stream.sides[0].rtcp.signal(offerer.rtcp.signaled);
     stream.#quiet[0] = this.#quiet[0];
+    stream.#mux.restore(this.#mux.state);
+    stream.#connect();
     return stream;
   }
 
@@ -105,6 +99,8 @@ export class Stream {
         stream.sides[side].rtcp.restore(rtcp);
         stream.#quiet[side] = state.quiet[side];
       }
+      stream.#mux.restore(state.mux);
+      stream.#connect();
       return stream;
     } catch (error) {
       sockets.release(first);
@@ -128,7 +124,8 @@ export class Stream {
       rtcp: rtcp.state,
     }));
     const sides = [one, other] as StreamState['sides'];
-    return { type: this.type, protocol: this.protocol, quiet: [...this.#quiet], sides };
+    const { state: mux } = this.#mux;
+    return { type: this.type, protocol: this.protocol, quiet: [...this.#quiet], mux, sides };
   }
 
   /** Takes in what a party signals. */
@@ -140,6 +137,16 @@ export class Stream {
     rtp.signal(this.#reachable(media.rtp));
     rtcp.signal(this.#reachable(media.rtcp));
     this.#quiet[side] = isUnspecified(media.rtp.address) || expectsSilence(media.direction);
+  }
+
+  /** @returns whether the other party is to be told that RTCP shares the port of RTP */
+  negotiateMux(kind: 'offer' | 'answer', side: Side, media: MediaEndpoint, policy = noMuxPolicy): boolean {
+    if (kind === 'offer') {
+      return this.#mux.offer(side, media.rtcpMux, policy);
+    }
+    const told = this.#mux.answer(side, media.rtcpMux);
+    this.#connect();
+    return told;
   }
 
   /** Silence is to be expected: one of the parties sends nothing, or asked to be sent nothing. */
@@ -155,6 +162,15 @@ export class Stream {
       pair.rtp.removeLeg(rtp);
       pair.rtcp.removeLeg(rtcp);
       this.sockets.release(pair);
+    }
+  }
+
+  #connect(): void {
+    for (const side of [0, 1] as const) {
+      const [own, other] = [this.sides[side], this.sides[otherSide(side)]];
+      const [isMuxed, isOtherMuxed] = [this.#mux.sides[side], this.#mux.sides[otherSide(side)]];
+      own.rtp.connect(other.rtp, isMuxed && !isOtherMuxed ? other.rtcp : other.rtp);
+      own.rtcp.connect(isOtherMuxed && !isMuxed ? other.rtp : other.rtcp);
     }
   }
 

@@ -137,16 +137,16 @@ export class Commands {
     if (need) {
       throw new RefusedError(unsupportedOption(need.option));
     }
-    const { source, wanted, mediaAddress, ...rewrite } = mediaOptions(body);
+    const { source, wanted, mediaAddress, rtcpMux, ...rewrite } = mediaOptions(body);
     const endpoints = endpointsOf(sdp, source);
-    const request = { ...parties, fromTag: from, media: endpoints, interfaces: wanted };
+    const request = { ...parties, fromTag: from, media: endpoints, interfaces: wanted, rtcpMux };
     const ports = await (kind === 'offer' ? media.sessions.offer(request) : media.sessions.answer(request));
     if (!ports) {
       return errorReply('Unknown call-id');
     }
     const told = ports.map((each) => each && { ...each, address: mediaAddress ?? each.address });
     const address = told.find((each) => each)?.address ?? interfaces.first.advertised;
-    const rewritten = rewriteSdp(sdp, { ...rewrite, address, kind, media: told });
+    const rewritten = rewriteSdp(sdp, { ...rewrite, address, kind, media: told, muxOnly: rtcpMux.require });
     // What came as bytes leaves as bytes: Latin-1 text has one character for each.
     return {
       sdp: Buffer.isBuffer(body['sdp']) ? Buffer.from(rewritten, 'latin1') : rewritten,

@@ -19,7 +19,7 @@ export function endpointsOf(
 }
 
 function endpoint(media: MediaDescription, source: string | undefined): MediaEndpoint | undefined {
-  const { address, port, rtcp, direction, type, protocol } = media;
+  const { address, port, rtcp, rtcpMux, direction, type, protocol } = media;
   if (port === 0 || address === undefined || !isRelayable(protocol)) {
     return undefined;
   }
@@ -27,6 +27,7 @@ function endpoint(media: MediaDescription, source: string | undefined): MediaEnd
     source !== undefined && isIP(source) !== 0 && !isUnspecified(signaled) ? source : signaled;
   return {
     rtp: { address: believed(address), port },
+    rtcpMux,
     rtcp: { address: believed(rtcp.address ?? address), port: rtcp.port },
     direction,
     payload: payloadOf(protocol),

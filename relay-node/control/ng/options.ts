@@ -2,12 +2,14 @@ import type { NgDictionary } from '../../../services/control/ng/message.js';
 import { type Option, optionsOf, sourceOf } from '../../../services/control/ng/options.js';
 import type { WantedInterfaces } from '../../media/dialog.js';
 import type { Family } from '../../media/interfaces.js';
+import type { MuxPolicy } from '../../media/rtcp-mux.js';
 import type { RtcpAttribute } from './rewrite.js';
 
 /** How an offer or answer is to be carried out. */
 export interface MediaOptions {
   readonly replaceOrigin: boolean;
   readonly rtcpAttribute: RtcpAttribute;
+  readonly rtcpMux: MuxPolicy;
   /** The address to believe more than the SDP's: where the SIP message came from. */
   readonly source: string | undefined;
   readonly wanted: WantedInterfaces;
@@ -30,6 +32,13 @@ export function mediaOptions(body: NgDictionary): MediaOptions {
       other: { name: other, family: version === undefined ? undefined : familyOf(version) },
     },
     mediaAddress,
+    rtcpMux: {
+      offer: has('rtcp-mux-offer'),
+      require: has('rtcp-mux-require'),
+      accept: has('rtcp-mux-accept'),
+      demux: has('rtcp-mux-demux'),
+      reject: has('rtcp-mux-reject'),
+    },
     replaceOrigin: has('replace-origin'),
     rtcpAttribute: has('no-rtcp-attribute') ? 'none' : full,
     source: sourceOf(body, options),

@@ -5,7 +5,8 @@ import type { Call } from '../../media/call.js';
 import type { Dialog } from '../../media/dialog.js';
 import type { Leg } from '../../media/leg.js';
 import type { MediaPort } from '../../media/media-port.js';
-import type { Side, Stream } from '../../media/stream.js';
+import type { Side } from '../../media/side.js';
+import type { Stream } from '../../media/stream.js';
 
 /** What all parts of a report are written with. */
 interface Context {

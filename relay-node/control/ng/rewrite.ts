@@ -19,11 +19,14 @@ export interface Rewrite {
   readonly address: string;
   readonly kind: 'offer' | 'answer';
   readonly replaceOrigin: boolean;
+  /** Where RTCP shares the port of RTP there is no other one to fall back to. Default false. */
+  readonly muxOnly?: boolean;
   readonly rtcpAttribute: RtcpAttribute;
   /** The relay's ports, one entry for each media, in order; undefined leaves the media as it is. */
   readonly media: readonly (LocalPorts | undefined)[];
 }
 
+const muxLine = /^a=rtcp-mux(?:-only)?\s*$/;
 const originLine = /^(o=\S+ \S+ \S+) IN IP[46] \S+/;
 
 /**
@@ -73,12 +76,13 @@ function replaced(
 ): string[] {
   // RFC 5761 section 5.1.1: beside rtcp-mux, an offer's a=rtcp is the port to fall back to, while an
   // answer that agrees to multiplexing has no other port than that of RTP.
-  const muxed = media.rtcpMuxOnly || (media.rtcpMux && rewrite.kind === 'answer');
+  const muxed = ports.rtcpMux && (media.rtcpMuxOnly || rewrite.muxOnly === true || rewrite.kind === 'answer');
   const rtcpPort = muxed ? ports.rtp : ports.rtcp;
   const full = `a=rtcp:${rtcpPort} ${network(ports.address)}`;
   const without = rewrite.rtcpAttribute !== 'as-sent';
   const body = lines
     .filter((line) => !iceLine.test(line) && !(without && rtcpLine.test(line)))
+    .filter((line) => ports.rtcpMux || !muxLine.test(line))
     .map((line, index) => {
       if (index === 0) {
         return line.replace(mediaLine, `m=$1 ${ports.rtp} $3`);
@@ -95,7 +99,11 @@ function replaced(
     inherits || body.some((line) => line.startsWith('c='))
       ? body
       : withConnection(body, `c=${network(ports.address)}`);
-  return rewrite.rtcpAttribute === 'full' ? [...placed, full] : placed;
+  const mux = ports.rtcpMux && !media.rtcpMux ? ['a=rtcp-mux'] : [];
+  // A party that does not know of rtcp-mux looks for RTCP where this says.
+  const port = muxed && mux.length > 0 && rewrite.rtcpAttribute === 'as-sent' ? [`a=rtcp:${rtcpPort}`] : [];
+  const hasPort = placed.some((line) => rtcpLine.test(line));
+  return [...placed, ...(hasPort ? [] : port), ...(rewrite.rtcpAttribute === 'full' ? [full] : []), ...mux];
 }
 
 function sessionLine(line: string, rewrite: Rewrite): string {

@@ -7,7 +7,7 @@ import type { Clock } from '../../../services/runtime/clock.js';
 import type { Logger } from '../../../services/runtime/log.js';
 import { NoInterfaceError, OutOfPortsError, RefusedError, SessionLimitError } from '../../media/errors.js';
 import type { MediaRelay } from '../../media/media-relay.js';
-import { otherSide } from '../../media/stream.js';
+import { otherSide } from '../../media/side.js';
 import { ownCapabilities } from './capabilities.js';
 import { CommandError } from './command-error.js';
 import { readMedia } from './endpoint.js';

@@ -32,6 +32,8 @@ export function readMedia(media: Media, interfaces: MediaInterfaces): MediaComma
       rtp: { address, port },
       // RFC 3550 section 11: no other port for RTCP can be told.
       rtcp: { address, port: port > 0 && port < maxPort ? port + 1 : 0 },
+      // As the parties agree.
+      rtcpMux: false,
       direction: 'sendrecv',
       // Without payload types it may be anything, such as T.38 over UDPTL.
       payload: modifiers.isRtp ? 'dtls-srtp' : 'opaque',

@@ -1,5 +1,5 @@
 import type { Dialog } from '../../media/dialog.js';
-import type { Side } from '../../media/stream.js';
+import type { Side } from '../../media/side.js';
 
 /** What keeps a session: a plain `U` keeps it until a plain `D`, a weak one of either party until that party's weak `D`. */
 export class Holds {

@@ -2,7 +2,7 @@ import type { RtpproxyRequest } from '../../../services/control/rtpproxy/request
 import { parseTag } from '../../../services/control/rtpproxy/tag.js';
 import type { Call } from '../../media/call.js';
 import type { Dialog } from '../../media/dialog.js';
-import type { Side } from '../../media/stream.js';
+import type { Side } from '../../media/side.js';
 
 /**
  * What rtpproxy calls a session: one stream of a call, known by the tag of the party that began it, with the stream's number.

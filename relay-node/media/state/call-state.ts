@@ -24,9 +24,17 @@ const sideSchema = z.object({
   rtcp: legSchema,
 });
 
+const muxSchema = z.object({
+  sides: z.tuple([z.boolean(), z.boolean()]),
+  pending: z
+    .object({ side: z.literal([0, 1]), granted: z.boolean().nullable(), told: z.boolean() })
+    .optional(),
+});
+
 const streamSchema = z.object({
   type: z.string(),
   protocol: z.string(),
+  mux: muxSchema,
   quiet: z.tuple([z.boolean(), z.boolean()]),
   sides: z.tuple([sideSchema, sideSchema]),
 });

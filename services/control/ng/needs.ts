@@ -71,7 +71,11 @@ const forwarding: Readonly<Record<string, Rule>> = {
   },
   'no-rtcp-attribute': { because: 'done' },
   'full-rtcp-attribute': { because: 'done' },
-  'rtcp-mux-accept': { because: 'done: passes from party to party' },
+  'rtcp-mux-accept': { because: 'done' },
+  'rtcp-mux-offer': { because: 'done' },
+  'rtcp-mux-require': { because: 'done' },
+  'rtcp-mux-demux': { because: 'done' },
+  'rtcp-mux-reject': { because: 'done' },
   'original-sendrecv': { because: 'done: directions pass as they come' },
   'transport-protocol': {
     when: (values, { sdp }) => values.every((value) => value === 'accept' || isProtocolOfAll(sdp, value)),

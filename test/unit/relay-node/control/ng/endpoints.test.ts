@@ -30,6 +30,7 @@ test('one endpoint per media; none for what is rejected or not relayed', (t) => 
   t.deepEqual(endpointsOf(sdp, undefined), [
     {
       rtp: { address: '192.0.2.1', port: 4000 },
+      rtcpMux: false,
       rtcp: { address: '192.0.2.1', port: 4009 },
       direction: 'sendrecv',
       payload: 'rtp',
@@ -40,6 +41,7 @@ test('one endpoint per media; none for what is rejected or not relayed', (t) => 
     undefined,
     {
       rtp: { address: '192.0.2.1', port: 6000 },
+      rtcpMux: false,
       rtcp: { address: '192.0.2.1', port: 6001 },
       direction: 'sendonly',
       payload: 'opaque',

@@ -1,9 +1,11 @@
 import test from 'ava';
 import { mediaOptions } from '../../../../../relay-node/control/ng/options.js';
+import { noMuxPolicy } from '../../../../../relay-node/media/rtcp-mux.js';
 
 test('options are read wherever they are written', (t) => {
   const received = { 'received-from': ['IP4', '192.0.2.3'] };
   t.deepEqual(mediaOptions({ replace: ['origin'], flags: ['no rtcp attribute'], ...received }), {
+    rtcpMux: noMuxPolicy,
     replaceOrigin: true,
     rtcpAttribute: 'none',
     source: undefined,
@@ -12,6 +14,7 @@ test('options are read wherever they are written', (t) => {
   });
   const words = 'replace-origin full-rtcp-attribute SIP-source-address';
   t.deepEqual(mediaOptions({ 'rtpp-flags': words, ...received }), {
+    rtcpMux: noMuxPolicy,
     replaceOrigin: true,
     rtcpAttribute: 'full',
     source: '192.0.2.3',

@@ -29,7 +29,7 @@ const offer: Rewrite = {
   kind: 'offer',
   replaceOrigin: false,
   rtcpAttribute: 'as-sent',
-  media: [{ address: own, rtp: 30_000, rtcp: 30_001 }],
+  media: [{ address: own, rtp: 30_000, rtcp: 30_001, rtcpMux: false }],
 };
 const rewritten = (sdp: string, rewrite: Partial<Rewrite> = {}) =>
   rewriteSdp(SessionDescription.parse(sdp), { ...offer, ...rewrite })
@@ -73,8 +73,8 @@ test('connection lines of session and media, in both families', (t) => {
     ],
   );
   const media = [
-    { address: own, rtp: 30_000, rtcp: 30_001 },
-    { address: own, rtp: 30_002, rtcp: 30_003 },
+    { address: own, rtp: 30_000, rtcp: 30_001, rtcpMux: false },
+    { address: own, rtp: 30_002, rtcp: 30_003, rtcpMux: false },
   ];
   const read = reader.parse(rewriteSdp(description, { ...offer, media }));
   t.is(read.connection?.ip, '192.0.2.9');
@@ -94,7 +94,9 @@ test('rejected media stay rejected; TCP media keep their address', (t) => {
     'i=chat',
     'a=path:msrp://203.0.113.1:2855/x;tcp',
   );
-  const out = rewritten(sdp, { media: [{ address: own, rtp: 30_000, rtcp: 30_001 }, undefined, undefined] });
+  const out = rewritten(sdp, {
+    media: [{ address: own, rtp: 30_000, rtcp: 30_001, rtcpMux: false }, undefined, undefined],
+  });
   t.deepEqual(out.slice(5), [
     'm=audio 30000 RTP/AVP 0',
     'm=video 0 RTP/AVP 96',
@@ -107,9 +109,10 @@ test('rejected media stay rejected; TCP media keep their address', (t) => {
 
 test('a=rtcp and rtcp-mux (RFC 3605, 5761, 8858)', (t) => {
   const rtcpOf = (kind: 'offer' | 'answer', ...attributes: string[]) =>
-    rewritten(lines(...session, 'm=audio 4000 RTP/AVP 0', ...attributes), { kind }).find((line) =>
-      line.startsWith('a=rtcp:'),
-    );
+    rewritten(lines(...session, 'm=audio 4000 RTP/AVP 0', ...attributes), {
+      kind,
+      media: [{ address: own, rtp: 30_000, rtcp: 30_001, rtcpMux: attributes.join().includes('mux') }],
+    }).find((line) => line.startsWith('a=rtcp:'));
   t.is(rtcpOf('offer'), undefined, 'the next port up needs no line');
   t.is(rtcpOf('offer', 'a=rtcp:5000'), 'a=rtcp:30001');
   t.is(rtcpOf('offer', 'a=rtcp:5000 IN IP4 203.0.113.2'), 'a=rtcp:30001 IN IP4 192.0.2.9');
@@ -120,6 +123,39 @@ test('a=rtcp and rtcp-mux (RFC 3605, 5761, 8858)', (t) => {
     lines(...session, 'm=audio 4000 RTP/AVP 0', 'a=rtcp:5000 IN IP4 203.0.113.2'),
   ).media;
   t.deepEqual(media?.rtcp, { port: 5000, address: '203.0.113.2' });
+});
+
+test('rtcp-mux is what the other party is to be told', (t) => {
+  const media = (kind: 'offer' | 'answer', rtcpMux: boolean, muxOnly: boolean, ...attributes: string[]) =>
+    rewritten(lines(...session, 'm=audio 4000 RTP/AVP 0', ...attributes), {
+      kind,
+      muxOnly,
+      media: [{ address: own, rtp: 30_000, rtcp: 30_001, rtcpMux }],
+    }).slice(6);
+  t.deepEqual(media('offer', false, false, 'a=rtcp-mux', 'a=rtcp:4000'), ['a=rtcp:30001']);
+  t.deepEqual(media('offer', false, false, 'a=rtcp-mux-only'), []);
+  t.deepEqual(media('offer', true, false), ['a=rtcp-mux']);
+  t.deepEqual(media('offer', true, true), ['a=rtcp:30000', 'a=rtcp-mux']);
+  t.deepEqual(media('answer', true, false), ['a=rtcp:30000', 'a=rtcp-mux']);
+  t.deepEqual(media('answer', true, false, 'a=rtcp:4001'), ['a=rtcp:30000', 'a=rtcp-mux']);
+});
+
+test('media whose addresses differ have each its own c=', (t) => {
+  const sdp = lines(...session, 'm=audio 4000 RTP/AVP 0', 'i=voice', 'm=video 4002 RTP/AVP 96');
+  const media = [
+    { address: own, rtp: 30_000, rtcp: 30_001, rtcpMux: false },
+    { address: '2001:db8::9', rtp: 30_002, rtcp: 30_003, rtcpMux: false },
+  ];
+  t.deepEqual(rewritten(sdp, { media }).slice(3), [
+    `c=IN IP4 ${own}`,
+    't=0 0',
+    'm=audio 30000 RTP/AVP 0',
+    'i=voice',
+    'm=video 30002 RTP/AVP 96',
+    'c=IN IP6 2001:db8::9',
+  ]);
+  const onHold = sdp.replace('c=IN IP4 203.0.113.1', 'c=IN IP4 0.0.0.0');
+  t.notRegex(rewritten(onHold, { media }).join('\n'), /c=IN IP6/, 'all are on hold');
 });
 
 test('a=rtcp can be left out, or always be there', (t) => {
@@ -214,7 +250,7 @@ test('no text makes the reader throw anything else, or take long', (t) => {
         const parsed = SessionDescription.parse(sdp);
         rewriteSdp(parsed, {
           ...offer,
-          media: parsed.media.map(() => ({ address: own, rtp: 30_000, rtcp: 30_001 })),
+          media: parsed.media.map(() => ({ address: own, rtp: 30_000, rtcp: 30_001, rtcpMux: false })),
         });
       } catch (error) {
         if (!(error instanceof SdpError)) {
