@@ -208,6 +208,14 @@ export const relayNodeSettings = {
     fallback: '',
     schema: z.string().refine((path) => path === '' || isAbsolute(path)),
   },
+  recordingDirectory: {
+    name: 'HOLDFAST_RELAY_RECORDING_DIRECTORY',
+    flag: '--recording-directory <path>',
+    description: 'where the built-in relay writes recordings; it records nothing if empty',
+    allowed: 'an absolute path',
+    fallback: '',
+    schema: z.string().refine((path) => path === '' || isAbsolute(path)),
+  },
   idleTimeoutSeconds: {
     name: 'HOLDFAST_RELAY_IDLE_TIMEOUT_SECONDS',
     flag: '--idle-timeout <seconds>',

@@ -1,6 +1,7 @@
 import type { Clock } from '../../services/runtime/clock.js';
 import { Dialog, type DialogLimits } from './dialog.js';
 import { RefusedError } from './errors.js';
+import type { PacketRecorder } from './leg.js';
 import { otherSide, type Side } from './side.js';
 import type { MediaSockets } from './sockets.js';
 import type { CallState } from './state/call-state.js';
@@ -36,6 +37,8 @@ export class Call {
   createdAtWallMs: number;
   /** What another process would need has changed. */
   onChange: () => void = () => undefined;
+  /** Where packets of all its dialogs go, also of those to come; undefined while the call is not recorded as a whole. */
+  recorder: PacketRecorder | undefined;
   /** Dialogs so far. */
   #begun = 0;
 
@@ -207,6 +210,7 @@ export class Call {
     }
     const dialog = new Dialog(tags, this.sockets, this.limits, this.clock);
     dialog.onChange = () => this.onChange();
+    dialog.record(this.recorder);
     this.dialogs.add(dialog);
     this.#begun++;
     return dialog;

@@ -4,7 +4,7 @@ import type { Clock } from '../../services/runtime/clock.js';
 import type { LocalPorts, MediaEndpoint } from './endpoint.js';
 import { NoInterfaceError, RefusedError } from './errors.js';
 import type { Family, LocalAddress, Wanted } from './interfaces.js';
-import type { Leg, PacketListener } from './leg.js';
+import type { Handling, Leg, PacketListener, PacketRecorder } from './leg.js';
 import type { MuxPolicy } from './rtcp-mux.js';
 import { otherSide, type Side } from './side.js';
 import type { MediaSockets } from './sockets.js';
@@ -66,6 +66,9 @@ export class Dialog implements PacketListener {
   deletion: Deletion | undefined;
   /** Which parties have signaled their media. */
   readonly #signaled: [boolean, boolean] = [false, false];
+  /** Of the RTP of each party. */
+  readonly #handling: [Handling, Handling] = ['pass', 'pass'];
+  #recorder: PacketRecorder | undefined;
   #closed = false;
   /** What another process would need has changed. */
   onChange: () => void = () => undefined;
@@ -83,7 +86,7 @@ export class Dialog implements PacketListener {
   }
 
   /** Goes on with a dialog of another process. @throws OutOfPortsError; then it has to be closed */
-  async restore({ streams, signaled, ...state }: DialogState): Promise<void> {
+  async restore({ streams, signaled, handling, ...state }: DialogState): Promise<void> {
     this.branch = state.branch;
     this.createdAtMs = state.createdAtMs;
     this.lastSignalMs = state.lastSignalMs;
@@ -93,14 +96,19 @@ export class Dialog implements PacketListener {
     for (const stream of streams) {
       this.streams.push(stream ? await Stream.restore(this.sockets, stream, this) : undefined);
     }
+    this.handle(0, handling[0]);
+    this.handle(1, handling[1]);
   }
 
   get state(): DialogState {
     const { branch, createdAtMs, lastSignalMs, answered, deletion } = this;
     const streams = Array.from(this.streams, (stream) => stream?.state ?? null);
-    const signaled: [boolean, boolean] = [...this.#signaled];
     const [from, to = null] = this.tags;
-    return { tags: [from, to], branch, createdAtMs, lastSignalMs, answered, deletion, signaled, streams };
+    return {
+      ...{ tags: [from, to], branch, createdAtMs, lastSignalMs, answered, deletion, streams },
+      signaled: [...this.#signaled],
+      handling: [...this.#handling],
+    };
   }
 
   /** The side of the party with this tag, or undefined. */
@@ -160,6 +168,26 @@ export class Dialog implements PacketListener {
       const { local, rtp, rtcp } = stream.sides[otherSide(side)].pair;
       return { address: local.advertised, rtp: rtp.port, rtcp: rtcp.port, rtcpMux };
     });
+  }
+
+  get recorder(): PacketRecorder | undefined {
+    return this.#recorder;
+  }
+
+  /** All packets go there, too; undefined ends it. */
+  record(recorder: PacketRecorder | undefined): void {
+    this.#recorder = recorder;
+    for (const stream of this.streams) {
+      stream?.takeBack();
+    }
+  }
+
+  /** What becomes of the RTP of one party, in all its media, also those to come. */
+  handle(side: Side, handling: Handling): void {
+    this.#handling[side] = handling;
+    for (const stream of this.streams) {
+      stream?.handle(side, handling);
+    }
   }
 
   stateChanged(): void {
@@ -240,6 +268,8 @@ export class Dialog implements PacketListener {
     for (const [index, stream] of opened) {
       this.#closeStream(index);
       this.streams[index] = stream;
+      stream.handle(0, this.#handling[0]);
+      stream.handle(1, this.#handling[1]);
     }
   }
 

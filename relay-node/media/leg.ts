@@ -5,11 +5,21 @@ import type { Traffic } from './counters.js';
 import type { TransportAddress } from './endpoint.js';
 import type { Family } from './interfaces.js';
 import type { ForwardingPath, MediaPath, Offload } from './offload.js';
-import { isRtcp, type Payload } from './packet.js';
+import { isRtcp, type Payload, silenced } from './packet.js';
 import type { LegState } from './state/call-state.js';
+
+/** Keeps a copy of packets; nobody waits for it. */
+export interface PacketRecorder {
+  record(packet: Buffer, from: TransportAddress, to: TransportAddress): void;
+}
+
+/** What becomes of the RTP that a party sends. */
+export type Handling = 'pass' | 'block' | 'silence';
 
 /** Told about every packet that a party sends; the packet path makes no closure for it. */
 export interface PacketListener {
+  /** Undefined while nothing is recorded. */
+  readonly recorder: PacketRecorder | undefined;
   packetRelayed(): void;
   /** Where a party is has been found out, or its packets are no longer seen here. */
   stateChanged(): void;
@@ -42,6 +52,7 @@ export class Leg {
   /** Where packets to the party go; empty until it is known. */
   remoteAddress = '';
   remotePort = 0;
+  #handling: Handling = 'pass';
   #learned = false;
   #onHold = false;
   #signaled: TransportAddress | undefined;
@@ -71,7 +82,7 @@ export class Leg {
   }
 
   disconnect(): void {
-    this.#takeBack();
+    this.takeBack();
     this.#peer = undefined;
     this.#rtcpPeer = undefined;
   }
@@ -83,11 +94,14 @@ export class Leg {
 
   /**
    * The way of its packets, once both parties have been heard since they last signaled. Undefined before that, and where packets
-   * are not passed on, or what they are is not known.
+   * are recorded, or not passed on as they come, or what they are is not known.
    */
   get path(): MediaPath | undefined {
     const peer = this.#peer;
     if (!this.#learned || !peer?.learned || peer.#onHold || this.outlet.payload === 'opaque') {
+      return undefined;
+    }
+    if (this.#handling !== 'pass' || this.listener.recorder) {
       return undefined;
     }
     return {
@@ -119,7 +133,7 @@ export class Leg {
    * not unlearn a party behind a NAT: its real address stays in use until the next packet confirms or corrects it.
    */
   signal(remote: TransportAddress | undefined): void {
-    this.#takeBack();
+    this.takeBack();
     const changed = remote?.address !== this.#signaled?.address || remote?.port !== this.#signaled?.port;
     this.#signaled = remote;
     this.#learned = false;
@@ -147,7 +161,7 @@ export class Leg {
   }
 
   learn(remote: RemoteInfo): void {
-    this.#takeBack();
+    this.takeBack();
     this.#learned = true;
     this.remoteAddress = remote.address;
     this.remotePort = remote.port;
@@ -181,13 +195,28 @@ export class Leg {
     this.packets++;
     this.bytes += packet.length;
     this.listener.packetRelayed();
+    const { recorder } = this.listener;
+    if (recorder) {
+      const { address, port } = this.outlet;
+      recorder.record(packet, { address: this.remoteAddress, port: this.remotePort }, { address, port });
+    }
+    if (this.#handling !== 'pass' && !isRtcp(packet)) {
+      this.#peer?.deliver(this.#handling === 'silence' ? silenced(packet) : undefined);
+      return;
+    }
     const peer = this.#peer === this.#rtcpPeer || !isRtcp(packet) ? this.#peer : this.#rtcpPeer;
     peer?.deliver(packet);
     this.outlet.offload?.forwarded(this, packet);
   }
 
-  /** What goes to it changes as well. */
-  #takeBack(): void {
+  /** From now on its packets are handled like this. */
+  handle(handling: Handling): void {
+    this.takeBack();
+    this.#handling = handling;
+  }
+
+  /** Its packets, and those that go to it, come to user space again. */
+  takeBack(): void {
     const { offload } = this.outlet;
     offload?.takeBack(this);
     if (this.#peer) {
@@ -195,8 +224,9 @@ export class Leg {
     }
   }
 
-  private deliver(packet: Buffer): void {
-    if (this.remotePort === 0 || this.#onHold) {
+  /** @param packet undefined if it is held back */
+  private deliver(packet: Buffer | undefined): void {
+    if (packet === undefined || this.remotePort === 0 || this.#onHold) {
       this.undelivered++;
       this.outlet.traffic.undeliveredPackets++;
       return;

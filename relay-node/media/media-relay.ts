@@ -8,6 +8,8 @@ import type { KernelOffload } from './kernel/kernel-offload.js';
 import type { Offload } from './offload.js';
 import { PortPool } from './port-pool.js';
 import { RateMeter } from './rate-meter.js';
+import { CallRecorder } from './recording/call-recorder.js';
+import { Recordings } from './recording/recordings.js';
 import { Sessions } from './sessions.js';
 import { MediaSockets } from './sockets.js';
 import { Journal, readJournal } from './state/journal.js';
@@ -23,6 +25,8 @@ export interface MediaRelayOptions {
   readonly table?: string;
   /** Its calls go on in the next process if this one is killed; default: they end. */
   readonly state?: StateOptions | undefined;
+  /** Where recordings are written; empty: nothing is recorded. */
+  readonly recordingDirectory?: string | undefined;
   /** Most calls at a time; deleted ones do not count. */
   readonly maxSessions: number;
   /** An answered call without packets ends after this long. rtpengine: 60 s. */
@@ -66,6 +70,9 @@ const maxDialogs = 16;
 export class MediaRelay {
   readonly sockets: MediaSockets;
   readonly sessions: Sessions;
+  /** Undefined if nothing is recorded. */
+  readonly recorder: CallRecorder | undefined;
+  readonly #recordings: Recordings | undefined;
   readonly #options: MediaRelayOptions;
   readonly #traffic = newTraffic();
   readonly #pool: PortPool;
@@ -92,12 +99,16 @@ export class MediaRelay {
       deleteDelayMs: options.deleteDelayMs ?? 30_000,
     };
     this.sessions = new Sessions(this.sockets, limits, clock, log);
+    const { recordingDirectory: directory } = options;
+    this.#recordings = directory ? new Recordings({ directory, clock, log }) : undefined;
+    this.recorder = this.#recordings && new CallRecorder(this.sessions, this.#recordings);
   }
 
   /** @throws Error naming the address, if it is not this machine's, or saying why the kernel cannot forward as it is to */
   async start(): Promise<void> {
     const { clock } = this.#options;
     await this.sockets.check();
+    await this.#recordings?.check();
     const { forwarding = 'userspace', table = 'holdfast' } = this.#options;
     this.#startedAtMs = clock.monotonicMs();
     this.#journal = await this.#restore(table);
@@ -118,6 +129,7 @@ export class MediaRelay {
   async stop(): Promise<void> {
     this.#cancelSweep();
     this.sessions.close();
+    await this.recorder?.stop();
     await this.#forwarder?.stop();
     await this.#journal?.remove();
   }

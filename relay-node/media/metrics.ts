@@ -37,6 +37,23 @@ export function reportMedia(registry: Registry, media: MediaRelay): void {
       this.set(media.offload?.streams ?? 0);
     },
   });
+  new Gauge({
+    name: 'holdfast_relay_recordings',
+    help: 'Recordings that are being written',
+    registers,
+    collect() {
+      this.set(media.recorder?.active ?? 0);
+    },
+  });
+  new Counter({
+    name: 'holdfast_relay_recording_failures_total',
+    help: 'Recordings that could not begin, or ended before their time',
+    registers,
+    collect() {
+      this.reset();
+      this.inc(media.recorder?.failures ?? 0);
+    },
+  });
   new Counter({
     name: 'holdfast_relay_kernel_rebuilds_total',
     help: 'Times that the nftables table was lost and built again',

@@ -36,3 +36,23 @@ export function isAcceptable(packet: Buffer, payload: Payload): boolean {
   }
   return payload === 'dtls-srtp' && first >= 20 && first <= 63;
 }
+
+/** Silence by the static payload types of G.711 (RFC 3551 section 6). */
+const g711Silence: Readonly<Record<number, number>> = { 0: 0xff, 8: 0xd5 };
+
+/** The same packet of RTP with silence in place of its sound; undefined where how that sounds is not known. */
+export function silenced(packet: Buffer): Buffer | undefined {
+  const silence = g711Silence[(packet[1] as number) & 0x7f];
+  const start = payloadStart(packet);
+  return silence === undefined || start === undefined ? undefined : Buffer.from(packet).fill(silence, start);
+}
+
+/** Where the payload begins (RFC 3550 section 5.1); undefined if the packet is too short for what its header says. */
+export function payloadStart(packet: Buffer): number | undefined {
+  const first = packet[0] as number;
+  let start = rtpHeaderBytes + 4 * (first & 0x0f);
+  if ((first & 0x10) !== 0) {
+    start += packet.length >= start + 4 ? 4 + 4 * packet.readUInt16BE(start + 2) : packet.length;
+  }
+  return packet.length >= start ? start : undefined;
+}

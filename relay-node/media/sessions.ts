@@ -191,14 +191,17 @@ export class Sessions {
 
   /** Ends at once what is chosen of a call, if there is such a call. `choose` sees it when its turn has come. */
   async end(callId: string, choose: (call: Call) => Iterable<Dialog>): Promise<void> {
+    await this.change(callId, (call) => {
+      for (const dialog of choose(call)) {
+        this.#end(call, dialog, 'deleted');
+      }
+    });
+  }
+
+  /** Changes a call when its turn has come; undefined if there is no such call, else what `task` returns. @throws what it throws */
+  async change<T>(callId: string, task: (call: Call) => T | Promise<T>): Promise<T | undefined> {
     const call = this.#calls.get(callId);
-    if (call) {
-      await this.#inTurn(call, async () => {
-        for (const dialog of choose(call)) {
-          this.#end(call, dialog, 'deleted');
-        }
-      });
-    }
+    return call && this.#inTurn(call, async () => task(call));
   }
 
   /** Ends what was deleted some time ago, and what has been silent or unanswered for too long. */

@@ -2,7 +2,7 @@ import { isUnspecified } from '../../services/runtime/address.js';
 import type { Direction, MediaEndpoint, TransportAddress } from './endpoint.js';
 import { RefusedError } from './errors.js';
 import type { LocalAddress } from './interfaces.js';
-import type { Leg, PacketListener } from './leg.js';
+import type { Handling, Leg, PacketListener } from './leg.js';
 import { noMuxPolicy, RtcpMux } from './rtcp-mux.js';
 import { otherSide, type Side } from './side.js';
 import type { MediaSockets, PortPair } from './sockets.js';
@@ -147,6 +147,19 @@ export class Stream {
     const told = this.#mux.answer(side, media.rtcpMux);
     this.#connect();
     return told;
+  }
+
+  /** What becomes of the RTP of one party. What is encrypted cannot be silenced, and is blocked. */
+  handle(side: Side, handling: Handling): void {
+    const isEncrypted = /SAVP/i.test(this.protocol);
+    this.sides[side].rtp.handle(handling === 'silence' && isEncrypted ? 'block' : handling);
+  }
+
+  /** All of it comes to user space again, and stays there while it is recorded. */
+  takeBack(): void {
+    for (const { rtp } of this.sides) {
+      rtp.takeBack();
+    }
   }
 
   /** Silence is to be expected: one of the parties sends nothing, or asked to be sent nothing. */

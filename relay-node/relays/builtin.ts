@@ -110,8 +110,10 @@ export class BuiltinRelay implements RelayDriver {
   async features(): Promise<string[]> {
     const { families, names } = this.media.sockets.interfaces;
     const bridge = names.length > 1 ? ['bridge'] : [];
+    const record = this.media.recorder ? ['record'] : [];
     return [
       ...bridge,
+      ...record,
       ...families.map((family) => `ipv${family}`),
       ...(this.#rtpproxy ? ownCapabilities.map(capabilityFeature) : []),
     ];

@@ -13,8 +13,13 @@ import { SdpError, SessionDescription } from '../../../services/control/ng/sessi
 import { unsupportedOption } from '../../../services/control/ng/unsupported.js';
 import type { Clock } from '../../../services/runtime/clock.js';
 import type { Logger } from '../../../services/runtime/log.js';
+import type { Call } from '../../media/call.js';
+import type { Dialog } from '../../media/dialog.js';
 import { NoInterfaceError, OutOfPortsError, RefusedError, SessionLimitError } from '../../media/errors.js';
+import type { Handling } from '../../media/leg.js';
 import type { MediaRelay } from '../../media/media-relay.js';
+import type { CallRecorder } from '../../media/recording/call-recorder.js';
+import type { Side } from '../../media/side.js';
 import { endpointsOf } from './endpoints.js';
 import { mediaOptions } from './options.js';
 import { callReport } from './report.js';
@@ -26,6 +31,7 @@ const defaultListLimit = 32;
 const maxCallIdBytes = 4096;
 const maxTagBytes = 512;
 const maxDeleteDelaySeconds = 3600;
+const unknownCommand = 'Unrecognized command';
 
 export interface CommandsDeps {
   readonly media: MediaRelay;
@@ -101,6 +107,16 @@ export class Commands {
         return this.#delete(body);
       case 'query':
         return this.#query(body);
+      case 'start recording':
+      case 'stop recording':
+        return media.recorder ? this.#record(name, body, media.recorder) : errorReply(unknownCommand);
+      case 'block media':
+        return this.#handle(body, 'block');
+      case 'silence media':
+        return this.#handle(body, 'silence');
+      case 'unblock media':
+      case 'unsilence media':
+        return this.#handle(body, 'pass');
       case 'list':
         return { calls: media.sessions.ids(listLimit(body)), result: 'ok' };
       case 'statistics':
@@ -108,7 +124,7 @@ export class Commands {
       case undefined:
         return errorReply('Dictionary contains no key "command"');
       default:
-        return errorReply('Unrecognized command');
+        return errorReply(unknownCommand);
     }
   }
 
@@ -133,16 +149,24 @@ export class Commands {
       return errorReply('No to-tag in message');
     }
     const sdp = SessionDescription.parse(sdpText);
-    const [need] = needsOf(body, sdp, { interfaces: interfaces.names, families: interfaces.families });
+    const [need] = needsOf(body, sdp, {
+      interfaces: interfaces.names,
+      families: interfaces.families,
+      records: media.recorder !== undefined,
+    });
     if (need) {
       throw new RefusedError(unsupportedOption(need.option));
     }
-    const { source, wanted, mediaAddress, rtcpMux, ...rewrite } = mediaOptions(body);
+    const { source, wanted, mediaAddress, rtcpMux, isRecorded, ...rewrite } = mediaOptions(body);
     const endpoints = endpointsOf(sdp, source);
     const request = { ...parties, fromTag: from, media: endpoints, interfaces: wanted, rtcpMux };
     const ports = await (kind === 'offer' ? media.sessions.offer(request) : media.sessions.answer(request));
     if (!ports) {
       return errorReply('Unknown call-id');
+    }
+    if (isRecorded) {
+      // The call goes on, whatever the disk does: that it does not is told by the log and by metrics.
+      await media.recorder?.startCall(request.callId).catch(ignoreRefusal);
     }
     const told = ports.map((each) => each && { ...each, address: mediaAddress ?? each.address });
     const address = told.find((each) => each)?.address ?? interfaces.first.advertised;
@@ -152,6 +176,33 @@ export class Commands {
       sdp: Buffer.isBuffer(body['sdp']) ? Buffer.from(rewritten, 'latin1') : rewritten,
       result: 'ok',
     };
+  }
+
+  /** The whole call, as in rtpengine, whoever is named. */
+  async #record(
+    name: 'start recording' | 'stop recording',
+    body: NgDictionary,
+    recorder: CallRecorder,
+  ): Promise<NgDictionary> {
+    const id = requiredCallId(body);
+    const isKnown = await (name === 'start recording' ? recorder.startCall(id) : recorder.stopCall(id));
+    return isKnown ? { result: 'ok' } : errorReply('Unknown call-id');
+  }
+
+  /** What a party sends, or if none is named what all of them send. */
+  async #handle(body: NgDictionary, handling: Handling): Promise<NgDictionary> {
+    const tag = hasFlag(body, 'flags', 'all') || body['all'] !== undefined ? undefined : fromTag(body);
+    const handled = await this.#deps.media.sessions.change(requiredCallId(body), (call) => {
+      const parties = partiesOf(call, tag);
+      for (const { dialog, side } of parties) {
+        dialog.handle(side, handling);
+      }
+      return parties.length;
+    });
+    if (handled === undefined) {
+      return errorReply('Unknown call-ID');
+    }
+    return handled === 0 ? errorReply('From-tag given, but no such tag exists') : { result: 'ok' };
   }
 
   async #delete(body: NgDictionary): Promise<NgDictionary> {
@@ -227,4 +278,20 @@ function wholeNumber(body: NgDictionary, keys: readonly string[]): number | unde
     }
   }
   return undefined;
+}
+
+/** Everywhere in the call where the party of the tag is; all parties if there is no tag. */
+function partiesOf(call: Call, tag: string | undefined): { readonly dialog: Dialog; readonly side: Side }[] {
+  return [...call.dialogs].flatMap((dialog) =>
+    ([0, 1] as const)
+      .filter((side) => tag === undefined || dialog.tags[side] === tag)
+      .map((side) => ({ dialog, side })),
+  );
+}
+
+/** @throws anything else */
+function ignoreRefusal(error: unknown): void {
+  if (!(error instanceof RefusedError)) {
+    throw error;
+  }
 }

@@ -10,6 +10,8 @@ export interface MediaOptions {
   readonly replaceOrigin: boolean;
   readonly rtcpAttribute: RtcpAttribute;
   readonly rtcpMux: MuxPolicy;
+  /** The call is to be recorded. */
+  readonly isRecorded: boolean;
   /** The address to believe more than the SDP's: where the SIP message came from. */
   readonly source: string | undefined;
   readonly wanted: WantedInterfaces;
@@ -32,6 +34,7 @@ export function mediaOptions(body: NgDictionary): MediaOptions {
       other: { name: other, family: version === undefined ? undefined : familyOf(version) },
     },
     mediaAddress,
+    isRecorded: options.some(({ key, values }) => key === 'record-call' && !isOff(values)),
     rtcpMux: {
       offer: has('rtcp-mux-offer'),
       require: has('rtcp-mux-require'),
@@ -52,4 +55,8 @@ function directionOf(options: readonly Option[]): readonly string[] {
 
 function familyOf(text: string): Family {
   return text === 'IP6' ? 6 : 4;
+}
+
+function isOff([value = '']: readonly string[]): boolean {
+  return ['no', 'off'].includes(value.toLowerCase());
 }

@@ -5,6 +5,7 @@ import { formatInfo, mergeCounters } from '../../../services/control/rtpproxy/st
 import type { UdpServerCounters } from '../../../services/control/udp/server.js';
 import type { Clock } from '../../../services/runtime/clock.js';
 import type { Logger } from '../../../services/runtime/log.js';
+import type { Call } from '../../media/call.js';
 import { NoInterfaceError, OutOfPortsError, RefusedError, SessionLimitError } from '../../media/errors.js';
 import type { MediaRelay } from '../../media/media-relay.js';
 import { otherSide } from '../../media/side.js';
@@ -93,8 +94,12 @@ export class Commands {
         return formatInfo(infoOf(this.#deps.media), /l/i.test(request.modifiers));
       case 'G':
         return this.#counters(request);
+      case 'R':
+      case 'C':
+      case 'N':
+        return this.#record(request);
       default:
-        // It plays, records and copies nothing.
+        // It plays and copies nothing.
         throw new CommandError(errorCodes.unknownCommand);
     }
   }
@@ -161,6 +166,33 @@ export class Commands {
     return done;
   }
 
+  /**
+   * `R` both parties of a session, `C` the same under a name, `N` no longer. The file is a capture with both parties, as that of `Rs`.
+   */
+  async #record(request: RtpproxyRequest): Promise<Buffer> {
+    const { recorder } = this.#deps.media;
+    if (!recorder) {
+      throw new CommandError(errorCodes.unknownCommand);
+    }
+    const allowed = { R: /^s?$/i, C: /^$/, N: /^a?$/i }[request.name as 'R' | 'C' | 'N'];
+    if (!allowed.test(request.modifiers)) {
+      throw new CommandError(errorCodes.modifiers);
+    }
+    const names = namesOf(request);
+    const choose = (call: Call) => {
+      const party = findParty(call, names);
+      return party ? [party.dialog] : [];
+    };
+    const file = request.name === 'C' ? copyName(request) : names.callId;
+    const count = await (request.name === 'N'
+      ? recorder.stopDialogs(names.callId, choose)
+      : recorder.startDialogs(names.callId, file, choose));
+    if (!count) {
+      throw new CommandError(errorCodes.unknownSession);
+    }
+    return done;
+  }
+
   async #query(request: RtpproxyRequest): Promise<Buffer> {
     const names = namesOf(request);
     await this.#deps.media.sessions.count(names.callId);
@@ -184,4 +216,13 @@ export class Commands {
 function version({ modifiers, words: [day = ''] }: RtpproxyRequest): Buffer {
   const has = (ownCapabilities as readonly string[]).includes(day);
   return Buffer.from(modifiers === '' ? `${baseVersion}\n` : `${has ? 1 : 0}\n`);
+}
+
+/** Copies to another host are not made. */
+function copyName({ words }: RtpproxyRequest): string {
+  const name = words[1] ?? '';
+  if (/^udp:/i.test(name)) {
+    throw new CommandError(errorCodes.unknownCommand);
+  }
+  return name;
 }

@@ -39,6 +39,8 @@ const streamSchema = z.object({
   sides: z.tuple([sideSchema, sideSchema]),
 });
 
+const handlingSchema = z.enum(['pass', 'block', 'silence']);
+
 const dialogSchema = z.object({
   /** The second is null until that party answers. */
   tags: z.tuple([z.string(), z.string().nullable()]),
@@ -47,6 +49,7 @@ const dialogSchema = z.object({
   lastSignalMs: z.number(),
   answered: z.boolean(),
   signaled: z.tuple([z.boolean(), z.boolean()]),
+  handling: z.tuple([handlingSchema, handlingSchema]),
   deletion: z.object({ atMs: z.number(), ofCall: z.boolean() }).optional(),
   /** Null where a media is switched off. */
   streams: z.array(streamSchema.nullable()),

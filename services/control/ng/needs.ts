@@ -19,6 +19,8 @@ export interface Equipment {
   readonly interfaces: readonly string[];
   /** Versions of IP of its addresses. */
   readonly families: readonly number[];
+  /** It records calls. */
+  readonly records: boolean;
 }
 
 interface Request {
@@ -41,7 +43,10 @@ const isOneOf =
     values.every((value) => allowed.includes(value.toLowerCase()));
 const identity: Rule = { because: 'says what the request is about' };
 const rtpOnly: Rule = { because: 'done: nothing of it is generated here' };
-const noRecording: Rule = { because: 'describes recordings, and there are none' };
+const noRecording: Rule = {
+  when: (_, { relay }) => !relay?.records,
+  because: 'describes recordings, and there are none',
+};
 const faxTuning: Rule = { because: 'tunes a fax gateway that only T.38-decode and T.38-force start' };
 
 /**
@@ -144,7 +149,10 @@ const forwarding: Readonly<Record<string, Rule>> = {
   't.38-no-v.34': faxTuning,
   't.38-no-iaf': faxTuning,
 
-  'record-call': { when: isOneOf('no', 'off'), because: 'done: nothing is recorded' },
+  'record-call': {
+    when: (values, { relay }) => relay?.records === true || isOneOf('no', 'off')(values),
+    because: 'done',
+  },
   metadata: noRecording,
   'discard-recording': noRecording,
   'exclude-recording': noRecording,

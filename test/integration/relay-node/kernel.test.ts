@@ -1,3 +1,6 @@
+import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { NgDictionary } from '../../../services/control/ng/message.js';
 import {
   type KernelCall,
@@ -129,6 +132,26 @@ testWith.serial(
     t.is(call.caller.socket.heard.length, call.callee.sent - 5);
   },
 );
+
+testWith.serial(kernelPrograms, 'a stream comes back to be recorded, and goes again', async (t) => {
+  const scene = await KernelScene.open(t);
+  const directory = mkdtempSync(join(tmpdir(), 'holdfast-recording-'));
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+  await scene.startRelay({ HOLDFAST_RELAY_RECORDING_DIRECTORY: directory });
+  const call = await scene.call();
+  await call.talkUntilHandedOver();
+  const ask = (command: string) => scene.proxy.request({ command, 'call-id': call.tags.callId });
+  t.is((await ask('start recording'))['result'], 'ok');
+  const { userspace } = await scene.forwarded();
+  for (let round = 0; round < 5; round++) {
+    await call.exchange();
+  }
+  t.is((await scene.forwarded()).userspace, userspace + 10, 'all that follows the answer is recorded');
+  t.is((await ask('stop recording'))['result'], 'ok');
+  const [file = ''] = readdirSync(directory);
+  t.is(statSync(join(directory, file)).size, 24 + 10 * (16 + 28 + 172));
+  await call.talkUntilHandedOver();
+});
 
 testWith.serial(
   kernelPrograms,

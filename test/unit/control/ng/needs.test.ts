@@ -6,7 +6,7 @@ import { SessionDescription } from '../../../../services/control/ng/session-desc
 import { audioSdp } from '../../../support/ng.js';
 
 const plain = audioSdp({ address: '192.0.2.1', port: 4000 });
-const equipment: Equipment = { interfaces: ['lan', 'wan'], families: [4] };
+const equipment: Equipment = { interfaces: ['lan', 'wan'], families: [4], records: false };
 const secure = (protocol: string, ...attributes: string[]) =>
   [plain.replace('RTP/AVP', protocol), ...attributes, ''].join('\r\n').replaceAll(/(\r\n)+/g, '\r\n');
 const dtls = secure('UDP/TLS/RTP/SAVPF', 'a=fingerprint:sha-256 AA:BB');

@@ -5,6 +5,7 @@ import { noMuxPolicy } from '../../../../../relay-node/media/rtcp-mux.js';
 test('options are read wherever they are written', (t) => {
   const received = { 'received-from': ['IP4', '192.0.2.3'] };
   t.deepEqual(mediaOptions({ replace: ['origin'], flags: ['no rtcp attribute'], ...received }), {
+    isRecorded: false,
     rtcpMux: noMuxPolicy,
     replaceOrigin: true,
     rtcpAttribute: 'none',
@@ -14,6 +15,7 @@ test('options are read wherever they are written', (t) => {
   });
   const words = 'replace-origin full-rtcp-attribute SIP-source-address';
   t.deepEqual(mediaOptions({ 'rtpp-flags': words, ...received }), {
+    isRecorded: false,
     rtcpMux: noMuxPolicy,
     replaceOrigin: true,
     rtcpAttribute: 'full',

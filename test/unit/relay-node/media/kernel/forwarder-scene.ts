@@ -176,7 +176,11 @@ export class ForwarderScene {
       offload,
       send,
     } as const;
-    return new Leg(outlet, { packetRelayed: () => undefined, stateChanged: () => undefined });
+    return new Leg(outlet, {
+      recorder: undefined,
+      packetRelayed: () => undefined,
+      stateChanged: () => undefined,
+    });
   }
 }
 
