@@ -216,6 +216,14 @@ export const relayNodeSettings = {
     fallback: '',
     schema: z.string().refine((path) => path === '' || isAbsolute(path)),
   },
+  promptDirectory: {
+    name: 'HOLDFAST_RELAY_PROMPT_DIRECTORY',
+    flag: '--prompt-directory <path>',
+    description: 'where the wav files are that the built-in relay can play; it plays nothing if empty',
+    allowed: 'an absolute path',
+    fallback: '',
+    schema: z.string().refine((path) => path === '' || isAbsolute(path)),
+  },
   idleTimeoutSeconds: {
     name: 'HOLDFAST_RELAY_IDLE_TIMEOUT_SECONDS',
     flag: '--idle-timeout <seconds>',

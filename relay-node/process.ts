@@ -107,6 +107,7 @@ export function driverFor(config: RelayNodeConfig, clock: Clock, log: Logger): R
     portMax,
     forwarding: config.forwarding,
     stateDirectory: config.stateDirectory,
+    promptDirectory: config.promptDirectory,
     recordingDirectory: config.recordingDirectory,
     table: `holdfast.${config.set}.${config.id}`,
     maxSessions: capacityOf(config),

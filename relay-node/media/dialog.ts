@@ -182,6 +182,13 @@ export class Dialog implements PacketListener {
     }
   }
 
+  /** The media that sound can be played in: the first one that is not encrypted and may be audio. */
+  get audio(): Stream | undefined {
+    return this.streams.find(
+      (stream) => stream && ['audio', 'unknown'].includes(stream.type) && !/SAVP/i.test(stream.protocol),
+    );
+  }
+
   /** What becomes of the RTP of one party, in all its media, also those to come. */
   handle(side: Side, handling: Handling): void {
     this.#handling[side] = handling;

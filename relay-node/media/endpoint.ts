@@ -18,6 +18,8 @@ export interface MediaEndpoint {
   readonly direction: Direction;
   /** Which datagrams are let through. */
   readonly payload: Payload;
+  /** Payload types, as far as they are numbers: the preferred one first. */
+  readonly formats: readonly number[];
   /** `audio`, `video`, `image`, …; for reports. */
   readonly type: string;
   /** `RTP/AVP`, `udptl`, …; for reports. */

@@ -53,6 +53,8 @@ export class Leg {
   remoteAddress = '';
   remotePort = 0;
   #handling: Handling = 'pass';
+  /** Something else is played to it. */
+  #isHeld = false;
   #learned = false;
   #onHold = false;
   #signaled: TransportAddress | undefined;
@@ -101,7 +103,7 @@ export class Leg {
     if (!this.#learned || !peer?.learned || peer.#onHold || this.outlet.payload === 'opaque') {
       return undefined;
     }
-    if (this.#handling !== 'pass' || this.listener.recorder) {
+    if (this.#handling !== 'pass' || peer.#isHeld || this.listener.recorder) {
       return undefined;
     }
     return {
@@ -215,6 +217,19 @@ export class Leg {
     this.#handling = handling;
   }
 
+  /** Whether RTP of the other party is held back. */
+  hold(isHeld: boolean): void {
+    this.takeBack();
+    this.#isHeld = isHeld;
+  }
+
+  /** Sends the party a packet of the relay's own. */
+  emit(packet: Buffer): void {
+    if (this.remotePort !== 0 && !this.#onHold) {
+      this.outlet.send(packet, this.remotePort, this.remoteAddress);
+    }
+  }
+
   /** Its packets, and those that go to it, come to user space again. */
   takeBack(): void {
     const { offload } = this.outlet;
@@ -226,6 +241,9 @@ export class Leg {
 
   /** @param packet undefined if it is held back */
   private deliver(packet: Buffer | undefined): void {
+    if (packet !== undefined && this.#isHeld && !isRtcp(packet)) {
+      return;
+    }
     if (packet === undefined || this.remotePort === 0 || this.#onHold) {
       this.undelivered++;
       this.outlet.traffic.undeliveredPackets++;

@@ -7,6 +7,8 @@ import { type MediaInterface, MediaInterfaces } from './interfaces.js';
 import type { KernelOffload } from './kernel/kernel-offload.js';
 import type { Offload } from './offload.js';
 import { PortPool } from './port-pool.js';
+import { Player } from './prompts/player.js';
+import { Sounds } from './prompts/sounds.js';
 import { RateMeter } from './rate-meter.js';
 import { CallRecorder } from './recording/call-recorder.js';
 import { Recordings } from './recording/recordings.js';
@@ -27,6 +29,8 @@ export interface MediaRelayOptions {
   readonly state?: StateOptions | undefined;
   /** Where recordings are written; empty: nothing is recorded. */
   readonly recordingDirectory?: string | undefined;
+  /** Where the wav files are that can be played; empty: none. */
+  readonly promptDirectory?: string | undefined;
   /** Most calls at a time; deleted ones do not count. */
   readonly maxSessions: number;
   /** An answered call without packets ends after this long. rtpengine: 60 s. */
@@ -73,6 +77,9 @@ export class MediaRelay {
   /** Undefined if nothing is recorded. */
   readonly recorder: CallRecorder | undefined;
   readonly #recordings: Recordings | undefined;
+  /** Undefined if nothing is played. */
+  readonly player: Player | undefined;
+  readonly #sounds: Sounds | undefined;
   readonly #options: MediaRelayOptions;
   readonly #traffic = newTraffic();
   readonly #pool: PortPool;
@@ -99,7 +106,9 @@ export class MediaRelay {
       deleteDelayMs: options.deleteDelayMs ?? 30_000,
     };
     this.sessions = new Sessions(this.sockets, limits, clock, log);
-    const { recordingDirectory: directory } = options;
+    const { recordingDirectory: directory, promptDirectory } = options;
+    this.#sounds = promptDirectory ? new Sounds(promptDirectory, clock) : undefined;
+    this.player = this.#sounds && new Player(this.sessions, this.#sounds, clock);
     this.#recordings = directory ? new Recordings({ directory, clock, log }) : undefined;
     this.recorder = this.#recordings && new CallRecorder(this.sessions, this.#recordings);
   }
@@ -109,6 +118,7 @@ export class MediaRelay {
     const { clock } = this.#options;
     await this.sockets.check();
     await this.#recordings?.check();
+    await this.#sounds?.check();
     const { forwarding = 'userspace', table = 'holdfast' } = this.#options;
     this.#startedAtMs = clock.monotonicMs();
     this.#journal = await this.#restore(table);
@@ -128,6 +138,7 @@ export class MediaRelay {
   /** Ends all calls and closes all sockets. */
   async stop(): Promise<void> {
     this.#cancelSweep();
+    this.player?.close();
     this.sessions.close();
     await this.recorder?.stop();
     await this.#forwarder?.stop();

@@ -25,6 +25,8 @@ export class Stream {
   protocol: string;
   /** By what each party last signaled. */
   readonly #mux = new RtcpMux();
+  /** Payload types that each party last signaled. */
+  readonly #formats: [readonly number[], readonly number[]] = [[], []];
   readonly #quiet: [boolean, boolean] = [false, false];
   #closed = false;
 
@@ -78,6 +80,7 @@ export class Stream {
     stream.sides[0].rtp.signal(offerer.rtp.signaled);
     stream.sides[0].rtcp.signal(offerer.rtcp.signaled);
     stream.#quiet[0] = this.#quiet[0];
+    stream.#formats[0] = this.#formats[0];
     stream.#mux.restore(this.#mux.state);
     stream.#connect();
     return stream;
@@ -98,6 +101,7 @@ export class Stream {
         stream.sides[side].rtp.restore(rtp);
         stream.sides[side].rtcp.restore(rtcp);
         stream.#quiet[side] = state.quiet[side];
+        stream.#formats[side] = state.sides[side].formats;
       }
       stream.#mux.restore(state.mux);
       stream.#connect();
@@ -115,7 +119,8 @@ export class Stream {
   }
 
   get state(): StreamState {
-    const [one, other] = this.sides.map(({ pair, rtp, rtcp }) => ({
+    const [one, other] = this.sides.map(({ pair, rtp, rtcp }, side) => ({
+      formats: [...(this.#formats[side] ?? [])],
       interface: pair.local.name,
       address: pair.local.address,
       port: pair.rtp.port,
@@ -136,6 +141,7 @@ export class Stream {
     const { rtp, rtcp } = this.sides[side];
     rtp.signal(this.#reachable(media.rtp));
     rtcp.signal(this.#reachable(media.rtcp));
+    this.#formats[side] = media.formats;
     this.#quiet[side] = isUnspecified(media.rtp.address) || expectsSilence(media.direction);
   }
 
@@ -153,6 +159,17 @@ export class Stream {
   handle(side: Side, handling: Handling): void {
     const isEncrypted = /SAVP/i.test(this.protocol);
     this.sides[side].rtp.handle(handling === 'silence' && isEncrypted ? 'block' : handling);
+  }
+
+  /** Payload types that a party takes, those first that the other one has, too. */
+  formatsOf(side: Side): readonly number[] {
+    const [own, other] = [this.#formats[side], this.#formats[otherSide(side)]];
+    return [...own.filter((type) => other.includes(type)), ...own];
+  }
+
+  /** Of what is played to a party. */
+  listener(side: Side): Leg {
+    return this.sides[side].rtp;
   }
 
   /** All of it comes to user space again, and stays there while it is recorded. */

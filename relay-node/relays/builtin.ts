@@ -110,9 +110,11 @@ export class BuiltinRelay implements RelayDriver {
   async features(): Promise<string[]> {
     const { families, names } = this.media.sockets.interfaces;
     const bridge = names.length > 1 ? ['bridge'] : [];
+    const play = this.media.player ? ['play'] : [];
     const record = this.media.recorder ? ['record'] : [];
     return [
       ...bridge,
+      ...play,
       ...record,
       ...families.map((family) => `ipv${family}`),
       ...(this.#rtpproxy ? ownCapabilities.map(capabilityFeature) : []),

@@ -121,6 +121,8 @@ const notInPods = [
   'HOLDFAST_RELAY_FORWARDING',
   // A pod has no disk that outlives it.
   'HOLDFAST_RELAY_RECORDING_DIRECTORY',
+  // Nor are there wav files in it.
+  'HOLDFAST_RELAY_PROMPT_DIRECTORY',
   // Without the kernel media do not outlive the process.
   'HOLDFAST_RELAY_STATE_DIRECTORY',
 ];

@@ -18,6 +18,7 @@ import type { Dialog } from '../../media/dialog.js';
 import { NoInterfaceError, OutOfPortsError, RefusedError, SessionLimitError } from '../../media/errors.js';
 import type { Handling } from '../../media/leg.js';
 import type { MediaRelay } from '../../media/media-relay.js';
+import type { Player } from '../../media/prompts/player.js';
 import type { CallRecorder } from '../../media/recording/call-recorder.js';
 import type { Side } from '../../media/side.js';
 import { endpointsOf } from './endpoints.js';
@@ -31,6 +32,18 @@ const defaultListLimit = 32;
 const maxCallIdBytes = 4096;
 const maxTagBytes = 512;
 const maxDeleteDelaySeconds = 3600;
+const playOptions = new Set([
+  'command',
+  'call-id',
+  'call-ID',
+  'from-tag',
+  'to-tag',
+  'via-branch',
+  'flags',
+  'all',
+  'file',
+  'repeat-times',
+]);
 const unknownCommand = 'Unrecognized command';
 
 export interface CommandsDeps {
@@ -110,6 +123,9 @@ export class Commands {
       case 'start recording':
       case 'stop recording':
         return media.recorder ? this.#record(name, body, media.recorder) : errorReply(unknownCommand);
+      case 'play media':
+      case 'stop media':
+        return media.player ? this.#play(name, body, media.player) : errorReply(unknownCommand);
       case 'block media':
         return this.#handle(body, 'block');
       case 'silence media':
@@ -191,7 +207,7 @@ export class Commands {
 
   /** What a party sends, or if none is named what all of them send. */
   async #handle(body: NgDictionary, handling: Handling): Promise<NgDictionary> {
-    const tag = hasFlag(body, 'flags', 'all') || body['all'] !== undefined ? undefined : fromTag(body);
+    const tag = partyTag(body);
     const handled = await this.#deps.media.sessions.change(requiredCallId(body), (call) => {
       const parties = partiesOf(call, tag);
       for (const { dialog, side } of parties) {
@@ -203,6 +219,35 @@ export class Commands {
       return errorReply('Unknown call-ID');
     }
     return handled === 0 ? errorReply('From-tag given, but no such tag exists') : { result: 'ok' };
+  }
+
+  /** To a party, or if none is named to all of them. */
+  async #play(name: 'play media' | 'stop media', body: NgDictionary, player: Player): Promise<NgDictionary> {
+    const file = text(body['file']);
+    const times = wholeNumber(body, ['repeat-times', 'repeat times']) ?? 1;
+    const unknown = Object.keys(body).find((key) => !playOptions.has(key.replaceAll(' ', '-')));
+    if (unknown !== undefined) {
+      throw new RefusedError(unsupportedOption(unknown));
+    }
+    if (name === 'play media' && file === undefined) {
+      return errorReply('No media file specified');
+    }
+    const tag = partyTag(body);
+    const played = await this.#deps.media.sessions.change(requiredCallId(body), async (call) => {
+      const parties = partiesOf(call, tag);
+      if (parties.length === 0 || file === undefined || name === 'stop media') {
+        player.stop(parties);
+        return { parties: parties.length, duration: undefined };
+      }
+      return { parties: parties.length, duration: await player.play(parties, file, Math.max(1, times)) };
+    });
+    if (!played) {
+      return errorReply('Unknown call-ID');
+    }
+    if (played.parties === 0) {
+      return errorReply('From-tag given, but no such tag exists');
+    }
+    return { ...(played.duration === undefined ? {} : { duration: played.duration }), result: 'ok' };
   }
 
   async #delete(body: NgDictionary): Promise<NgDictionary> {
@@ -278,6 +323,11 @@ function wholeNumber(body: NgDictionary, keys: readonly string[]): number | unde
     }
   }
   return undefined;
+}
+
+/** Undefined: all parties. */
+function partyTag(body: NgDictionary): string | undefined {
+  return hasFlag(body, 'flags', 'all') || body['all'] !== undefined ? undefined : fromTag(body);
 }
 
 /** Everywhere in the call where the party of the tag is; all parties if there is no tag. */

@@ -19,7 +19,7 @@ export function endpointsOf(
 }
 
 function endpoint(media: MediaDescription, source: string | undefined): MediaEndpoint | undefined {
-  const { address, port, rtcp, rtcpMux, direction, type, protocol } = media;
+  const { address, port, rtcp, rtcpMux, direction, type, protocol, formats } = media;
   if (port === 0 || address === undefined || !isRelayable(protocol)) {
     return undefined;
   }
@@ -31,6 +31,7 @@ function endpoint(media: MediaDescription, source: string | undefined): MediaEnd
     rtcp: { address: believed(rtcp.address ?? address), port: rtcp.port },
     direction,
     payload: payloadOf(protocol),
+    formats,
     type,
     protocol,
   };

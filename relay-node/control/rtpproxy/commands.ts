@@ -98,8 +98,10 @@ export class Commands {
       case 'C':
       case 'N':
         return this.#record(request);
+      case 'P':
+      case 'S':
+        return this.#play(request);
       default:
-        // It plays and copies nothing.
         throw new CommandError(errorCodes.unknownCommand);
     }
   }
@@ -188,6 +190,43 @@ export class Commands {
       ? recorder.stopDialogs(names.callId, choose)
       : recorder.startDialogs(names.callId, file, choose));
     if (!count) {
+      throw new CommandError(errorCodes.unknownSession);
+    }
+    return done;
+  }
+
+  /** `P` plays to the party of the first tag, `S` stops that. The file is NAME.wav, whatever the codec. */
+  async #play(request: RtpproxyRequest): Promise<Buffer> {
+    const { player, sessions } = this.#deps.media;
+    if (!player) {
+      throw new CommandError(errorCodes.unknownCommand);
+    }
+    const times = request.modifiers;
+    if (!/^(?:-1|\d{1,6}|)$/.test(times) || (request.name === 'S' && times !== '')) {
+      throw new CommandError(errorCodes.playModifier);
+    }
+    const names = namesOf(request);
+    const found = await sessions.change(names.callId, async (call) => {
+      const hearer = findParty(call, names);
+      if (!hearer) {
+        return false;
+      }
+      if (request.name === 'S' || times === '0') {
+        player.stop([hearer]);
+        return true;
+      }
+      const [, name = '', codecs = 'session'] = request.words;
+      const allowed = codecs === 'session' ? undefined : codecs.split(',').map(Number);
+      const often = times === '-1' ? Number.POSITIVE_INFINITY : Number(times || 1);
+      await player.play([hearer], `${name}.wav`, often, allowed).catch((error) => {
+        if (error instanceof RefusedError) {
+          throw new CommandError(errorCodes.noPlayer);
+        }
+        throw error;
+      });
+      return true;
+    });
+    if (!found) {
       throw new CommandError(errorCodes.unknownSession);
     }
     return done;

@@ -37,6 +37,7 @@ export function readMedia(media: Media, interfaces: MediaInterfaces): MediaComma
       direction: 'sendrecv',
       // Without payload types it may be anything, such as T.38 over UDPTL.
       payload: modifiers.isRtp ? 'dtls-srtp' : 'opaque',
+      formats: modifiers.payloadTypes,
       type: 'unknown',
       protocol: modifiers.isRtp ? 'RTP' : 'UDP',
     },

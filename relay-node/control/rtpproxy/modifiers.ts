@@ -8,6 +8,8 @@ export interface Modifiers {
   readonly isWeak: boolean;
   /** `c0,8`: payload types are named, so it is RTP. */
   readonly isRtp: boolean;
+  /** Those that are named. */
+  readonly payloadTypes: readonly number[];
   /** `6`: the address is one of IPv6. */
   readonly isIPv6: boolean;
   /** `l`, `r`: the local address, and an address that is to be reached from it. */
@@ -24,6 +26,7 @@ const ipAddress = /^(?:(?:\d{1,3}\.){3}\d{1,3}|[\da-f:.]+)/;
 export function readModifiers(text: string): Modifiers {
   const read = { isWeak: false, isRtp: false, isIPv6: false, localAddress: '', addressTowards: '' };
   const sides: ('i' | 'e')[] = [];
+  let payloadTypes: number[] = [];
   for (let rest = text.toLowerCase(); rest !== ''; ) {
     const [letter, tail] = [rest.charAt(0), rest.slice(1)];
     let taken = '';
@@ -40,6 +43,7 @@ export function readModifiers(text: string): Modifiers {
       case 'c':
         taken = required(/^\d+(?:,\d+)*/, tail, errorCodes.payloadTypes);
         read.isRtp = true;
+        payloadTypes = taken.split(',').map(Number);
         break;
       case 'l':
         taken = required(ipAddress, tail, errorCodes.localAddress);
@@ -67,6 +71,7 @@ export function readModifiers(text: string): Modifiers {
   return {
     ...read,
     sides,
+    payloadTypes,
     localAddress: read.localAddress || undefined,
     addressTowards: read.addressTowards || undefined,
   };

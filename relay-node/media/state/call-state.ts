@@ -19,6 +19,7 @@ const sideSchema = z.object({
   address: z.string(),
   /** The even one. */
   port: z.number(),
+  formats: z.array(z.number()),
   payload: z.enum(['rtp', 'dtls-srtp', 'opaque']),
   rtp: legSchema,
   rtcp: legSchema,

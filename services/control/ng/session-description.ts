@@ -8,6 +8,8 @@ export interface MediaDescription {
   /** 0: the media is rejected, or switched off. */
   readonly port: number;
   readonly protocol: string;
+  /** Payload types, as far as they are numbers: the preferred one first; at most 64. */
+  readonly formats: readonly number[];
   /** Of the media's own c= line, else of the session's. */
   readonly address: string | undefined;
   /** a=rtcp (RFC 3605), or else the next port up. */
@@ -22,6 +24,8 @@ export interface MediaDescription {
 
 /** More lines than any phone sends; each one costs a little work. */
 const maxLines = 4096;
+const maxFormats = 64;
+const maxFormatBytes = 1024;
 export const mediaLine = /^m=(\S{1,64}) (\d{1,5})(?:\/\d{1,5})? (\S{1,64})(?= |$)/;
 export const connectionLine = /^c=IN IP[46] ([^\s/]{1,255})/;
 export const rtcpLine = /^a=rtcp:(\d{1,5})(?: IN IP[46] (\S{1,255}))?\s*$/;
@@ -113,6 +117,7 @@ function describe(lines: readonly string[], session: Level): MediaDescription {
     type,
     port,
     protocol,
+    formats: formatsOf(lines[0] ?? ''),
     address,
     rtcp: { address: rtcp?.[2] ?? address, port: rtcpPort > 65_535 ? 0 : rtcpPort },
     rtcpMux: rtcpMuxOnly || has(lines, 'a=rtcp-mux'),
@@ -120,6 +125,15 @@ function describe(lines: readonly string[], session: Level): MediaDescription {
     keys: own.keys ?? session.keys,
     direction: own.direction ?? session.direction ?? 'sendrecv',
   };
+}
+
+function formatsOf(line: string): number[] {
+  const words = line
+    .slice(0, maxFormatBytes)
+    .trimEnd()
+    .split(' ')
+    .slice(3, 3 + maxFormats);
+  return words.filter((word) => /^\d{1,3}$/.test(word)).map(Number);
 }
 
 function keysOf(lines: readonly string[]): MediaDescription['keys'] {

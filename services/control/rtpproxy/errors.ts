@@ -18,6 +18,7 @@ export const errorCodes = {
   payloadTypes: 14,
   localAddress: 15,
   addressTowards: 16,
+  playModifier: 17,
   infoModifier: 18,
   /** A modifier of `U` or `L` that is not known. */
   mediaModifier: 35,
@@ -25,6 +26,8 @@ export const errorCodes = {
   addressFamily: 36,
   address: 37,
   unknownSession: 50,
+  /** The file cannot be played. */
+  noPlayer: 60,
   queryCounter: 62,
   statisticsCounter: 68,
   /** No port for the second party of a session. */

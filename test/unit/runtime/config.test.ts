@@ -143,6 +143,7 @@ const values: Record<string, { good: readonly string[]; bad: readonly string[] }
   },
   HOLDFAST_RELAY_PORT_MIN: whole(1024, 65_534),
   HOLDFAST_RELAY_PORT_MAX: whole(1025, 65_535),
+  HOLDFAST_RELAY_PROMPT_DIRECTORY: { good: ['/run/holdfast', ''], bad: ['run/holdfast', '.'] },
   HOLDFAST_RELAY_RECORDING_DIRECTORY: { good: ['/run/holdfast', ''], bad: ['run/holdfast', '.'] },
   HOLDFAST_RELAY_STATE_DIRECTORY: { good: ['/run/holdfast', ''], bad: ['run/holdfast', '.'] },
   HOLDFAST_RELAY_FORWARDING: { good: ['auto', 'kernel', 'userspace'], bad: ['nft', 'Kernel'] },

@@ -31,6 +31,7 @@ test('one endpoint per media; none for what is rejected or not relayed', (t) => 
     {
       rtp: { address: '192.0.2.1', port: 4000 },
       rtcpMux: false,
+      formats: [8, 0, 101],
       rtcp: { address: '192.0.2.1', port: 4009 },
       direction: 'sendrecv',
       payload: 'rtp',
@@ -42,6 +43,7 @@ test('one endpoint per media; none for what is rejected or not relayed', (t) => 
     {
       rtp: { address: '192.0.2.1', port: 6000 },
       rtcpMux: false,
+      formats: [],
       rtcp: { address: '192.0.2.1', port: 6001 },
       direction: 'sendonly',
       payload: 'opaque',

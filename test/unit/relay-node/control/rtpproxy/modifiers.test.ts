@@ -9,15 +9,22 @@ const plain = {
   localAddress: undefined,
   addressTowards: undefined,
   sides: [],
+  payloadTypes: [] as readonly number[],
 };
 
 test('modifiers are read one after the other, each with its value', (t) => {
   t.deepEqual(readModifiers(''), plain);
-  t.deepEqual(readModifiers('SC0,8,101w'), { ...plain, isWeak: true, isRtp: true });
-  t.deepEqual(readModifiers('6c96'), { ...plain, isRtp: true, isIPv6: true });
+  t.deepEqual(readModifiers('SC0,8,101w'), {
+    ...plain,
+    isWeak: true,
+    isRtp: true,
+    payloadTypes: [0, 8, 101],
+  });
+  t.deepEqual(readModifiers('6c96'), { ...plain, isRtp: true, isIPv6: true, payloadTypes: [96] });
   t.deepEqual(readModifiers('r127.0.0.9l192.0.2.66c0'), {
     ...plain,
     isRtp: true,
+    payloadTypes: [0],
     localAddress: '192.0.2.66',
     addressTowards: '127.0.0.9',
   });

@@ -1,0 +1,114 @@
+import { constants } from 'node:fs';
+import { access, open, realpath } from 'node:fs/promises';
+import { join, relative, resolve } from 'node:path';
+import { type Clock, inTime } from '../../../services/runtime/clock.js';
+import { encode, type G711, pcma, pcmu } from './g711.js';
+import { sampleRate, samplesOf } from './wav.js';
+
+export interface Sound {
+  readonly bytes: Buffer;
+  readonly durationMs: number;
+}
+
+interface Cached {
+  readonly version: string;
+  readonly sounds: Readonly<Record<G711, Sound>>;
+}
+
+const maxFileBytes = 8 * 1024 * 1024;
+/** Four hours of sound. */
+const maxCachedBytes = 256 * 1024 * 1024;
+/** A request waits no longer for the directory. */
+const maxReadMs = 500;
+
+/** The wav files that may be played, all below one directory. */
+export class Sounds {
+  readonly #directory: string;
+  readonly #clock: Clock;
+  /** The one first that was played longest ago. */
+  readonly #cache = new Map<string, Cached>();
+  #cachedBytes = 0;
+
+  constructor(directory: string, clock: Clock) {
+    this.#directory = directory;
+    this.#clock = clock;
+  }
+
+  /** @throws Error if nothing can be read there */
+  async check(): Promise<void> {
+    await access(this.#directory, constants.R_OK | constants.X_OK).catch((error: Error) => {
+      throw new Error(`prompts cannot be read from ${this.#directory}: ${error.message}`, { cause: error });
+    });
+  }
+
+  /** @param name a path below the directory @throws Error saying why it cannot be played */
+  async find(name: string, codec: G711): Promise<Sound> {
+    const found = await inTime(this.#clock, maxReadMs, this.#read(name), undefined);
+    if (!found) {
+      throw new Error('the directory of prompts does not answer');
+    }
+    return found.sounds[codec];
+  }
+
+  async #read(name: string): Promise<Cached> {
+    const directory = await realpath(this.#directory);
+    const path = await realpath(resolve(join(this.#directory, '.'), name));
+    if (relative(directory, path).startsWith('..')) {
+      throw new Error(`not below ${this.#directory}`);
+    }
+    const file = await open(path, 'r');
+    try {
+      const { size, mtimeMs } = await file.stat();
+      const version = `${size} ${mtimeMs}`;
+      const cached = this.#cache.get(path);
+      if (cached?.version === version) {
+        this.#cache.delete(path);
+        this.#cache.set(path, cached);
+        return cached;
+      }
+      if (size > maxFileBytes) {
+        throw new Error(`more than ${maxFileBytes} bytes`);
+      }
+      return this.#keep(path, { version, sounds: soundsOf(await file.readFile()) });
+    } finally {
+      await file.close();
+    }
+  }
+
+  #keep(path: string, cached: Cached): Cached {
+    this.#forget(path);
+    this.#cache.set(path, cached);
+    this.#cachedBytes += bytesOf(cached);
+    for (const other of this.#cache.keys()) {
+      if (this.#cachedBytes <= maxCachedBytes) {
+        break;
+      }
+      this.#forget(other);
+    }
+    return cached;
+  }
+
+  #forget(path: string): void {
+    const cached = this.#cache.get(path);
+    if (cached) {
+      this.#cache.delete(path);
+      this.#cachedBytes -= bytesOf(cached);
+    }
+  }
+}
+
+function soundsOf(file: Buffer): Cached['sounds'] {
+  const samples = samplesOf(file);
+  if (samples.length === 0) {
+    throw new Error('a wav file without sound');
+  }
+  const durationMs = Math.floor((samples.length * 1000) / sampleRate);
+  return {
+    [pcmu]: { bytes: encode(samples, pcmu), durationMs },
+    [pcma]: { bytes: encode(samples, pcma), durationMs },
+  };
+}
+
+function bytesOf({ sounds }: Cached): number {
+  return sounds[pcmu].bytes.length + sounds[pcma].bytes.length;
+}
