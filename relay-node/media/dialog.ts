@@ -3,6 +3,7 @@ import { isUnspecified } from '../../services/runtime/address.js';
 import type { Clock } from '../../services/runtime/clock.js';
 import type { LocalPorts, MediaEndpoint } from './endpoint.js';
 import { NoInterfaceError, RefusedError } from './errors.js';
+import type { IcePolicy } from './ice/credentials.js';
 import type { Family, LocalAddress, Wanted } from './interfaces.js';
 import type { Handling, Leg, PacketListener, PacketRecorder } from './leg.js';
 import type { MuxPolicy } from './rtcp-mux.js';
@@ -29,6 +30,8 @@ export interface Signal {
   readonly media: readonly (MediaEndpoint | undefined)[];
   readonly interfaces?: WantedInterfaces | undefined;
   readonly rtcpMux?: MuxPolicy | undefined;
+  /** Default `remove`. */
+  readonly ice?: IcePolicy | undefined;
 }
 
 /** What is asked of the interfaces. Undefined: media that there are stay where they are, and new ones get the first one. */
@@ -163,10 +166,11 @@ export class Dialog implements PacketListener {
         return undefined;
       }
       const stream = this.streams[index] as Stream;
+      const ice = stream.negotiateIce(kind, side, endpoint, signal.ice ?? 'remove');
       stream.signal(side, endpoint);
       const rtcpMux = stream.negotiateMux(kind, side, endpoint, signal.rtcpMux);
       const { local, rtp, rtcp } = stream.sides[otherSide(side)].pair;
-      return { address: local.advertised, rtp: rtp.port, rtcp: rtcp.port, rtcpMux };
+      return { address: local.advertised, rtp: rtp.port, rtcp: rtcp.port, ice, rtcpMux };
     });
   }
 
@@ -194,6 +198,17 @@ export class Dialog implements PacketListener {
     this.#handling[side] = handling;
     for (const stream of this.streams) {
       stream?.handle(side, handling);
+    }
+  }
+
+  get nowMs(): number {
+    return this.clock.monotonicMs();
+  }
+
+  /** Called now and then. */
+  reviewConsent(): void {
+    for (const stream of this.streams) {
+      stream?.reviewConsent();
     }
   }
 

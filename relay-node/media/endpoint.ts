@@ -1,3 +1,4 @@
+import type { IceCredentials } from './ice/credentials.js';
 import type { Payload } from './packet.js';
 
 /** An IP address (or a name, which is never sent to) and a UDP port. */
@@ -15,6 +16,8 @@ export interface MediaEndpoint {
   readonly rtcp: TransportAddress;
   /** RTCP may share the port of RTP (RFC 5761). */
   readonly rtcpMux: boolean;
+  /** What names the party in checks of ICE (RFC 8839); undefined if it does not speak it. */
+  readonly iceUfrag?: string | undefined;
   readonly direction: Direction;
   /** Which datagrams are let through. */
   readonly payload: Payload;
@@ -32,6 +35,8 @@ export interface LocalPorts {
   readonly address: string;
   readonly rtp: number;
   readonly rtcp: number;
+  /** The party is told to use ICE with the relay. */
+  readonly ice?: IceCredentials | undefined;
   /** The party is told that RTCP shares the port of RTP. */
   readonly rtcpMux: boolean;
 }

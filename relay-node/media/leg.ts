@@ -3,6 +3,7 @@ import { isIP } from 'node:net';
 import { isUnspecified } from '../../services/runtime/address.js';
 import type { Traffic } from './counters.js';
 import type { TransportAddress } from './endpoint.js';
+import type { IceCredentials } from './ice/credentials.js';
 import type { Family } from './interfaces.js';
 import type { ForwardingPath, MediaPath, Offload } from './offload.js';
 import { isRtcp, type Payload, silenced } from './packet.js';
@@ -20,10 +21,15 @@ export type Handling = 'pass' | 'block' | 'silence';
 export interface PacketListener {
   /** Undefined while nothing is recorded. */
   readonly recorder: PacketRecorder | undefined;
+  /** By the monotonic clock. */
+  readonly nowMs: number;
   packetRelayed(): void;
   /** Where a party is has been found out, or its packets are no longer seen here. */
   stateChanged(): void;
 }
+
+/** RFC 7675 section 5.1. */
+const consentMs = 30_000;
 
 /** The port that a party is at. */
 export interface Outlet {
@@ -52,6 +58,9 @@ export class Leg {
   /** Where packets to the party go; empty until it is known. */
   remoteAddress = '';
   remotePort = 0;
+  #ice: IceCredentials | undefined;
+  /** When the last check of ICE came. */
+  #checkedAtMs = Number.NEGATIVE_INFINITY;
   #handling: Handling = 'pass';
   /** Something else is played to it. */
   #isHeld = false;
@@ -103,7 +112,7 @@ export class Leg {
     if (!this.#learned || !peer?.learned || peer.#onHold || this.outlet.payload === 'opaque') {
       return undefined;
     }
-    if (this.#handling !== 'pass' || peer.#isHeld || this.listener.recorder) {
+    if (!peer.#hasConsent || this.#handling !== 'pass' || peer.#isHeld || this.listener.recorder) {
       return undefined;
     }
     return {
@@ -138,9 +147,10 @@ export class Leg {
     this.takeBack();
     const changed = remote?.address !== this.#signaled?.address || remote?.port !== this.#signaled?.port;
     this.#signaled = remote;
-    this.#learned = false;
+    // Where it is follows from its checks.
+    this.#learned &&= this.#ice !== undefined;
     this.#onHold = remote !== undefined && isUnspecified(remote.address);
-    if (!changed) {
+    if (!changed || this.#learned) {
       return;
     }
     const usable =
@@ -159,7 +169,43 @@ export class Leg {
    * on its way from the party's old address must not lock out the new one.
    */
   isSignaled(remote: RemoteInfo): boolean {
-    return remote.port === this.#signaled?.port && remote.address === this.#signaled.address;
+    return (
+      this.#ice === undefined &&
+      remote.port === this.#signaled?.port &&
+      remote.address === this.#signaled.address
+    );
+  }
+
+  get ice(): IceCredentials | undefined {
+    return this.#ice;
+  }
+
+  /** Undefined if the party does not speak ICE. */
+  useIce(ice: IceCredentials | undefined): void {
+    if (ice?.ufrag !== this.#ice?.ufrag) {
+      this.takeBack();
+      this.#learned = false;
+    }
+    this.#ice = ice;
+  }
+
+  /** A check of the party has come from there. */
+  checked(remote: RemoteInfo, isNominated: boolean): void {
+    this.#checkedAtMs = this.listener.nowMs;
+    if (!this.#learned || (isNominated && !this.isFrom(remote))) {
+      this.learn(remote);
+    }
+  }
+
+  /** Whoever speaks ICE and no longer checks is sent nothing (RFC 7675): its packets come back, so that this is so. */
+  reviewConsent(): void {
+    if (!this.#hasConsent && this.#peer?.forwardingPath === 'kernel') {
+      this.takeBack();
+    }
+  }
+
+  get #hasConsent(): boolean {
+    return this.#ice === undefined || this.listener.nowMs - this.#checkedAtMs < consentMs;
   }
 
   learn(remote: RemoteInfo): void {
@@ -180,6 +226,12 @@ export class Leg {
       packets: this.packets - counted.packets,
       bytes: this.bytes - counted.bytes,
     };
+  }
+
+  /** Its consent is that of its last check, which was about now. */
+  restoreIce(ice: IceCredentials | undefined): void {
+    this.#ice = ice;
+    this.#checkedAtMs = this.listener.nowMs;
   }
 
   restore({ signaled, remote, learned, onHold, packets, bytes }: LegState): void {
@@ -225,7 +277,7 @@ export class Leg {
 
   /** Sends the party a packet of the relay's own. */
   emit(packet: Buffer): void {
-    if (this.remotePort !== 0 && !this.#onHold) {
+    if (this.remotePort !== 0 && !this.#onHold && this.#hasConsent) {
       this.outlet.send(packet, this.remotePort, this.remoteAddress);
     }
   }
@@ -244,7 +296,7 @@ export class Leg {
     if (packet !== undefined && this.#isHeld && !isRtcp(packet)) {
       return;
     }
-    if (packet === undefined || this.remotePort === 0 || this.#onHold) {
+    if (packet === undefined || this.remotePort === 0 || this.#onHold || !this.#hasConsent) {
       this.undelivered++;
       this.outlet.traffic.undeliveredPackets++;
       return;

@@ -1,5 +1,6 @@
 import type { RemoteInfo, Socket } from 'node:dgram';
 import type { Traffic } from './counters.js';
+import { isStun, readCheck, roleConflict, success } from './ice/stun.js';
 import type { Family, LocalAddress } from './interfaces.js';
 import { Leg, type Outlet, type PacketListener } from './leg.js';
 import type { Offload, OffloadHolder } from './offload.js';
@@ -82,6 +83,9 @@ export class MediaPort implements Outlet {
   }
 
   #receive(packet: Buffer, remote: RemoteInfo): void {
+    if (isStun(packet) && this.#answerCheck(packet, remote)) {
+      return;
+    }
     if (!isAcceptable(packet, this.#payload) || remote.port === 0) {
       this.errors++;
       this.traffic.malformedPackets++;
@@ -96,6 +100,39 @@ export class MediaPort implements Outlet {
     leg.relay(packet);
   }
 
+  /** @returns false if it is no check of a party, or of one that does not speak ICE */
+  #answerCheck(packet: Buffer, remote: RemoteInfo): boolean {
+    const parties = this.#legs.filter(({ ice }) => ice !== undefined);
+    const check = parties.length > 0 && remote.port !== 0 ? readCheck(packet) : undefined;
+    if (!check) {
+      return false;
+    }
+    const [own, theirs] = check.username.split(':', 2);
+    const ofName = parties.filter(({ ice }) => ice?.ufrag === own);
+    // A party that has not answered yet is the newest.
+    const leg =
+      ofName.find(({ ice }) => ice?.remoteUfrag === theirs) ??
+      ofName.findLast(({ ice }) => ice?.remoteUfrag === undefined);
+    const password = leg?.ice?.password;
+    if (!leg || password === undefined || !check.isSignedWith(password)) {
+      return false;
+    }
+    if (check.isFromControlled) {
+      this.#reply(roleConflict(check, password), remote);
+      return true;
+    }
+    this.#reply(success(check, remote, password), remote);
+    leg.checked(remote, check.isNominated);
+    return true;
+  }
+
+  /** It is no media, and not counted among them. */
+  #reply(packet: Buffer, { port, address }: RemoteInfo): void {
+    if (!this.#closed) {
+      this.socket.send(packet, port, address);
+    }
+  }
+
   #known(remote: RemoteInfo): Leg | undefined {
     for (const leg of this.#legs) {
       if (leg.isFrom(remote)) {
@@ -107,7 +144,7 @@ export class MediaPort implements Outlet {
 
   /** The party that signaled this source, else one that has not been heard yet: that of this host, or the newest. */
   #learn(remote: RemoteInfo): Leg | undefined {
-    const unheard = this.#legs.filter((leg) => !leg.learned);
+    const unheard = this.#legs.filter(({ learned, ice }) => !learned && ice === undefined);
     const leg =
       this.#legs.find((candidate) => candidate.isSignaled(remote)) ??
       unheard.find((candidate) => candidate.signaled?.address === remote.address) ??

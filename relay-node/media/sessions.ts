@@ -5,6 +5,7 @@ import { Call, type CallLimits, type Parties } from './call.js';
 import type { Deadline, Dialog, Signal, WantedInterfaces } from './dialog.js';
 import type { LocalPorts, MediaEndpoint } from './endpoint.js';
 import { OutOfPortsError, RefusedError, SessionLimitError } from './errors.js';
+import type { IcePolicy } from './ice/credentials.js';
 import type { Leg } from './leg.js';
 import type { MuxPolicy } from './rtcp-mux.js';
 import { otherSide } from './side.js';
@@ -33,6 +34,7 @@ export interface MediaRequest extends Parties {
   readonly media: readonly (MediaEndpoint | undefined)[];
   readonly interfaces?: WantedInterfaces | undefined;
   readonly rtcpMux?: MuxPolicy | undefined;
+  readonly ice?: IcePolicy | undefined;
 }
 
 export interface DeleteRequest extends Partial<Parties> {
@@ -209,6 +211,7 @@ export class Sessions {
     const nowMs = this.clock.monotonicMs();
     for (const call of this.#calls.values()) {
       for (const dialog of call.dialogs) {
+        dialog.reviewConsent();
         const { atMs, reason } = dialog.deadline;
         if ((reason === 'silent' ? this.#heardUntilMs(dialog, nowMs) : nowMs) >= atMs) {
           this.#end(call, dialog, reason);
@@ -252,8 +255,8 @@ export class Sessions {
         }
         // The tags are those of the SIP request: what answers it comes from the party of the to-tag.
         const side = kind === 'offer' ? place.side : otherSide(place.side);
-        const { media, interfaces, rtcpMux } = request;
-        const ports = await place.dialog.signal({ kind, side, media, interfaces, rtcpMux });
+        const { media, interfaces, rtcpMux, ice } = request;
+        const ports = await place.dialog.signal({ kind, side, media, interfaces, rtcpMux, ice });
         call.keep(request);
         return ports;
       });

@@ -1,6 +1,7 @@
 import { isUnspecified } from '../../services/runtime/address.js';
 import type { Direction, MediaEndpoint, TransportAddress } from './endpoint.js';
 import { RefusedError } from './errors.js';
+import { type IceCredentials, IceNegotiation, type IcePolicy } from './ice/credentials.js';
 import type { LocalAddress } from './interfaces.js';
 import type { Handling, Leg, PacketListener } from './leg.js';
 import { noMuxPolicy, RtcpMux } from './rtcp-mux.js';
@@ -25,6 +26,7 @@ export class Stream {
   protocol: string;
   /** By what each party last signaled. */
   readonly #mux = new RtcpMux();
+  readonly #ice = new IceNegotiation();
   /** Payload types that each party last signaled. */
   readonly #formats: [readonly number[], readonly number[]] = [[], []];
   readonly #quiet: [boolean, boolean] = [false, false];
@@ -82,6 +84,9 @@ export class Stream {
     stream.#quiet[0] = this.#quiet[0];
     stream.#formats[0] = this.#formats[0];
     stream.#mux.restore(this.#mux.state);
+    const [ofOfferer, told] = this.#ice.sides;
+    stream.#ice.restore([ofOfferer, told && { ...told, remoteUfrag: undefined }]);
+    stream.#useIce();
     stream.#connect();
     return stream;
   }
@@ -104,6 +109,11 @@ export class Stream {
         stream.#formats[side] = state.sides[side].formats;
       }
       stream.#mux.restore(state.mux);
+      stream.#ice.restore([state.sides[0].ice, state.sides[1].ice]);
+      for (const side of [0, 1] as const) {
+        stream.sides[side].rtp.restoreIce(state.sides[side].ice);
+        stream.sides[side].rtcp.restoreIce(state.sides[side].ice);
+      }
       stream.#connect();
       return stream;
     } catch (error) {
@@ -121,6 +131,7 @@ export class Stream {
   get state(): StreamState {
     const [one, other] = this.sides.map(({ pair, rtp, rtcp }, side) => ({
       formats: [...(this.#formats[side] ?? [])],
+      ice: this.#ice.sides[side],
       interface: pair.local.name,
       address: pair.local.address,
       port: pair.rtp.port,
@@ -153,6 +164,37 @@ export class Stream {
     const told = this.#mux.answer(side, media.rtcpMux);
     this.#connect();
     return told;
+  }
+
+  /** @returns what the other party is to be told; undefined if it is to use no ICE */
+  negotiateIce(
+    kind: 'offer' | 'answer',
+    side: Side,
+    media: MediaEndpoint,
+    policy: IcePolicy,
+  ): IceCredentials | undefined {
+    if (kind === 'offer') {
+      this.#ice.offer(side, media.iceUfrag, policy, media.payload === 'dtls-srtp');
+    } else {
+      this.#ice.answer(side, media.iceUfrag);
+    }
+    this.#useIce();
+    return this.#ice.sides[otherSide(side)];
+  }
+
+  /** What is not sent to a party any more, because it no longer checks. */
+  reviewConsent(): void {
+    for (const { rtp } of this.sides) {
+      rtp.reviewConsent();
+    }
+  }
+
+  #useIce(): void {
+    for (const side of [0, 1] as const) {
+      const { rtp, rtcp } = this.sides[side];
+      rtp.useIce(this.#ice.sides[side]);
+      rtcp.useIce(this.#ice.sides[side]);
+    }
   }
 
   /** What becomes of the RTP of one party. What is encrypted cannot be silenced, and is blocked. */

@@ -114,6 +114,7 @@ export class BuiltinRelay implements RelayDriver {
     const record = this.media.recorder ? ['record'] : [];
     return [
       ...bridge,
+      'ice',
       ...play,
       ...record,
       ...families.map((family) => `ipv${family}`),

@@ -12,7 +12,11 @@ const parts: Readonly<Record<string, string>> = {
 };
 
 /** Packages that come from registries of their own, in the cache directory; `.ci/run` puts them there. */
-const cached: Readonly<Record<string, string>> = { 'rtp-io': 'rtp-io/rtp', sippy: 'sippy/sippy' };
+const cached: Readonly<Record<string, string>> = {
+  aioice: 'aioice/aioice',
+  'rtp-io': 'rtp-io/rtp',
+  sippy: 'sippy/sippy',
+};
 const cacheDirectory = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'holdfast');
 
 /** Only root may make them, and that may be kept from root in a container: then the test says so. */

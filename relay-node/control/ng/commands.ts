@@ -168,14 +168,15 @@ export class Commands {
     const [need] = needsOf(body, sdp, {
       interfaces: interfaces.names,
       families: interfaces.families,
+      ice: true,
       records: media.recorder !== undefined,
     });
     if (need) {
       throw new RefusedError(unsupportedOption(need.option));
     }
-    const { source, wanted, mediaAddress, rtcpMux, isRecorded, ...rewrite } = mediaOptions(body);
+    const { source, wanted, mediaAddress, rtcpMux, isRecorded, ice, ...rewrite } = mediaOptions(body);
     const endpoints = endpointsOf(sdp, source);
-    const request = { ...parties, fromTag: from, media: endpoints, interfaces: wanted, rtcpMux };
+    const request = { ...parties, fromTag: from, media: endpoints, interfaces: wanted, rtcpMux, ice };
     const ports = await (kind === 'offer' ? media.sessions.offer(request) : media.sessions.answer(request));
     if (!ports) {
       return errorReply('Unknown call-id');

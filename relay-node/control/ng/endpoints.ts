@@ -19,7 +19,7 @@ export function endpointsOf(
 }
 
 function endpoint(media: MediaDescription, source: string | undefined): MediaEndpoint | undefined {
-  const { address, port, rtcp, rtcpMux, direction, type, protocol, formats } = media;
+  const { address, port, rtcp, rtcpMux, direction, type, protocol, formats, iceUfrag } = media;
   if (port === 0 || address === undefined || !isRelayable(protocol)) {
     return undefined;
   }
@@ -28,6 +28,7 @@ function endpoint(media: MediaDescription, source: string | undefined): MediaEnd
   return {
     rtp: { address: believed(address), port },
     rtcpMux,
+    iceUfrag,
     rtcp: { address: believed(rtcp.address ?? address), port: rtcp.port },
     direction,
     payload: payloadOf(protocol),

@@ -1,6 +1,7 @@
 import type { NgDictionary } from '../../../services/control/ng/message.js';
 import { type Option, optionsOf, sourceOf } from '../../../services/control/ng/options.js';
 import type { WantedInterfaces } from '../../media/dialog.js';
+import type { IcePolicy } from '../../media/ice/credentials.js';
 import type { Family } from '../../media/interfaces.js';
 import type { MuxPolicy } from '../../media/rtcp-mux.js';
 import type { RtcpAttribute } from './rewrite.js';
@@ -10,6 +11,7 @@ export interface MediaOptions {
   readonly replaceOrigin: boolean;
   readonly rtcpAttribute: RtcpAttribute;
   readonly rtcpMux: MuxPolicy;
+  readonly ice: IcePolicy;
   /** The call is to be recorded. */
   readonly isRecorded: boolean;
   /** The address to believe more than the SDP's: where the SIP message came from. */
@@ -34,6 +36,7 @@ export function mediaOptions(body: NgDictionary): MediaOptions {
       other: { name: other, family: version === undefined ? undefined : familyOf(version) },
     },
     mediaAddress,
+    ice: has('reject-ice') ? 'remove' : icePolicy(valuesOf('ice')),
     isRecorded: options.some(({ key, values }) => key === 'record-call' && !isOff(values)),
     rtcpMux: {
       offer: has('rtcp-mux-offer'),
@@ -59,4 +62,9 @@ function familyOf(text: string): Family {
 
 function isOff([value = '']: readonly string[]): boolean {
   return ['no', 'off'].includes(value.toLowerCase());
+}
+
+function icePolicy([value = '']: readonly string[]): IcePolicy {
+  const policy = value.toLowerCase();
+  return policy === 'force' || policy === 'remove' ? policy : 'default';
 }

@@ -10,6 +10,7 @@ import {
 } from '../../../services/control/ng/session-description.js';
 import { isUnspecified } from '../../../services/runtime/address.js';
 import type { LocalPorts } from '../../media/endpoint.js';
+import type { IceCredentials } from '../../media/ice/credentials.js';
 
 /** What a=rtcp is to be: as the party sent it, left out, or always there and with the address (RFC 3605). */
 export type RtcpAttribute = 'as-sent' | 'none' | 'full';
@@ -30,8 +31,8 @@ const muxLine = /^a=rtcp-mux(?:-only)?\s*$/;
 const originLine = /^(o=\S+ \S+ \S+) IN IP[46] \S+/;
 
 /**
- * The description with the relay's transport addresses in place of the party's; all other lines leave as they came. The relay
- * is no ICE agent: without the lines of ICE both parties use c= and m=.
+ * The description with the relay's transport addresses in place of the party's; all other lines leave as they came. What a party
+ * says of ICE is for the relay; the other party is told the relay's own, or uses c= and m=.
  * @throws SdpError if `rewrite.media` has not one entry for each media
  */
 export function rewriteSdp({ session, sections }: SessionDescription, rewrite: Rewrite): string {
@@ -41,7 +42,11 @@ export function rewriteSdp({ session, sections }: SessionDescription, rewrite: R
   const sessionAddress = session.map((line) => connectionLine.exec(line)?.[1]).find(Boolean);
   const inherits = (address: string) =>
     sessionAddress !== undefined && (isUnspecified(sessionAddress) || address === rewrite.address);
+  const usesIce = rewrite.media.some((ports) => ports?.ice);
   const lines = session.filter((line) => !iceLine.test(line)).map((line) => sessionLine(line, rewrite));
+  if (usesIce) {
+    lines.push('a=ice-lite');
+  }
   sections.forEach((section, index) => {
     const ports = rewrite.media[index];
     lines.push(
@@ -103,7 +108,27 @@ function replaced(
   // A party that does not know of rtcp-mux looks for RTCP where this says.
   const port = muxed && mux.length > 0 && rewrite.rtcpAttribute === 'as-sent' ? [`a=rtcp:${rtcpPort}`] : [];
   const hasPort = placed.some((line) => rtcpLine.test(line));
-  return [...placed, ...(hasPort ? [] : port), ...(rewrite.rtcpAttribute === 'full' ? [full] : []), ...mux];
+  const ice = ports.ice ? iceLines(ports.ice, ports, muxed) : [];
+  return [
+    ...placed,
+    ...ice,
+    ...(hasPort ? [] : port),
+    ...(rewrite.rtcpAttribute === 'full' ? [full] : []),
+    ...mux,
+  ];
+}
+
+/** RFC 8839: one candidate of the host for each component; its priority as RFC 8445 section 5.1.2.1 has it. */
+function iceLines({ ufrag, password }: IceCredentials, ports: LocalPorts, muxed: boolean): string[] {
+  const candidate = (component: 1 | 2, port: number) =>
+    `a=candidate:1 ${component} UDP ${2_130_706_432 - component} ${ports.address} ${port} typ host`;
+  return [
+    `a=ice-ufrag:${ufrag}`,
+    `a=ice-pwd:${password}`,
+    candidate(1, ports.rtp),
+    ...(muxed ? [] : [candidate(2, ports.rtcp)]),
+    'a=end-of-candidates',
+  ];
 }
 
 function sessionLine(line: string, rewrite: Rewrite): string {

@@ -1,5 +1,6 @@
 import { isIPv6 } from 'node:net';
 import type { TransportAddress } from '../endpoint.js';
+import { bytesOf } from '../ip-bytes.js';
 
 /** Each packet begins with its IP header: LINKTYPE_RAW of the registry of tcpdump.org. */
 const linkTypeRaw = 101;
@@ -41,15 +42,15 @@ export function packetHeader(
     ip.writeUInt16BE(udpHeaderBytes + payloadBytes, 4);
     ip[6] = udpProtocol;
     ip[7] = 64;
-    bytesOfIPv6(from.address).copy(ip, 8);
-    bytesOfIPv6(to.address).copy(ip, 24);
+    bytesOf(from.address).copy(ip, 8);
+    bytesOf(to.address).copy(ip, 24);
   } else {
     ip[0] = 0x45;
     ip.writeUInt16BE(packetBytes, 2);
     ip[8] = 64;
     ip[9] = udpProtocol;
-    Buffer.from(from.address.split('.').map(Number)).copy(ip, 12);
-    Buffer.from(to.address.split('.').map(Number)).copy(ip, 16);
+    bytesOf(from.address).copy(ip, 12);
+    bytesOf(to.address).copy(ip, 16);
     ip.writeUInt16BE(checksum(ip), 10);
   }
   const udp = header.subarray(recordHeaderBytes + ipBytes);
@@ -81,23 +82,4 @@ function checksum(...parts: readonly (Buffer | number)[]): number {
     sum = (sum & 0xff_ff) + (sum >>> 16);
   }
   return ~sum & 0xff_ff;
-}
-
-/** RFC 4291 section 2.2; a zone is left out. */
-function bytesOfIPv6(text: string): Buffer {
-  const [address = ''] = text.split('%', 1);
-  const [head = '', tail] = address.replace(/(\d+)\.(\d+)\.(\d+)\.(\d+)$/, hexOfIPv4).split('::');
-  const words = (part: string | undefined) => (part ? part.split(':') : []);
-  const [before, after] = [words(head), words(tail)];
-  const zeros = Array.from({ length: Math.max(0, 8 - before.length - after.length) }, () => '0');
-  const bytes = Buffer.alloc(16);
-  for (const [index, word] of [...before, ...zeros, ...after].slice(0, 8).entries()) {
-    bytes.writeUInt16BE(Number.parseInt(word, 16) & 0xff_ff, 2 * index);
-  }
-  return bytes;
-}
-
-function hexOfIPv4(_: string, ...bytes: string[]): string {
-  const [a = 0, b = 0, c = 0, d = 0] = bytes.map(Number);
-  return `${(a * 256 + b).toString(16)}:${(c * 256 + d).toString(16)}`;
 }

@@ -19,6 +19,8 @@ export interface Equipment {
   readonly interfaces: readonly string[];
   /** Versions of IP of its addresses. */
   readonly families: readonly number[];
+  /** It is an agent of ICE, and a lite one. */
+  readonly ice: boolean;
   /** It records calls. */
   readonly records: boolean;
 }
@@ -112,9 +114,16 @@ const forwarding: Readonly<Record<string, Rule>> = {
     because: 'done: the first source after an offer or answer, and the signaled address at any time',
   },
 
-  ice: { when: isOneOf('remove', 'default'), because: 'done: without ICE, parties use c= and m= (RFC 8839)' },
-  'ice-lite': { when: isOneOf('off'), because: 'done: no ICE at all' },
-  'reject-ice': { because: 'done: ICE is always removed' },
+  ice: {
+    when: (values, { relay }) => isOneOf('remove', 'default', ...(relay?.ice ? ['force'] : []))(values),
+    because: 'done: without ICE, parties use c= and m= (RFC 8839)',
+  },
+  'ice-lite': {
+    when: (values, { relay }) =>
+      relay?.ice ? isOneOf('forward', 'backward', 'both')(values) : isOneOf('off')(values),
+    because: 'done: it is a lite agent to all, or none at all',
+  },
+  'reject-ice': { because: 'done' },
   dtls: {
     when: (values, { sdp }) => isOff(values) && !sdp.media.some(({ keys }) => keys === 'dtls'),
     because: 'no DTLS is in this SDP, and none is added',
@@ -226,7 +235,12 @@ export function needsOf(body: NgDictionary, sdp: SessionDescription, relay: Equi
   }
   // RFC 8827: browsers speak to nobody without ICE. Others fall back, which is why it is removed.
   const removesIce = options.some(({ key, values }) => key === 'ice' && isOneOf('remove')(values));
-  if (sdp.hasIce && !removesIce && sdp.media.some(({ protocol }) => /\/TLS\//i.test(protocol))) {
+  if (
+    sdp.hasIce &&
+    !removesIce &&
+    !relay?.ice &&
+    sdp.media.some(({ protocol }) => /\/TLS\//i.test(protocol))
+  ) {
     needs.push({ option: 'ICE', feature: 'ice' });
   }
   for (const version of versionsOf(sdp, sourceOf(body, options))) {

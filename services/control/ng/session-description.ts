@@ -20,6 +20,8 @@ export interface MediaDescription {
   readonly direction: 'sendrecv' | 'sendonly' | 'recvonly' | 'inactive';
   /** Keys are in the SDP (a=crypto, RFC 4568) or follow from it (a=fingerprint, RFC 8122), of the media or the session. */
   readonly keys: 'sdes' | 'dtls' | undefined;
+  /** a=ice-ufrag (RFC 8839), of the media or the session. */
+  readonly iceUfrag: string | undefined;
 }
 
 /** More lines than any phone sends; each one costs a little work. */
@@ -34,6 +36,7 @@ const directionLine = /^a=(sendrecv|sendonly|recvonly|inactive)\s*$/;
 export const iceLine =
   /^a=(?:candidate|remote-candidates|end-of-candidates|ice-ufrag|ice-pwd|ice-options|ice-lite|ice-mismatch|ice-pacing)(?=:|\s|$)/;
 
+const ufragLine = /^a=ice-ufrag:([\w+/]{1,256})\s*$/;
 const sdesLine = /^a=crypto:/;
 const fingerprintLine = /^a=fingerprint:/;
 
@@ -89,6 +92,7 @@ interface Level {
   readonly address: string | undefined;
   readonly direction: MediaDescription['direction'] | undefined;
   readonly keys: MediaDescription['keys'];
+  readonly iceUfrag: string | undefined;
 }
 
 function levelOf(lines: readonly string[]): Level {
@@ -96,6 +100,7 @@ function levelOf(lines: readonly string[]): Level {
     address: find(lines, connectionLine)?.[1],
     direction: find(lines, directionLine)?.[1] as Level['direction'],
     keys: keysOf(lines),
+    iceUfrag: find(lines, ufragLine)?.[1],
   };
 }
 
@@ -123,6 +128,7 @@ function describe(lines: readonly string[], session: Level): MediaDescription {
     rtcpMux: rtcpMuxOnly || has(lines, 'a=rtcp-mux'),
     rtcpMuxOnly,
     keys: own.keys ?? session.keys,
+    iceUfrag: own.iceUfrag ?? session.iceUfrag,
     direction: own.direction ?? session.direction ?? 'sendrecv',
   };
 }

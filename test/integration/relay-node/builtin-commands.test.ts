@@ -170,8 +170,8 @@ test('an option that the relay does not have is refused by name, and begins no c
 });
 
 test('the relay says which version of IP its media have', async (t) => {
-  t.deepEqual(await (await scene(t)).relay.features(), ['ipv4']);
-  t.deepEqual(await (await scene(t, { mediaAddress: '::1' })).relay.features(), ['ipv6']);
+  t.deepEqual(await (await scene(t)).relay.features(), ['ice', 'ipv4']);
+  t.deepEqual(await (await scene(t, { mediaAddress: '::1' })).relay.features(), ['ice', 'ipv6']);
   const interfaces = [...interfacesAt(), { name: 'lan', address: '::1', advertised: '::1' }];
-  t.deepEqual(await (await scene(t, { interfaces })).relay.features(), ['bridge', 'ipv4', 'ipv6']);
+  t.deepEqual(await (await scene(t, { interfaces })).relay.features(), ['bridge', 'ice', 'ipv4', 'ipv6']);
 });

@@ -6,7 +6,7 @@ import { SessionDescription } from '../../../../services/control/ng/session-desc
 import { audioSdp } from '../../../support/ng.js';
 
 const plain = audioSdp({ address: '192.0.2.1', port: 4000 });
-const equipment: Equipment = { interfaces: ['lan', 'wan'], families: [4], records: false };
+const equipment: Equipment = { interfaces: ['lan', 'wan'], families: [4], records: false, ice: false };
 const secure = (protocol: string, ...attributes: string[]) =>
   [plain.replace('RTP/AVP', protocol), ...attributes, ''].join('\r\n').replaceAll(/(\r\n)+/g, '\r\n');
 const dtls = secure('UDP/TLS/RTP/SAVPF', 'a=fingerprint:sha-256 AA:BB');
@@ -111,6 +111,17 @@ test('ICE falls back to c= and m=, except in browsers', (t) => {
   t.is(refused({}, secure('RTP/AVP', ...ice)), undefined);
   t.is(refused({}, secure('UDP/TLS/RTP/SAVPF', 'a=fingerprint:sha-256 AA', ...ice)), 'ICE');
   t.is(refused({ ICE: 'remove' }, secure('UDP/TLS/RTP/SAVPF', ...ice)), undefined);
+});
+
+test('a relay that is a lite agent of ICE serves what needs one', (t) => {
+  const ice = ['a=ice-ufrag:x', 'a=candidate:1 1 UDP 1 192.0.2.1 9 typ host'];
+  const agent = { ...equipment, ice: true };
+  t.is(refused({}, secure('UDP/TLS/RTP/SAVPF', 'a=fingerprint:sha-256 AA', ...ice), agent), undefined);
+  t.is(refused({ ICE: 'force', 'ICE-lite': 'both' }, plain, agent), undefined);
+  t.is(refused({ ICE: 'optional' }, plain, agent), 'ICE', 'parties might find each other directly');
+  t.is(refused({ 'ICE-lite': 'off' }, plain, agent), 'ICE-lite');
+  t.is(refused({ 'record-call': 'yes' }, plain, { ...equipment, records: true }), undefined);
+  t.is(refused({ metadata: 'x' }, plain, { ...equipment, records: true }), 'metadata');
 });
 
 test('a party of the other version of IP cannot be reached', (t) => {

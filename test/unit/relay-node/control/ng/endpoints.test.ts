@@ -31,6 +31,7 @@ test('one endpoint per media; none for what is rejected or not relayed', (t) => 
     {
       rtp: { address: '192.0.2.1', port: 4000 },
       rtcpMux: false,
+      iceUfrag: undefined,
       formats: [8, 0, 101],
       rtcp: { address: '192.0.2.1', port: 4009 },
       direction: 'sendrecv',
@@ -43,6 +44,7 @@ test('one endpoint per media; none for what is rejected or not relayed', (t) => 
     {
       rtp: { address: '192.0.2.1', port: 6000 },
       rtcpMux: false,
+      iceUfrag: undefined,
       formats: [],
       rtcp: { address: '192.0.2.1', port: 6001 },
       direction: 'sendonly',

@@ -5,6 +5,7 @@ import { noMuxPolicy } from '../../../../../relay-node/media/rtcp-mux.js';
 test('options are read wherever they are written', (t) => {
   const received = { 'received-from': ['IP4', '192.0.2.3'] };
   t.deepEqual(mediaOptions({ replace: ['origin'], flags: ['no rtcp attribute'], ...received }), {
+    ice: 'default',
     isRecorded: false,
     rtcpMux: noMuxPolicy,
     replaceOrigin: true,
@@ -15,6 +16,7 @@ test('options are read wherever they are written', (t) => {
   });
   const words = 'replace-origin full-rtcp-attribute SIP-source-address';
   t.deepEqual(mediaOptions({ 'rtpp-flags': words, ...received }), {
+    ice: 'default',
     isRecorded: false,
     rtcpMux: noMuxPolicy,
     replaceOrigin: true,

@@ -178,6 +178,7 @@ export class ForwarderScene {
     } as const;
     return new Leg(outlet, {
       recorder: undefined,
+      nowMs: 0,
       packetRelayed: () => undefined,
       stateChanged: () => undefined,
     });
