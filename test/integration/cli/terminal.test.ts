@@ -29,11 +29,12 @@ testWith(['script'], 'relays --watch draws the terminal again as relays change',
     env: { HOLDFAST_SERVER: grpc, NO_COLOR: '1' },
   });
   await child.waitForLine('0 relays, none registered');
-  await putRelay(client, keys, aRelay({ id: 'w1', set: 'drawn' }));
+  // What it has been up for is as wide on any day, and so there is room for the same columns.
+  await putRelay(client, keys, aRelay({ id: 'w1', set: 'drawn', startedAtMs: Date.now() - 90_000 }));
   await child.waitForLine('1 relay, 1 active');
   const frame = () => child.output.split('\x1b[H').at(-1) ?? '';
   await eventually(
-    () => /^drawn +w1 +active/m.test(frame()) && frame().includes('drawn/w1 joined, active'),
+    () => /^drawn +w1 +builtin +active/m.test(frame()) && frame().includes('drawn/w1 joined, active'),
     'a frame with the relay and what has changed',
   );
   t.true(frame().split('\n').length <= size.rows);
