@@ -232,6 +232,22 @@ export const relayNodeSettings = {
     fallback: '60',
     schema: wholeNumber(5, 86_400),
   },
+  holdTimeoutSeconds: {
+    name: 'HOLDFAST_RELAY_HOLD_TIMEOUT_SECONDS',
+    flag: '--hold-timeout <seconds>',
+    description: 'the same for a call on hold, s',
+    allowed: '5-86400',
+    fallback: '3600',
+    schema: wholeNumber(5, 86_400),
+  },
+  setupTimeoutSeconds: {
+    name: 'HOLDFAST_RELAY_SETUP_TIMEOUT_SECONDS',
+    flag: '--setup-timeout <seconds>',
+    description: 'the built-in relay ends an offer that nobody answers after this long, s',
+    allowed: '5-86400',
+    fallback: '300',
+    schema: wholeNumber(5, 86_400),
+  },
   deleteDelaySeconds: {
     name: 'HOLDFAST_RELAY_DELETE_DELAY_SECONDS',
     flag: '--delete-delay <seconds>',

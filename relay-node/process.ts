@@ -112,6 +112,8 @@ export function driverFor(config: RelayNodeConfig, clock: Clock, log: Logger): R
     table: `holdfast.${config.set}.${config.id}`,
     maxSessions: capacityOf(config),
     idleTimeoutMs: config.idleTimeoutSeconds * 1000,
+    holdTimeoutMs: config.holdTimeoutSeconds * 1000,
+    answerTimeoutMs: config.setupTimeoutSeconds * 1000,
     deleteDelayMs: config.deleteDelaySeconds * 1000,
     clock,
     log,

@@ -1,3 +1,5 @@
+import type { QualityBand } from './quality.js';
+
 /** Counters of a relay, shared by all its media ports. */
 export interface Traffic {
   relayedPackets: number;
@@ -9,6 +11,8 @@ export interface Traffic {
   /** For a party whose address is not known yet, or that is on hold. */
   undeliveredPackets: number;
   sendErrors: number;
+  /** Reports of parties about what they hear, by the estimate of its quality. */
+  readonly receptionReports: Record<QualityBand, number>;
   /** Of the relayed packets, those that never came to user space; known when they have been counted there. */
   kernelPackets: number;
   kernelBytes: number;
@@ -22,6 +26,7 @@ export function newTraffic(): Traffic {
     foreignPackets: 0,
     undeliveredPackets: 0,
     sendErrors: 0,
+    receptionReports: { good: 0, fair: 0, poor: 0, bad: 0 },
     kernelPackets: 0,
     kernelBytes: 0,
   };

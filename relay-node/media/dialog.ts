@@ -216,8 +216,9 @@ export class Dialog implements PacketListener {
     this.onChange();
   }
 
-  packetRelayed(): void {
+  packetRelayed(): number {
     this.lastPacketMs = this.clock.monotonicMs();
+    return this.lastPacketMs;
   }
 
   /** One for each party of a media, as far as its RTP goes. */

@@ -23,6 +23,8 @@ export interface MediaEndpoint {
   readonly payload: Payload;
   /** Payload types, as far as they are numbers: the preferred one first. */
   readonly formats: readonly number[];
+  /** Of the preferred payload type, Hz, if it is said. */
+  readonly clockRate?: number | undefined;
   /** `audio`, `video`, `image`, …; for reports. */
   readonly type: string;
   /** `RTP/AVP`, `udptl`, …; for reports. */

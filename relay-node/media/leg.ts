@@ -23,7 +23,8 @@ export interface PacketListener {
   readonly recorder: PacketRecorder | undefined;
   /** By the monotonic clock. */
   readonly nowMs: number;
-  packetRelayed(): void;
+  /** @returns when, by the monotonic clock */
+  packetRelayed(): number;
   /** Where a party is has been found out, or its packets are no longer seen here. */
   stateChanged(): void;
 }
@@ -55,6 +56,10 @@ export class Leg {
   bytes = 0;
   /** Packets for the party that could not be sent, because its address is not known yet or it is on hold. */
   undelivered = 0;
+  /** When the last packet of the party came, by the monotonic clock; of those in the kernel when it was counted. */
+  lastPacketMs: number | undefined;
+  /** Told about its RTCP. */
+  onRtcp: ((packet: Buffer) => void) | undefined;
   /** Where packets to the party go; empty until it is known. */
   remoteAddress = '';
   remotePort = 0;
@@ -90,6 +95,10 @@ export class Leg {
   connect(peer: Leg, rtcpPeer = peer): void {
     this.#peer = peer;
     this.#rtcpPeer = rtcpPeer;
+  }
+
+  get traffic(): Traffic {
+    return this.outlet.traffic;
   }
 
   disconnect(): void {
@@ -136,7 +145,7 @@ export class Leg {
     traffic.relayedBytes += bytes;
     traffic.kernelPackets += packets;
     traffic.kernelBytes += bytes;
-    this.listener.packetRelayed();
+    this.lastPacketMs = this.listener.packetRelayed();
   }
 
   /**
@@ -248,17 +257,21 @@ export class Leg {
   relay(packet: Buffer): void {
     this.packets++;
     this.bytes += packet.length;
-    this.listener.packetRelayed();
+    this.lastPacketMs = this.listener.packetRelayed();
     const { recorder } = this.listener;
     if (recorder) {
       const { address, port } = this.outlet;
       recorder.record(packet, { address: this.remoteAddress, port: this.remotePort }, { address, port });
     }
-    if (this.#handling !== 'pass' && !isRtcp(packet)) {
+    const isReport = isRtcp(packet);
+    if (isReport) {
+      this.onRtcp?.(packet);
+    }
+    if (this.#handling !== 'pass' && !isReport) {
       this.#peer?.deliver(this.#handling === 'silence' ? silenced(packet) : undefined);
       return;
     }
-    const peer = this.#peer === this.#rtcpPeer || !isRtcp(packet) ? this.#peer : this.#rtcpPeer;
+    const peer = isReport ? this.#rtcpPeer : this.#peer;
     peer?.deliver(packet);
     this.outlet.offload?.forwarded(this, packet);
   }

@@ -37,6 +37,18 @@ export function reportMedia(registry: Registry, media: MediaRelay): void {
       this.set(media.offload?.streams ?? 0);
     },
   });
+  new Counter({
+    name: 'holdfast_relay_reception_reports_total',
+    help: 'Reports of parties about what they hear (RTCP), by the estimate of its MOS: good from 4.0 on, fair 3.6, poor 3.1, else bad',
+    registers,
+    labelNames: ['quality'],
+    collect() {
+      this.reset();
+      for (const [quality, reports] of Object.entries(traffic.receptionReports)) {
+        this.inc({ quality }, reports);
+      }
+    },
+  });
   new Gauge({
     name: 'holdfast_relay_recordings',
     help: 'Recordings that are being written',

@@ -1,13 +1,20 @@
 import { isUnspecified } from '../../services/runtime/address.js';
+import type { Traffic } from './counters.js';
 import type { Direction, MediaEndpoint, TransportAddress } from './endpoint.js';
 import { RefusedError } from './errors.js';
 import { type IceCredentials, IceNegotiation, type IcePolicy } from './ice/credentials.js';
 import type { LocalAddress } from './interfaces.js';
 import type { Handling, Leg, PacketListener } from './leg.js';
+import { bandOf, QualityHistory, qualityOf, reportsIn } from './quality.js';
 import { noMuxPolicy, RtcpMux } from './rtcp-mux.js';
 import { otherSide, type Side } from './side.js';
 import type { MediaSockets, PortPair } from './sockets.js';
 import type { StreamState } from './state/call-state.js';
+
+/** Of telephony. */
+const defaultClockRate = 8000;
+/** Of which the quality is kept. */
+const maxSources = 8;
 
 /** A party's two ports for one media, and the party at each of them. */
 export interface StreamSide {
@@ -29,6 +36,9 @@ export class Stream {
   readonly #ice = new IceNegotiation();
   /** Payload types that each party last signaled. */
   readonly #formats: [readonly number[], readonly number[]] = [[], []];
+  /** By source. */
+  readonly quality = new Map<number, QualityHistory>();
+  #clockRate = defaultClockRate;
   readonly #quiet: [boolean, boolean] = [false, false];
   #closed = false;
 
@@ -47,6 +57,11 @@ export class Stream {
     this.type = media.type;
     this.protocol = media.protocol;
     this.#connect();
+    for (const { rtp, rtcp } of this.sides) {
+      const onRtcp = (packet: Buffer) => this.#noteReports(packet, rtp.traffic);
+      rtp.onRtcp = onRtcp;
+      rtcp.onRtcp = onRtcp;
+    }
   }
 
   /** @param locals by side @throws OutOfPortsError; then nothing is left open */
@@ -153,6 +168,7 @@ export class Stream {
     rtp.signal(this.#reachable(media.rtp));
     rtcp.signal(this.#reachable(media.rtcp));
     this.#formats[side] = media.formats;
+    this.#clockRate = media.clockRate ?? defaultClockRate;
     this.#quiet[side] = isUnspecified(media.rtp.address) || expectsSilence(media.direction);
   }
 
@@ -186,6 +202,23 @@ export class Stream {
   reviewConsent(): void {
     for (const { rtp } of this.sides) {
       rtp.reviewConsent();
+    }
+  }
+
+  /** What is encrypted says nothing. */
+  #noteReports(packet: Buffer, traffic: Traffic): void {
+    if (/SAVP/i.test(this.protocol)) {
+      return;
+    }
+    for (const report of reportsIn(packet)) {
+      const quality = qualityOf(report, this.#clockRate);
+      traffic.receptionReports[bandOf(quality)]++;
+      const history = this.quality.get(report.ssrc);
+      if (history) {
+        history.add(quality);
+      } else if (this.quality.size < maxSources) {
+        this.quality.set(report.ssrc, new QualityHistory(quality));
+      }
     }
   }
 

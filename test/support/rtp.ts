@@ -126,3 +126,25 @@ export function rtcpReport(ssrc: number): Buffer {
   packet.writeUInt32BE(ssrc >>> 0, 4);
   return packet;
 }
+
+export interface ReceptionReport {
+  readonly ssrc: number;
+  readonly lossRatio: number;
+  readonly lost: number;
+  readonly jitter: number;
+}
+
+/** RFC 3550 sections 6.4.1 and 6.4.2: a sender report (200) or a receiver report with one block. */
+export function receptionReport(ssrc: number, about: ReceptionReport, type: 200 | 201 = 201): Buffer {
+  const info = type === 200 ? 20 : 0;
+  const packet = Buffer.alloc(32 + info);
+  packet[0] = 0x81;
+  packet[1] = type;
+  packet.writeUInt16BE(packet.length / 4 - 1, 2);
+  packet.writeUInt32BE(ssrc >>> 0, 4);
+  packet.writeUInt32BE(about.ssrc >>> 0, 8 + info);
+  packet[12 + info] = Math.round(about.lossRatio * 256);
+  packet.writeIntBE(about.lost, 13 + info, 3);
+  packet.writeUInt32BE(about.jitter, 20 + info);
+  return packet;
+}

@@ -5,6 +5,7 @@ import type { Call } from '../../media/call.js';
 import type { Dialog } from '../../media/dialog.js';
 import type { Leg } from '../../media/leg.js';
 import type { MediaPort } from '../../media/media-port.js';
+import type { Quality } from '../../media/quality.js';
 import type { Side } from '../../media/side.js';
 import type { Stream } from '../../media/stream.js';
 
@@ -25,9 +26,34 @@ export function callReport(call: Call, clock: Clock): NgDictionary {
   return {
     created,
     'last signal': dialogs.length > 0 ? toWallSeconds(lastSignalMs) : created,
-    SSRC: {},
+    SSRC: sources(dialogs),
     tags: parties(dialogs, context),
     totals: totals(dialogs),
+  };
+}
+
+/** How each source is heard, by the reports about it; MOS is ten times the estimate, as in rtpengine. */
+function sources(dialogs: readonly Dialog[]): NgDictionary {
+  const found: NgDictionary = Object.create(null);
+  for (const stream of dialogs.flatMap(({ streams }) => streams)) {
+    for (const [ssrc, history] of stream?.quality ?? []) {
+      found[String(ssrc)] = {
+        'average MOS': { ...quality(history.average), samples: history.samples },
+        'lowest MOS': quality(history.lowest),
+        'highest MOS': quality(history.highest),
+        'cumulative loss': history.latest.lost,
+      };
+    }
+  }
+  return found;
+}
+
+/** Jitter is in ms, loss in percent. */
+function quality({ mos, jitterMs, lossRatio }: Quality): NgDictionary {
+  return {
+    MOS: Math.round(mos * 10),
+    jitter: Math.round(jitterMs),
+    'packet loss': Math.round(lossRatio * 100),
   };
 }
 
@@ -75,12 +101,12 @@ function party(
 
 function media(stream: Stream, index: number, side: Side, dialog: Dialog, context: Context): NgDictionary {
   const { pair, rtp, rtcp } = stream.sides[side];
-  const lastPacket = context.toWallSeconds(dialog.lastPacketMs);
+  const last = ({ lastPacketMs }: Leg) => context.toWallSeconds(lastPacketMs ?? dialog.createdAtMs);
   return {
     index: index + 1,
     type: stream.type,
     protocol: stream.protocol,
-    streams: [portReport(pair.rtp, rtp, 'RTP', lastPacket), portReport(pair.rtcp, rtcp, 'RTCP', lastPacket)],
+    streams: [portReport(pair.rtp, rtp, 'RTP', last(rtp)), portReport(pair.rtcp, rtcp, 'RTCP', last(rtcp))],
     flags: ['initialized', 'send', 'recv'],
   };
 }

@@ -10,6 +10,8 @@ export interface MediaDescription {
   readonly protocol: string;
   /** Payload types, as far as they are numbers: the preferred one first; at most 64. */
   readonly formats: readonly number[];
+  /** Of the preferred payload type, Hz; undefined if no a=rtpmap says it. */
+  readonly clockRate: number | undefined;
   /** Of the media's own c= line, else of the session's. */
   readonly address: string | undefined;
   /** a=rtcp (RFC 3605), or else the next port up. */
@@ -37,6 +39,7 @@ export const iceLine =
   /^a=(?:candidate|remote-candidates|end-of-candidates|ice-ufrag|ice-pwd|ice-options|ice-lite|ice-mismatch|ice-pacing)(?=:|\s|$)/;
 
 const ufragLine = /^a=ice-ufrag:([\w+/]{1,256})\s*$/;
+const rtpmapLine = /^a=rtpmap:(\d{1,3}) [^\s/]{1,64}\/(\d{1,6})/;
 const sdesLine = /^a=crypto:/;
 const fingerprintLine = /^a=fingerprint:/;
 
@@ -116,13 +119,15 @@ function describe(lines: readonly string[], session: Level): MediaDescription {
     throw new SdpError('a media without a c= line');
   }
   const rtcp = find(lines, rtcpLine);
+  const formats = formatsOf(lines[0] ?? '');
   const rtcpPort = Number(rtcp?.[1] ?? port + 1);
   const rtcpMuxOnly = has(lines, 'a=rtcp-mux-only');
   return {
     type,
     port,
     protocol,
-    formats: formatsOf(lines[0] ?? ''),
+    formats,
+    clockRate: clockRateOf(lines, formats[0]),
     address,
     rtcp: { address: rtcp?.[2] ?? address, port: rtcpPort > 65_535 ? 0 : rtcpPort },
     rtcpMux: rtcpMuxOnly || has(lines, 'a=rtcp-mux'),
@@ -140,6 +145,16 @@ function formatsOf(line: string): number[] {
     .split(' ')
     .slice(3, 3 + maxFormats);
   return words.filter((word) => /^\d{1,3}$/.test(word)).map(Number);
+}
+
+function clockRateOf(lines: readonly string[], format: number | undefined): number | undefined {
+  for (const line of lines) {
+    const [, type, rate] = rtpmapLine.exec(line) ?? [];
+    if (type !== undefined && Number(type) === format) {
+      return Number(rate) || undefined;
+    }
+  }
+  return undefined;
 }
 
 function keysOf(lines: readonly string[]): MediaDescription['keys'] {

@@ -5,6 +5,7 @@ import { silentLogger } from '../../../services/runtime/log.js';
 import { ManualClock } from '../../support/clock.js';
 import { interfacesAt } from '../../support/media-interface.js';
 import { audioSdp, newCall, relayedTo } from '../../support/ng.js';
+import { receptionReport } from '../../support/rtp.js';
 import { controlPort, established, scene, until } from './builtin-scene.js';
 
 test('more calls than allowed are refused in the words that the proxy understands', async (t) => {
@@ -77,6 +78,33 @@ test('list, query and statistics', async (t) => {
   t.is(totalstatistics['uptime'], '5');
   t.is(totalstatistics['managedsessions'], 1);
   t.is(totalstatistics['relayedpackets'], 1);
+});
+
+test('how parties hear each other, by their reports', async (t) => {
+  const { proxy, relay, call, caller, callee, forCallee, clock } = await established(t);
+  const about = { ssrc: caller.ssrc >>> 0, lossRatio: 0.125, lost: 7, jitter: 80 };
+  clock.advance(3000);
+  for (const lossRatio of [0, 0.25]) {
+    const report = receptionReport(callee.ssrc, { ...about, lossRatio });
+    await callee.rtcp.send(report, forCallee.rtcpPort, forCallee.address);
+  }
+  await caller.rtcp.nth(2);
+  const { SSRC, tags } = (await proxy.query(call)) as unknown as {
+    SSRC: Record<string, Record<string, NgDictionary>>;
+    tags: Record<string, { created: number; medias: { streams: NgDictionary[] }[] }>;
+  };
+  const { 'average MOS': average, 'lowest MOS': lowest, ...more } = SSRC[String(about.ssrc)] ?? {};
+  t.like(average, { jitter: 10, 'packet loss': 13, samples: 2 });
+  t.is(lowest?.['packet loss'], 25);
+  t.is(more['highest MOS']?.['packet loss'], 0);
+  t.is(more['cumulative loss'] as unknown as number, 7);
+  t.deepEqual(relay.media.traffic.receptionReports, { good: 1, fair: 0, poor: 0, bad: 1 });
+  const { created = 0, medias } = tags[call.toTag] ?? {};
+  t.deepEqual(
+    medias?.[0]?.streams.map((stream) => Number(stream['last packet']) - created),
+    [0, 3],
+    'of each port',
+  );
 });
 
 test('list names 32 calls unless told otherwise', async (t) => {

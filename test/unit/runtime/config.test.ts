@@ -147,6 +147,8 @@ const values: Record<string, { good: readonly string[]; bad: readonly string[] }
   HOLDFAST_RELAY_RECORDING_DIRECTORY: { good: ['/run/holdfast', ''], bad: ['run/holdfast', '.'] },
   HOLDFAST_RELAY_STATE_DIRECTORY: { good: ['/run/holdfast', ''], bad: ['run/holdfast', '.'] },
   HOLDFAST_RELAY_FORWARDING: { good: ['auto', 'kernel', 'userspace'], bad: ['nft', 'Kernel'] },
+  HOLDFAST_RELAY_HOLD_TIMEOUT_SECONDS: whole(5, 86_400),
+  HOLDFAST_RELAY_SETUP_TIMEOUT_SECONDS: whole(5, 86_400),
   HOLDFAST_RELAY_DELETE_DELAY_SECONDS: whole(0, 3600),
   HOLDFAST_RELAY_IDLE_TIMEOUT_SECONDS: whole(5, 86_400),
   HOLDFAST_DRAIN_DEADLINE_SECONDS: whole(0, 86_400),

@@ -57,6 +57,10 @@ spec:
           value: {{ $values.ports.mediaMax | quote }}
         - name: HOLDFAST_RELAY_IDLE_TIMEOUT_SECONDS
           value: {{ $values.idleTimeoutSeconds | quote }}
+        - name: HOLDFAST_RELAY_HOLD_TIMEOUT_SECONDS
+          value: {{ $values.holdTimeoutSeconds | quote }}
+        - name: HOLDFAST_RELAY_SETUP_TIMEOUT_SECONDS
+          value: {{ $values.setupTimeoutSeconds | quote }}
         - name: HOLDFAST_RELAY_DELETE_DELAY_SECONDS
           value: {{ $values.deleteDelaySeconds | quote }}
         {{- end }}

@@ -31,6 +31,7 @@ test('one endpoint per media; none for what is rejected or not relayed', (t) => 
     {
       rtp: { address: '192.0.2.1', port: 4000 },
       rtcpMux: false,
+      clockRate: 8000,
       iceUfrag: undefined,
       formats: [8, 0, 101],
       rtcp: { address: '192.0.2.1', port: 4009 },
@@ -44,6 +45,7 @@ test('one endpoint per media; none for what is rejected or not relayed', (t) => 
     {
       rtp: { address: '192.0.2.1', port: 6000 },
       rtcpMux: false,
+      clockRate: undefined,
       iceUfrag: undefined,
       formats: [],
       rtcp: { address: '192.0.2.1', port: 6001 },

@@ -179,7 +179,7 @@ export class ForwarderScene {
     return new Leg(outlet, {
       recorder: undefined,
       nowMs: 0,
-      packetRelayed: () => undefined,
+      packetRelayed: () => 0,
       stateChanged: () => undefined,
     });
   }
