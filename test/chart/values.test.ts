@@ -119,10 +119,9 @@ const notInPods = [
   'HOLDFAST_RELAY_ADVERTISE',
   // The image has no nft, and its user no capability: `auto` forwards in user space.
   'HOLDFAST_RELAY_FORWARDING',
-  // A pod has no disk that outlives it.
-  'HOLDFAST_RELAY_RECORDING_DIRECTORY',
-  // Nor are there wav files in it.
+  // The image has no wav files, and a pod has no disk that outlives it.
   'HOLDFAST_RELAY_PROMPT_DIRECTORY',
+  'HOLDFAST_RELAY_RECORDING_DIRECTORY',
   // Without the kernel media do not outlive the process.
   'HOLDFAST_RELAY_STATE_DIRECTORY',
 ];
