@@ -1,5 +1,5 @@
 import type { HoldfastClient } from '../client/index.js';
-import { messageOf } from '../domain/error.js';
+import { reasonOf } from '../domain/error.js';
 import type { RecordedEvent } from '../domain/recorded-event.js';
 import type { AbsentIntent, GoneRelay, RegisteredRelay } from '../domain/relay.js';
 import type { ReplicaStatus } from '../domain/status.js';
@@ -86,8 +86,7 @@ export class ReplicaWatch {
         };
         this.#failure = undefined;
       } catch (error) {
-        // Of gRPC's sentence about its connections, the part that says why.
-        this.#failure = messageOf(error).replace(/^.*Last error: (?:Error: )?/s, '');
+        this.#failure = reasonOf(error);
       }
       if (!signal.aborted) {
         onAnswer();

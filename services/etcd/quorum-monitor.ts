@@ -1,4 +1,4 @@
-import { HoldfastError, messageOf } from '../domain/error.js';
+import { HoldfastError, reasonOf } from '../domain/error.js';
 import { Backoff } from '../runtime/backoff.js';
 import type { Clock } from '../runtime/clock.js';
 import { StateMachine, type Transitions } from '../runtime/state-machine.js';
@@ -168,7 +168,7 @@ export class QuorumMonitor {
     const firstFailureAtMs = state.name === 'doubtful' && before > 0 ? state.firstFailureAtMs : nowMs;
     this.#doubt(failures, firstFailureAtMs);
     if (failures >= failuresToLost && nowMs - firstFailureAtMs >= spanToLostMs) {
-      this.#lose(`etcd is out of reach: ${messageOf(reason)}`);
+      this.#lose(`etcd is out of reach: ${reasonOf(reason)}`);
     }
   }
 

@@ -71,7 +71,7 @@ const topColumns: readonly TopColumn[] = [
   {
     heading: 'PING',
     rank: 4,
-    cell: ({ pingMs }) => (pingMs === undefined ? '-' : `${pingMs} ms`),
+    cell: ({ pingMs }) => (pingMs === undefined ? '-' : `${pingMs.toFixed(1)} ms`),
     by: ({ pingMs = -1 }) => pingMs,
   },
   {

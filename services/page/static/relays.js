@@ -35,7 +35,10 @@ function nameCell(relay) {
 }
 
 function callsCell(relay) {
-  const { calls, capacity } = relay;
+  const { calls, capacity, leftAt } = relay;
+  if (leftAt) {
+    return [calls === undefined ? '–' : `had ${count(calls)}`];
+  }
   if (!capacity) {
     return [count(calls)];
   }
@@ -101,7 +104,7 @@ const columns = [
   },
   { name: 'calls', by: ({ calls }) => calls ?? -1, cell: callsCell, className: 'number' },
   {
-    name: 'share (of weight)',
+    name: 'share (due)',
     by: ({ share }) => share ?? -1,
     cell: shareCell,
     className: 'number minor share',
@@ -110,13 +113,13 @@ const columns = [
     name: 'new/s',
     by: ({ newPerSecond }) => newPerSecond ?? -1,
     cell: ({ newPerSecond, leftAt }) => [leftAt ? '–' : count(newPerSecond)],
-    className: 'number minor',
+    className: 'number minor narrow',
   },
   {
     name: 'ping',
     by: ({ pingMs }) => pingMs ?? -1,
-    cell: ({ pingMs, leftAt }) => [leftAt || pingMs === undefined ? '–' : `${pingMs} ms`],
-    className: 'number minor',
+    cell: ({ pingMs, leftAt }) => [leftAt || pingMs === undefined ? '–' : `${pingMs.toFixed(1)} ms`],
+    className: 'number minor narrow',
   },
   {
     name: 'packets/s',
@@ -124,8 +127,8 @@ const columns = [
     cell: packetsCell,
     className: 'number minor',
   },
-  { name: 'path', by: (relay) => pathCell(relay)[0], cell: pathCell, className: 'minor' },
-  { name: 'zone', by: ({ zone }) => zone, cell: ({ zone }) => [zone || '–'], className: 'minor' },
+  { name: 'path', by: (relay) => pathCell(relay)[0], cell: pathCell, className: 'minor path' },
+  { name: 'zone', by: ({ zone }) => zone, cell: ({ zone }) => [zone || '–'], className: 'minor zone' },
   { name: 'report', by: reportAge, cell: reportCell, className: 'number minor' },
   { name: 'last change', by: (relay) => -lastChange(relay).ms, cell: lastCell, className: 'last' },
 ];
@@ -245,7 +248,7 @@ function replaceRows(next) {
 function textOfSet(set) {
   const ofSet = data.relays.filter((relay) => relay.set === set);
   const calls = ofSet.reduce((sum, relay) => sum + (relay.calls ?? 0), 0);
-  return `set ${set}: ${ofSet.length} registered, ${count(calls)} calls`;
+  return `set ${set}: ${count(ofSet.length)} registered, ${count(calls)} calls`;
 }
 
 /** @param more relays that are not shown */
