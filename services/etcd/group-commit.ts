@@ -1,4 +1,5 @@
 import { HoldfastError } from '../domain/error.js';
+import type { Clock } from '../runtime/clock.js';
 import type { EtcdConnection } from './connection.js';
 import { etcdUnavailable, isLeaseGone, isTooLargeToReceive, LeaseGoneError } from './errors.js';
 import type { KeyValue, Operation, OperationResult, Range, Txn, TxnResult } from './txn-codec.js';
@@ -13,6 +14,12 @@ interface Waiting {
   readonly operation: { key: string; request: Operation; bytes: number };
   readonly resolve: (result: OperationResult) => void;
   readonly reject: (error: unknown) => void;
+}
+
+/** Hears how long etcd took to answer each transaction that it answered. */
+export interface CommitTiming {
+  readonly clock: Clock;
+  readonly answered: (durationMs: number) => void;
 }
 
 /** etcd allows 128 operations in a transaction, less those of its largest nested one: up to 3 here. */
@@ -32,14 +39,16 @@ export const maxWaiting = 20_000;
  */
 export class GroupCommit {
   readonly #connection: EtcdConnection;
+  readonly #timing: CommitTiming | undefined;
   #waiting: Waiting[] = [];
   #inFlight = 0;
   #scheduled = false;
   /** Since the start, for metrics. */
   readonly counters = { commits: 0, operations: 0, failedCommits: 0 };
 
-  constructor(connection: EtcdConnection) {
+  constructor(connection: EtcdConnection, timing?: CommitTiming) {
     this.#connection = connection;
+    this.#timing = timing;
   }
 
   get waiting(): number {
@@ -143,10 +152,12 @@ export class GroupCommit {
   async #commit(batch: Waiting[]): Promise<void> {
     this.counters.commits++;
     this.counters.operations += batch.length;
+    const startedAtMs = this.#timing?.clock.monotonicMs() ?? 0;
     try {
       const { responses } = await this.#connection.txn({
         success: batch.map(({ operation }) => operation.request),
       });
+      this.#timing?.answered(this.#timing.clock.monotonicMs() - startedAtMs);
       batch.forEach((waiting, i) => {
         waiting.resolve(responses[i] as OperationResult);
       });

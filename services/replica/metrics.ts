@@ -4,6 +4,7 @@ import {
   collectDefaultMetrics,
   Gauge,
   type GaugeConfiguration,
+  Histogram,
   Registry,
 } from 'prom-client';
 import type { ProtocolName } from '../control/protocol.js';
@@ -70,6 +71,18 @@ export class Metrics {
   readonly registry = new Registry();
   readonly #durations = new RequestDurations(this.registry);
   readonly #fronts = new Map<Front, FrontCounts>();
+
+  readonly #commits = new Histogram({
+    name: 'holdfast_etcd_commit_duration_seconds',
+    help: 'Time that etcd took to answer one transaction',
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5],
+    registers: [this.registry],
+  });
+
+  /** etcd has answered a transaction. */
+  committed(durationMs: number): void {
+    this.#commits.observe(durationMs / 1000);
+  }
 
   /** Where a front counts. */
   front(front: Front): FrontMetrics {

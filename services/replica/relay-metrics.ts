@@ -32,6 +32,11 @@ const families: readonly Family[] = [
     read: ({ load }) => load?.calls,
   },
   {
+    name: 'holdfast_registered_relay_ping_seconds',
+    help: 'How long the relay took to answer its relay node',
+    read: ({ load }) => (load?.pingMs === undefined ? undefined : load.pingMs / 1000),
+  },
+  {
     name: 'holdfast_registered_relay_bindings',
     help: 'Bindings of the relay that this replica remembers',
     read: ({ relay }, bindings) => bindings.get(relayKey(relay.set, relay.id)) ?? 0,

@@ -108,11 +108,11 @@ export class Replica implements Component {
     this.#clients = clients;
     this.#contact = (signal) => waitForEtcd(shared, Buffer.from(keys.relays), signal);
     const name = () => `${hostname()} (gRPC ${this.grpcAddress})`;
-    const engine = new Engine(shared, { ...config, name });
+    const metrics = new Metrics();
+    const engine = new Engine({ ...shared, onCommit: (ms) => metrics.committed(ms) }, { ...config, name });
     const { commits, quorum, cache, store } = engine;
     this.#engine = engine;
     this.selector = engine.selector;
-    const metrics = new Metrics();
     metrics.watch({
       selector: () => engine.selector.counters,
       commits: commits.counters,

@@ -49,6 +49,8 @@ export interface EngineDeps {
   readonly log: Logger;
   /** Where an outage of etcd is logged; one that is shared logs it once for all. */
   readonly outages?: OutageLog;
+  /** Hears how long etcd took to answer each transaction, ms. */
+  readonly onCommit?: (durationMs: number) => void;
 }
 
 /**
@@ -93,7 +95,8 @@ export class Engine {
       },
     };
     this.cache = new BindingCache({ clock, leaseClock }, cacheOptions);
-    this.commits = new GroupCommit(connection);
+    const { onCommit } = deps;
+    this.commits = new GroupCommit(connection, onCommit && { clock, answered: onCommit });
     this.leases = new LeasePool(connection, clock);
     this.store = new BindingStore({ ...deps, commits: this.commits, leases: this.leases });
     this.directory = deps.directory;

@@ -60,6 +60,7 @@ test("a replica's metrics are Prometheus text, and count what it does", async (t
   }
   t.true((after.value('holdfast_etcd_commits_total') ?? 0) >= 4);
   t.true((after.value('holdfast_etcd_operations_total') ?? 0) >= 4);
+  t.true((after.value('holdfast_etcd_commit_duration_seconds_count') ?? 0) >= 4);
   const answers = (origin: string) =>
     after.value('holdfast_select_answers_total', { origin, freshness: 'fresh' });
   t.deepEqual([answers('new'), answers('existing')], [2, 1]);

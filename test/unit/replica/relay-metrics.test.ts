@@ -44,7 +44,7 @@ function scene() {
 test('every registered relay has its series, and what is not known of it has none', async (t) => {
   const { join, scrape } = scene();
   join('r1', {
-    load: { calls: 4, cpu: 0, packetRate: 0, atMs: 0 },
+    load: { calls: 4, cpu: 0, packetRate: 0, pingMs: 1.5, atMs: 0 },
     intent: { state: 'draining', weight: 5, reason: '', actor: '', atMs: 0 },
   });
   join('r2');
@@ -52,8 +52,8 @@ test('every registered relay has its series, and what is not known of it has non
   const of = (name: string, relay: string, labels = {}) =>
     metrics.value(`holdfast_registered_relay_${name}`, { set: 'default', relay, ...labels });
   t.deepEqual(
-    ['up', 'calls', 'bindings', 'capacity', 'weight'].map((name) => of(name, 'r1')),
-    [1, 4, 7, 10, 5],
+    ['up', 'calls', 'bindings', 'capacity', 'weight', 'ping_seconds'].map((name) => of(name, 'r1')),
+    [1, 4, 7, 10, 5, 0.0015],
   );
   t.is(of('state', 'r1', { state: 'draining' }), 1);
   t.is(of('state', 'r1', { state: 'active' }), undefined);
