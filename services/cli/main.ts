@@ -7,7 +7,7 @@ import { ConfigError } from '../runtime/config-error.js';
 import { exitCodes } from '../runtime/lifecycle.js';
 import { version } from '../runtime/version.js';
 import { CommandError, exitHelp, exits } from './exit.js';
-import { exitOnClosedPipe } from './output.js';
+import { exitOnClosedPipe, flushOutput } from './output.js';
 
 const examples = `
 Examples:
@@ -74,6 +74,9 @@ try {
 } catch (error) {
   process.exitCode = report(error);
 }
+await flushOutput();
+// A connection that is still being made keeps a process alive for as long as TCP tries: two minutes where nobody refuses it.
+process.exit();
 
 /** The command that is named first, or all of them, for help and completion. */
 function loadersFor(name = ''): readonly (() => Promise<{ addTo(program: Command): void }>)[] {

@@ -17,6 +17,13 @@ export function exitOnClosedPipe(): void {
   });
 }
 
+/** Resolves when everything that was printed has been taken. */
+export async function flushOutput(): Promise<void> {
+  for (const stream of [process.stdout, process.stderr]) {
+    await new Promise<void>((resolve) => stream.write('', () => resolve()));
+  }
+}
+
 /** `1 call`, `2 calls`, or `? calls` if the number is unknown. */
 export function counted(count: number | undefined, noun: string): string {
   return `${count ?? '?'} ${noun}${count === 1 ? '' : 's'}`;
