@@ -174,6 +174,15 @@ export const selectionSettings = {
     fallback: '10',
     schema: wholeNumber(2, 3600),
   },
+  leaveSeconds: {
+    name: 'HOLDFAST_LEAVE_SECONDS',
+    flag: '--leave <seconds>',
+    description:
+      'how long it goes on serving after it was told to stop and says that it is not ready, s: as long as a load balancer sends it datagrams',
+    allowed: '0-600',
+    fallback: '0',
+    schema: wholeNumber(0, 600),
+  },
   ngListen: {
     name: 'HOLDFAST_NG_LISTEN',
     flag: '--ng <host:port,...>',

@@ -13,5 +13,6 @@ export async function runSelection(environment: NodeJS.ProcessEnv): Promise<numb
     log.warn({ variable: name }, 'not a setting of this process; ignored');
   }
   const replica = new Replica(config, log, passedSockets(environment, process.pid));
-  return runUntilSignal(replica, { log, stopDeadlineMs: config.stopDeadlineSeconds * 1000 }).finally(close);
+  const stopDeadlineMs = (config.leaveSeconds + config.stopDeadlineSeconds) * 1000;
+  return runUntilSignal(replica, { log, stopDeadlineMs }).finally(close);
 }

@@ -29,7 +29,7 @@ import { Keyspace } from '../registry/keyspace.js';
 import { RelayDirectory } from '../registry/relay-directory.js';
 import { formatAddress, isLoopback } from '../runtime/address.js';
 import { reportCertificates } from '../runtime/certificate-metric.js';
-import { type Clock, systemClock } from '../runtime/clock.js';
+import { type Clock, sleep, systemClock } from '../runtime/clock.js';
 import { HttpServer } from '../runtime/http-server.js';
 import type { Component } from '../runtime/lifecycle.js';
 import type { Logger } from '../runtime/log.js';
@@ -64,6 +64,7 @@ export class Replica implements Component {
   readonly #hep: ReturnType<typeof openHep>;
   readonly #gateways: Partial<Record<ProtocolName, Gateway>> = {};
   readonly selector: Selector;
+  readonly #leaveMs: number;
   readonly #stopGraceMs: number;
   readonly #stopping = new AbortController();
   #ready = false;
@@ -74,6 +75,7 @@ export class Replica implements Component {
     const clock = systemClock;
     this.#log = log;
     this.#etcd = config.etcd;
+    this.#leaveMs = config.leaveSeconds * 1000;
     // As long as a request may take; the other half of the deadline is for all that comes after.
     this.#stopGraceMs = Math.min(
       retryTimeoutMs + config.etcdTimeoutMs,
@@ -240,7 +242,8 @@ export class Replica implements Component {
       listen: config.httpListen,
       metrics: metrics.registry,
       // Without etcd in strict mode another replica may do better; in the other mode this one still serves all calls.
-      notReady: () => notReady() ?? (config.withoutQuorum === 'strict' ? quorum.lost?.message : undefined),
+      notReady: () =>
+        this.#leaving ?? notReady() ?? (config.withoutQuorum === 'strict' ? quorum.lost?.message : undefined),
       caveat: () => quorum.lost?.message,
       routes: servesPage(config) ? page.routes : undefined,
     });
@@ -325,15 +328,23 @@ export class Replica implements Component {
     );
   }
 
-  /** Not ready first, then the requests under way, then the rest. */
+  /** Not ready first, so that nobody new comes, then the requests under way, then the rest. */
   stop(): Promise<void> {
     this.#stopped ??= this.#stopInOrder();
     return this.#stopped;
   }
 
+  get #leaving(): string | undefined {
+    return this.#stopped && 'this replica was told to stop';
+  }
+
   async #stopInOrder(): Promise<void> {
-    this.#ready = false;
     this.#stopping.abort();
+    if (this.#ready) {
+      // A load balancer keeps the datagrams of a proxy at the replica that it has chosen for as long as that is ready.
+      await sleep(systemClock, this.#leaveMs);
+    }
+    this.#ready = false;
     const gateways = Object.values(this.#gateways).map((gateway) => gateway.stop());
     await Promise.all([this.#grpc.stop(this.#stopGraceMs), ...gateways]);
     await this.#engine.stop();

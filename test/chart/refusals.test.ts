@@ -179,8 +179,8 @@ const refused: Readonly<Record<string, readonly [Values, RegExp]>> = {
   ],
 
   'a grace period shorter than the shutdown of a replica': [
-    { selection: { terminationGracePeriodSeconds: 19 } },
-    /selection\.terminationGracePeriodSeconds \(19\) is too short.* is 20/,
+    { selection: { terminationGracePeriodSeconds: 24 } },
+    /selection\.terminationGracePeriodSeconds \(24\) is too short.* is 25/,
   ],
   'a grace period shorter than the drain of a relay': [
     { relay: { drainDeadlineSeconds: 3600, terminationGracePeriodSeconds: 3600 } },

@@ -180,12 +180,12 @@ testWith(renderTools, 'the three probes differ, and only readiness depends on et
 
 testWith(renderTools, 'the grace period of a pod covers its longest shutdown', async (t) => {
   const values = {
-    selection: { preStopSeconds: 7, stopDeadlineSeconds: 20 },
+    selection: { preStopSeconds: 7, leaveSeconds: 6, stopDeadlineSeconds: 20 },
     relay: { drainDeadlineSeconds: 7200 },
   };
   const rendered = await render('defaults', values);
   const selection = rendered.pod('Deployment', 'holdfast-selection').spec;
-  t.is(selection.terminationGracePeriodSeconds, 32);
+  t.is(selection.terminationGracePeriodSeconds, 38);
   t.is(selection.containers[0].lifecycle?.preStop.sleep.seconds, 7);
   t.is(rendered.pod('StatefulSet', 'holdfast-relay').spec.terminationGracePeriodSeconds, 7215);
   t.is(

@@ -83,7 +83,7 @@ cluster. `helm template` does not, and a number in what it renders would undo th
 
 {{/* Seconds that a selection pod gets to leave: heard of, then stopped in order, then a margin for the rest. */}}
 {{- define "holdfast.selection.graceNeeded" -}}
-{{ add .Values.selection.preStopSeconds .Values.selection.stopDeadlineSeconds 5 }}
+{{ add .Values.selection.preStopSeconds .Values.selection.leaveSeconds .Values.selection.stopDeadlineSeconds 5 }}
 {{- end }}
 
 {{/* Seconds that a relay pod gets to leave: its calls, 10 that the process gives etcd to hear of it, a margin. */}}

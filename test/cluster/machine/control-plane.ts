@@ -47,6 +47,7 @@ export async function startControlPlane(daemons: Daemons, api: KubernetesApi): P
     `--service-account-private-key-file=${accountKeys.private}`,
     `--root-ca-file=${authority}`,
     '--use-service-account-credentials=true',
+    `--flex-volume-plugin-dir=${inside}/plugins`,
   ]);
   daemons.start('kube-scheduler', [
     join(bin, 'kube-scheduler'),

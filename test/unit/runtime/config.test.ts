@@ -80,6 +80,7 @@ const values: Record<string, { good: readonly string[]; bad: readonly string[] }
   HOLDFAST_PAGE: { good: ['auto', 'on', 'off'], bad: ['yes', 'On', 'true'] },
   HOLDFAST_MASS_LOSS_PERCENT: whole(0, 100),
   HOLDFAST_STOP_DEADLINE_SECONDS: whole(2, 3600),
+  HOLDFAST_LEAVE_SECONDS: whole(0, 600),
   HOLDFAST_ETCD: {
     good: ['127.0.0.1:2379', 'http://a:1,https://b.example:65535', 'a:1, b:2', 'http://[::1]:2379'],
     bad: [
