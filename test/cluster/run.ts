@@ -5,11 +5,11 @@ import { build } from './build.js';
 import { spawnInCluster, startCluster, stopCluster } from './cluster.js';
 import { logs } from './paths.js';
 
-const usage = `usage: npm run cluster -- build | up [--nodes N] | test [FILE…] | run COMMAND… | down | ci [--minutes M]
+const usage = `usage: npm run cluster -- build | up [--nodes N] | test [FILE…] | run COMMAND… | down | ci [--minutes M] [FILE…]
 
   build   programs and images, as far as they are not in the cache
   up      builds, and starts a cluster of N nodes (3)
-  test    the chart on that cluster; the last line is «N passed, N failed»
+  test    the chart on that cluster; the last line is "N passed, N failed"
   run     a program beside the control plane, such as kubectl, helm or bash
   down    ends it, and takes everything away but the cache
   ci      all of it, within M minutes (60); nothing is left, also after a failure
@@ -33,7 +33,7 @@ const test = (files: readonly string[]) =>
     ...(files.length > 0 ? files : [scenarios]),
   ]);
 
-async function ci(minutes: number): Promise<number> {
+async function ci(minutes: number, files: readonly string[]): Promise<number> {
   const end = (reason: string) => {
     process.stderr.write(`${reason}\n`);
     void stopCluster().finally(() => process.exit(1));
@@ -46,7 +46,7 @@ async function ci(minutes: number): Promise<number> {
   await build();
   try {
     await startCluster(3);
-    return await test([]);
+    return await test(files);
   } finally {
     await stopCluster();
   }
@@ -79,8 +79,10 @@ async function main(): Promise<number> {
     case 'down':
       await stopCluster();
       return 0;
-    case 'ci':
-      return ci(Number(parseArgs({ args: rest, options }).values.minutes));
+    case 'ci': {
+      const { values, positionals } = parseArgs({ args: rest, options, allowPositionals: true });
+      return ci(Number(values.minutes), positionals);
+    }
     default:
       process.stderr.write(usage);
       return 2;
