@@ -207,6 +207,8 @@ behavior('a moved call is found where it went, not where it left a session', asy
   const expected = new Map<string, string>();
   for (const id of ids('moved', 10)) {
     const first = await a.selector.select(ask(id));
+    // So it answers from memory, until it hears of the move.
+    await b.selector.lookup(parseCall(id));
     const moved = await a.selector.move(aMove({ call: parseCall(id) }));
     inquiry.carry(first.binding.relayId, id, 100);
     inquiry.carry(moved.binding.relayId, id, 10);
