@@ -36,8 +36,10 @@ export class Placement {
   /** The relays that a directory tells of are placed on, from now on. This is the only tie between the two. */
   follow(directory: RelaySource): void {
     directory.subscribe(({ type, relay }) => {
-      if (type === 'left' || type === 'suspect') {
+      if (type === 'left') {
         this.remove(relay.relay.set, relay.relay.id);
+      } else if (type === 'suspect') {
+        this.#pools.get(relay.relay.set)?.suspect(relay.relay.id);
       } else {
         this.put(relay);
       }
@@ -64,7 +66,7 @@ export class Placement {
 
   /**
    * @param nowMs by the monotonic clock that stamped `loadHeardAtMs`
-   * @throws HoldfastError `relays-full` or `no-relay`, naming the set.
+   * @throws HoldfastError `relays-full`, `no-relay` or `relay-awaited`, naming the set.
    */
   choose(set: string, callKey: string, constraints: RelayConstraints, nowMs: number): Reservation {
     const pool = this.#pools.get(set);
@@ -75,7 +77,8 @@ export class Placement {
   }
 
   /**
-   * Where replicas that know the same relays put the call without talking: capacity, load and zone have no say.
+   * Where replicas that know the same relays put the call without talking: capacity, load and zone have no say. Where there is no
+   * other, a relay that is not registered any more, and not believed to be gone.
    * @throws HoldfastError `no-relay`, naming the set.
    */
   predict(set: string, callKey: string, constraints: RelayConstraints): Candidate {

@@ -28,6 +28,8 @@ const agreed = new Rendezvous();
 /** The relays of one set, ready to choose from. Eligibility is decided here and nowhere else. */
 export class Pool {
   #candidates = new Map<string, Candidate>();
+  /** Not registered any more, and not believed to be gone. */
+  readonly #suspects = new Map<string, Candidate>();
   /** Those that take calls, sorted by id; undefined after a change, until it is needed. */
   #open: readonly Candidate[] | undefined;
   /** Whether any of those has a capacity. */
@@ -39,13 +41,14 @@ export class Pool {
   ) {}
 
   get size(): number {
-    return this.#candidates.size;
+    return this.#candidates.size + this.#suspects.size;
   }
 
   put(registered: RegisteredRelay): void {
-    const previous = this.#candidates.get(registered.relay.id);
+    const { id } = registered.relay;
+    const previous = this.#candidates.get(id) ?? this.#suspects.get(id);
     // Load reports are frequent and change no eligibility but capacity, which is looked at anyway.
-    if (previous?.onlyLoadDiffers(registered)) {
+    if (previous?.onlyLoadDiffers(registered) && !this.#suspects.has(id)) {
       previous.report(registered);
       return;
     }
@@ -53,20 +56,33 @@ export class Pool {
     if (previous) {
       candidate.continueFrom(previous);
     }
-    this.#candidates.set(candidate.id, candidate);
+    this.#suspects.delete(id);
+    this.#candidates.set(id, candidate);
     this.#open = undefined;
   }
 
   remove(id: string): void {
     this.#candidates.delete(id);
+    this.#suspects.delete(id);
     this.#open = undefined;
   }
 
+  /** It is not registered any more, and not believed to be gone: it is chosen no more, until it is put again. */
+  suspect(id: string): void {
+    const candidate = this.#candidates.get(id);
+    if (candidate) {
+      this.#candidates.delete(id);
+      this.#suspects.set(id, candidate);
+      this.#open = undefined;
+    }
+  }
+
   /**
-   * @throws HoldfastError `relays-full` if capacity alone stands in the way, `no-relay` otherwise; both name the set.
+   * @throws HoldfastError `relays-full` if capacity alone stands in the way, `relay-awaited` if those of the set are not registered
+   * at the moment, `no-relay` otherwise; all name the set.
    */
   choose(callKey: string, constraints: RelayConstraints, nowMs: number): Reservation {
-    const fitting = this.#fitting(constraints);
+    const fitting = fittingOf(this.#openCandidates(), constraints);
     if (fitting.length === 0) {
       throw this.#noRelay(constraints);
     }
@@ -86,7 +102,8 @@ export class Pool {
 
   /** @throws HoldfastError `no-relay`, naming the set. */
   predict(callKey: string, constraints: RelayConstraints): Candidate {
-    const fitting = this.#fitting(constraints);
+    const registered = fittingOf(this.#openCandidates(), constraints);
+    const fitting = registered.length > 0 ? registered : fittingOf(openOf(this.#suspects), constraints);
     if (fitting.length === 0) {
       throw this.#noRelay(constraints);
     }
@@ -98,34 +115,25 @@ export class Pool {
     return candidate?.registered.relay.instance === instance ? candidate.reserve() : undefined;
   }
 
-  /** Everything but capacity and zone. The list itself, where the request asks for nothing special. */
-  #fitting({ excluded, labels, target, features }: RelayConstraints): readonly Candidate[] {
-    const open = this.#openCandidates();
-    const wanted = Object.entries(labels ?? {});
-    if (!excluded?.length && wanted.length === 0 && !target && !features?.length) {
-      return open;
-    }
-    return open.filter(
-      (candidate) =>
-        (!target || candidate.id === target) &&
-        !excluded?.includes(candidate.id) &&
-        hasAll(candidate, features ?? []) &&
-        wanted.every(([name, value]) => candidate.registered.relay.labels[name] === value),
-    );
-  }
-
   #openCandidates(): readonly Candidate[] {
     if (this.#open) {
       return this.#open;
     }
-    this.#open = [...this.#candidates.values()]
-      .filter((candidate) => candidate.takesCalls)
-      .sort((a, b) => (a.id < b.id ? -1 : 1));
+    this.#open = openOf(this.#candidates);
     this.#isLimited = this.#open.some(({ capacity }) => capacity > 0);
     return this.#open;
   }
 
   #noRelay(constraints: RelayConstraints): HoldfastError {
+    const awaited = fittingOf(openOf(this.#suspects), constraints);
+    if (awaited.length > 0) {
+      const which = awaited.length === 1 ? `relay ${awaited[0]?.id}` : `${awaited.length} relays`;
+      return new HoldfastError(
+        'relay-awaited',
+        `${which} of set ${this.set} lost registration a moment ago; looking again before that is believed`,
+        { metadata: { set: this.set } },
+      );
+    }
     if (this.size === 0) {
       return noRelayRegistered(this.set);
     }
@@ -133,13 +141,38 @@ export class Pool {
     const why = constraints.target
       ? `relay ${constraints.target} is not registered in set ${this.set}, or takes no calls`
       : open === 0
-        ? `set ${this.set} has ${this.size} registered, none of which takes calls (draining, disabled, or weight 0)`
+        ? `set ${this.set} has ${this.#candidates.size} registered, none of which takes calls (draining, disabled, or weight 0)`
         : `set ${this.set} has ${open} that take calls, but none fits the request's exclusions, labels and features`;
     const relay = constraints.target ? { relay: constraints.target } : {};
     return new HoldfastError('no-relay', `no eligible relay: ${why}`, {
       metadata: { set: this.set, ...relay },
     });
   }
+}
+
+/** Those that take calls, sorted by id. */
+function openOf(candidates: ReadonlyMap<string, Candidate>): Candidate[] {
+  return [...candidates.values()]
+    .filter((candidate) => candidate.takesCalls)
+    .sort((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+/** Everything but capacity and zone. The list itself, where the request asks for nothing special. */
+function fittingOf(
+  open: readonly Candidate[],
+  { excluded, labels, target, features }: RelayConstraints,
+): readonly Candidate[] {
+  const wanted = Object.entries(labels ?? {});
+  if (!excluded?.length && wanted.length === 0 && !target && !features?.length) {
+    return open;
+  }
+  return open.filter(
+    (candidate) =>
+      (!target || candidate.id === target) &&
+      !excluded?.includes(candidate.id) &&
+      hasAll(candidate, features ?? []) &&
+      wanted.every(([name, value]) => candidate.registered.relay.labels[name] === value),
+  );
 }
 
 export function noRelayRegistered(set: string): HoldfastError {

@@ -29,6 +29,7 @@ export interface RelayDirectoryDeps extends PrefixMirrorDeps {
 
 /** Until suspect relays are checked: a relay node that could not renew its lease has registered again by then. */
 const checkDelayMs = 3000;
+const steadyPeriodMs = 250;
 const retryPause = { firstMs: 500, mostMs: 3000 };
 
 /** All registered relays with their intents and loads, as etcd has them. */
@@ -227,6 +228,10 @@ export class RelayDirectory implements Membership {
     const backoff = new Backoff(retryPause, this.#clock);
     while (this.#suspect.size > 0 && !signal.aborted) {
       await sleep(this.#clock, checkDelayMs, signal);
+      // An etcd that is lost, or takes no writes, has no relay register again: who is not there may be well.
+      while (this.#viewHealth.steadyMs < checkDelayMs && !signal.aborted) {
+        await sleep(this.#clock, steadyPeriodMs, signal);
+      }
       const suspect = [...this.#suspect];
       while (!signal.aborted && !(await this.#tryRefresh())) {
         await backoff.pause(signal);

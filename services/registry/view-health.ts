@@ -11,6 +11,8 @@ export class ViewHealth {
   /** Causes that have begun and not ended. */
   readonly #lasting = new Set<string>();
   #noted: { readonly reason: string; readonly atMs: number } | undefined;
+  /** When the last of the causes that lasted had ended, by the monotonic clock. */
+  #steadySinceMs = Number.NEGATIVE_INFINITY;
   #cancelHeartbeat: () => void = () => {};
 
   /** @param lastsMs how long the view stays suspect after a cause */
@@ -30,6 +32,11 @@ export class ViewHealth {
     return this.#noted.reason;
   }
 
+  /** For how long no cause has lasted, ms; 0 while one does. */
+  get steadyMs(): number {
+    return this.#lasting.size > 0 ? 0 : this.#clock.monotonicMs() - this.#steadySinceMs;
+  }
+
   /** A cause that is over at once. */
   note(reason: string): void {
     this.#noted = { reason, atMs: this.#clock.monotonicMs() };
@@ -42,6 +49,7 @@ export class ViewHealth {
 
   end(reason: string): void {
     if (this.#lasting.delete(reason)) {
+      this.#steadySinceMs = this.#clock.monotonicMs();
       this.note(reason);
     }
   }

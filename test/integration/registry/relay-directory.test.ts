@@ -248,6 +248,7 @@ behavior(
       await putRelay(client, keys, relay);
     }
     await eventually(() => directory.suspectCount === 3, 'news of the five');
+    clock.advance(3000);
     await eventually(() => directory.suspectCount === 0, 'the second look');
     t.deepEqual(
       directory.list().map(({ relay }) => relay.id),
@@ -267,6 +268,39 @@ behavior(
     }
     await eventually(() => directory.list().length === 0, 'news');
     t.is(directory.counters.massLosses, 1);
+  },
+);
+
+behavior(
+  'while etcd takes no writes many that vanish are not believed to be gone',
+  async (t, client, { endpoint }) => {
+    const { directory, keys, clock } = open(t, endpoint, 500);
+    for (const relay of ten) {
+      await putRelay(client, keys, relay);
+    }
+    await directory.start();
+    await eventually(() => directory.live, 'live directory');
+    directory.suspect('etcd was lost', true);
+    for (const relay of ten) {
+      await deleteRelay(client, keys, relay);
+    }
+    // One of ten is believed.
+    await eventually(() => directory.suspectCount === 9, 'doubt');
+    // For longer than until the second look.
+    const untilMs = performance.now() + 4000;
+    while (performance.now() < untilMs) {
+      clock.advance(3000);
+      await directory.refresh();
+    }
+    t.is(directory.suspectCount, 9);
+    t.is(directory.list().length, 9, 'new calls are promised to them');
+
+    directory.suspect('etcd was lost', false);
+    for (const relay of ten.slice(1, 5)) {
+      await putRelay(client, keys, relay);
+    }
+    clock.advance(3000);
+    await eventually(() => directory.list().length === 4, 'who is back, and nobody else');
   },
 );
 

@@ -160,7 +160,12 @@ test('it follows the relays that a directory tells of', (t) => {
   tell('changed', { id: 'b', state: 'draining' });
   t.is(chosen(made), 'a');
   tell('suspect', { id: 'a' });
-  t.regex(refusal(made), /^no-relay/);
+  t.regex(refusal(made), /^relay-awaited/);
+  t.is(made.predict('default', 'x', {}).id, 'a', 'there is no other');
+  t.is(made.take('default', 'a', 'life-of-a'), undefined);
+  tell('joined', { id: 'c' });
+  t.is(made.predict('default', 'x', {}).id, 'c');
+  tell('left', { id: 'c' });
   tell('joined', { id: 'a' });
   tell('left', { id: 'b' });
   t.is(chosen(made), 'a');

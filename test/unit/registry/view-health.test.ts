@@ -33,6 +33,21 @@ test('a cause is remembered for its time; one that lasts, until its end and then
   t.is(viewHealth.reason, undefined);
 });
 
+test('a view is steady since the last cause that lasted has ended', (t) => {
+  const clock = new ManualClock();
+  const viewHealth = new ViewHealth(clock, lastsMs);
+  t.is(viewHealth.steadyMs, Number.POSITIVE_INFINITY);
+  viewHealth.begin('etcd was lost');
+  viewHealth.begin('its watch was cut');
+  clock.advance(1000);
+  viewHealth.end('its watch was cut');
+  t.is(viewHealth.steadyMs, 0);
+  viewHealth.end('etcd was lost');
+  clock.advance(1000);
+  viewHealth.note('etcd has another leader');
+  t.is(viewHealth.steadyMs, 1000);
+});
+
 test('clocks that part, and time that was lost, are causes; a clock that is slewed is none', (t) => {
   const clock = new ManualClock();
   const viewHealth = new ViewHealth(clock, lastsMs);
