@@ -193,6 +193,6 @@ export class Engine {
       events.historyChanged(loss.reason);
     }
     this.selector.beginHistory(loss);
-    this.rebuilder.rebuild();
+    void this.rebuilder.rebuild().then(() => this.selector.goOn());
   }
 }

@@ -16,6 +16,7 @@ import type { CallFinder } from './carried/call-finder.js';
 import { OutageFallback, type Prediction, type WithoutQuorumMode } from './outage/outage-fallback.js';
 import { ProvisionalBindings } from './outage/provisional-bindings.js';
 import { ProvisionalReconciler } from './outage/provisional-reconciler.js';
+import { UsedCalls } from './outage/used-calls.js';
 import { newRequestId } from './request-id.js';
 import {
   type Answer,
@@ -67,6 +68,7 @@ export class Selector {
   readonly #retry: Retry;
   readonly #provisional: ProvisionalBindings;
   readonly #fallback: OutageFallback;
+  readonly #used: UsedCalls;
   readonly #reconciler: ProvisionalReconciler;
   readonly #placement: Placement;
   readonly #clock: Clock;
@@ -82,13 +84,11 @@ export class Selector {
     const shared = { ...deps, cachedStore: this.#cachedStore, provisional: this.#provisional };
     this.#writer = new BindingWriter(shared);
     this.#retry = new Retry(this.#cachedStore, directory, clock);
-    this.#fallback = new OutageFallback({ ...shared, mode: options.withoutQuorum });
-    this.#reconciler = new ProvisionalReconciler({
-      ...shared,
-      events,
-      bind: (request) => this.#bind(request, undefined),
-    });
     this.repair = new BindingRepair({ ...shared, writer: this.#writer, retry: this.#retry });
+    const bind = (request: SelectRequest) => this.#bind(request, undefined);
+    this.#used = new UsedCalls({ repair: this.repair, bind });
+    this.#fallback = new OutageFallback({ ...shared, used: this.#used, mode: options.withoutQuorum });
+    this.#reconciler = new ProvisionalReconciler({ ...shared, events, bind });
     this.#placement = deps.placement;
     this.#clock = clock;
   }
@@ -255,6 +255,7 @@ export class Selector {
    * @throws HoldfastError `unavailable`, `overloaded`
    */
   async release(call: Call, version?: BindingVersion): Promise<boolean> {
+    this.#used.forget(call);
     try {
       const answer = await this.#updated(call, version, ({ binding }) =>
         binding.state === 'released' ? undefined : (stored) => this.#writer.release(stored),
@@ -289,6 +290,11 @@ export class Selector {
   /** etcd answers again: what was promised meanwhile is bound. Resolves when that is done, or etcd is lost again. */
   reconcile(): Promise<void> {
     return this.#reconciler.reconcileAll();
+  }
+
+  /** etcd has what replicas remember: what was used while it was away goes on. Resolves as `reconcile` does. */
+  goOn(): Promise<void> {
+    return this.#used.goOn();
   }
 
   /** Bindings may be gone from etcd. */

@@ -51,12 +51,13 @@ export class Rebuilder {
     this.#deps = deps;
   }
 
-  /** etcd may have lost bindings. */
-  rebuild(): void {
+  /** etcd may have lost bindings. Resolves when it has them, or they are given up. */
+  rebuild(): Promise<void> {
     this.#isWanted = true;
     this.#running ??= this.#run().finally(() => {
       this.#running = undefined;
     });
+    return this.#running;
   }
 
   async stop(): Promise<void> {
@@ -126,13 +127,21 @@ export class Rebuilder {
     }
     const relay = ttlPolicy.relayOf(stored.binding);
     if (!relay) {
-      return 'left';
+      const isReplaced = this.#isReplaced(stored);
+      return isReplaced && (await repair.reassert(stored, isReplaced)) ? 'reasserted' : 'left';
     }
     const carried = await survey.isCarried(relay, call);
     if (carried === false) {
       return this.#relocate(stored, survey, mustSay);
     }
     return (carried || !mustSay) && (await repair.reassert(stored)) ? 'reasserted' : 'left';
+  }
+
+  /** Its relay is there, and has lost its calls. */
+  #isReplaced({ binding: { call, relayId, instance } }: StoredBinding): boolean {
+    return this.#deps.directory
+      .list(call.set)
+      .some(({ relay }) => relay.id === relayId && relay.instance !== instance);
   }
 
   /** Its relay does not know the call: it has ended, or has moved unheard. */

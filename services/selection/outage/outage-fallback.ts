@@ -11,6 +11,7 @@ import { type Answer, answerOf, mayBeginAgain, type SelectRequest } from '../req
 import type { TtlPolicy } from '../ttl-policy.js';
 import { isOutage, RelayAwaitedError } from '../write-result.js';
 import type { ProvisionalBindings } from './provisional-bindings.js';
+import type { UsedCalls } from './used-calls.js';
 
 export const withoutQuorumModes = ['available', 'strict'] as const;
 /** What becomes of new calls while etcd is out of reach: given a relay provisionally, or refused. */
@@ -22,6 +23,7 @@ export interface OutageFallbackDeps {
   readonly directory: RelayDirectory;
   readonly placement: Placement;
   readonly provisional: ProvisionalBindings;
+  readonly used: Pick<UsedCalls, 'note'>;
   readonly ttlPolicy: TtlPolicy;
   readonly clock: Clock;
 }
@@ -72,6 +74,7 @@ export class OutageFallback {
     const known = this.#stale(call, requestId, error);
     const beginsAgain = known?.binding.state === 'released' && mayBeginAgain(known.binding, request);
     if (known && !(beginsAgain && this.#mayPredict(call))) {
+      this.#deps.used.note({ ...request, call: known.binding.call });
       return known;
     }
     if (!this.#mayPredict(call)) {

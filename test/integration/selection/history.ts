@@ -22,7 +22,7 @@ export async function wipe(client: Etcd3, { calls, moves }: Keyspace): Promise<v
 /** As the engine does when it hears that etcd has another history. */
 export function beginHistory({ selector, engine }: TestSelector, loss: HistoryLoss = replaced): void {
   selector.beginHistory(loss);
-  engine.rebuilder.rebuild();
+  void engine.rebuilder.rebuild();
 }
 
 export const bindingOf = async ({ store }: TestSelector, id: string) =>

@@ -123,7 +123,7 @@ export const bugs: readonly Bug[] = [
     reverts: [
       {
         file: 'services/selection/engine.js',
-        fixed: 'this.rebuilder.rebuild();',
+        fixed: 'void this.rebuilder.rebuild().then(() => this.selector.goOn());',
         broken: '',
       },
     ],

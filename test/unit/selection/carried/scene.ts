@@ -132,7 +132,7 @@ export function rebuildScene(t: ExecutionContext, ids: readonly string[] = ['r1'
     replace: (revision = 0) => {
       const loss = { kind: 'replaced', reason: 'a test', revision } as const;
       selector.beginHistory(loss);
-      rebuilder.rebuild();
+      void rebuilder.rebuild();
     },
     pass: async (ms: number) => {
       await turns();

@@ -1,0 +1,78 @@
+import type { StoredBinding } from '../../domain/binding.js';
+import type { Call } from '../../domain/call.js';
+import { each } from '../../runtime/each.js';
+import type { BindingRepair } from '../carried/binding-repair.js';
+import { newRequestId } from '../request-id.js';
+import type { SelectRequest } from '../requests.js';
+import { isOutage } from '../write-result.js';
+
+/** Most calls that are remembered as used; those that were used longest ago go first. */
+const capacity = 65_536;
+/** Looked up at once. */
+const maxUnderWay = 64;
+
+export interface UsedCallsDeps {
+  readonly repair: Pick<BindingRepair, 'read' | 'find' | 'adopt'>;
+  readonly bind: (request: SelectRequest) => Promise<StoredBinding>;
+}
+
+/** What is known of the last use of a call. */
+type Use = Pick<SelectRequest, 'call' | 'inDialog' | 'maybeCarried'>;
+
+/**
+ * Calls that were answered from memory while etcd was away. Once it is back each is selected again: its time runs from then, and one
+ * that another replica had released unheard goes on, if its relay carries it.
+ */
+export class UsedCalls {
+  readonly #deps: UsedCallsDeps;
+  /** By the key of the call, the one that was used last at the end. */
+  readonly #uses = new Map<string, Use>();
+
+  constructor(deps: UsedCallsDeps) {
+    this.#deps = deps;
+  }
+
+  note({ call, inDialog, maybeCarried }: Use): void {
+    this.#uses.delete(call.key);
+    this.#uses.set(call.key, { call, ...(inDialog && { inDialog }), ...(maybeCarried && { maybeCarried }) });
+    if (this.#uses.size > capacity) {
+      for (const oldest of this.#uses.keys()) {
+        this.#uses.delete(oldest);
+        break;
+      }
+    }
+  }
+
+  /** It has ended. */
+  forget({ key }: Call): void {
+    this.#uses.delete(key);
+  }
+
+  /** etcd answers again. Resolves when that is done, or etcd is lost again. */
+  async goOn(): Promise<void> {
+    const uses = [...this.#uses.values()];
+    this.#uses.clear();
+    await each(uses, maxUnderWay, (use) => this.#select(use));
+  }
+
+  async #select(use: Use): Promise<void> {
+    const { repair, bind } = this.#deps;
+    try {
+      const { binding } = await repair.read(use.call);
+      if (binding) {
+        await bind({ ...use, requestId: newRequestId(), constraints: {} });
+        return;
+      }
+      // Nothing is bound that no relay carries: it has ended.
+      const carrier = await repair.find(use.call);
+      if (carrier) {
+        await repair.adopt(use.call, carrier);
+      }
+    } catch (error) {
+      // Otherwise there is no relay for it, which its next request is told.
+      if (isOutage(error)) {
+        this.note(use);
+      }
+    }
+  }
+}

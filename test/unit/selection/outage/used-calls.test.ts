@@ -1,0 +1,90 @@
+import test from 'ava';
+import type { BindingState } from '../../../../services/domain/binding.js';
+import { type Call, parseCall } from '../../../../services/domain/call.js';
+import { HoldfastError } from '../../../../services/domain/error.js';
+import { UsedCalls } from '../../../../services/selection/outage/used-calls.js';
+import { aBinding, aRelay } from '../../../support/registry.js';
+
+/** Calls that etcd has in these states, and those that a relay carries though etcd does not know them. */
+function scene(stored: Readonly<Record<string, BindingState>>, carried: readonly string[] = []) {
+  const done: string[] = [];
+  const down = new Set<string>();
+  const relay = { relay: aRelay(), revision: 1, lease: '1', intent: undefined, load: undefined };
+  const find = async (call: Call) =>
+    carried.includes(call.callId) ? { ...relay, loadHeardAtMs: undefined } : undefined;
+  const used = new UsedCalls({
+    repair: {
+      read: async (call) => {
+        if (down.has(call.callId)) {
+          throw new HoldfastError('unavailable', 'etcd is out of reach');
+        }
+        const state = stored[call.callId];
+        const binding = state && aBinding(call, { state });
+        return { call, revision: binding ? 1 : 0, binding, hasOthers: false };
+      },
+      find,
+      adopt: async (call) => {
+        done.push(`adopted ${call.callId}`);
+        return { binding: aBinding(call), revision: 2 };
+      },
+    },
+    bind: async ({ call, inDialog = false, maybeCarried = false }) => {
+      done.push(`selected ${call.callId}${inDialog ? ' in dialog' : ''}${maybeCarried ? ' sought' : ''}`);
+      return { binding: aBinding(call), revision: 2 };
+    },
+  });
+  return { used, done, down };
+}
+
+const call = (callId: string) => parseCall(callId, '', 'default');
+
+test('each is selected again as it was used last, once', async (t) => {
+  const { used, done } = scene({ a: 'answered', b: 'released', c: 'setup' });
+  used.note({ call: call('a') });
+  used.note({ call: call('a'), inDialog: true });
+  used.note({ call: call('b'), inDialog: true });
+  used.note({ call: call('c'), maybeCarried: true });
+  await used.goOn();
+  t.deepEqual(done.sort(), ['selected a in dialog', 'selected b in dialog', 'selected c sought']);
+  await used.goOn();
+  t.is(done.length, 3);
+});
+
+test('one that etcd does not know any more is bound where it is carried, or not at all', async (t) => {
+  const { used, done } = scene({}, ['carried']);
+  used.note({ call: call('carried'), inDialog: true });
+  used.note({ call: call('ended'), inDialog: true });
+  await used.goOn();
+  t.deepEqual(done, ['adopted carried']);
+});
+
+test('one that was released since is left alone', async (t) => {
+  const { used, done } = scene({ a: 'answered' });
+  used.note({ call: call('a'), inDialog: true });
+  used.forget(call('a'));
+  await used.goOn();
+  t.deepEqual(done, []);
+});
+
+test('where etcd is lost again, they wait for the next time', async (t) => {
+  const { used, done, down } = scene({ a: 'answered', b: 'answered' });
+  used.note({ call: call('a'), inDialog: true });
+  used.note({ call: call('b'), inDialog: true });
+  down.add('a');
+  await used.goOn();
+  t.deepEqual(done, ['selected b in dialog']);
+  down.clear();
+  await used.goOn();
+  t.deepEqual(done, ['selected b in dialog', 'selected a in dialog']);
+});
+
+test('so many are kept, those that were used last', async (t) => {
+  const { used, done } = scene({ first: 'answered', last: 'answered' });
+  used.note({ call: call('first') });
+  for (let i = 0; i < 65_535; i++) {
+    used.note({ call: call(`c${i}`) });
+  }
+  used.note({ call: call('last') });
+  await used.goOn();
+  t.deepEqual(done, ['selected last']);
+});
