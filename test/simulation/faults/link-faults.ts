@@ -54,23 +54,33 @@ function linkFault(
   };
 }
 
-const minor = { promised: 'fresh', graceMs: deadConnectionMs } as const;
+/** There are other members, unless there is only one. */
+const minor = ({ etcd }: World) =>
+  ({ promised: etcd.members.length > 1 ? 'fresh' : 'answered', graceMs: deadConnectionMs }) as const;
 const lasting = { promised: 'nothing', graceMs: deadConnectionMs } as const;
 
 export const linkFaults = {
   'etcd-cut': {
     weight: 2,
-    draw: (world, random) => linkFault(world, toEtcd(world, random), { carries: 'refused' }, both, minor),
+    draw: (world, random) =>
+      linkFault(world, toEtcd(world, random), { carries: 'refused' }, both, minor(world)),
   },
   'etcd-silence': {
     weight: 3,
-    draw: (world, random) => linkFault(world, toEtcd(world, random), { carries: 'nothing' }, both, minor),
+    draw: (world, random) =>
+      linkFault(world, toEtcd(world, random), { carries: 'nothing' }, both, minor(world)),
   },
   'etcd-half-open': {
     weight: 2,
     draw: (world, random) => {
       const there = random.chance(0.5);
-      return linkFault(world, toEtcd(world, random), { carries: 'nothing' }, { there, back: !there }, minor);
+      return linkFault(
+        world,
+        toEtcd(world, random),
+        { carries: 'nothing' },
+        { there, back: !there },
+        minor(world),
+      );
     },
   },
   'etcd-delay': {
