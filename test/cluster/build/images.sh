@@ -38,7 +38,8 @@ base() {
   "${build[@]}" commit -q "$container" docker.io/library/debian:bookworm-slim >/dev/null
   mkdir -p "$work/node/usr/local/bin" "$work/node/usr/local/lib/node_modules"
   cp "$(readlink -f "$node")" "$work/node/usr/local/bin/node"
-  cp -a "$(npm root -g)/npm" "$work/node/usr/local/lib/node_modules/"
+  # Where it really is: the Node that comes first on the PATH may be another one, which has none.
+  cp -a "$(dirname "$(dirname "$(readlink -f "$(command -v npm)")")")" "$work/node/usr/local/lib/node_modules/npm"
   ln -s ../lib/node_modules/npm/bin/npm-cli.js "$work/node/usr/local/bin/npm"
   ln -s ../lib/node_modules/npm/bin/npx-cli.js "$work/node/usr/local/bin/npx"
   "${build[@]}" copy -q "$container" "$work/node" / >/dev/null
