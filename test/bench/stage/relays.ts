@@ -1,3 +1,4 @@
+import { capabilities, capabilityFeature } from '../../../services/control/rtpproxy/capabilities.js';
 import type { Relay, RelayKind } from '../../../services/domain/relay.js';
 import { loadCodec } from '../../../services/registry/codecs/load.js';
 import { relayCodec } from '../../../services/registry/codecs/relay.js';
@@ -105,7 +106,8 @@ export function relaysNamed(
     capacity: 0,
     zone: '',
     labels: {},
-    features: [],
+    // A proxy asks for them before it uses a relay.
+    features: kind === 'rtpproxy' ? capabilities.map(capabilityFeature) : [],
     version: '12.5.1',
     startedAtMs: Date.now(),
   }));
