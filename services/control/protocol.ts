@@ -19,6 +19,11 @@ export interface ControlProtocol {
   queryRequest(call: CallParties): ControlRequest;
   /** RTP packets of the call so far, as the reply to a query tells; 0 if it does not. */
   packetsIn(reply: Buffer): number;
+  /**
+   * When a proxy last told the relay of the call's media, as the reply to a query says: ms since 1970 by the relay's clock, with the
+   * fraction of the second cut off; undefined if it does not say.
+   */
+  signaledAtMsIn(reply: Buffer): number | undefined;
   /** A request for the Call-IDs that a relay carries, as many as `limit`; undefined if there is none. */
   listRequest(limit: number): ControlRequest | undefined;
   /** Undefined if the reply is no list. */

@@ -73,7 +73,12 @@ export async function carriedBy(
   const answers = await Promise.all(queries.map((query) => answerTo(clients, relay, query, timeoutMs)));
   const replies = answers.filter((answer) => Buffer.isBuffer(answer));
   if (replies.length > 0) {
-    return { packets: replies.reduce((sum, reply) => sum + memory.protocol.packetsIn(reply), 0) };
+    const { protocol } = memory;
+    const signaled = replies.flatMap((reply) => protocol.signaledAtMsIn(reply) ?? []);
+    return {
+      packets: replies.reduce((sum, reply) => sum + protocol.packetsIn(reply), 0),
+      signaledAtMs: signaled.length > 0 ? Math.max(...signaled) : undefined,
+    };
   }
   return answers.length === 0 || answers.includes(undefined) ? undefined : false;
 }

@@ -212,13 +212,14 @@ export class DeleteHandler {
   }
 
   /**
-   * The call could not be looked up: what is found first is meant, unless the call was bound since.
+   * The call could not be looked up: what is found first is meant, unless the call was bound since, or its relay has heard of it
+   * since. Without etcd it may have begun again at another gateway, in the same binding.
    * @param remembered the binding as it was last seen here
    * @param told instance of a relay that has deleted the call already
    */
   #deleteLater(deletion: CallRequest, remembered: Binding | undefined, told?: string): void {
     const { request, call } = deletion;
-    const { router, clients, retries, clock } = this.#deps;
+    const { router, clients, retries, clock, log } = this.#deps;
     const receivedAtMs = clock.wallMs() - timeoutMs;
     // What was bound in the future was dated by a clock that was ahead: that tells nothing.
     const isYounger = ({ createdAtMs }: Binding) =>
@@ -234,6 +235,13 @@ export class DeleteHandler {
         if (binding.beginning !== remembered?.beginning && isYounger(binding)) {
           return 'canceled';
         }
+        if (
+          binding.instance !== told &&
+          (await this.#isSignaledSince(found, deletion.parties, receivedAtMs))
+        ) {
+          log.info({ callId: call.callId }, 'delete given up: the call has begun again since');
+          return 'canceled';
+        }
         const isTold =
           binding.instance === told ||
           (relay && (await clients.ask(relay, request, timeoutMs)).kind === 'replied');
@@ -246,6 +254,17 @@ export class DeleteHandler {
         return 'done';
       },
     });
+  }
+
+  /** By the word of its relay. */
+  async #isSignaledSince(
+    { binding, relay }: Answer,
+    parties: CallParties,
+    sinceMs: number,
+  ): Promise<boolean> {
+    const { clients, memory } = this.#deps;
+    const carried = relay && (await carriedBy(clients, relay, memory, binding.call, { parties, timeoutMs }));
+    return carried ? (carried.signaledAtMs ?? 0) > sinceMs : false;
   }
 
   /** The relay of the call is silent or away. */

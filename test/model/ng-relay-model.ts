@@ -18,6 +18,8 @@ interface ModelCall {
   readonly parties: Set<Party>;
   /** When all of it ends, if it was deleted as a whole. */
   endsAtMs: number | undefined;
+  /** Of the last offer or answer, ms since 1970. */
+  signaledAtMs: number;
 }
 
 export interface NgRelayModelOptions {
@@ -67,7 +69,7 @@ export class NgRelayModel implements RelayModel {
       case 'list':
         return { result: 'ok', calls: this.callIds };
       case 'query':
-        return this.#calls.has(String(request['call-id'])) ? { result: 'ok' } : unknownCall;
+        return this.#query(String(request['call-id']));
       case 'offer':
         return this.#offer(request);
       case 'answer':
@@ -79,6 +81,11 @@ export class NgRelayModel implements RelayModel {
     }
   }
 
+  #query(callId: string): NgDictionary {
+    const call = this.#calls.get(callId);
+    return call ? { result: 'ok', 'last signal': Math.floor(call.signaledAtMs / 1000) } : unknownCall;
+  }
+
   #offer(request: NgDictionary): NgDictionary {
     const { callId, from, to, branch } = namesOf(request);
     const known = this.#calls.get(callId);
@@ -88,7 +95,7 @@ export class NgRelayModel implements RelayModel {
         ? { result: 'load limit', message: sessionLimit }
         : { result: 'error', 'error-reason': sessionLimit };
     }
-    const call = known ?? { parties: new Set(), endsAtMs: undefined };
+    const call = known ?? { parties: new Set(), endsAtMs: undefined, signaledAtMs: 0 };
     const parties = call.parties.size;
     this.#calls.set(callId, call);
     const dialog = dialogOf(call, from ?? '', to, branch);
@@ -97,7 +104,7 @@ export class NgRelayModel implements RelayModel {
       this.#calls.delete(callId);
       return { result: 'error', 'error-reason': 'Ran out of ports' };
     }
-    revive(call, dialog);
+    this.#revive(call, dialog);
     return { result: 'ok' };
   }
 
@@ -111,7 +118,7 @@ export class NgRelayModel implements RelayModel {
       return { result: 'error', 'error-reason': 'No to-tag in message' };
     }
     // What answers comes from the party of the to-tag.
-    revive(call, dialogOf(call, to, from, branch));
+    this.#revive(call, dialogOf(call, to, from, branch));
     return { result: 'ok' };
   }
 
@@ -139,6 +146,15 @@ export class NgRelayModel implements RelayModel {
     return { result: 'ok' };
   }
 
+  /** Who signals again has not left, nor has the other side, nor has anybody that either of them talks to. */
+  #revive(call: ModelCall, dialog: readonly [Party, Party]): void {
+    call.endsAtMs = undefined;
+    call.signaledAtMs = this.clock.wallMs();
+    for (const party of dialog.flatMap((each) => [each, ...each.peers])) {
+      party.endsAtMs = undefined;
+    }
+  }
+
   /** Ends what was deleted a delay ago. */
   #expire(): void {
     const nowMs = this.clock.monotonicMs();
@@ -162,14 +178,6 @@ function namesOf(request: NgDictionary) {
     to: name('to-tag'),
     branch: name('via-branch'),
   };
-}
-
-/** Who signals again has not left, nor has the other side, nor has anybody that either of them talks to. */
-function revive(call: ModelCall, dialog: readonly [Party, Party]): void {
-  call.endsAtMs = undefined;
-  for (const party of dialog.flatMap((each) => [each, ...each.peers])) {
-    party.endsAtMs = undefined;
-  }
 }
 
 const byTag = ({ parties }: ModelCall, tag: string | undefined) =>

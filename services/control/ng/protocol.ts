@@ -41,6 +41,11 @@ export const ng: NgProtocol = {
     return Number(rtp?.['packets'] ?? 0) || 0;
   },
 
+  signaledAtMsIn(reply) {
+    const seconds = Number(readReply(reply)?.['last signal'] ?? 0);
+    return seconds > 0 ? seconds * 1000 : undefined;
+  },
+
   listRequest: (limit) => ownRequest({ command: 'list', limit }),
 
   callIdsIn(reply) {

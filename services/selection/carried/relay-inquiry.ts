@@ -6,6 +6,8 @@ import type { RegisteredRelay } from '../../domain/relay.js';
 export interface CarriedCall {
   /** RTP packets so far: where two relays carry one call, media flows on one of them. */
   readonly packets: number;
+  /** When a proxy last told the relay of its media, ms since 1970 by the relay's clock; undefined if it does not say. */
+  readonly signaledAtMs?: number | undefined;
 }
 
 /** Asks relays what they carry. Never throws: a relay that cannot be asked is no evidence of anything. */

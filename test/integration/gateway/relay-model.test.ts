@@ -162,3 +162,28 @@ testWith.serial(['rtpengine'], 'one that has no ports left, too', async (t) => {
   const ports = ['--port-min=30000', '--port-max=30003'];
   await crowd(t, (await startRtpengine(t, ports, '127.0.0.6')).port, 'isOutOfPorts');
 });
+
+testWith.serial(
+  ['rtpengine'],
+  'a query tells when a call was signaled last, whoever asks or deletes since',
+  async (t) => {
+    const { port } = await startRtpengine(t, [`--delete-delay=${delaySeconds}`], '127.0.0.10');
+    const proxy = await proxyOf(t, port);
+    const call = newCall();
+    const signaled = async () => (await proxy.query(call))['last signal'] as number;
+    /** In a later second of the clock. */
+    const later = async (act: () => Promise<unknown>) => {
+      const second = Math.floor(Date.now() / 1000);
+      await eventually(() => Math.floor(Date.now() / 1000) > second, 'the next second');
+      await act();
+      return signaled();
+    };
+    await proxy.offer(call, sdp);
+    const offered = await signaled();
+    const answered = await later(() => proxy.answer(call, sdp));
+    t.true(answered > offered);
+    t.is(await later(() => proxy.query(call)), answered);
+    t.is(await later(() => proxy.delete(call)), answered);
+    t.true((await later(() => proxy.offer(call, sdp))) > answered);
+  },
+);

@@ -28,7 +28,7 @@ test('a delete is answered ok in time though the registry hangs, and is carried 
   clients.tells = knowsNone;
   router.recover();
   await pass(50);
-  t.deepEqual(clients.log, ['r1 offer', 'r1 delete', 'r1 query']);
+  t.deepEqual(clients.log, ['r1 offer', 'r1 query', 'r1 delete', 'r1 query']);
   t.deepEqual(router.released, ['call-1']);
 });
 
@@ -42,7 +42,7 @@ test('a delete is answered ok though nothing is known of the relays yet', async 
   router.bind(theCall, registered({ id: 'r1' }), { createdAtMs: clock.wallMs() - 10_000 });
   clients.tells = knowsNone;
   await pass(1000);
-  t.deepEqual(clients.log, ['r1 delete', 'r1 query']);
+  t.deepEqual(clients.log, ['r1 query', 'r1 delete', 'r1 query']);
   t.deepEqual(router.released, ['call-1']);
 });
 
@@ -59,6 +59,26 @@ test('a delete that cannot be looked up does not end a call that begins anew mea
     t.deepEqual(clients.log, ['r1 offer']);
     t.is(router.bindings.get(theCall.key)?.state, 'setup');
     t.is(retries.counters.canceled, 1);
+  }
+});
+
+test('nor one that has begun again in the same binding: its relay has heard of it since', async (t) => {
+  for (const [signaledAfterMs, isEnded] of [
+    [-5000, true],
+    [5000, false],
+  ] as const) {
+    const made = scene(t);
+    const { ask, clients, clock, pass, router } = made;
+    await ask(offer);
+    router.hasForgotten = true;
+    router.bind(theCall, registered({ id: 'r1' }), { createdAtMs: clock.wallMs() - 10_000 });
+    const lastSignal = Math.floor((clock.wallMs() + signaledAfterMs) / 1000);
+    clients.tells = () => ({ result: 'ok', 'last signal': lastSignal });
+    await deletedWhileRegistryHangs(t, made);
+    await pass(10_000);
+    router.recover();
+    await pass(50);
+    t.is(clients.log.includes('r1 delete'), isEnded);
   }
 });
 
