@@ -45,13 +45,21 @@ export class KernelScene {
   }
 
   /** Its etcd is not there: media need none. */
+  #node: TestProcess | undefined;
+
   async startRelay(
     env: Readonly<Record<string, string>> = {},
     through: readonly string[] = [],
   ): Promise<TestProcess> {
     const node = await this.runRelay(env, through);
+    this.#node = node;
     await node.waitForLine('"started"');
     return node;
+  }
+
+  /** What the relay started last has printed. */
+  get output(): string {
+    return this.#node?.output ?? '';
   }
 
   /** @param through a program that runs it */
@@ -184,9 +192,10 @@ export class KernelCall {
     await caller.socket.hears(toCaller);
   }
 
-  /** Talks until a round goes through the kernel both ways. */
+  /** Talks until a round goes through the kernel both ways: what the kernel does not take at first is tried again after 10 s. */
   async talkUntilHandedOver(caller = this.caller, callee = this.callee): Promise<void> {
-    for (let round = 0; round < 200; round++) {
+    const untilMs = performance.now() + 30_000;
+    while (performance.now() < untilMs) {
       const before = await this.scene.forwarded();
       await this.exchange(caller, callee);
       const { userspace } = await this.scene.forwarded();
@@ -194,7 +203,8 @@ export class KernelCall {
         return;
       }
     }
-    throw new Error(`no packet of 200 went through the kernel:\n${await this.scene.ruleset()}`);
+    const { output } = this.scene;
+    throw new Error(`no round went through the kernel for 30 s:\n${output}\n${await this.scene.ruleset()}`);
   }
 
   query(): Promise<NgDictionary> {

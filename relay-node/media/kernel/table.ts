@@ -23,6 +23,8 @@ export interface KernelTableDeps {
 
 /** Streams of one line to nft. */
 const maxBatch = 200;
+/** A stream that does not go this way is tried again: what was in the way may be gone. */
+const unfitMs = 10_000;
 
 /**
  * The relay's table in the kernel, from its creation until it is lost: until nft ends, or refuses what it would do if the table
@@ -34,8 +36,11 @@ export class KernelTable {
   readonly lost: Promise<string>;
   readonly #deps: KernelTableDeps;
   readonly #hops: Hops;
-  /** Packets of these cannot go this way, or come another way than expected: in fragments, or by another device. */
-  readonly #unfit = new WeakSet<MediaSource>();
+  /**
+   * Packets of these cannot go this way, or come another way than expected: in fragments, or by another device. Until when they
+   * stay in user space, by the monotonic clock.
+   */
+  readonly #unfit = new WeakMap<MediaSource, number>();
   /** To be installed, and to be removed. */
   readonly #additions = new Set<HandedOver>();
   readonly #removals = new Set<HandedOver>();
@@ -95,10 +100,11 @@ export class KernelTable {
   }
 
   isUnfit(source: MediaSource): boolean {
-    return this.#unfit.has(source);
+    const untilMs = this.#unfit.get(source);
+    return untilMs !== undefined && this.#deps.clock.monotonicMs() < untilMs;
   }
 
-  /** Hands a stream over, or lets it stay in user space until its way changes. */
+  /** Hands a stream over, or lets it stay in user space for a while, or until its way changes. */
   add(source: MediaSource, path: MediaPath, routes: readonly [Route, Route]): void {
     const hop = this.#hops.numberOf(...routes);
     const stream = hop === undefined ? undefined : this.streams.add(source, path, routes, hop);
@@ -106,7 +112,7 @@ export class KernelTable {
       this.#additions.add(stream);
       void this.#pump();
     } else {
-      this.#unfit.add(source);
+      this.#leaveOut(source);
     }
   }
 
@@ -146,13 +152,17 @@ export class KernelTable {
       await this.#count([stream]);
       if (this.streams.get(stream.source) === stream) {
         this.takeBack(stream.source);
-        this.#unfit.add(stream.source);
+        this.#leaveOut(stream.source);
       }
     } catch (error) {
       this.#lose(error);
     } finally {
       this.#examining = false;
     }
+  }
+
+  #leaveOut(source: MediaSource): void {
+    this.#unfit.set(source, this.#deps.clock.monotonicMs() + unfitMs);
   }
 
   /** Takes in what the kernel has forwarded of them; never rejects. */
@@ -243,7 +253,7 @@ export class KernelTable {
         }
         this.streams.takeBack(stream);
         this.streams.retire(stream);
-        this.#unfit.add(stream.source);
+        this.#leaveOut(stream.source);
       }
     }
     if (batch.length > 0) {

@@ -145,7 +145,7 @@ test('of two parties with the same addresses and ports one is handed over', asyn
   t.is(scene.nft.with(adding).length, 1);
 });
 
-test('packets that arrive although the kernel has the stream keep it in user space until it is signaled', async (t) => {
+test('packets that arrive although the kernel has the stream keep it in user space for a while, or until it is signaled', async (t) => {
   const scene = await ForwarderScene.start(t);
   const [one, other] = await scene.handedOver();
   scene.clock.advance(1001);
@@ -160,6 +160,18 @@ test('packets that arrive although the kernel has the stream keep it in user spa
   one.learn(remote('198.51.100.1', 4000));
   await scene.talk(one);
   t.is(one.forwardingPath, 'kernel');
+
+  scene.clock.advance(1001);
+  await scene.talk(one);
+  t.is(one.forwardingPath, 'userspace');
+  scene.clock.advance(9999);
+  await scene.talk(one);
+  t.is(one.forwardingPath, 'userspace');
+  scene.clock.advance(1);
+  // Its route is asked for again.
+  await scene.talk(one);
+  await scene.talk(one);
+  t.is(one.forwardingPath, 'kernel', 'what was in the way may be gone');
 });
 
 test('packets that arrive because the table is gone have it built again, at once and then after growing waits', async (t) => {
