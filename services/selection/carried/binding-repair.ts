@@ -182,11 +182,10 @@ export class BindingRepair {
   /**
    * Writes a binding that this replica remembers and etcd has lost, or has an older state of; also over one that another
    * replica, which did not know the call, has begun to set up elsewhere since.
-   * @param isReplaced its relay runs as another instance: the next request moves the call, at the next generation
    * @returns whether etcd has it now
    * @throws HoldfastError `unavailable`, `overloaded`
    */
-  async reassert(remembered: StoredBinding, isReplaced = false): Promise<boolean> {
+  async reassert(remembered: StoredBinding): Promise<boolean> {
     const { cachedStore, writer, retry, ttlPolicy } = this.#deps;
     const { call } = remembered.binding;
     const stored = await retry.run<StoredBinding | typeof missing>(undefined, async (seen) => {
@@ -202,7 +201,7 @@ export class BindingRepair {
         // A call that has ended, and of which nothing is left, is as it should be; and its end needs no relay.
         return found.revision === 0 ? remembered : writer.reassert(remembered, found, relay);
       }
-      return relay || isReplaced ? writer.reassert(remembered, found, relay) : missing;
+      return relay ? writer.reassert(remembered, found, relay) : missing;
     });
     return stored !== missing;
   }

@@ -127,21 +127,13 @@ export class Rebuilder {
     }
     const relay = ttlPolicy.relayOf(stored.binding);
     if (!relay) {
-      const isReplaced = this.#isReplaced(stored);
-      return isReplaced && (await repair.reassert(stored, isReplaced)) ? 'reasserted' : 'left';
+      return 'left';
     }
     const carried = await survey.isCarried(relay, call);
     if (carried === false) {
       return this.#relocate(stored, survey, mustSay);
     }
     return (carried || !mustSay) && (await repair.reassert(stored)) ? 'reasserted' : 'left';
-  }
-
-  /** Its relay is there, and has lost its calls. */
-  #isReplaced({ binding: { call, relayId, instance } }: StoredBinding): boolean {
-    return this.#deps.directory
-      .list(call.set)
-      .some(({ relay }) => relay.id === relayId && relay.instance !== instance);
   }
 
   /** Its relay does not know the call: it has ended, or has moved unheard. */
