@@ -98,13 +98,17 @@ function checkCause(
   ];
 }
 
-/** An explicit Move, by its request id; or the offer of a new call, which the gateway sends on when a relay fails. */
+/** An explicit Move, by its request id; the offer of a new call, which the gateway sends on when a relay fails; or its answer. */
 function asksFor(operation: Operation, before: LoggedBinding, { binding, byMs, afterMs }: Written): boolean {
   if (operation.invokeMs > byMs) {
     return false;
   }
   if (operation.method === 'move') {
     return operation.requestId === binding.request && operation.generation === before.generation;
+  }
+  // Promised without etcd, and answered on the relay that carries it, while another replica had it set up elsewhere.
+  if (operation.method === 'answer' && operation.outcome === 'ok' && before.state === 'setup') {
+    return operation.mediaRelay === binding.relay;
   }
   // Once it is answered, no relay that is there loses it. A re-INVITE that comes after the end begins the call again.
   const isOffer = operation.method === 'offer' || operation.method === 'reoffer';
