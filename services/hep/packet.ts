@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import type { Address } from '../runtime/address.js';
+import { bytesOf } from '../runtime/ip-bytes.js';
 
 /** What a payload is, as Homer and sngrep know it. */
 export const hepTypes = {
@@ -113,29 +114,5 @@ function long(type: number, value: number): Buffer {
 
 /** Unspecified for what is no address of this family. */
 function addressBytes(host: string, isSix: boolean): Buffer {
-  if (!isSix) {
-    return isIP(host) === 4 ? Buffer.from(host.split('.').map(Number)) : Buffer.alloc(4);
-  }
-  return isIP(host) === 6 ? sixBytes(host) : Buffer.alloc(16);
-}
-
-/** `2001:db8::1`, also with an IPv4 address at its end or a zone. */
-function sixBytes(host: string): Buffer {
-  const [plain = ''] = host.split('%');
-  const four = /(\d+)\.(\d+)\.(\d+)\.(\d+)$/.exec(plain);
-  const text = four
-    ? plain.slice(0, four.index) +
-      [four.slice(1, 3), four.slice(3, 5)]
-        .map(([high, low]) => ((Number(high) << 8) | Number(low)).toString(16))
-        .join(':')
-    : plain;
-  const [head = '', tail] = text.split('::');
-  const groups = (part: string) => part.split(':').filter(Boolean);
-  const [first, last] = [groups(head), groups(tail ?? '')];
-  const zeros = Array.from({ length: Math.max(0, 8 - first.length - last.length) }, () => '0');
-  const bytes = Buffer.alloc(16);
-  for (const [at, group] of [...first, ...zeros, ...last].slice(0, 8).entries()) {
-    bytes.writeUInt16BE(Number.parseInt(group, 16), 2 * at);
-  }
-  return bytes;
+  return isIP(host) === (isSix ? 6 : 4) ? bytesOf(host) : Buffer.alloc(isSix ? 16 : 4);
 }

@@ -1,7 +1,7 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { isIPv6 } from 'node:net';
+import { bytesOf } from '../../../services/runtime/ip-bytes.js';
 import type { TransportAddress } from '../endpoint.js';
-import { bytesOf } from '../ip-bytes.js';
 
 /** RFC 8489. */
 const headerBytes = 20;

@@ -1,6 +1,6 @@
 import { isIPv6 } from 'node:net';
+import { bytesOf } from '../../../services/runtime/ip-bytes.js';
 import type { TransportAddress } from '../endpoint.js';
-import { bytesOf } from '../ip-bytes.js';
 
 /** Each packet begins with its IP header: LINKTYPE_RAW of the registry of tcpdump.org. */
 const linkTypeRaw = 101;
