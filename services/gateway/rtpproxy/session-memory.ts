@@ -5,6 +5,7 @@ import { parseTag } from '../../control/rtpproxy/tag.js';
 import { type Call, parseCall } from '../../domain/call.js';
 import type { Relay } from '../../domain/relay.js';
 import type { Clock } from '../../runtime/clock.js';
+import { dropOldest } from '../../runtime/drop-oldest.js';
 import type { CallMemory } from '../call-memory.js';
 import { Session } from './session.js';
 
@@ -225,11 +226,4 @@ function guessed({ callId, fromTag, toTag }: CallParties): (readonly [sessionId:
   const words = [fromTag, toTag].flatMap((tag) => (tag ? [tag.toString('latin1')] : []));
   const tags = words.flatMap((word) => (parseTag(word).stream === undefined ? [word, `${word};1`] : [word]));
   return tags.map((tag) => [callId.toString('latin1'), tag]);
-}
-
-function dropOldest(map: Map<string, unknown>, limit: number): void {
-  const [oldest] = map.size > limit ? map.keys() : [];
-  if (oldest !== undefined) {
-    map.delete(oldest);
-  }
 }

@@ -1,5 +1,6 @@
 import type { StoredBinding } from '../../domain/binding.js';
 import type { Call } from '../../domain/call.js';
+import { dropOldest } from '../../runtime/drop-oldest.js';
 import { each } from '../../runtime/each.js';
 import type { BindingRepair } from '../carried/binding-repair.js';
 import { newRequestId } from '../request-id.js';
@@ -35,12 +36,7 @@ export class UsedCalls {
   note({ call, inDialog, maybeCarried }: Use): void {
     this.#uses.delete(call.key);
     this.#uses.set(call.key, { call, ...(inDialog && { inDialog }), ...(maybeCarried && { maybeCarried }) });
-    if (this.#uses.size > capacity) {
-      for (const oldest of this.#uses.keys()) {
-        this.#uses.delete(oldest);
-        break;
-      }
-    }
+    dropOldest(this.#uses, capacity);
   }
 
   /** It has ended. */
