@@ -8,6 +8,7 @@ import type { Placement } from '../placement/placement.js';
 import type { RelayConstraints } from '../placement/pool.js';
 import type { Found, WriteOutcome } from '../registry/binding-store.js';
 import type { Clock } from '../runtime/clock.js';
+import { Binder } from './binder.js';
 import { BindingWriter, type Tried } from './binding-writer.js';
 import type { HistoryLoss } from './cache/binding-cache.js';
 import { CachedBindingStore, type CachedBindingStoreDeps } from './cached-store.js';
@@ -28,7 +29,7 @@ import {
 } from './requests.js';
 import { Retry } from './retry.js';
 import type { SelectorSettings, TtlPolicy } from './ttl-policy.js';
-import { asksAlike, bound, foundOf, isOutage } from './write-result.js';
+import { bound, foundOf } from './write-result.js';
 
 export interface SelectorDeps extends CachedBindingStoreDeps {
   readonly placement: Placement;
@@ -53,13 +54,6 @@ export interface LookupOptions extends Prediction {
   readonly current?: boolean;
 }
 
-/** A call that is being bound. */
-interface Underway {
-  readonly request: SelectRequest;
-  readonly stored: Promise<StoredBinding>;
-  readonly tried: Tried;
-}
-
 /** The one algorithm: which relay carries a call. All fronts ask it; it alone writes bindings. */
 export class Selector {
   readonly #ttlPolicy: TtlPolicy;
@@ -73,22 +67,21 @@ export class Selector {
   readonly #placement: Placement;
   readonly #clock: Clock;
   readonly repair: BindingRepair;
-  /** Concurrent requests for one call share the work. */
-  readonly #binding = new Map<string, Underway>();
+  readonly #binder: Binder;
 
   constructor(deps: SelectorDeps, options: SelectorOptions) {
-    const { directory, clock, events } = deps;
+    const { directory, clock } = deps;
     this.#ttlPolicy = deps.ttlPolicy;
     this.#cachedStore = new CachedBindingStore(deps);
-    this.#provisional = new ProvisionalBindings(options.provisionalEntries, clock);
+    this.#provisional = new ProvisionalBindings(deps, options.provisionalEntries);
     const shared = { ...deps, cachedStore: this.#cachedStore, provisional: this.#provisional };
     this.#writer = new BindingWriter(shared);
     this.#retry = new Retry(this.#cachedStore, directory, clock);
     this.repair = new BindingRepair({ ...shared, writer: this.#writer, retry: this.#retry });
-    const bind = (request: SelectRequest) => this.#bind(request, undefined);
-    this.#used = new UsedCalls({ repair: this.repair, bind });
+    this.#binder = new Binder({ ...shared, writer: this.#writer, retry: this.#retry, repair: this.repair });
+    this.#used = new UsedCalls({ repair: this.repair, binder: this.#binder });
     this.#fallback = new OutageFallback({ ...shared, used: this.#used, mode: options.withoutQuorum });
-    this.#reconciler = new ProvisionalReconciler({ ...shared, events, bind });
+    this.#reconciler = new ProvisionalReconciler({ ...shared, binder: this.#binder });
     this.#placement = deps.placement;
     this.#clock = clock;
   }
@@ -98,7 +91,6 @@ export class Selector {
     return {
       ...this.#writer.counters,
       ...this.#cachedStore.counters,
-      ...this.#reconciler.counters,
       ...this.#provisional.counters,
     };
   }
@@ -126,19 +118,18 @@ export class Selector {
 
   async #selectAsking(request: SelectRequest, fresh: StoredBinding | undefined): Promise<Answer> {
     const { call, requestId } = request;
-    let underWay: Underway | undefined;
+    const tried: Tried = {};
     try {
       this.#fallback.assertNotSuspect(call);
-      const stored = this.#bind(request, fresh);
-      underWay = this.#binding.get(call.key);
-      return this.#answer((await stored).binding, requestId);
+      const { binding } = await this.#binder.bind(request, fresh, tried);
+      return this.#answer(binding, requestId);
     } catch (error) {
       const carrier = isSought(request)
         ? await this.repair.carrierInOutage(call, error, 'answered')
         : undefined;
       return carrier
         ? this.#fallback.select({ ...request, inDialog: true }, error, { carrier })
-        : this.#fallback.select(request, error, { tried: underWay?.tried.relay });
+        : this.#fallback.select(request, error, { tried: tried.relay });
     }
   }
 
@@ -322,75 +313,6 @@ export class Selector {
       return writeOf(stored)?.(stored) ?? found;
     });
     return found.binding && this.#answer(found.binding, '');
-  }
-
-  #bind(request: SelectRequest, fresh: StoredBinding | undefined): Promise<StoredBinding> {
-    const { key } = request.call;
-    const underWay = this.#binding.get(key);
-    // What another request binds may not live as long as this one asks: then this one has its own turn.
-    if (underWay) {
-      return underWay.stored.then(
-        (stored) => (this.#isBound(stored.binding, request) ? stored : this.#bind(request, stored)),
-        (error) => {
-          // No relay for the other request may be no answer to this one.
-          if (isOutage(error) || asksAlike(underWay.request, request)) {
-            throw error;
-          }
-          return this.#bind(request, undefined);
-        },
-      );
-    }
-    const tried: Tried = {};
-    const stored = this.#bindAlone(request, fresh, tried);
-    this.#binding.set(key, { request, stored, tried });
-    return stored;
-  }
-
-  async #bindAlone(
-    request: SelectRequest,
-    fresh: StoredBinding | undefined,
-    tried: Tried,
-  ): Promise<StoredBinding> {
-    try {
-      const stored = await this.#retry.run<StoredBinding>(fresh && foundOf(fresh), async (seen) => {
-        // Read first where the call may be one that relays have to be asked for.
-        const isRead = !seen && this.repair.isSearchedFor(request);
-        const found = isRead ? await this.#cachedStore.read(request.call) : seen;
-        const carrier = found && (await this.repair.carrierOf(request, found));
-        if (carrier) {
-          const duringSetup = found.binding !== undefined;
-          return this.repair.adopt(request.call, carrier, request.requestId, { duringSetup });
-        }
-        if (found?.binding) {
-          const goesOn = await this.repair.goesOn(request, found);
-          return this.#writer.bind(goesOn ? { ...request, inDialog: false } : request, found, tried);
-        }
-        return this.#writer.bind(await this.#preferring(request), found, tried);
-      });
-      if (request.inDialog && stored.binding.state === 'setup') {
-        // It has begun again, and is in progress.
-        return await this.#bindAlone(request, stored, tried);
-      }
-      this.#reconciler.resolve(stored);
-      return stored;
-    } finally {
-      this.#binding.delete(request.call.key);
-    }
-  }
-
-  /** A call that is to meet another is placed beside it, if its relay takes calls. */
-  async #preferring(request: SelectRequest): Promise<SelectRequest> {
-    const { withCall, call, constraints } = request;
-    if (!withCall) {
-      return request;
-    }
-    const other = this.#cachedStore.fresh(withCall) ?? bound(await this.#cachedStore.read(withCall));
-    const preferred = other?.binding.call.set === call.set ? other.binding.relayId : undefined;
-    return { ...request, constraints: { ...constraints, preferred } };
-  }
-
-  #isBound(binding: Binding, request: SelectRequest): boolean {
-    return this.#ttlPolicy.relayOf(binding) !== undefined && this.#ttlPolicy.suffices(binding, request);
   }
 
   #answer(binding: Binding, requestId: string): Answer {

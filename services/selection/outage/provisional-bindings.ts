@@ -1,6 +1,12 @@
-import type { Binding } from '../../domain/binding.js';
+import type { Binding, StoredBinding } from '../../domain/binding.js';
 import type { Call } from '../../domain/call.js';
+import type { Events } from '../../domain/events.js';
 import type { Clock } from '../../runtime/clock.js';
+
+export interface ProvisionalBindingsDeps {
+  readonly events: Events;
+  readonly clock: Clock;
+}
 
 interface Promised {
   readonly binding: Binding;
@@ -10,17 +16,21 @@ interface Promised {
 
 /** Calls that were given a relay without quorum: generation 0, until they are bound in etcd. */
 export class ProvisionalBindings {
+  readonly #events: Events;
+  readonly #clock: Clock;
+  readonly #capacity: number;
   readonly #bindings = new Map<string, Promised>();
   /** Goes along with the oldest: a new iterator would walk over all that were deleted before it. */
   #oldest = this.#bindings.keys();
   /** Since the start, for metrics. */
-  readonly counters = { dropped: 0 };
+  readonly counters = { dropped: 0, claimed: 0, conflicts: 0, relaysGone: 0 };
 
-  constructor(
-    /** Most bindings; the oldest go first: their calls are the likeliest to have ended. */
-    private readonly capacity: number,
-    private readonly clock: Clock,
-  ) {}
+  /** @param capacity most bindings; the oldest go first: their calls are the likeliest to have ended */
+  constructor({ events, clock }: ProvisionalBindingsDeps, capacity: number) {
+    this.#events = events;
+    this.#clock = clock;
+    this.#capacity = capacity;
+  }
 
   get size(): number {
     return this.#bindings.size;
@@ -32,7 +42,7 @@ export class ProvisionalBindings {
       return undefined;
     }
     const promised = this.#bindings.get(key);
-    if (!promised || promised.deadlineMs > this.clock.monotonicMs()) {
+    if (!promised || promised.deadlineMs > this.#clock.monotonicMs()) {
       return promised?.binding;
     }
     this.#bindings.delete(key);
@@ -41,9 +51,9 @@ export class ProvisionalBindings {
 
   put(binding: Binding): void {
     this.#bindings.delete(binding.call.key);
-    const deadlineMs = this.clock.monotonicMs() + binding.expiresAtMs - this.clock.wallMs();
+    const deadlineMs = this.#clock.monotonicMs() + binding.expiresAtMs - this.#clock.wallMs();
     this.#bindings.set(binding.call.key, { binding, deadlineMs });
-    if (this.#bindings.size <= this.capacity) {
+    if (this.#bindings.size <= this.#capacity) {
       return;
     }
     let { value: oldest } = this.#oldest.next();
@@ -59,6 +69,25 @@ export class ProvisionalBindings {
 
   delete({ key }: Call): boolean {
     return this.#bindings.delete(key);
+  }
+
+  /** The call is bound: a promise is kept by that, or broken. */
+  resolve({ binding }: StoredBinding): void {
+    const promised = this.get(binding.call);
+    if (!promised) {
+      return;
+    }
+    this.delete(binding.call);
+    if (promised.instance === binding.instance) {
+      this.counters.claimed++;
+      this.#events.promiseKept(binding);
+    } else if (promised.requestId === binding.requestId) {
+      this.counters.relaysGone++;
+      this.#events.promiseBroken(binding, promised.relayId, 'relay is gone');
+    } else {
+      this.counters.conflicts++;
+      this.#events.promiseBroken(binding, promised.relayId, 'bound elsewhere');
+    }
   }
 
   /** Oldest first, as they are now. */

@@ -1,7 +1,7 @@
-import type { StoredBinding } from '../../domain/binding.js';
+import type { Call } from '../../domain/call.js';
 import type { Events } from '../../domain/events.js';
 import { type Clock, sleep } from '../../runtime/clock.js';
-import type { SelectRequest } from '../requests.js';
+import type { Binder } from '../binder.js';
 import { isOutage, RelayAwaitedError } from '../write-result.js';
 import type { ProvisionalBindings } from './provisional-bindings.js';
 
@@ -11,8 +11,7 @@ const awaitedPeriodMs = 100;
 
 export interface ProvisionalReconcilerDeps {
   readonly provisional: ProvisionalBindings;
-  /** Binds the call where it was promised, or finds where it is bound; then tells `resolve`. */
-  readonly bind: (request: SelectRequest) => Promise<StoredBinding>;
+  readonly binder: Binder;
   readonly events: Events;
   readonly clock: Clock;
 }
@@ -24,8 +23,6 @@ export interface ProvisionalReconcilerDeps {
 export class ProvisionalReconciler {
   readonly #deps: ProvisionalReconcilerDeps;
   #reconciling: Promise<void> | undefined;
-  /** Since the start, for metrics. */
-  readonly counters = { claimed: 0, conflicts: 0, relaysGone: 0 };
 
   constructor(deps: ProvisionalReconcilerDeps) {
     this.#deps = deps;
@@ -40,34 +37,14 @@ export class ProvisionalReconciler {
   }
 
   /** Binds what was promised to this call, if anything was. @throws HoldfastError as Select */
-  async reconcile(call: StoredBinding['binding']['call']): Promise<void> {
+  async reconcile(call: Call): Promise<void> {
     const promised = this.#deps.provisional.get(call);
     if (!promised) {
       return;
     }
     const { requestId, ttlSeconds, state } = promised;
     const inDialog = state === 'answered';
-    await this.#deps.bind({ call: promised.call, requestId, ttlSeconds, constraints: {}, inDialog });
-  }
-
-  /** The call is bound: a promise is kept by that, or broken. */
-  resolve({ binding }: StoredBinding): void {
-    const { provisional, events } = this.#deps;
-    const promised = provisional.get(binding.call);
-    if (!promised) {
-      return;
-    }
-    provisional.delete(binding.call);
-    if (promised.instance === binding.instance) {
-      this.counters.claimed++;
-      events.promiseKept(binding);
-    } else if (promised.requestId === binding.requestId) {
-      this.counters.relaysGone++;
-      events.promiseBroken(binding, promised.relayId, 'relay is gone');
-    } else {
-      this.counters.conflicts++;
-      events.promiseBroken(binding, promised.relayId, 'bound elsewhere');
-    }
+    await this.#deps.binder.bind({ call: promised.call, requestId, ttlSeconds, constraints: {}, inDialog });
   }
 
   async #reconcileAll(): Promise<void> {
@@ -76,7 +53,7 @@ export class ProvisionalReconciler {
       return;
     }
     const calls = provisional.list().map(({ call }) => call);
-    const before = { ...this.counters };
+    const before = { ...provisional.counters };
     let isLost = false;
     const work = async () => {
       for (let call = calls.pop(); call && !isLost; call = calls.pop()) {
@@ -99,7 +76,7 @@ export class ProvisionalReconciler {
       }
     };
     await Promise.all(Array.from({ length: maxUnderWay }, work));
-    const { claimed, conflicts, relaysGone } = this.counters;
+    const { claimed, conflicts, relaysGone } = provisional.counters;
     events.promisesReconciled({
       kept: claimed - before.claimed,
       broken: conflicts - before.conflicts + relaysGone - before.relaysGone,

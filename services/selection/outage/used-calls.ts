@@ -1,7 +1,7 @@
-import type { StoredBinding } from '../../domain/binding.js';
 import type { Call } from '../../domain/call.js';
 import { dropOldest } from '../../runtime/drop-oldest.js';
 import { each } from '../../runtime/each.js';
+import type { Binder } from '../binder.js';
 import type { BindingRepair } from '../carried/binding-repair.js';
 import { newRequestId } from '../request-id.js';
 import type { SelectRequest } from '../requests.js';
@@ -14,7 +14,7 @@ const maxUnderWay = 64;
 
 export interface UsedCallsDeps {
   readonly repair: Pick<BindingRepair, 'read' | 'find' | 'adopt'>;
-  readonly bind: (request: SelectRequest) => Promise<StoredBinding>;
+  readonly binder: Pick<Binder, 'bind'>;
 }
 
 /** What is known of the last use of a call. */
@@ -52,11 +52,11 @@ export class UsedCalls {
   }
 
   async #select(use: Use): Promise<void> {
-    const { repair, bind } = this.#deps;
+    const { repair, binder } = this.#deps;
     try {
       const { binding } = await repair.read(use.call);
       if (binding) {
-        await bind({ ...use, requestId: newRequestId(), constraints: {} });
+        await binder.bind({ ...use, requestId: newRequestId(), constraints: {} });
         return;
       }
       // Nothing is bound that no relay carries: it has ended.

@@ -1,12 +1,13 @@
 import test from 'ava';
 import { parseCall } from '../../../../services/domain/call.js';
+import { Events } from '../../../../services/domain/events.js';
 import { ProvisionalBindings } from '../../../../services/selection/outage/provisional-bindings.js';
 import { ManualClock } from '../../../support/clock.js';
 import { aBinding } from '../../../support/registry.js';
 
 function open(capacity: number) {
   const clock = new ManualClock();
-  const bindings = new ProvisionalBindings(capacity, clock);
+  const bindings = new ProvisionalBindings({ events: new Events(), clock }, capacity);
   const put = (id: string, livesMs = 60_000) =>
     bindings.put(aBinding(id, { generation: 0, expiresAtMs: clock.wallMs() + livesMs }));
   const ids = () => bindings.list().map(({ call }) => call.callId);

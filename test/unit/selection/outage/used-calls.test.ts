@@ -28,9 +28,11 @@ function scene(stored: Readonly<Record<string, BindingState>>, carried: readonly
         return { binding: aBinding(call), revision: 2 };
       },
     },
-    bind: async ({ call, inDialog = false, maybeCarried = false }) => {
-      done.push(`selected ${call.callId}${inDialog ? ' in dialog' : ''}${maybeCarried ? ' sought' : ''}`);
-      return { binding: aBinding(call), revision: 2 };
+    binder: {
+      bind: async ({ call, inDialog = false, maybeCarried = false }) => {
+        done.push(`selected ${call.callId}${inDialog ? ' in dialog' : ''}${maybeCarried ? ' sought' : ''}`);
+        return { binding: aBinding(call), revision: 2 };
+      },
     },
   });
   return { used, done, down };
