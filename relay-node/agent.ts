@@ -128,6 +128,17 @@ export class Agent implements Component {
     return this.#stopped;
   }
 
+  /** Leaves the relay, its calls and its registration to the process that is started next; where calls would end, drains. */
+  handOver(): Promise<void> {
+    const { leave } = this.#deps.relay;
+    if (!leave) {
+      this.#log.warn('calls would end with this process, which has no state directory: draining instead');
+      return this.stop();
+    }
+    this.#stopped ??= this.#leave(leave);
+    return this.#stopped;
+  }
+
   #on(event: AgentEvent): void {
     const before = servedIn(this.#state);
     this.#state = nextState(this.#state, event);
@@ -248,6 +259,12 @@ export class Agent implements Component {
     this.#on({ name: 'drained' });
     await Promise.all([this.#reporter.idle(), this.#revoked]);
     await relay.stop();
+  }
+
+  async #leave(leave: () => Promise<void>): Promise<void> {
+    await this.#prober.stop();
+    await Promise.all([servedIn(this.#state)?.registration.leave(), this.#revoked]);
+    await leave();
   }
 
   async #publishDraining(): Promise<void> {

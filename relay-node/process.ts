@@ -66,6 +66,14 @@ function relayNode(config: RelayNodeConfig, log: Logger): Component {
     notReady: () => agent.notReady,
   });
   const stopping = new AbortController();
+  const end = async (agentEnds: () => Promise<void>) => {
+    stopping.abort();
+    await agentEnds();
+    await http.stop();
+    await follower.stop();
+    connection.close();
+    certificates?.stop();
+  };
   return {
     start: async () => {
       await certificates?.start();
@@ -75,14 +83,8 @@ function relayNode(config: RelayNodeConfig, log: Logger): Component {
       log.info({ http: http.address }, 'started');
       await waitForEtcd({ connection, clock, log }, keys.instance(set, id), stopping.signal);
     },
-    stop: async () => {
-      stopping.abort();
-      await agent.stop();
-      await http.stop();
-      await follower.stop();
-      connection.close();
-      certificates?.stop();
-    },
+    stop: () => end(() => agent.stop()),
+    handOver: () => end(() => agent.handOver()),
   };
 }
 

@@ -1,7 +1,7 @@
 import { networkInterfaces } from 'node:os';
 import type { Clock } from '../../services/runtime/clock.js';
 import type { Logger } from '../../services/runtime/log.js';
-import type { MediaInterfaces } from './interfaces.js';
+import type { Family, MediaInterfaces } from './interfaces.js';
 import { KernelForwarder } from './kernel/forwarder.js';
 import { KernelOffload } from './kernel/kernel-offload.js';
 import { NftProcess } from './kernel/nft.js';
@@ -11,8 +11,8 @@ import type { MediaSource } from './offload.js';
 export interface ForwardingOptions {
   /** `auto` is in the kernel where that is possible. */
   readonly forwarding: 'auto' | 'kernel' | 'userspace';
-  /** Name of the relay's nftables table: no other relay of the host has it. */
-  readonly table: string;
+  /** Name of the relay's nftables tables: no other relay of the host has it. Undefined: it never had any. */
+  readonly table: string | undefined;
   readonly interfaces: MediaInterfaces;
   readonly portMin: number;
   readonly portMax: number;
@@ -22,21 +22,33 @@ export interface ForwardingDeps {
   readonly clock: Clock;
   readonly log: Logger;
   /** What a process before has handed over. */
-  readonly sources: () => Iterable<MediaSource>;
+  readonly sources: () => IterableIterator<MediaSource>;
 }
 
-/** What forwards in the kernel, started; undefined if user space is to forward. @throws Error if `kernel` is impossible */
+const families: readonly Family[] = [4, 6];
+
+/**
+ * What forwards in the kernel, started; undefined if user space is to forward. What a process before has left in the kernel is
+ * taken over or removed. @throws Error if `kernel` is impossible
+ */
 export async function openForwarding(
   options: ForwardingOptions,
   deps: ForwardingDeps,
 ): Promise<KernelOffload | undefined> {
-  const { forwarding, table } = options;
+  const forwarder = options.forwarding === 'userspace' ? undefined : await tryKernel(options, deps);
+  const unclaimed = families.filter((family) => !forwarder?.families.includes(family));
+  await removeTables(options, unclaimed, deps);
+  return forwarder;
+}
+
+async function tryKernel(
+  options: ForwardingOptions,
+  deps: ForwardingDeps,
+): Promise<KernelOffload | undefined> {
+  const { forwarding, table = 'holdfast' } = options;
   const { log } = deps;
-  if (forwarding === 'userspace') {
-    return undefined;
-  }
   try {
-    const forwarder = await openKernel(options, deps);
+    const forwarder = await openKernel({ ...options, table }, deps);
     log.info({ forwarding: 'kernel', table }, 'media are forwarded in the kernel');
     return forwarder;
   } catch (error) {
@@ -50,7 +62,7 @@ export async function openForwarding(
 }
 
 async function openKernel(
-  { table, interfaces, portMin, portMax }: ForwardingOptions,
+  { table, interfaces, portMin, portMax }: ForwardingOptions & { readonly table: string },
   { clock, log, sources }: ForwardingDeps,
 ): Promise<KernelOffload> {
   const own = interfaces.all.filter(({ address }) => !isLoopback(address));
@@ -60,15 +72,15 @@ async function openKernel(
   const resolveRoutes = systemRoutes();
   // Proves that it can be asked.
   await resolveRoutes([]);
-  const families = interfaces.families.filter((version) => own.some(({ family }) => family === version));
-  const forwarders = families.map((version, index) => {
+  const used = families.filter((version) => own.some(({ family }) => family === version));
+  const forwarders = used.map((version) => {
     const addresses = own.filter(({ family }) => family === version).map(({ address }) => address);
     return new KernelForwarder(
-      { table: tableOf(table, index), addresses: [...new Set(addresses)], portMin, portMax },
+      { table: tableOf(table, version), addresses: [...new Set(addresses)], portMin, portMax },
       { openNft: () => new NftProcess(clock), resolveRoutes, clock, log },
     );
   });
-  const offload = new KernelOffload(forwarders);
+  const offload = new KernelOffload(forwarders, used);
   try {
     for (const forwarder of forwarders) {
       await forwarder.start(sources());
@@ -80,9 +92,35 @@ async function openKernel(
   return offload;
 }
 
+/** What is left in a table takes packets from sockets that know nothing of it. */
+async function removeTables(
+  { table }: ForwardingOptions,
+  versions: readonly Family[],
+  { clock, log, sources }: ForwardingDeps,
+): Promise<void> {
+  if (table === undefined || versions.length === 0) {
+    return;
+  }
+  const nft = new NftProcess(clock);
+  try {
+    for (const name of versions.map((version) => tableOf(table, version))) {
+      // Deleting a table that is not there is an error.
+      await nft.run(`add table netdev ${name}; delete table netdev ${name}`);
+    }
+  } catch (error) {
+    // Where nft cannot be used, there is no table, unless it could be used when the calls began.
+    if (!sources().next().done) {
+      const reason = (error as Error).message;
+      log.warn({ table, reason }, 'what the process before had in the kernel could not be removed');
+    }
+  } finally {
+    await nft.stop();
+  }
+}
+
 /** A table has addresses of one version of IP. No name of a relay has a slash. */
-function tableOf(table: string, index: number): string {
-  return index === 0 ? table : `${table}/${index + 1}`;
+function tableOf(table: string, version: Family): string {
+  return version === 4 ? table : `${table}/6`;
 }
 
 function isLoopback(address: string): boolean {

@@ -23,7 +23,7 @@ export interface MediaRelayOptions {
   readonly portMax: number;
   /** Default `userspace`. */
   readonly forwarding?: ForwardingOptions['forwarding'];
-  /** Name of its nftables table, if the kernel is to forward: no other relay of the host has it. */
+  /** Name of its nftables tables, if the kernel forwards or has forwarded: no other relay of the host has it. */
   readonly table?: string;
   /** Its calls go on in the next process if this one is killed; default: they end. */
   readonly state?: StateOptions | undefined;
@@ -119,9 +119,9 @@ export class MediaRelay {
     await this.sockets.check();
     await this.#recordings?.check();
     await this.#sounds?.check();
-    const { forwarding = 'userspace', table = 'holdfast' } = this.#options;
+    const { forwarding = 'userspace', table } = this.#options;
     this.#startedAtMs = clock.monotonicMs();
-    this.#journal = await this.#restore(table);
+    this.#journal = await this.#restore();
     const sources = () => this.sessions.legs();
     this.#forwarder = await openForwarding(
       { ...this.#options, interfaces: this.sockets.interfaces, forwarding, table },
@@ -145,14 +145,24 @@ export class MediaRelay {
     await this.#journal?.remove();
   }
 
+  /** Closes all sockets, and leaves the calls to the next process: what the kernel forwards goes on. */
+  async leave(): Promise<void> {
+    this.#cancelSweep();
+    this.player?.close();
+    await this.#forwarder?.leave();
+    await this.#journal?.leave();
+    this.sessions.close();
+    await this.recorder?.stop();
+  }
+
   /** Of its life; another one has none of its calls. */
   get instance(): string | undefined {
     return this.#journal?.life.instance;
   }
 
   /** Goes on with what a process before has left, if that can be read. */
-  async #restore(table: string): Promise<Journal | undefined> {
-    const { state, log } = this.#options;
+  async #restore(): Promise<Journal | undefined> {
+    const { state, log, table = 'holdfast' } = this.#options;
     if (!state) {
       return undefined;
     }

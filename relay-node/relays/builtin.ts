@@ -61,6 +61,18 @@ export class BuiltinRelay implements RelayDriver {
     }
   }
 
+  /** Undefined without a state directory. */
+  get leave(): (() => Promise<void>) | undefined {
+    return this.#options.stateDirectory ? () => this.#leave() : undefined;
+  }
+
+  async #leave(): Promise<void> {
+    this.#stopped ??= Promise.all([this.#ng, this.#rtpproxy].map((front) => front?.stop())).then(() =>
+      this.media.leave(),
+    );
+    await this.#stopped;
+  }
+
   /** Ends all calls and closes all sockets. */
   stop(): Promise<void> {
     const parts = [this.media, this.#ng, this.#rtpproxy];

@@ -20,6 +20,8 @@ export interface RelayDriver {
   readonly kind: RelayKind;
   start(): Promise<void>;
   stop(): Promise<void>;
+  /** Stops here, while the relay's calls go on: for the process that is started next. Undefined if they would end. */
+  readonly leave: (() => Promise<void>) | undefined;
   /** Where SIP proxies reach it, `udp:HOST:PORT`; known once started. */
   readonly controlUrl: string;
   /** The same for proxies that control it as an rtpproxy, where it can be beside the protocol of its kind. */

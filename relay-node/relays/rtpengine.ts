@@ -51,6 +51,9 @@ export class RtpengineDriver implements RelayDriver {
     return this.#client.stop();
   }
 
+  /** It is a process of its own. */
+  readonly leave = () => this.stop();
+
   async ping(): Promise<void> {
     const { result } = await this.#ask({ command: 'ping' });
     if (result !== 'pong') {

@@ -68,6 +68,9 @@ export class RtpproxyDriver implements RelayDriver {
     return this.#client.stop();
   }
 
+  /** It is a process of its own. */
+  readonly leave = () => this.stop();
+
   async ping(): Promise<void> {
     const version = await this.#ask('V');
     if (version !== baseVersion) {

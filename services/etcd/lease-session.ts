@@ -85,6 +85,12 @@ export class LeaseSession {
     return this.#closing;
   }
 
+  /** Ends the session alone: its keys stay for what is left of the TTL. */
+  leave(): void {
+    this.#end('left to the next process');
+    this.#closing ??= Promise.resolve();
+  }
+
   async #revoke(): Promise<void> {
     const { connection, log } = this.#deps;
     this.#end('closed');

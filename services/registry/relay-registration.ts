@@ -115,6 +115,15 @@ export class RelayRegistration {
     return this.#stopped;
   }
 
+  /** Leaves the registration to the process that is started next, which has what is left of its TTL for that. */
+  leave(): Promise<void> {
+    const { state } = this.#machine;
+    if (state.name === 'registered') {
+      state.session.leave();
+    }
+    return this.stop();
+  }
+
   /**
    * Publishes that the relay takes no new calls. Resolves when etcd has it, or at once if the relay is not registered:
    * the next registration says so then. @throws what etcd answered; the next report says so then

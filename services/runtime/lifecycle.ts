@@ -8,7 +8,12 @@ export interface Component {
   start(): Promise<unknown>;
   /** Idempotent; also allowed before the start and during it. Resolves when everything has stopped. */
   stop(): Promise<unknown>;
+  /** Stops, and leaves what it does to the process that is started next. As `stop` otherwise. */
+  handOver?(): Promise<unknown>;
 }
+
+/** Tells a component that has one to hand over. */
+const handOverSignal = 'SIGUSR2';
 
 /** Exit codes of the processes, by which a supervisor decides whether to restart. */
 export const exitCodes = {
@@ -27,8 +32,8 @@ export interface RunOptions {
 }
 
 /**
- * Runs a component until SIGTERM or SIGINT. The first signal stops it in order; a second one, or the deadline, ends the
- * process at once. Resolves with the exit code.
+ * Runs a component until SIGTERM or SIGINT, or SIGUSR2 if it can hand over. The first signal stops it in order; a second one, but
+ * for SIGUSR2, or the deadline, ends the process at once. Resolves with the exit code.
  * @throws the error of the start, once everything that had started is stopped
  */
 export async function runUntilSignal(component: Component, options: RunOptions): Promise<number> {
@@ -40,6 +45,9 @@ export async function runUntilSignal(component: Component, options: RunOptions):
     leaveSignals();
     // A parent that started this process over an IPC channel and was killed can send no signal.
     process.once('disconnect', () => resolve('the parent process is gone'));
+    if (component.handOver) {
+      process.on(handOverSignal, () => resolve(handOverSignal));
+    }
   });
   const started = component.start().then(() => undefined);
   let signal: string;
@@ -48,24 +56,25 @@ export async function runUntilSignal(component: Component, options: RunOptions):
     signal = (await Promise.race([signaled, started])) ?? (await signaled);
   } catch (error) {
     // Components that had started before the failure would keep the process alive.
-    await stopInTime(component, options);
+    await inTime(() => component.stop(), options);
     throw error;
   }
   log.info({ signal, deadlineMs }, 'stopping');
   started.catch((error) => log.warn({ err: error }, 'the start had not ended yet, and failed'));
-  const code = await stopInTime(component, options);
+  const handsOver = signal === handOverSignal;
+  const code = await inTime(() => (handsOver ? component.handOver?.() : component.stop()), options);
   log.info({ code }, 'stopped');
   return code;
 }
 
-/** Stops the component in order, unless a signal or the deadline comes first. Resolves with the exit code. */
-async function stopInTime(
-  component: Component,
+/** Stops in order, unless a signal or the deadline comes first. Resolves with the exit code. */
+async function inTime(
+  stop: () => Promise<unknown> | undefined,
   { log, stopDeadlineMs, clock = systemClock }: RunOptions,
 ): Promise<number> {
   const stopped = async () => {
     try {
-      await component.stop();
+      await stop();
       return exitCodes.ok;
     } catch (error) {
       log.error({ err: error }, 'stopping failed');

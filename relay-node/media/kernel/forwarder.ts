@@ -68,7 +68,13 @@ export class KernelForwarder implements Offload {
 
   /** Leaves nothing in the kernel. */
   stop(): Promise<void> {
-    this.#stopped ??= this.#remove();
+    this.#stopped ??= this.#end(async (table) => table?.remove());
+    return this.#stopped;
+  }
+
+  /** Leaves everything in the kernel. */
+  leave(): Promise<void> {
+    this.#stopped ??= this.#end(async (table) => table?.leave());
     return this.#stopped;
   }
 
@@ -247,11 +253,11 @@ export class KernelForwarder implements Offload {
     void table.lost.then((reason) => this.#lost(nft, reason));
   }
 
-  async #remove(): Promise<void> {
+  async #end(end: (table: KernelTable | undefined) => Promise<void>): Promise<void> {
     this.#cancelRebuild();
     this.#cancelReview();
     await this.#rebuilding;
-    await this.#table?.remove().catch((error: Error) => {
+    await end(this.#table).catch((error: Error) => {
       this.#deps.log.warn({ reason: error.message }, 'the nftables table could not be removed');
     });
   }

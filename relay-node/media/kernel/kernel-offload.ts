@@ -1,3 +1,4 @@
+import type { Family } from '../interfaces.js';
 import type { MediaSource, Offload } from '../offload.js';
 import type { KernelForwarder } from './forwarder.js';
 import type { StreamCount } from './ruleset.js';
@@ -6,12 +7,20 @@ import type { StreamCount } from './ruleset.js';
 export class KernelOffload implements Offload {
   readonly #forwarders: readonly KernelForwarder[];
 
-  constructor(forwarders: readonly KernelForwarder[]) {
+  constructor(
+    forwarders: readonly KernelForwarder[],
+    readonly families: readonly Family[],
+  ) {
     this.#forwarders = forwarders;
   }
 
   async stop(): Promise<void> {
     await Promise.all(this.#forwarders.map((each) => each.stop()));
+  }
+
+  /** Ends, and leaves everything in the kernel for the next process. */
+  async leave(): Promise<void> {
+    await Promise.all(this.#forwarders.map((each) => each.leave()));
   }
 
   get countedUntilMs(): number {

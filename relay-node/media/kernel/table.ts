@@ -1,4 +1,4 @@
-import type { Clock } from '../../../services/runtime/clock.js';
+import { type Clock, inTime } from '../../../services/runtime/clock.js';
 import type { Logger } from '../../../services/runtime/log.js';
 import type { MediaPath, MediaSource } from '../offload.js';
 import { Hops } from './hops.js';
@@ -23,6 +23,8 @@ export interface KernelTableDeps {
 
 /** Streams of one line to nft. */
 const maxBatch = 200;
+/** A process that ends waits no longer for nft. */
+const maxTakeBackMs = 1000;
 /** A stream that does not go this way is tried again: what was in the way may be gone. */
 const unfitMs = 10_000;
 
@@ -198,6 +200,14 @@ export class KernelTable {
     const askedAtMs = clock.monotonicMs();
     const output = await nft.run(ruleset.countAll()).catch(() => '');
     this.streams.count(ruleset.countsIn(output), askedAtMs);
+  }
+
+  /** Ends, and leaves it in the kernel as soon as that has let go of what was taken back. */
+  async leave(): Promise<void> {
+    const takenBack = this.takenBack() ?? Promise.resolve();
+    await inTime(this.#deps.clock, maxTakeBackMs, takenBack, undefined);
+    this.#isLost = true;
+    await this.#deps.nft.stop();
   }
 
   /** Removes it from the kernel, also if this nft has ended: whoever stops this process may have stopped that one. @throws Error */

@@ -94,6 +94,21 @@ export class Journal {
     await this.#writing;
   }
 
+  /** Leaves it to the next process, as it is now; never rejects. */
+  async leave(): Promise<void> {
+    await this.saved();
+    try {
+      if (this.#file) {
+        await this.#rewrite();
+      }
+    } catch (error) {
+      await this.#giveUp((error as Error).message);
+    }
+    const file = this.#file;
+    this.#file = undefined;
+    await file?.close().catch(() => undefined); // what was written is there
+  }
+
   /** There is nothing to go on with. */
   async remove(): Promise<void> {
     await this.saved();

@@ -23,6 +23,7 @@ class FakeRelay implements RelayDriver {
   pings = 0;
   startedAtMs: number;
   listing: Promise<string[]> = Promise.resolve([]);
+  leave: RelayDriver['leave'];
 
   constructor(clock: ManualClock) {
     this.startedAtMs = clock.monotonicMs();
@@ -205,6 +206,28 @@ test('a restart of the relay ends one registration and begins another', async (t
   await clock.pass(3000);
   await stopped;
   t.deepEqual(etcd.revoked, ['1', '2']);
+  t.is(agent.notReady, 'stopped');
+});
+
+test('a node that hands over leaves its registration to the next one', async (t) => {
+  const { agent, clock, relay, etcd } = await watched(t);
+  let left = 0;
+  relay.leave = async () => {
+    left++;
+  };
+  relay.calls = 3;
+  await clock.pass(2500);
+  await Promise.all([agent.handOver(), clock.pass(1000)]);
+  t.is(left, 1);
+  await clock.pass(10_000);
+  t.deepEqual(etcd.revoked, []);
+});
+
+test('a node whose calls would end drains instead of handing over', async (t) => {
+  const { agent, clock, etcd } = await watched(t);
+  await clock.pass(2500);
+  await Promise.all([agent.handOver(), clock.pass(3000)]);
+  t.deepEqual(etcd.revoked, ['1']);
   t.is(agent.notReady, 'stopped');
 });
 

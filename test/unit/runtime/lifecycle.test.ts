@@ -9,7 +9,7 @@ const never = new Promise<void>(() => {});
 function run(t: ExecutionContext, component: Partial<Component>) {
   const { log, lines } = openLog();
   const clock = new ManualClock();
-  const events = ['SIGTERM', 'SIGINT', 'disconnect'] as const;
+  const events = ['SIGTERM', 'SIGINT', 'SIGUSR2', 'disconnect'] as const;
   const before = events.map((event) => process.listeners(event as 'SIGTERM'));
   t.teardown(() => {
     for (const [i, event] of events.entries()) {
@@ -53,6 +53,22 @@ test.serial(
     t.like(line?.['err'], { message: 'interrupted' });
   },
 );
+
+test.serial('SIGUSR2 has a component hand over, if it can', async (t) => {
+  const ended: string[] = [];
+  const stop = async () => ended.push('stop');
+  const able = run(t, { stop, handOver: async () => ended.push('handOver') });
+  await turns();
+  process.emit('SIGUSR2');
+  t.is(await able.ended, exitCodes.ok);
+  t.deepEqual(ended, ['handOver']);
+  const listeners = process.listenerCount('SIGUSR2');
+  const unable = run(t, { stop });
+  await turns();
+  t.is(process.listenerCount('SIGUSR2'), listeners, 'the signal does what it does to any process');
+  process.emit('SIGTERM');
+  t.is(await unable.ended, exitCodes.ok);
+});
 
 test.serial('a second signal ends a stop that takes long', async (t) => {
   const { ended, messages } = run(t, { stop: () => never });
