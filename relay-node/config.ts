@@ -199,6 +199,14 @@ export const relayNodeSettings = {
     fallback: 'auto',
     schema: z.enum(forwardingChoices) as z.ZodType<(typeof forwardingChoices)[number], string>,
   },
+  dscp: {
+    name: 'HOLDFAST_RELAY_DSCP',
+    flag: '--dscp <codepoint>',
+    description:
+      'what media of the built-in relay leave with, such as 46 for expedited forwarding; not set if empty: what they came with in the kernel',
+    allowed: '0-63, where the kernel forwards',
+    schema: wholeNumber(0, 63),
+  },
   stateDirectory: {
     name: 'HOLDFAST_RELAY_STATE_DIRECTORY',
     flag: '--state-directory <path>',
@@ -274,7 +282,7 @@ export type RelayNodeConfig = ConfigOf<typeof relayNodeSettings>;
 /** @throws ConfigError */
 export function readRelayNodeConfig(environment: NodeJS.ProcessEnv): RelayNodeConfig {
   const config = readConfig(relayNodeSettings, environment);
-  const { portMin, portMax, rtpproxyListen } = relayNodeSettings;
+  const { portMin, portMax, rtpproxyListen, dscp } = relayNodeSettings;
   const problems = etcdProblems(config);
   if (config.portMax <= config.portMin) {
     problems.push(`${portMax.name}=${config.portMax}: allowed: above ${portMin.name} (${config.portMin})`);
@@ -283,6 +291,9 @@ export function readRelayNodeConfig(environment: NodeJS.ProcessEnv): RelayNodeCo
     problems.push(
       `${rtpproxyListen.name} is set for a relay of kind ${config.kind}: allowed: ${rtpproxyListen.allowed}`,
     );
+  }
+  if (config.dscp !== undefined && (config.kind !== 'builtin' || config.forwarding === 'userspace')) {
+    problems.push(`${dscp.name}=${config.dscp}: allowed: ${dscp.allowed}`);
   }
   problems.push(...controlProblems(config));
   if (problems.length > 0) {

@@ -108,6 +108,7 @@ export function driverFor(config: RelayNodeConfig, clock: Clock, log: Logger): R
     portMin,
     portMax,
     forwarding: config.forwarding,
+    dscp: config.dscp,
     stateDirectory: config.stateDirectory,
     promptDirectory: config.promptDirectory,
     recordingDirectory: config.recordingDirectory,

@@ -5,6 +5,7 @@ import type { Family, MediaInterfaces } from './interfaces.js';
 import { KernelForwarder } from './kernel/forwarder.js';
 import { KernelOffload } from './kernel/kernel-offload.js';
 import { NftProcess } from './kernel/nft.js';
+import { clearTables } from './kernel/ruleset.js';
 import { systemRoutes } from './kernel/system-routes.js';
 import type { MediaSource } from './offload.js';
 
@@ -16,6 +17,8 @@ export interface ForwardingOptions {
   readonly interfaces: MediaInterfaces;
   readonly portMin: number;
   readonly portMax: number;
+  /** What all media leave with, which takes nftables; undefined: what they came with. */
+  readonly dscp?: number | undefined;
 }
 
 export interface ForwardingDeps {
@@ -45,7 +48,7 @@ async function tryKernel(
   options: ForwardingOptions,
   deps: ForwardingDeps,
 ): Promise<KernelOffload | undefined> {
-  const { forwarding, table = 'holdfast' } = options;
+  const { forwarding, table = 'holdfast', dscp } = options;
   const { log } = deps;
   try {
     const forwarder = await openKernel({ ...options, table }, deps);
@@ -56,13 +59,16 @@ async function tryKernel(
     if (forwarding === 'kernel') {
       throw new Error(`media cannot be forwarded in the kernel: ${reason}`);
     }
+    if (dscp !== undefined) {
+      throw new Error(`the DSCP of media cannot be set without nftables: ${reason}`);
+    }
     log.info({ forwarding: 'userspace', reason }, 'media are forwarded in user space');
     return undefined;
   }
 }
 
 async function openKernel(
-  { table, interfaces, portMin, portMax }: ForwardingOptions & { readonly table: string },
+  { table, interfaces, portMin, portMax, dscp }: ForwardingOptions & { readonly table: string },
   { clock, log, sources }: ForwardingDeps,
 ): Promise<KernelOffload> {
   const own = interfaces.all.filter(({ address }) => !isLoopback(address));
@@ -76,7 +82,7 @@ async function openKernel(
   const forwarders = used.map((version) => {
     const addresses = own.filter(({ family }) => family === version).map(({ address }) => address);
     return new KernelForwarder(
-      { table: tableOf(table, version), addresses: [...new Set(addresses)], portMin, portMax },
+      { table: tableOf(table, version), addresses: [...new Set(addresses)], portMin, portMax, dscp },
       { openNft: () => new NftProcess(clock), resolveRoutes, clock, log },
     );
   });
@@ -103,9 +109,8 @@ async function removeTables(
   }
   const nft = new NftProcess(clock);
   try {
-    for (const name of versions.map((version) => tableOf(table, version))) {
-      // Deleting a table that is not there is an error.
-      await nft.run(`add table netdev ${name}; delete table netdev ${name}`);
+    for (const version of versions) {
+      await nft.run(clearTables(tableOf(table, version), version === 4 ? 'ip' : 'ip6'));
     }
   } catch (error) {
     // Where nft cannot be used, there is no table, unless it could be used when the calls began.

@@ -25,6 +25,8 @@ export interface MediaRelayOptions {
   readonly forwarding?: ForwardingOptions['forwarding'];
   /** Name of its nftables tables, if the kernel forwards or has forwarded: no other relay of the host has it. */
   readonly table?: string;
+  /** What media leave with; default: what they came with. */
+  readonly dscp?: number | undefined;
   /** Its calls go on in the next process if this one is killed; default: they end. */
   readonly state?: StateOptions | undefined;
   /** Where recordings are written; empty: nothing is recorded. */
@@ -183,6 +185,11 @@ export class MediaRelay {
   /** What forwards in the kernel; undefined if user space does. */
   get offload(): Offload | undefined {
     return this.sockets.offload;
+  }
+
+  /** What all media leave with; undefined: that is not set. */
+  get dscp(): number | undefined {
+    return this.#options.dscp;
   }
 
   get traffic(): Readonly<Traffic> {

@@ -117,6 +117,8 @@ for (const file of valueFiles) {
 const notInPods = [
   // Proxies reach a relay where it listens: at the address of the pod or node.
   'HOLDFAST_RELAY_ADVERTISE',
+  // As `HOLDFAST_RELAY_FORWARDING`.
+  'HOLDFAST_RELAY_DSCP',
   // The image has no nft, and its user no capability: `auto` forwards in user space.
   'HOLDFAST_RELAY_FORWARDING',
   // The image has no wav files, and a pod has no disk that outlives it.

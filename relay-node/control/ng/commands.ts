@@ -170,6 +170,7 @@ export class Commands {
       families: interfaces.families,
       ice: true,
       records: media.recorder !== undefined,
+      dscp: media.dscp,
     });
     if (need) {
       throw new RefusedError(unsupportedOption(need.option));

@@ -26,6 +26,8 @@ export interface RulesetOptions {
   readonly addresses: readonly string[];
   readonly portMin: number;
   readonly portMax: number;
+  /** What all media leave with (RFC 2474), 0–63; undefined: what they came with, and nothing if user space forwards. */
+  readonly dscp?: number | undefined;
 }
 
 /** A mark has 20 bits for the stream and 12 for its hop; 0 is none of either. */
@@ -47,6 +49,8 @@ export function markOf(stream: number, hop: number): number {
  *
  * Only whole datagrams with RTP version 2 and room for an RTP header are forwarded; what else comes on the port is for user space:
  * RTCP, too (packet types 192–223, RFC 5761), as it may have to leave from another port.
+ *
+ * What user space sends gets its DSCP in a second table of the same name, for Node.js has no socket option for it.
  */
 export class Ruleset {
   readonly #options: RulesetOptions;
@@ -65,7 +69,7 @@ export class Ruleset {
 
   /** The empty table, in place of whatever has its name. */
   create(): string {
-    const { table, addresses, portMin, portMax } = this.#options;
+    const { table, addresses, portMin, portMax, dscp } = this.#options;
     const ip = this.#ip;
     const addressType = ip === 'ip6' ? 'ipv6_addr' : 'ipv4_addr';
     // An IPv6 fragment has another next header; neither of them has its UDP header for sure.
@@ -76,12 +80,17 @@ export class Ruleset {
       `meta mark set iifname . ${ip} saddr . udp sport . udp dport map @flows`,
       `${ip} saddr set meta mark map @saddr ${ip} daddr set meta mark map @daddr`,
       'udp sport set meta mark map @sport udp dport set meta mark map @dport',
+      ...this.#setDscp(),
       `meta mark & ${hopMask} vmap @hops`,
     ];
+    const output = [
+      `add table ${ip} ${table}`,
+      `add chain ${ip} ${table} output { type filter hook output priority mangle; }`,
+      `add rule ${ip} ${table} output ${ip} saddr { ${addresses.join(', ')} } udp sport ${portMin}-${portMax} ${this.#setDscp()}`,
+    ];
     return transaction(
-      // Deleting a table that is not there is an error.
-      `add table netdev ${table}`,
-      this.remove(),
+      clearTables(table, ip),
+      ...(dscp === undefined ? [] : output),
       `add table netdev ${table}`,
       `add map netdev ${table} flows { type ifname . ${addressType} . inet_service . inet_service : mark; counter; }`,
       `add map netdev ${table} saddr { type mark : ${addressType}; }`,
@@ -95,7 +104,12 @@ export class Ruleset {
   }
 
   remove(): string {
-    return `delete table netdev ${this.#options.table}`;
+    return clearTables(this.#options.table, this.#ip);
+  }
+
+  #setDscp(): string[] {
+    const { dscp } = this.#options;
+    return dscp === undefined ? [] : [`${this.#ip} dscp set ${dscp}`];
   }
 
   /** Fails if the table is gone. */
@@ -188,6 +202,14 @@ export class Ruleset {
   ): string {
     return `${verb} element netdev ${this.#options.table} ${map} { ${streams.map(element).join(', ')} }`;
   }
+}
+
+/** Removes what has the name, if anything has: deleting a table that is not there is an error. */
+export function clearTables(table: string, ip: 'ip' | 'ip6'): string {
+  const removals = ['netdev', ip].map(
+    (family) => `add table ${family} ${table}; delete table ${family} ${table}`,
+  );
+  return transaction(...removals);
 }
 
 /** No two streams have the same. */

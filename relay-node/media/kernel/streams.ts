@@ -66,7 +66,9 @@ export class Streams {
 
   /** The source's packets come to user space again. */
   takeBack(stream: HandedOver): void {
-    if (this.#bySource.delete(stream.source)) {
+    // The source may have been handed over again since.
+    if (this.#bySource.get(stream.source) === stream) {
+      this.#bySource.delete(stream.source);
       this.#keys.delete(keyOf(stream));
     }
   }

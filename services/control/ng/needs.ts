@@ -23,6 +23,8 @@ export interface Equipment {
   readonly ice: boolean;
   /** It records calls. */
   readonly records: boolean;
+  /** What all its media leave with; undefined: that is not set. */
+  readonly dscp?: number | undefined;
 }
 
 interface Request {
@@ -146,8 +148,10 @@ const forwarding: Readonly<Record<string, Rule>> = {
   'audio-player': { when: isOneOf('off', 'default'), because: 'done: there is none' },
   'early-media': { because: 'concerns the audio player' },
   tos: {
-    when: (values) => values.every((value) => Number(value) < 0 || Number(value) > 255),
-    because: 'leaves the default',
+    // Of the eight bits, two are not of the DSCP (RFC 3168).
+    when: (values, { relay }) =>
+      values.every((value) => Number(value) < 0 || Number(value) > 255 || Number(value) >> 2 === relay?.dscp),
+    because: 'leaves the default, or is what all media leave with',
   },
   't.38-stop': faxTuning,
   't.38-fec': faxTuning,

@@ -122,6 +122,8 @@ test('a relay that is a lite agent of ICE serves what needs one', (t) => {
   t.is(refused({ 'ICE-lite': 'off' }, plain, agent), 'ICE-lite');
   t.is(refused({ 'record-call': 'yes' }, plain, { ...equipment, records: true }), undefined);
   t.is(refused({ metadata: 'x' }, plain, { ...equipment, records: true }), 'metadata');
+  t.is(refused({ TOS: 184 }, plain, { ...equipment, dscp: 46 }), undefined);
+  t.is(refused({ TOS: 136 }, plain, { ...equipment, dscp: 46 }), 'TOS');
 });
 
 test('a party of the other version of IP cannot be reached', (t) => {

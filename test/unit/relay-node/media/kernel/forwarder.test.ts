@@ -286,7 +286,10 @@ test('stopping removes the table, and ends nft', async (t) => {
   const scene = await ForwarderScene.start(t);
   await scene.handedOver();
   await scene.forwarder.stop();
-  t.is(scene.nft.lines.at(-1), 'delete table netdev t');
+  t.is(
+    scene.nft.lines.at(-1),
+    'add table netdev t; delete table netdev t; add table ip t; delete table ip t',
+  );
   t.is(await scene.nft.ended, 'stopped');
   scene.clock.advance(120_000);
   await turns();

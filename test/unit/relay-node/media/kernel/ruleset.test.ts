@@ -24,10 +24,18 @@ const stream: KernelStream = {
 test('the table takes the place of one of its name, in one transaction', (t) => {
   for (const ruleset of [v4, v6]) {
     const text = ruleset.create();
-    t.true(text.startsWith('add table netdev t; delete table netdev t; add table netdev t; '));
+    t.true(text.startsWith('add table netdev t; delete table netdev t; add table ip'));
     t.notRegex(text, /\n/);
   }
   t.notRegex(v6.create(), /ipv4|\bip /);
+});
+
+test('the DSCP is set on both paths, or on neither', (t) => {
+  const options = { table: 't', addresses: ['192.0.2.1'], portMin: 30_000, portMax: 39_999 };
+  const text = new Ruleset({ ...options, dscp: 46 }).create();
+  t.regex(text, /add rule netdev t relay .* ip dscp set 46 meta mark & 0xfff00000 vmap @hops/);
+  t.regex(text, /add rule ip t output ip saddr \{ 192\.0\.2\.1 \} udp sport 30000-39999 ip dscp set 46/);
+  t.notRegex(v4.create(), /dscp|output/);
 });
 
 test('whole RTP datagrams for the relay are looked up, and nothing else', (t) => {
