@@ -2,9 +2,9 @@ import type { SimProcess } from './process.js';
 
 /** Something that happens in a process at a time. */
 interface Entry {
-  readonly atMs: number;
+  atMs: number;
   /** Of two at one time the first that was scheduled happens first. */
-  readonly order: number;
+  order: number;
   readonly process: SimProcess;
   task: (() => void) | undefined;
 }
@@ -39,10 +39,10 @@ export class Scheduler {
 
   /** Runs `task` in the process after `delayMs`. A dead process runs nothing, a frozen one when it goes on. */
   after(delayMs: number, process: SimProcess, task: () => void): () => void {
-    const entry = { atMs: this.#nowMs + Math.max(0, delayMs), order: this.#count++, process, task };
+    const entry: Entry = { atMs: this.#nowMs + Math.max(0, delayMs), order: this.#count++, process, task };
     this.#push(entry);
     return () => {
-      (entry as Entry).task = undefined;
+      entry.task = undefined;
     };
   }
 
@@ -72,7 +72,12 @@ export class Scheduler {
       return;
     }
     if (process.isFrozen) {
-      process.hold(() => this.#push({ ...entry, atMs: this.#nowMs, order: this.#count++ }));
+      // The same one: what happens before it, when the process goes on, may cancel it.
+      process.hold(() => {
+        entry.atMs = this.#nowMs;
+        entry.order = this.#count++;
+        this.#push(entry);
+      });
       return;
     }
     this.#nowMs = Math.max(this.#nowMs, entry.atMs);
