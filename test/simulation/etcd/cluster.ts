@@ -52,6 +52,9 @@ export class EtcdCluster {
   #term = 2;
   #leader: Member | undefined;
   #isElecting = false;
+  #hasQuorum = true;
+  /** Called when the last member that a quorum needs has gone, and when it is back. */
+  onQuorumChange: (hasQuorum: boolean) => void = () => {};
   /** What refuses some requests, whichever member is asked. */
   refusal: ((path: string, request: unknown) => Refusal | undefined) | undefined;
 
@@ -118,6 +121,10 @@ export class EtcdCluster {
     const voters = this.members.filter((member) => member.votes);
     const connected = voters.filter((member) => member.isConnected);
     const hasQuorum = connected.length * 2 > voters.length;
+    if (hasQuorum !== this.#hasQuorum) {
+      this.#hasQuorum = hasQuorum;
+      this.onQuorumChange(hasQuorum);
+    }
     if (hasQuorum && this.#leader?.isConnected) {
       return;
     }

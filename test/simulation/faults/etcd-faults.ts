@@ -4,7 +4,7 @@ import type { Member, Refusal } from '../etcd/member.js';
 import type { Fault, FaultKind, Weighted } from './grammar.js';
 
 /** Clients find out after a ping and its timeout, 8 s, that a connection is dead, and go elsewhere. */
-const deadConnectionMs = 10_000;
+export const deadConnectionMs = 10_000;
 const lossMs = 5000;
 
 /** One member of several: the others go on. */

@@ -1,6 +1,7 @@
 import type { Random } from '../../chaos/plan/random.js';
 import type { FaultSpan } from '../check/history.js';
 import type { World } from '../world/world.js';
+import { deadConnectionMs } from './etcd-faults.js';
 import { type FaultName, faultKinds, faultNames } from './grammar.js';
 
 export interface ScheduleOptions {
@@ -22,6 +23,15 @@ const losses: ReadonlySet<FaultName> = new Set(['wipe', 'restore']);
 /** How long replicas and relays may take to write again what was lost, and to be as before, ms. */
 const aftermathMs = 12_000;
 
+/** Whatever has brought it about. */
+const noQuorum = {
+  kind: 'etcd has no quorum',
+  touches: ['etcd'],
+  promised: 'answered',
+  graceMs: deadConnectionMs,
+  excusesMoves: false,
+} as const;
+
 /** Begins faults at drawn times, and ends them. Those of one kind never overlap, others may. */
 export class Schedule {
   readonly spans: FaultSpan[] = [];
@@ -37,6 +47,7 @@ export class Schedule {
     this.#world = world;
     this.#random = world.fork();
     this.#options = options;
+    world.etcd.onQuorumChange = (hasQuorum) => this.#noteQuorum(hasQuorum);
   }
 
   /** Draws the first fault. @param kernel where faults happen */
@@ -105,6 +116,18 @@ export class Schedule {
     };
     this.#underWay.set(kind, heal);
     this.#after(lengthMs, heal);
+  }
+
+  /** Faults of two members at a time are more than one of each: etcd is away, which neither of them says. */
+  #noteQuorum(hasQuorum: boolean): void {
+    const beginMs = this.#world.scheduler.nowMs;
+    if (hasQuorum) {
+      for (const span of this.spans.filter(({ kind }) => kind === noQuorum.kind)) {
+        span.endMs = Math.min(span.endMs, beginMs);
+      }
+    } else {
+      this.spans.push({ ...noQuorum, beginMs, endMs: Number.POSITIVE_INFINITY });
+    }
   }
 
   #mayBegin(kind: FaultName): boolean {
