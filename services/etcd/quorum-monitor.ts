@@ -76,6 +76,11 @@ export class QuorumMonitor {
     return this.state.name === 'lost' ? this.state.error : undefined;
   }
 
+  /** When the newest answered write was sent, by the monotonic clock; undefined if none was. */
+  get answeredAtMs(): number | undefined {
+    return Number.isFinite(this.#answeredAtMs) ? this.#answeredAtMs : undefined;
+  }
+
   /** How long etcd has been lost, ms; 0 if it is not. */
   get lostForMs(): number {
     return this.state.name === 'lost' ? this.#deps.clock.monotonicMs() - this.state.sinceMs : 0;

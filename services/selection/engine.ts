@@ -175,7 +175,8 @@ export class Engine {
       // While etcd is away no relay node can renew its lease: all may run out at once.
       this.directory.suspect('etcd was lost', lost !== undefined);
       if (lost) {
-        leaseClock.pause();
+        // Since when it has been away, nobody can tell who stood still meanwhile.
+        leaseClock.pause(this.quorum.answeredAtMs);
         this.commits.refuseWaiting(lost);
         const newCalls = mode === 'available' ? 'provisional' : 'refused';
         events.etcdLost({ reason: lost.message, newCalls });

@@ -8,6 +8,7 @@ export class LeaseClock {
   readonly #clock: Clock;
   #pausedMs = 0;
   #pausedAtMs: number | undefined;
+  #resumedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -17,8 +18,9 @@ export class LeaseClock {
     return (this.#pausedAtMs ?? this.#clock.monotonicMs()) - this.#pausedMs;
   }
 
-  pause(): void {
-    this.#pausedAtMs ??= this.#clock.monotonicMs();
+  /** @param sinceMs when etcd was last known to answer, by the monotonic clock: what ran since then is taken back */
+  pause(sinceMs = this.#clock.monotonicMs()): void {
+    this.#pausedAtMs ??= Math.max(sinceMs, this.#resumedAtMs);
   }
 
   /** @returns how long it stood still, ms */
@@ -27,6 +29,7 @@ export class LeaseClock {
     const pausedMs = nowMs - (this.#pausedAtMs ?? nowMs);
     this.#pausedMs += pausedMs;
     this.#pausedAtMs = undefined;
+    this.#resumedAtMs = nowMs;
     return pausedMs;
   }
 }

@@ -20,6 +20,23 @@ test('it stands still while it is paused, however often that is said', (t) => {
   t.is(lease.nowMs() - startMs, 15);
 });
 
+test('what ran since etcd last answered is taken back, but nothing that has been', (t) => {
+  const clock = new ManualClock();
+  const lease = new LeaseClock(clock);
+  const startMs = lease.nowMs();
+  clock.advance(10);
+  const answeredAtMs = clock.monotonicMs();
+  clock.advance(25_000);
+  t.is(lease.nowMs() - startMs, 25_010);
+  lease.pause(answeredAtMs);
+  t.is(lease.nowMs() - startMs, 10);
+  clock.advance(500);
+  t.is(lease.resume(), 25_500);
+  clock.advance(5);
+  lease.pause(answeredAtMs);
+  t.is(lease.nowMs() - startMs, 10, 'the five since then');
+});
+
 test('it runs when the clock runs and it is not paused, never back, whatever the wall clock does', (t) => {
   const action = fc.oneof(
     fc.nat({ max: 1_000_000 }).map((ms) => ({ ms })),
