@@ -48,6 +48,8 @@ export interface Binding {
   readonly beginning: string;
   /** When the call was first bound, ms since 1970. */
   readonly createdAtMs: number;
+  /** When it began again after its release, ms since 1970; undefined if it has not. */
+  readonly begunAgainAtMs?: number | undefined;
   /** The binding outlives each use by at least this. */
   readonly ttlSeconds: number;
   /** The binding lives at least until then, ms since 1970. */
@@ -101,6 +103,12 @@ export interface BindingVersion {
 
 export function isVersionOf({ generation, beginning }: Binding, version: BindingVersion): boolean {
   return beginning === version.beginning && (!version.generation || generation === version.generation);
+}
+
+/** One is what became of the other after its release: the same binding, which has left that relay for another call. */
+export function hasBegunAfter(one: Binding, other: Binding): boolean {
+  const isLater = one.generation > other.generation && one.beginning !== other.beginning;
+  return isLater && one.begunAgainAtMs !== undefined && one.moves.some(({ from }) => from === other.relayId);
 }
 
 /** One is a later state of the same call than the other, as far as that can be told from the two. */

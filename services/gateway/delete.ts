@@ -32,6 +32,12 @@ const mostSilences = 10;
 /** An offer that was under way has been answered by then. */
 const offerTimeoutMs = 1000;
 
+/** A delete that was answered before it was done. */
+interface PutOff extends CallRequest {
+  /** By the wall clock. */
+  readonly receivedAtMs: number;
+}
+
 export interface DeleteDeps {
   readonly router: CallRouter;
   readonly clients: RelayAccess;
@@ -58,12 +64,13 @@ export class DeleteHandler {
   async handle(deletion: CallRequest): Promise<Buffer> {
     const { router, clients, formerRelays, memory, clock, log } = this.#deps;
     const { request, call } = deletion;
+    const receivedAtMs = clock.wallMs();
     const remembered = router.remembered(call);
     const found = await this.#lookup(deletion);
     memory.ended(call, request);
     if (typeof found === 'string') {
       log.warn({ callId: call.callId, reason: found }, 'delete put off: the call cannot be looked up');
-      this.#deleteLater(deletion, remembered);
+      this.#deleteLater({ ...deletion, receivedAtMs }, remembered);
       return request.ok('the registry does not answer; the deletion is tried again');
     }
     if (!found) {
@@ -75,7 +82,7 @@ export class DeleteHandler {
     formerRelays.end(binding, request);
     if (!relay) {
       void this.#release(found);
-      this.#endLater(deletion, found);
+      this.#endLater({ ...deletion, receivedAtMs }, found);
       return request.ok(`relay ${binding.relayId} of this call is gone`);
     }
     const asked = await clients.ask(relay, request, timeoutMs);
@@ -90,7 +97,7 @@ export class DeleteHandler {
       }
       // Where it really is, etcd alone can say; if it is there, the call may have begun anew since it was deleted.
       if (freshness === 'provisional') {
-        this.#deleteLater(deletion, binding, binding.instance);
+        this.#deleteLater({ ...deletion, receivedAtMs }, binding, binding.instance);
       }
       return asked.reply;
     }
@@ -101,7 +108,7 @@ export class DeleteHandler {
     );
     // The proxy takes the call for ended: what it offers from now on is a new beginning, and must find it released.
     await inTime(clock, deletion.deadlineMs - clock.monotonicMs(), this.#release(found), undefined);
-    this.#endLater(deletion, found);
+    this.#endLater({ ...deletion, receivedAtMs }, found);
     return request.ok(`relay ${relayId} does not answer; the deletion is tried again`);
   }
 
@@ -217,13 +224,12 @@ export class DeleteHandler {
    * @param remembered the binding as it was last seen here
    * @param told instance of a relay that has deleted the call already
    */
-  #deleteLater(deletion: CallRequest, remembered: Binding | undefined, told?: string): void {
-    const { request, call } = deletion;
+  #deleteLater(deletion: PutOff, remembered: Binding | undefined, told?: string): void {
+    const { request, call, receivedAtMs } = deletion;
     const { router, clients, retries, clock, log } = this.#deps;
-    const receivedAtMs = clock.wallMs() - timeoutMs;
     // What was bound in the future was dated by a clock that was ahead: that tells nothing.
-    const isYounger = ({ createdAtMs }: Binding) =>
-      createdAtMs > receivedAtMs && createdAtMs <= clock.wallMs() + clockSkewSeconds * 1000;
+    const isYounger = ({ createdAtMs, begunAgainAtMs = createdAtMs }: Binding) =>
+      begunAgainAtMs > receivedAtMs && begunAgainAtMs <= clock.wallMs() + clockSkewSeconds * 1000;
     retries.schedule({
       purpose: `look call ${call.callId} up, which is to be deleted`,
       attempt: async () => {
@@ -235,10 +241,7 @@ export class DeleteHandler {
         if (binding.beginning !== remembered?.beginning && isYounger(binding)) {
           return 'canceled';
         }
-        if (
-          binding.instance !== told &&
-          (await this.#isSignaledSince(found, deletion.parties, receivedAtMs))
-        ) {
+        if (binding.instance !== told && (await this.#isSignaledSince(found, deletion))) {
           log.info({ callId: call.callId }, 'delete given up: the call has begun again since');
           return 'canceled';
         }
@@ -257,25 +260,31 @@ export class DeleteHandler {
   }
 
   /** By the word of its relay. */
-  async #isSignaledSince(
-    { binding, relay }: Answer,
-    parties: CallParties,
-    sinceMs: number,
-  ): Promise<boolean> {
+  async #isSignaledSince({ binding, relay }: Answer, { parties, receivedAtMs }: PutOff): Promise<boolean> {
     const { clients, memory } = this.#deps;
     const carried = relay && (await carriedBy(clients, relay, memory, binding.call, { parties, timeoutMs }));
-    return carried ? (carried.signaledAtMs ?? 0) > sinceMs : false;
+    return carried ? (carried.signaledAtMs ?? 0) > receivedAtMs : false;
   }
 
-  /** The relay of the call is silent or away. */
-  #endLater({ request, parties }: CallRequest, found: Answer): void {
+  /** The relay of the call is silent or away. Without etcd the call may begin again in the same binding meanwhile. */
+  #endLater(deletion: PutOff, found: Answer): void {
+    const { request, parties } = deletion;
     const { call, relayId, instance } = found.binding;
     this.#deps.orphans.end(
       {
         call,
         relayId,
         instance,
-        isOrphaned: ({ binding }) => isVersionOf(binding, found.binding),
+        isOrphaned: async ({ binding }, relay) => {
+          if (!isVersionOf(binding, found.binding)) {
+            return false;
+          }
+          const isBegunAgain = await this.#isSignaledSince({ ...found, relay }, deletion);
+          if (isBegunAgain) {
+            this.#releaseOnceEnded(parties, { ...found, relay }, deleteDelayMs);
+          }
+          return !isBegunAgain;
+        },
         ended: (relay) => this.#releaseUnlessCarried(parties, { ...found, relay }),
       },
       request,

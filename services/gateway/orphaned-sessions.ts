@@ -16,7 +16,7 @@ export interface OrphanedSession extends Pick<Binding, 'call' | 'relayId'> {
   /** Of the relay; undefined if it is not known: then it is the one that is registered first. */
   readonly instance: string | undefined;
   /** False where the call is bound like this now: it has begun anew, or is back on the relay. */
-  isOrphaned(now: Answer, relay: RegisteredRelay): boolean;
+  isOrphaned(now: Answer, relay: RegisteredRelay): boolean | Promise<boolean>;
   /** The relay has answered the deletion. */
   ended?(relay: RegisteredRelay): void;
 }
@@ -55,7 +55,7 @@ export class OrphanedSessions {
           return 'done';
         }
         const now = await router.lookup(call, { current: true });
-        if (now && !session.isOrphaned(now, registered)) {
+        if (now && !(await session.isOrphaned(now, registered))) {
           return 'canceled';
         }
         // While etcd is out of reach another replica may have moved the call back, or have begun it anew.

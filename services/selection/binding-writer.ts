@@ -154,6 +154,7 @@ export class BindingWriter {
       // It is the same call, unless that had ended.
       beginning: before && before.state !== 'released' ? before.beginning : requestId,
       createdAtMs: before?.createdAtMs ?? nowMs,
+      begunAgainAtMs: before?.state === 'released' ? nowMs : before?.begunAgainAtMs,
       ttlSeconds,
       moves: before
         ? [
@@ -219,8 +220,9 @@ export class BindingWriter {
     const isNew = binding.state === 'released' && state === 'setup';
     if (isNew) {
       const { requestId } = request;
+      const begunAgainAtMs = this.#deps.clock.wallMs();
       const ttlSeconds = request.ttlSeconds ?? ttlPolicy.settings.setupTtlSeconds;
-      return { ...binding, state, ttlSeconds, requestId, beginning: requestId };
+      return { ...binding, state, ttlSeconds, requestId, beginning: requestId, begunAgainAtMs };
     }
     return { ...binding, state, ttlSeconds: ttlPolicy.wantedTtl(binding, request) };
   }

@@ -24,6 +24,8 @@ interface BindingValue {
   /** The request that began the call; left out where it is `request`. */
   readonly begun?: string;
   readonly createdAt: string;
+  /** Of a call that began again after its release. */
+  readonly begunAgainAt?: string;
   readonly ttlSeconds: number;
   readonly expiresAt: string;
   readonly moves?: readonly MoveValue[];
@@ -64,6 +66,9 @@ function encode(binding: Binding): Buffer {
     request: binding.requestId,
     ...(binding.beginning === binding.requestId ? {} : { begun: binding.beginning }),
     createdAt: created.text(binding.createdAtMs),
+    ...(binding.begunAgainAtMs === undefined
+      ? {}
+      : { begunAgainAt: new Date(binding.begunAgainAtMs).toISOString() }),
     ttlSeconds: binding.ttlSeconds,
     expiresAt: expires.text(binding.expiresAtMs),
     ...(moves.length === 0 ? {} : { moves: moves.map(moveValue) }),
@@ -85,7 +90,7 @@ function decode(key: string, bytes: Buffer): Binding | InvalidValue {
     return new InvalidValue('not an object');
   }
   const { relay, instance, state, generation, request, createdAt, ttlSeconds, expiresAt } = value;
-  const { begun = request, moves = [] } = value;
+  const { begun = request, begunAgainAt, moves = [] } = value;
   const call = callOf(key, value.callId);
   if (!call) {
     return new InvalidValue('the key is not of a call');
@@ -107,8 +112,9 @@ function decode(key: string, bytes: Buffer): Binding | InvalidValue {
   }
   const createdAtMs = parseTime(createdAt);
   const expiresAtMs = parseTime(expiresAt);
-  if (Number.isNaN(createdAtMs) || Number.isNaN(expiresAtMs)) {
-    return new InvalidValue('createdAt, expiresAt: not ISO 8601');
+  const begunAgainAtMs = begunAgainAt === undefined ? undefined : parseTime(begunAgainAt);
+  if ([createdAtMs, expiresAtMs, begunAgainAtMs].some(Number.isNaN)) {
+    return new InvalidValue('createdAt, expiresAt, begunAgainAt: not ISO 8601');
   }
   return {
     call,
@@ -119,6 +125,7 @@ function decode(key: string, bytes: Buffer): Binding | InvalidValue {
     requestId: request,
     beginning: begun,
     createdAtMs,
+    ...(begunAgainAtMs === undefined ? {} : { begunAgainAtMs }),
     ttlSeconds,
     expiresAtMs,
     moves: Array.isArray(moves) ? moves.flatMap((move) => parseMove(move) ?? []).slice(-maxMoves) : [],

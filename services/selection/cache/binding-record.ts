@@ -47,6 +47,7 @@ export interface Seen {
 
 interface Rest {
   readonly beginning?: string;
+  readonly begunAgainAtMs?: number;
   readonly moves?: readonly Move[];
   readonly callId?: string;
 }
@@ -156,6 +157,7 @@ export function readRecord(
       state: bindingStates[(lengths >>> stateShift) & (2 ** stateBits - 1)] as BindingState,
       beginning: rest.beginning ?? requestId,
       createdAtMs: numbers[at + 2] as number,
+      ...(rest.begunAgainAtMs === undefined ? {} : { begunAgainAtMs: rest.begunAgainAtMs }),
       ttlSeconds: words[2 * at + 14] as number,
       expiresAtMs: numbers[at + 3] as number,
       moves: rest.moves ?? noMoves,
@@ -167,13 +169,15 @@ export function readRecord(
 const noMoves: readonly Move[] = [];
 const nothing = Buffer.alloc(0);
 
-function restOf({ call, requestId, beginning, moves }: StoredBinding['binding']): Buffer {
-  const hasRest = beginning !== requestId || moves.length > 0 || isHashed(call);
+function restOf({ call, requestId, beginning, begunAgainAtMs, moves }: StoredBinding['binding']): Buffer {
+  const hasRest =
+    beginning !== requestId || begunAgainAtMs !== undefined || moves.length > 0 || isHashed(call);
   if (!hasRest) {
     return nothing;
   }
   const rest: Rest = {
     ...(beginning === requestId ? {} : { beginning }),
+    ...(begunAgainAtMs === undefined ? {} : { begunAgainAtMs }),
     ...(moves.length === 0 ? {} : { moves }),
     ...(isHashed(call) ? { callId: call.callId } : {}),
   };

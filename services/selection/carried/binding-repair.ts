@@ -1,4 +1,11 @@
-import { type Binding, isAhead, isCarriedPast, maxMoves, type StoredBinding } from '../../domain/binding.js';
+import {
+  type Binding,
+  hasBegunAfter,
+  isAhead,
+  isCarriedPast,
+  maxMoves,
+  type StoredBinding,
+} from '../../domain/binding.js';
 import { type Call, inSet } from '../../domain/call.js';
 import { HoldfastError } from '../../domain/error.js';
 import type { RegisteredRelay } from '../../domain/relay.js';
@@ -193,7 +200,8 @@ export class BindingRepair {
       const stored = bound(found);
       const relay = ttlPolicy.relayOf(remembered.binding);
       if (stored && !isAhead(remembered.binding, stored.binding)) {
-        return relay && isCarriedPast(remembered.binding, stored.binding)
+        const isLeft = hasBegunAfter(stored.binding, remembered.binding);
+        return relay && !isLeft && isCarriedPast(remembered.binding, stored.binding)
           ? writer.reassert({ ...remembered, binding: this.#over(remembered, stored) }, found, relay)
           : stored;
       }

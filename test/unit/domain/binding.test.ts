@@ -2,6 +2,7 @@ import test from 'ava';
 import {
   ageSeconds,
   type Binding,
+  hasBegunAfter,
   isAhead,
   isVersionOf,
   leaseSeconds,
@@ -45,6 +46,16 @@ test('a higher generation is ahead; of the same beginning, an answered call of o
   t.false(isAhead(binding, binding));
   t.false(isAhead({ ...answered, beginning: 'again' }, binding), 'nobody knows which of them was first');
   t.false(isAhead(answered, { ...binding, state: 'released' }), 'what has ended stays ended');
+});
+
+test('a call that began again, and left its relay then, is known to come after the one before', (t) => {
+  const moves = [{ atMs: 2, from: binding.relayId, reason: '', by: '' }];
+  const after: Binding = { ...binding, beginning: 'again', begunAgainAtMs: 1, generation: 2, moves };
+  t.true(hasBegunAfter(after, { ...binding, state: 'answered' }));
+  t.false(hasBegunAfter(binding, after));
+  t.false(hasBegunAfter({ ...after, beginning: 'mine' }, binding), 'it is the same call');
+  t.false(hasBegunAfter({ ...after, begunAgainAtMs: undefined }, binding), 'its writer knew of none before');
+  t.false(hasBegunAfter({ ...after, moves: [] }, binding));
 });
 
 test('a lease outlives the TTL, so that a use can find a whole TTL left and write nothing', (t) => {

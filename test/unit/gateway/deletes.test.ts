@@ -202,8 +202,38 @@ test('a relay that was away when a call was deleted is told to end it when it is
   const { clients, comeBack, pass, retries } = await deletedWhileAway(t);
   comeBack();
   await pass(5000);
-  t.deepEqual(clients.log, ['r1 offer', 'r1 delete', 'r1 query']);
+  t.deepEqual(clients.log, ['r1 offer', 'r1 query', 'r1 delete', 'r1 query']);
   t.is(retries.size, 0);
+});
+
+test('but not to end one that has begun again in the same binding meanwhile', async (t) => {
+  const { clients, clock, comeBack, pass, router } = await deletedWhileAway(t);
+  const lastSignal = Math.ceil(clock.wallMs() / 1000);
+  clients.tells = () => ({ result: 'ok', 'last signal': lastSignal });
+  router.bind(theCall, registered({ id: 'r1' }), {
+    beginning: router.bindings.get(theCall.key)?.beginning ?? '',
+  });
+  comeBack();
+  await pass(5000);
+  t.deepEqual(clients.log, ['r1 offer', 'r1 query']);
+  t.is(router.bindings.get(theCall.key)?.state, 'setup');
+  clients.tells = knowsNone;
+  await pass(32_000);
+  t.is(router.bindings.get(theCall.key)?.state, 'released', 'once its relay has ended it');
+});
+
+test('nor one that was released and began again after a delete that could not be looked up', async (t) => {
+  const made = scene(t);
+  const { ask, clients, clock, pass, router } = made;
+  await ask(offer);
+  router.hasForgotten = true;
+  const createdAtMs = clock.wallMs() - 10_000;
+  await deletedWhileRegistryHangs(t, made);
+  const begunAgainAtMs = clock.wallMs();
+  router.bind(theCall, registered({ id: 'r1' }), { beginning: 'another', createdAtMs, begunAgainAtMs });
+  router.recover();
+  await pass(5000);
+  t.deepEqual(clients.log, ['r1 offer'], 'nor is its relay asked');
 });
 
 test('also if nothing is left of the binding by then', async (t) => {
@@ -257,7 +287,7 @@ test('a relay that was away when a deletion could at last be looked up is told w
   t.deepEqual(router.released, ['call-1']);
   router.relays.unshift(away);
   await pass(5000);
-  t.deepEqual(clients.log, ['r1 offer', 'r1 delete', 'r1 query']);
+  t.deepEqual(clients.log, ['r1 offer', 'r1 query', 'r1 delete', 'r1 query']);
 });
 
 test('a call that begins anew while its relay is silent is not ended by the deletion before', async (t) => {

@@ -40,11 +40,16 @@ const binding: fc.Arbitrary<Binding> = fc
     state: fc.constantFrom(...bindingStates),
     beginning: fc.option(text, { nil: undefined }),
     createdAtMs: time,
+    begunAgainAtMs: fc.option(time, { nil: undefined }),
     ttlSeconds: fc.integer({ min: 1, max: 86_400 }),
     expiresAtMs: time,
     moves: fc.array(move, { maxLength: maxMoves }),
   })
-  .map(({ beginning, ...value }) => ({ ...value, beginning: beginning ?? value.requestId }));
+  .map(({ beginning, begunAgainAtMs, ...value }) => ({
+    ...value,
+    beginning: beginning ?? value.requestId,
+    ...(begunAgainAtMs === undefined ? {} : { begunAgainAtMs }),
+  }));
 
 test('a binding is read as it was written', (t) => {
   fc.assert(

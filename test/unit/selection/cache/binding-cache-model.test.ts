@@ -161,6 +161,7 @@ const aStored = fc
     state: fc.constantFrom(...bindingStates),
     beginning: fc.option(aText, { nil: undefined }),
     createdAtMs: fc.integer({ min: -8.64e15, max: 8.64e15 }),
+    begunAgainAtMs: fc.option(fc.maxSafeNat(), { nil: undefined }),
     ttlSeconds: fc.integer({ min: 1, max: 86_400 }),
     moves: fc.oneof(
       { weight: 3, arbitrary: fc.constant([]) },
@@ -172,10 +173,15 @@ const aStored = fc
     revision: aRevision,
   })
   .map(
-    ({ restMs, revision, beginning, ...rest }) =>
+    ({ restMs, revision, beginning, begunAgainAtMs, ...rest }) =>
       (nowMs: number): StoredBinding => ({
         revision,
-        binding: { ...rest, beginning: beginning ?? rest.requestId, expiresAtMs: nowMs + restMs },
+        binding: {
+          ...rest,
+          beginning: beginning ?? rest.requestId,
+          ...(begunAgainAtMs === undefined ? {} : { begunAgainAtMs }),
+          expiresAtMs: nowMs + restMs,
+        },
       }),
   );
 
