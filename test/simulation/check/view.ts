@@ -53,18 +53,24 @@ export const relayOf = (operation: Operation): string | undefined =>
  */
 export function untilPromised({ faults }: History, operations: readonly Operation[]): readonly Operation[] {
   let media: string | undefined;
+  let generation = 0;
   const at = operations.findIndex((operation) => {
     const { answer, replica, invokeMs, returnMs, reason } = operation;
     const isElsewhere = operation.media !== undefined && operation.media !== media;
     const isFirst = media === undefined;
     media = operation.media ?? media;
     // Nor does such a replica note that a call begins again after its release.
-    const isForgotten = answer?.freshness === 'stale' && answer.released && !operation.inDialog;
+    const isStaleBeginning = answer?.freshness === 'stale' && !operation.inDialog;
+    const isForgotten = isStaleBeginning && answer.released;
+    // Or it has heard neither of the release nor of the move before it, and sends the new call to where the old one was.
+    const isMisled = isStaleBeginning && answer.generation < generation;
+    generation = Math.max(generation, answer?.generation ?? 0);
     // A request to end it that nobody answered may wait in a socket, and end what begins after it.
     const mayStillEnd = ends.has(operation.method) && operation.outcome === 'unknown';
     return (
       answer?.freshness === 'provisional' ||
       isForgotten ||
+      isMisled ||
       mayStillEnd ||
       (((isElsewhere && !isFirst) || reason?.includes('Unknown call-id')) &&
         mayLackEtcd(faults, replica, invokeMs, returnMs))
