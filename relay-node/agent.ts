@@ -143,7 +143,9 @@ export class Agent implements Component {
     const before = servedIn(this.#state);
     this.#state = nextState(this.#state, event);
     if (before && servedIn(this.#state) !== before) {
-      this.#revoked = Promise.all([this.#revoked, before.registration.stop().catch(() => undefined)]);
+      const departure = event.name === 'silent' || event.name === 'restarted' ? event.name : undefined;
+      const stopped = before.registration.stop(departure).catch(() => undefined);
+      this.#revoked = Promise.all([this.#revoked, stopped]);
     }
   }
 

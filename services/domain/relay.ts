@@ -5,6 +5,10 @@ export const relayStates = ['active', 'draining', 'disabled'] as const;
 /** Whether a relay takes new calls. Calls bound to it stay, whatever the state. */
 export type RelayState = (typeof relayStates)[number];
 
+export const departures = ['silent', 'restarted'] as const;
+/** Why a relay node takes a registration back: the relay does not answer it, or is in another life now. */
+export type Departure = (typeof departures)[number];
+
 /** A name in a certificate, or what a client says of itself. */
 export const maxActorLength = 253;
 export const maxWeight = 10_000;
@@ -30,6 +34,8 @@ export interface Relay {
   readonly mediaAddresses: Readonly<Record<string, string>>;
   /** `draining` once the relay node was told to stop; what operators want stands in the intent. */
   readonly state: 'active' | 'draining';
+  /** Said a moment before the registration is taken back; a lease that runs out says nothing. */
+  readonly departure?: Departure | undefined;
   /** Share of new calls relative to the rest of the set, 0-10000; 0 takes none. */
   readonly weight: number;
   /** Most concurrent calls; 0 is no limit. */
@@ -124,15 +130,22 @@ export function effectiveWeight({ relay, intent }: RegisteredRelay): number {
   return intent?.weight ?? relay.weight;
 }
 
-/** Why the registration of a relay has ended, as far as its last state tells. */
-export function departureReason(relay: RegisteredRelay): string {
-  if (relay.relay.state === 'draining') {
+const departureReasons: Readonly<Record<Departure, string>> = {
+  silent: 'the relay does not answer its relay node',
+  restarted: 'the relay was restarted',
+};
+
+/** Why the registration of a relay has ended, as far as the last registration and intent tell. */
+export function departureReason(registered: RegisteredRelay): string {
+  const { departure, state } = registered.relay;
+  if (state === 'draining' && departure === undefined) {
     return 'its relay node was stopped';
   }
-  const state = effectiveState(relay);
-  return state === 'active'
-    ? 'the relay does not answer, or its relay node or host is gone'
-    : `it was ${state}`;
+  const reason = departure
+    ? departureReasons[departure]
+    : 'its lease ran out: its relay node or host is gone, or cannot reach etcd';
+  const known = effectiveState(registered);
+  return known === 'active' ? reason : `it was ${known}; ${reason}`;
 }
 
 /** It has as many calls as it takes, by its last report. */

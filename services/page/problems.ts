@@ -1,5 +1,12 @@
 import type { RecordedEvent } from '../domain/recorded-event.js';
-import { effectiveState, effectiveWeight, isFull, type RegisteredRelay, relayKey } from '../domain/relay.js';
+import {
+  effectiveState,
+  effectiveWeight,
+  type GoneRelay,
+  isFull,
+  type RegisteredRelay,
+  relayKey,
+} from '../domain/relay.js';
 import type { Problem } from '../domain/status.js';
 import { holdfastCommand } from './shell.js';
 import type { ReplicaState } from './state.js';
@@ -118,7 +125,7 @@ function ofSets(state: ReplicaState): Problem[] {
     );
     if (eligible.length === 0) {
       const text = `no relay of set ${set} takes new calls: ${ofSet.length} ${plural(ofSet, 'is', 'are')} draining, disabled or of weight 0`;
-      return [{ level: 'critical', text, advice: holdfastCommand('resume', { set }, ofSet[0]?.relay.id) }];
+      return [{ level: 'critical', text, advice: waysBack(set, ofSet) }];
     }
     return eligible.every(isFull)
       ? [
@@ -132,13 +139,27 @@ function ofSets(state: ReplicaState): Problem[] {
   });
 }
 
+/** What gives a set relays again: a relay has to be both active and of some weight. */
+function waysBack(set: string, ofSet: readonly RegisteredRelay[]): string {
+  const stays = ofSet.find(({ relay }) => relay.state === 'active');
+  if (!stays) {
+    return 'Start relay nodes: those that there are have been told to stop.';
+  }
+  const { id } = stays.relay;
+  const resume = holdfastCommand('resume', { set }, id);
+  const weight = holdfastCommand('weight', { set }, id);
+  return [
+    ...(effectiveState(stays) === 'active' ? [] : [resume]),
+    ...(effectiveWeight(stays) > 0 ? [] : [`${weight} 100`]),
+  ].join(' && ');
+}
+
 function ofRelays(state: ReplicaState): Problem[] {
   const relays = state.relays();
   const nowMs = state.clock.monotonicMs();
   const isOverdue = ({ loadHeardAtMs }: RegisteredRelay) =>
     loadHeardAtMs !== undefined && nowMs - loadHeardAtMs > overdueMs;
   const gone = state.gone().filter((relay) => effectiveState(relay) === 'active');
-  const [latest] = gone;
   return [
     ...about(
       relays.filter(({ relay }) => state.isSuspect(relay.set, relay.id)),
@@ -148,11 +169,12 @@ function ofRelays(state: ReplicaState): Problem[] {
         advice: `Wait a few seconds. If ${plural(some, 'it is', 'they are')} really gone, look for what they share.`,
       }),
     ),
-    ...about(gone, (names, some) => ({
-      level: 'warning',
-      text: `${names} left within the last 24 h and ${plural(some, 'is', 'are')} not back: ${latest?.reason}`,
-      advice: `Look at the ${plural(some, 'relay', 'relays')} and ${plural(some, 'its host', 'their hosts')}. A relay registers again when it answers; its calls move with their next request.`,
-    })),
+    ...[...new Set(gone.map(({ reason }) => reason))].flatMap((reason) =>
+      ofDeparture(
+        reason,
+        gone.filter((relay) => relay.reason === reason),
+      ),
+    ),
     ...about(relays.filter(isFull), (names, some) => ({
       level: 'warning',
       text: `${names} ${plural(some, 'is', 'are')} full`,
@@ -164,6 +186,25 @@ function ofRelays(state: ReplicaState): Problem[] {
       advice: 'See the log of the relay node: it cannot write to etcd, or the relay does not answer.',
     })),
   ];
+}
+
+/** Of relays that left for one reason. */
+function ofDeparture(reason: string, gone: readonly GoneRelay[]): Problem[] {
+  const isSilent = gone[0]?.relay.departure === 'silent';
+  return about(gone, (names, some) => {
+    const place = isSilent
+      ? plural(some, 'the relay', 'the relays')
+      : plural(
+          some,
+          'its host, and at the log of its relay node',
+          'their hosts, and at the logs of their relay nodes',
+        );
+    return {
+      level: 'warning',
+      text: `${names} left within the last 24 h and ${plural(some, 'is', 'are')} not back: ${reason}`,
+      advice: `Look at ${place}. A relay registers again when it answers; its calls move with their next request.`,
+    };
+  });
 }
 
 function about(

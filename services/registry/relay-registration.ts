@@ -1,11 +1,11 @@
 import { messageOf } from '../domain/error.js';
-import type { Load, Relay } from '../domain/relay.js';
+import type { Departure, Load, Relay } from '../domain/relay.js';
 import type { EtcdConnection } from '../etcd/connection.js';
 import { LeaseSession } from '../etcd/lease-session.js';
 import { OutageLog } from '../etcd/outage-log.js';
 import type { Compare, Operation } from '../etcd/txn-codec.js';
 import { Backoff } from '../runtime/backoff.js';
-import type { Clock } from '../runtime/clock.js';
+import { type Clock, sleep } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
 import { RateLimitedWarning } from '../runtime/rate-limited-warning.js';
 import { StateMachine, type Transitions } from '../runtime/state-machine.js';
@@ -20,6 +20,8 @@ export const registrationTtlSeconds = 5;
 const retryPause = { firstMs: 200, mostMs: 1000 };
 const heldPause = { firstMs: 1000, mostMs: 1000 };
 const warningPeriodMs = 30_000;
+/** How long a registration that ends waits for etcd to take down why: it must not stay for that. */
+const departureMs = 250;
 
 export interface RelayRegistrationDeps {
   readonly connection: EtcdConnection;
@@ -109,9 +111,12 @@ export class RelayRegistration {
     }
   }
 
-  /** Revokes the registration, so that replicas hear at once. Resolves when that is done or has proved impossible. */
-  stop(): Promise<void> {
-    this.#stopped ??= this.#stop();
+  /**
+   * Revokes the registration, so that replicas hear at once, and first says why, where that is given. Resolves when that
+   * is done or has proved impossible.
+   */
+  stop(departure?: Departure): Promise<void> {
+    this.#stopped ??= this.#stop(departure);
     return this.#stopped;
   }
 
@@ -171,15 +176,33 @@ export class RelayRegistration {
     });
   }
 
-  async #stop(): Promise<void> {
+  async #stop(departure: Departure | undefined): Promise<void> {
     const { state } = this.#machine;
     this.#machine.enter({ name: 'stopped' });
     this.#stopping.abort();
+    if (state.name === 'registered' && departure && !state.session.ended) {
+      const told = this.#tellDeparture(state, departure).catch(() => undefined);
+      await Promise.race([told, sleep(this.#deps.clock, departureMs)]);
+    }
     if (state.name === 'leased' || state.name === 'registered') {
       await state.session.close();
     }
     await this.#running;
     this.#outages.recovered(this);
+  }
+
+  /** @throws what etcd answered: the revocation is told in the log, and the reason is a lost lease then */
+  async #tellDeparture(
+    { session, revision, published }: Extract<RegistrationState, { name: 'registered' }>,
+    departure: Departure,
+  ): Promise<void> {
+    const { connection, keys } = this.#deps;
+    const key = keys.relay(published.set, published.id);
+    const value = relayCodec.encode({ ...published, departure });
+    await connection.txn({
+      compare: [modRevisionIs(key, revision)],
+      success: [{ request_put: { key, value, lease: session.lease } }],
+    });
   }
 
   async #run(): Promise<void> {
@@ -313,8 +336,8 @@ export class RelayRegistration {
     if (!succeeded) {
       return undefined;
     }
-    // When a session has ended meanwhile, its lease takes with it what was written.
-    if (!session.ended) {
+    // When it was stopped or a session has ended meanwhile, the lease takes with it what was written.
+    if (!session.ended && !this.#stopping.signal.aborted) {
       this.#machine.enter({ name: 'registered', session, revision, published: relay });
     }
     return revision;

@@ -41,8 +41,10 @@ const lines: Record<EventType, readonly [LogLevel, string]> = {
 /** Writes a line for each event, up to so many of one kind; those beyond are told as a number, in one line. */
 export function logEvents(log: Logger, clock: Clock): EventListener {
   const budgets = new Map<EventType, LineBudget>();
-  return ({ type, details }) => {
-    const [level, message] = lines[type];
+  return (event) => {
+    const { type, details } = event;
+    const [usual, message] = lines[type];
+    const level = event.type === 'relayLeft' && event.details.isOrderly ? 'info' : usual;
     if (level === 'silent' || !log.isLevelEnabled(level)) {
       return;
     }

@@ -91,7 +91,7 @@ test('the life of a relay is told as it happens, and again to whoever asks later
   const { gone } = await listRelays(relays);
   t.deepEqual(
     gone.map(({ relay: { id } = { id: '' }, reason }) => [id, reason]),
-    [['r4', 'the relay does not answer, or its relay node or host is gone']],
+    [['r4', 'its lease ran out: its relay node or host is gone, or cannot reach etcd']],
   );
   t.true(Math.abs((gone[0]?.time?.getTime() ?? 0) - (told[5]?.time?.getTime() ?? 0)) < 1000);
   const other = await openReplica(t, etcd.endpoint, keys);

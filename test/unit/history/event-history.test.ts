@@ -89,7 +89,8 @@ test('a relay that comes back under another instance was restarted', (t) => {
   change({ type: 'joined', relay: other });
   const third = registered({ relay: aRelay({ instance: 'third-life' }) });
   change({ type: 'changed', relay: third, before: other });
-  const left = 'relay default/r1 left: the relay does not answer, or its relay node or host is gone';
+  const left =
+    'relay default/r1 left: its lease ran out: its relay node or host is gone, or cannot reach etcd';
   const restarted = 'relay default/r1 was restarted: the calls that it had are lost, and move';
   t.deepEqual(told(), [
     ['relay-joined', 'relay default/r1 joined'],
@@ -113,12 +114,12 @@ test('what operators do is told with who and why, and a relay that they took awa
     intent: { state: 'active', weight: 50, reason: '', actor: 'jo', atMs: 0 },
   });
   change({ type: 'changed', relay: weighted, before: active });
-  change({ type: 'left', relay: draining });
+  change({ type: 'left', relay: { ...draining, relay: aRelay({ departure: 'silent' }) } });
   t.deepEqual(told(), [
     ['relay-drained', 'relay default/r1 is draining: upgrade (jo)'],
     ['relay-resumed', 'relay default/r1 takes new calls again'],
     ['relay-weight', 'relay default/r1 has weight 50, not 100 (jo)'],
-    ['relay-left', 'relay default/r1 left: it was draining'],
+    ['relay-left', 'relay default/r1 left: it was draining; the relay does not answer its relay node'],
   ]);
   t.is(history.feed.read(3, 1).events[0]?.severity, 'info');
 });
@@ -161,14 +162,17 @@ test('a relay that has gone is known for a day, with since and why, unless it co
   const of = (id: string, set = 'default') => registered({ relay: aRelay({ id, set }) });
   change({ type: 'left', relay: of('r1') });
   clock.advance(1000);
-  change({ type: 'left', relay: of('r2', 'edge') });
+  change({
+    type: 'left',
+    relay: registered({ relay: aRelay({ id: 'r2', set: 'edge', departure: 'silent' }) }),
+  });
   change({ type: 'left', relay: registered({ relay: aRelay({ id: 'r3', state: 'draining' }) }) });
   t.deepEqual(
     gone.list().map(({ relay, reason, atMs }) => [relay.id, reason.slice(0, 20), clock.wallMs() - atMs]),
     [
       ['r3', 'its relay node was s', 0],
       ['r2', 'the relay does not a', 0],
-      ['r1', 'the relay does not a', 1000],
+      ['r1', 'its lease ran out: i', 1000],
     ],
   );
   t.deepEqual(

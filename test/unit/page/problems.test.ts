@@ -77,6 +77,12 @@ test('a set without a relay that takes calls is told with what to do', (t) => {
   const [problem] = problemsOf(state({ relays }));
   t.is(problem?.text, 'no relay of set edge takes new calls: 1 is draining, disabled or of weight 0');
   t.is(problem?.advice, 'holdfast resume --set edge e1');
+  const advice = (of: Partial<RegisteredRelay>) =>
+    problemsOf(state({ relays: () => [registered(of)] }))[0]?.advice;
+  const weightless = { ...drained, weight: 0 };
+  t.is(advice({ intent: { ...weightless, state: 'active' } }), 'holdfast weight r1 100');
+  t.is(advice({ intent: weightless }), 'holdfast resume r1 && holdfast weight r1 100');
+  t.regex(advice({ relay: aRelay({ state: 'draining' }) }) ?? '', /^Start relay nodes/, 'no intent helps');
   t.deepEqual(texts({ relays: () => [full] }), [
     'critical: every relay of set default that takes calls is full',
     'warning: default/full is full',
@@ -89,12 +95,24 @@ test('relays that are gone, suspect, full or silent are one problem of each kind
     'warning: default/r0, default/r1, default/r2, default/r3, default/r4 and 25 more left within the last 24 h and are not back: a test',
   ]);
   t.deepEqual(texts({ gone: () => [gone('r1', { intent: drained })] }), [], 'somebody has taken it away');
+  const silent = { reason: 'silence', relay: aRelay({ id: 'r2', departure: 'silent' }) };
+  const apart = problemsOf(state({ gone: () => [gone('r1'), gone('r2', silent), gone('r3')] }));
+  t.deepEqual(
+    apart.map(({ text, advice }) => [text, advice.replace(/\..*/, '')]),
+    [
+      [
+        'default/r1, default/r3 left within the last 24 h and are not back: a test',
+        'Look at their hosts, and at the logs of their relay nodes',
+      ],
+      ['default/r2 left within the last 24 h and is not back: silence', 'Look at the relay'],
+    ],
+  );
   t.deepEqual(texts({ isSuspect: () => true }), [
     'critical: default/r1 vanished with many others, which is not believed yet',
   ]);
   t.deepEqual(texts({ relays: () => [registered(), full] }), ['warning: default/full is full']);
-  const silent = registered({ loadHeardAtMs: clock.monotonicMs() - 15_001 });
-  t.deepEqual(texts({ relays: () => [silent] }), ['warning: default/r1 has not reported for 15 s']);
+  const overdue = registered({ loadHeardAtMs: clock.monotonicMs() - 15_001 });
+  t.deepEqual(texts({ relays: () => [overdue] }), ['warning: default/r1 has not reported for 15 s']);
 });
 
 test('calls that were refused are a problem for a minute', (t) => {

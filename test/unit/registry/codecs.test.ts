@@ -2,6 +2,7 @@ import test, { type ExecutionContext } from 'ava';
 import fc from 'fast-check';
 import { maxGeneration } from '../../../services/domain/binding.js';
 import {
+  departures,
   type Intent,
   type Load,
   type Relay,
@@ -43,6 +44,9 @@ const ofOneProtocol: fc.Arbitrary<Relay> = fc.record({
 });
 const relay = fc.oneof(
   ofOneProtocol,
+  fc
+    .tuple(ofOneProtocol, fc.constantFrom(...departures))
+    .map(([each, departure]): Relay => ({ ...each, departure })),
   fc.tuple(ofOneProtocol, controlUrl).map(([each, rtpproxyUrl]): Relay => ({ ...each, rtpproxyUrl })),
 );
 const intent: fc.Arbitrary<Intent> = fc.record(

@@ -5,6 +5,7 @@ import type { RelayDriver, RelayStatus } from '../../../relay-node/relays/relay.
 import type { EtcdConnection } from '../../../services/etcd/connection.js';
 import type { Txn } from '../../../services/etcd/txn-codec.js';
 import { loadCodec } from '../../../services/registry/codecs/load.js';
+import { relayCodec } from '../../../services/registry/codecs/relay.js';
 import { Keyspace } from '../../../services/registry/keyspace.js';
 import { silentLogger } from '../../../services/runtime/log.js';
 import { ManualClock } from '../../support/clock.js';
@@ -89,12 +90,22 @@ class FakeEtcd {
 
   /** The load reports, oldest first. */
   get loads() {
-    const key = keys.loadOf('default', 'r1').toString();
+    return this.#put(keys.loadOf('default', 'r1')).map((value) => valid(loadCodec.decode('', value)));
+  }
+
+  /** Of each registration that was written, oldest first, why it ends. */
+  get departures() {
+    return this.#put(keys.relay('default', 'r1')).map(
+      (value) => valid(relayCodec.decode('default/r1', value))?.departure,
+    );
+  }
+
+  #put(key: Buffer): Buffer[] {
     return this.writes
       .flatMap(({ success = [] }) => success)
       .flatMap((operation) => ('request_put' in operation ? [operation.request_put] : []))
-      .filter((put) => put?.key?.toString() === key)
-      .map((put) => valid(loadCodec.decode('', put?.value as Buffer)));
+      .filter((put) => put?.key?.toString() === key.toString())
+      .map((put) => put?.value as Buffer);
   }
 }
 
@@ -152,7 +163,7 @@ test('the registration is taken back at once, though a report is still waiting f
   await clock.pass(2000);
   t.is(etcd.loads.at(-1)?.calls, 5, 'the report is under way');
   relay.alive = false;
-  await clock.pass(850);
+  await clock.pass(1100);
   t.deepEqual(etcd.revoked, ['1']);
   t.regex(agent.notReady ?? '', /does not answer/);
 });
@@ -201,6 +212,7 @@ test('a restart of the relay ends one registration and begins another', async (t
   relay.instance = 'second';
   await clock.pass(3500);
   t.deepEqual(etcd.revoked, ['1']);
+  t.deepEqual(etcd.departures, [undefined, 'restarted', undefined]);
   t.is(agent.notReady, undefined);
   const stopped = agent.stop();
   await clock.pass(3000);

@@ -31,3 +31,18 @@ test('a thousand relays that leave at once take few lines, and are all counted',
   clock.advance(100_000);
   t.is(lines.length, 103);
 });
+
+test('a relay that leaves in order is no warning', (t) => {
+  const { log, lines } = openLog();
+  const events = new Events();
+  events.subscribe(logEvents(log, new ManualClock()));
+  events.relayLeft({ relay: aRelay({ state: 'draining' }), revision: 1 });
+  events.relayLeft({ relay: aRelay({ departure: 'silent' }), revision: 1 });
+  t.deepEqual(
+    lines.map(({ level, reason }) => [level, reason]),
+    [
+      [30, 'its relay node was stopped'],
+      [40, 'the relay does not answer its relay node'],
+    ],
+  );
+});
