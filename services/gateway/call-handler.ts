@@ -1,6 +1,6 @@
 import type { ControlRequest } from '../control/protocol.js';
 import { HoldfastError } from '../domain/error.js';
-import type { Clock } from '../runtime/clock.js';
+import { type Clock, inTime } from '../runtime/clock.js';
 import type { RefusalCause } from '../selection/front-metrics.js';
 import type { RefusedCalls } from '../selection/refused-calls.js';
 import type { CallMemory } from './call-memory.js';
@@ -41,14 +41,12 @@ export class CallHandler {
   async handle(request: ControlRequest, scope: CallScope): Promise<Buffer> {
     const { clock } = this.#deps;
     const deadlineMs = clock.monotonicMs() + relayBudgetMs;
-    let cancel = () => {};
-    const late = new Promise<Buffer>((resolve) => {
-      cancel = clock.after(budgetMs, () =>
-        resolve(this.#unserved(request, 'no-answer', 'no answer in time')),
-      );
-    });
     try {
-      return await Promise.race([this.#serve(request, scope, deadlineMs), late]);
+      const served = this.#serve(request, scope, deadlineMs);
+      return (
+        (await inTime(clock, budgetMs, served, undefined)) ??
+        this.#unserved(request, 'no-answer', 'no answer in time')
+      );
     } catch (error) {
       if (error instanceof HoldfastError) {
         if (request.act === 'begin') {
@@ -57,8 +55,6 @@ export class CallHandler {
         return request.error(error.message);
       }
       throw error;
-    } finally {
-      cancel();
     }
   }
 

@@ -42,17 +42,23 @@ export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Prom
 }
 
 /** What `work` comes to, or `late` if it takes longer than `delayMs`: then it goes on, and nobody waits for it. */
-export async function inTime<T, Late>(
+export function inTime<T, Late>(
   clock: Clock,
   delayMs: number,
   work: Promise<T>,
   late: Late,
 ): Promise<T | Late> {
-  const done = new AbortController();
-  try {
-    const timeout = sleep(clock, Math.max(0, delayMs), done.signal);
-    return await Promise.race([work, timeout.then(() => late)]);
-  } finally {
-    done.abort();
-  }
+  return new Promise((resolve, reject) => {
+    const cancel = clock.after(Math.max(0, delayMs), () => resolve(late));
+    work.then(
+      (value) => {
+        cancel();
+        resolve(value);
+      },
+      (error) => {
+        cancel();
+        reject(error);
+      },
+    );
+  });
 }
