@@ -1,6 +1,6 @@
 import { HoldfastError, messageOf } from '../domain/error.js';
 import { Backoff } from '../runtime/backoff.js';
-import { type Clock, sleep } from '../runtime/clock.js';
+import type { Clock } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
 import { RateLimitedWarning } from '../runtime/rate-limited-warning.js';
 
@@ -18,11 +18,6 @@ export interface RetryTask {
   attempt(): Promise<'done' | 'again' | 'canceled'>;
 }
 
-interface Scheduled {
-  readonly aborted: AbortController;
-  readonly over: Promise<void>;
-}
-
 export interface RetryQueueDeps {
   readonly clock: Clock;
   readonly log: Logger;
@@ -33,7 +28,9 @@ export class RetryQueue {
   readonly #clock: Clock;
   readonly #warning: RateLimitedWarning;
   readonly #log: Logger;
-  readonly #all = new Set<Scheduled>();
+  readonly #all = new Set<Promise<void>>();
+  /** End the pauses of tasks. One signal for all would look through as many listeners for each that leaves it. */
+  readonly #wakers = new Set<() => void>();
   #stopped = false;
   /** Since the start, for metrics. `abandoned`: given up, so that something is left on a relay or in the registry. */
   readonly counters = { retried: 0, canceled: 0, abandoned: 0 };
@@ -53,30 +50,28 @@ export class RetryQueue {
       this.#abandon(task, this.#stopped ? 'this replica stops' : `${this.#all.size} others wait`);
       return;
     }
-    const aborted = new AbortController();
-    const over = this.#run(task, aborted.signal).then(() => {
-      this.#all.delete(scheduled);
+    const over = this.#run(task).then(() => {
+      this.#all.delete(over);
     });
-    const scheduled: Scheduled = { aborted, over };
-    this.#all.add(scheduled);
+    this.#all.add(over);
   }
 
   /** Resolves when the attempts under way have ended. */
   async stop(): Promise<void> {
     this.#stopped = true;
-    for (const { aborted } of this.#all) {
-      aborted.abort();
+    for (const wake of this.#wakers) {
+      wake();
     }
-    await Promise.all([...this.#all].map(({ over }) => over));
+    await Promise.all(this.#all);
   }
 
-  async #run(task: RetryTask, signal: AbortSignal): Promise<void> {
+  async #run(task: RetryTask): Promise<void> {
     if (task.delayMs) {
-      await sleep(this.#clock, task.delayMs, signal);
+      await this.#pause(task.delayMs);
     }
     const untilMs = this.#clock.monotonicMs() + deadlineMs;
     const backoff = new Backoff(pauses, this.#clock);
-    for (let attempts = 0; !signal.aborted; attempts++) {
+    for (let attempts = 0; !this.#stopped; attempts++) {
       if (attempts > 0) {
         this.counters.retried++;
       }
@@ -92,13 +87,22 @@ export class RetryQueue {
         this.#abandon(task, reason);
         return;
       }
-      await backoff.pause(signal);
+      await this.#pause(backoff.next());
     }
-    if (this.#stopped) {
-      this.#abandon(task, 'this replica stops');
-    } else {
-      this.counters.canceled++;
-    }
+    this.#abandon(task, 'this replica stops');
+  }
+
+  /** Or until this queue stops. */
+  #pause(delayMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = () => {
+        this.#wakers.delete(wake);
+        cancel();
+        resolve();
+      };
+      const cancel = this.#clock.after(delayMs, wake);
+      this.#wakers.add(wake);
+    });
   }
 
   async #attempt(task: RetryTask): Promise<{ outcome: Outcome; reason: string }> {

@@ -27,9 +27,14 @@ export class Backoff {
 
   /** Resolves after the next pause, or at once when the signal aborts. Never rejects. */
   pause(signal?: AbortSignal): Promise<void> {
+    return sleep(this.#clock, this.next(), signal);
+  }
+
+  /** The length of the next pause, for those who wait in their own way, ms. */
+  next(): number {
     const meanMs = this.#meanMs;
     this.#meanMs = Math.min(this.#options.mostMs, meanMs * 2);
-    return sleep(this.#clock, Math.min(this.#options.mostMs, meanMs * (0.5 + this.#random())), signal);
+    return Math.min(this.#options.mostMs, meanMs * (0.5 + this.#random()));
   }
 
   /** To be called after a success: the next pause is the first again. */
