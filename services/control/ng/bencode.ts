@@ -150,13 +150,28 @@ class Reader {
     if (length > this.input.length - this.offset) {
       throw new BencodeError('string longer than the input', at);
     }
-    const bytes = this.input.subarray(this.offset, this.offset + length);
+    const start = this.offset;
     this.offset += length;
+    // Nearly all text is ASCII, which needs neither a decoder nor a view of its bytes.
+    if (this.isAscii(start)) {
+      return this.input.toString('latin1', start, this.offset);
+    }
+    const bytes = this.input.subarray(start, this.offset);
     try {
       return utf8.decode(bytes);
     } catch {
       return bytes;
     }
+  }
+
+  /** From `start` to where reading has come. */
+  private isAscii(start: number): boolean {
+    for (let i = start; i < this.offset; i++) {
+      if ((this.input[i] as number) > 0x7f) {
+        return false;
+      }
+    }
+    return true;
   }
 
   /** Decimal digits up to the terminator; no leading zero, so each number has one spelling. */

@@ -62,6 +62,8 @@ export class NgRequest implements ControlRequest {
   readonly callId: Buffer | undefined;
   readonly joinedCallIds: readonly Buffer[];
   readonly parties: CallParties | undefined;
+  /** The last reply that was judged: who serves a request judges its reply, and so does who counts it. */
+  #judged: { readonly reply: Buffer; readonly verdict: Verdict } | undefined;
 
   constructor(readonly message: NgMessage) {
     const { body } = message;
@@ -96,7 +98,10 @@ export class NgRequest implements ControlRequest {
   }
 
   judge(reply: Buffer): Verdict {
-    return judgeReply(reply, this);
+    if (this.#judged?.reply !== reply) {
+      this.#judged = { reply, verdict: judgeReply(reply, this) };
+    }
+    return this.#judged.verdict;
   }
 
   ok(remark: string): Buffer {
