@@ -10,15 +10,6 @@ export interface CallLogDeps {
   readonly addressOf: (set: string, relay: string) => Address | undefined;
 }
 
-/** A command of a SIP proxy to a gateway, or the reply. */
-export interface MirroredCommand {
-  readonly callId: Buffer;
-  readonly from: Address;
-  readonly to: Address;
-  /** As it was on the wire. */
-  readonly datagram: Buffer;
-}
-
 /** Tells Homer, and whoever else reads HEP, why a call is where it is: each event of a call as a line of a log. */
 export class CallLog {
   readonly #deps: CallLogDeps;
@@ -44,11 +35,6 @@ export class CallLog {
       to: addressOf(set, relay) ?? local,
       atMs: clock.wallMs(),
     });
-  }
-
-  mirror({ callId, datagram, from, to }: MirroredCommand): void {
-    const { sender, clock } = this.#deps;
-    sender.send({ type: 'ng', payload: datagram, correlationId: callId, from, to, atMs: clock.wallMs() });
   }
 }
 

@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import type { Events } from '../domain/events.js';
 import type { Membership } from '../domain/membership.js';
+import type { MirroredCommand } from '../gateway/front.js';
 import { CallLog } from '../hep/call-log.js';
 import { HepSender } from '../hep/sender.js';
 import { parseAddress } from '../runtime/address.js';
@@ -28,6 +29,7 @@ export function openHep({ hep, hepId, hepNg }: SelectionConfig, { events, direct
       parseAddress((directory.get(set, relay)?.relay.controlUrl ?? '').replace(/^\w+:/, '')),
   });
   events.subscribe((event) => calls.hear(event));
-  const mirror = hepNg === 'on' ? calls.mirror.bind(calls) : undefined;
-  return { sender, mirror };
+  const mirror = ({ callId, datagram, from, to }: MirroredCommand) =>
+    sender.send({ type: 'ng', payload: datagram, correlationId: callId, from, to, atMs: clock.wallMs() });
+  return { sender, mirror: hepNg === 'on' ? mirror : undefined };
 }
