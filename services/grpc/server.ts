@@ -1,13 +1,12 @@
 import type { Http2Server, Http2Session } from 'node:http2';
 import type { Socket } from 'node:net';
 import { Server, ServerCredentials, type ServiceDefinition } from '@grpc/grpc-js';
-import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation, service as healthService } from 'grpc-health-check';
 import { type RelayServiceServer, RelayServiceService } from '../../proto/generated/holdfast/v1/relay.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Authorization } from './authorization.js';
-import { describedServices } from './descriptors.js';
 import { Listener, type ListenerDeps } from './listener.js';
+import { addReflection, reflectionPaths } from './reflection.js';
 import type { ServedService } from './selection-service.js';
 import { StreamGuard } from './stream-guard.js';
 
@@ -22,10 +21,6 @@ export interface GrpcServerDeps extends ListenerDeps {
 
 /** How long a connection that is too old may go on before it is cut: long-lived streams would hold it forever. */
 const connectionGraceMs = 30_000;
-
-const reflectionPaths = ['v1', 'v1alpha'].map(
-  (version) => `/grpc.reflection.${version}.ServerReflection/ServerReflectionInfo`,
-);
 
 const services = ['', 'holdfast.v1.SelectionService', 'holdfast.v1.RelayService'];
 
@@ -67,7 +62,7 @@ export class GrpcServer {
     this.#server.addService(selection.definition, selection.methods);
     this.#server.addService(RelayServiceService, relays);
     this.#health.addToServer(this.#server);
-    new ReflectionService(describedServices()).addToServer(this.#server);
+    addReflection(this.#server);
     this.#guard = new StreamGuard({
       streamingPaths: new Set([
         ...[selection.definition, RelayServiceService, healthService].flatMap(streamingPathsOf),
