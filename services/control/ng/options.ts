@@ -35,19 +35,18 @@ export function optionsOf(body: NgDictionary): Option[] {
   return options;
 }
 
-function* writtenAs(key: string, value: NgValue): Generator<Option> {
+function writtenAs(key: string, value: NgValue): Option[] {
   const spelled = spell(key);
   if (spelled === 'flags' || spelled === 'rtpp-flags') {
-    for (const word of wordsOf(value)) {
-      yield fromWord(word);
-    }
-  } else if (lists.includes(spelled)) {
-    for (const element of elementsOf(value)) {
-      yield option(`${key}-${element}`);
-    }
-  } else {
-    yield option(key, Array.isArray(value) ? value.map(String) : [text(value) ?? String(value)]);
+    return wordsOf(value)
+      .slice(0, maxOptions + 1)
+      .map(fromWord);
   }
+  if (lists.includes(spelled)) {
+    const elements = elementsOf(value).slice(0, maxOptions + 1);
+    return elements.map((element) => option(`${key}-${element}`));
+  }
+  return [option(key, Array.isArray(value) ? value.map(String) : [text(value) ?? String(value)])];
 }
 
 /** Where the SIP message came from, if that address is to be believed more than the SDP's. */
