@@ -1,4 +1,5 @@
 import type { BenchCase } from './bench-case.js';
+import { allocation } from './cases/allocation.js';
 import { balance } from './cases/balance.js';
 import { cache } from './cases/cache.js';
 import { callLife } from './cases/call-life.js';
@@ -40,6 +41,7 @@ export const cases: readonly BenchCase[] = [
   callLife,
   detection,
   gateway,
+  allocation,
   sip,
   rtpproxy,
   forwarding,

@@ -27,9 +27,14 @@ export class Results {
   }
 }
 
+/** @throws Error if there is no such file, or it has no results */
+export function readResults(file: string): Record<string, CaseRecord> {
+  return JSON.parse(readFileSync(file, 'utf8'));
+}
+
 function read(file: string): Record<string, CaseRecord> {
   try {
-    return JSON.parse(readFileSync(file, 'utf8'));
+    return readResults(file);
   } catch {
     return {};
   }

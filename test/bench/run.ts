@@ -5,21 +5,25 @@ import { parseArgs } from 'node:util';
 import { OwnScope } from '../support/own-scope.js';
 import { type BenchCase, type CaseResult, type Context, MissingProgramError } from './bench-case.js';
 import { cases } from './cases.js';
+import { compare, comparisonText } from './compare.js';
 import { describeMachine, type Machine, machineText } from './machine.js';
 import { plotSvg } from './plot/plot.js';
-import { Results } from './results.js';
+import { Results, readResults } from './results.js';
 import { profileReplicas } from './stage/replica.js';
 import { rowText, table } from './table.js';
 import { type Judged, judge } from './verdict.js';
 
-const usage = `usage: npm run bench [-- [--quick] [--prof DIRECTORY] [NAME...]]
+const usage = `usage: npm run bench [-- [--quick] [--prof DIRECTORY] [--compare FILE] [NAME...]]
 
   NAME              a case, or the beginning of its name; all cases if none is given
   --quick           small numbers: shows that everything works, measures nothing
   --prof DIRECTORY  replicas leave CPU profiles there
+  --compare FILE    says what costs more than in these results, by more than the noise of both; fails above 25 %
   --list            names of the cases
 `;
 
+/** By what a row may cost more than before until the comparison fails. */
+const mostCost = 1.25;
 /** This file runs from dist/; results and plots are kept beside its source. */
 const here = dirname(fileURLToPath(import.meta.url));
 const source = join(here, '../../../test/bench');
@@ -31,6 +35,7 @@ const { values, positionals } = parseArgs({
     list: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
     prof: { type: 'string' },
+    compare: { type: 'string' },
   },
 });
 if (values.prof !== undefined) {
@@ -54,6 +59,8 @@ async function main(): Promise<number> {
     return 2;
   }
   const output = values.quick ? here : source;
+  // Before this run replaces them.
+  const before = values.compare === undefined ? undefined : readResults(values.compare);
   const results = new Results(join(output, 'results.json'));
   const machine = describeMachine();
   say(`${machineText(machine)}${values.quick ? '\n--quick: these figures measure nothing' : ''}\n\n`);
@@ -70,7 +77,10 @@ async function main(): Promise<number> {
   if (rows.length > 0) {
     say(`\n${table(rows)}\n`);
   }
-  return failures === 0 ? 0 : 1;
+  const compared = before ? compare(before, rows) : [];
+  say(compared.map((each) => `${comparisonText(each)}\n`).join(''));
+  const regressed = compared.some(({ isSlower, cost }) => isSlower && cost > mostCost);
+  return failures === 0 && !regressed ? 0 : 1;
 }
 
 async function runCase({ name, title, run }: BenchCase): Promise<CaseResult | 'failed' | 'skipped'> {

@@ -12,7 +12,7 @@ export const memory: BenchCase = {
   async run(context) {
     const capacity = context.pick(200_000, 10_000);
     const stage = await setSpeedStage(context, {
-      measuresMemory: true,
+      measures: 'memory',
       settings: { HOLDFAST_CACHE_ENTRIES: String(capacity) },
     });
     const { etcd, relays, replica, load } = stage;

@@ -10,15 +10,18 @@ export const holdfast = fileURLToPath(new URL('../../../services/cli/main.js', i
 /** The flags of node in the first line of the command. */
 export const nodeArguments: readonly string[] =
   /^#!.* node (.*)$/m.exec(readFileSync(holdfast, 'utf8'))?.[1]?.split(' ') ?? [];
-const memoryHook = new URL('memory-hook.js', import.meta.url).href;
+const hook = (measure: Measure) => new URL(`${measure}-hook.js`, import.meta.url).href;
+
+/** Heap and buffers in use after a garbage collection, or what was allocated on the heap since the start. */
+export type Measure = 'memory' | 'allocation';
 
 export interface ReplicaOptions {
   /** Further HOLDFAST_ variables. */
   readonly settings?: Readonly<Record<string, string>>;
   /** The protocol of its gateway; by default it has none. */
   readonly gateway?: ProtocolName;
-  /** Whether `usedBytes` can be measured. */
-  readonly measuresMemory?: boolean;
+  /** What `usedBytes` tells; by default nothing. */
+  readonly measures?: Measure;
 }
 
 export interface Replica {
@@ -27,7 +30,7 @@ export interface Replica {
   readonly gatewayPort: number;
   readonly pid: number;
   metrics(): Promise<ReadonlyMap<string, number>>;
-  /** Heap and buffers in use after a garbage collection, bytes. */
+  /** By what the replica `measures`. */
   usedBytes(): Promise<number>;
 }
 
@@ -43,7 +46,7 @@ export function profileReplicas(directory: string): void {
 export async function startReplica(
   scope: Scope,
   etcd: Etcd,
-  { settings = {}, gateway, measuresMemory = false }: ReplicaOptions = {},
+  { settings = {}, gateway, measures }: ReplicaOptions = {},
 ): Promise<Replica> {
   const [grpcPort = 0, httpPort = 0] = await freeTcpPorts(2);
   const gatewayPort = gateway ? await freeUdpPort() : 0;
@@ -52,7 +55,7 @@ export async function startReplica(
     process.execPath,
     [
       ...nodeArguments,
-      ...(measuresMemory ? ['--expose-gc', '--import', memoryHook] : []),
+      ...(measures ? ['--expose-gc', '--import', hook(measures)] : []),
       ...(profiles ? ['--cpu-prof', `--cpu-prof-dir=${profiles}`] : []),
       holdfast,
       'selection',
