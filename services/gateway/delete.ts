@@ -29,6 +29,11 @@ const deleteDelayMs = 32_000;
 const branchDelayMs = 90_000;
 /** Attempts to ask a relay that has answered the delete and is silent since, by then for about half a minute. */
 const mostSilences = 10;
+/**
+ * Times that etcd is asked for a call which it does not know, by then for some seconds: once it is back, other replicas write
+ * what they have promised without it. Then relays are asked.
+ */
+const mostLooks = 5;
 /** An offer that was under way has been answered by then. */
 const offerTimeoutMs = 1000;
 
@@ -225,25 +230,32 @@ export class DeleteHandler {
    * @param told instance of a relay that has deleted the call already
    */
   #deleteLater(deletion: PutOff, remembered: Binding | undefined, told?: string): void {
-    const { request, call, receivedAtMs } = deletion;
-    const { router, clients, retries, clock, log } = this.#deps;
-    // What was bound in the future was dated by a clock that was ahead: that tells nothing.
-    const isYounger = ({ createdAtMs, begunAgainAtMs = createdAtMs }: Binding) =>
-      begunAgainAtMs > receivedAtMs && begunAgainAtMs <= clock.wallMs() + clockSkewSeconds * 1000;
+    const { request, call } = deletion;
+    const { router, clients, retries, log } = this.#deps;
+    let looks = 0;
+    let isPromiseEnded = false;
     retries.schedule({
       purpose: `look call ${call.callId} up, which is to be deleted`,
       attempt: async () => {
-        const found = await router.lookup(call, { current: true });
+        const isLast = looks === mostLooks;
+        const found = await router.lookup(call, { current: true, adopts: isLast });
         if (!found) {
-          return 'done';
+          looks++;
+          return isLast ? 'done' : 'again';
         }
         const { binding, relay } = found;
-        if (binding.beginning !== remembered?.beginning && isYounger(binding)) {
-          return 'canceled';
-        }
-        if (binding.instance !== told && (await this.#isSignaledSince(found, deletion))) {
+        const isOther = binding.beginning !== remembered?.beginning;
+        if (await this.#hasBegunSince(found, deletion, { isOther, isTold: binding.instance === told })) {
           log.info({ callId: call.callId }, 'delete given up: the call has begun again since');
           return 'canceled';
+        }
+        // Where the call really is, etcd alone can say, once it answers.
+        if (found.freshness === 'provisional') {
+          if (binding.instance === told && !isPromiseEnded) {
+            isPromiseEnded = true;
+            this.#releaseUnlessCarried(deletion.parties, found);
+          }
+          return 'again';
         }
         const isTold =
           binding.instance === told ||
@@ -259,11 +271,36 @@ export class DeleteHandler {
     });
   }
 
-  /** By the word of its relay. */
-  async #isSignaledSince({ binding, relay }: Answer, { parties, receivedAtMs }: PutOff): Promise<boolean> {
+  /**
+   * By the word of its relay, which is in whole seconds. What that leaves open the binding tells, if it is another one than was
+   * meant; but one that was adopted is younger than its call.
+   * @param isTold the relay has deleted the call already
+   */
+  async #hasBegunSince(
+    found: Answer,
+    deletion: PutOff,
+    { isOther, isTold }: { readonly isOther: boolean; readonly isTold: boolean },
+  ): Promise<boolean> {
+    const { receivedAtMs } = deletion;
+    const { createdAtMs, begunAgainAtMs = createdAtMs } = found.binding;
+    const isYounger = isOther && this.#isSince(begunAgainAtMs, receivedAtMs);
+    const signaledAtMs = isTold ? undefined : await this.#signaledAtMs(found, deletion);
+    if (signaledAtMs === undefined || !this.#isSince(signaledAtMs, 0)) {
+      return isYounger;
+    }
+    return this.#isSince(signaledAtMs, receivedAtMs) || (isYounger && signaledAtMs + 1000 > receivedAtMs);
+  }
+
+  /** What is of the future was dated by a clock that is ahead of this one: that tells nothing. */
+  #isSince(atMs: number, sinceMs: number): boolean {
+    return atMs > sinceMs && atMs <= this.#deps.clock.wallMs() + clockSkewSeconds * 1000;
+  }
+
+  /** When its relay has last heard of the call; undefined if it does not carry it, or does not say. */
+  async #signaledAtMs({ binding, relay }: Answer, { parties }: PutOff): Promise<number | undefined> {
     const { clients, memory } = this.#deps;
     const carried = relay && (await carriedBy(clients, relay, memory, binding.call, { parties, timeoutMs }));
-    return carried ? (carried.signaledAtMs ?? 0) > receivedAtMs : false;
+    return carried ? carried.signaledAtMs : undefined;
   }
 
   /** The relay of the call is silent or away. Without etcd the call may begin again in the same binding meanwhile. */
@@ -279,7 +316,8 @@ export class DeleteHandler {
           if (!isVersionOf(binding, found.binding)) {
             return false;
           }
-          const isBegunAgain = await this.#isSignaledSince({ ...found, relay }, deletion);
+          const signaledAtMs = await this.#signaledAtMs({ ...found, relay }, deletion);
+          const isBegunAgain = this.#isSince(signaledAtMs ?? 0, deletion.receivedAtMs);
           if (isBegunAgain) {
             this.#releaseOnceEnded(parties, { ...found, relay }, deleteDelayMs);
           }

@@ -1,86 +1,7 @@
 import test, { type ExecutionContext } from 'ava';
-import { HoldfastError } from '../../../services/domain/error.js';
 import type { RegisteredRelay } from '../../../services/domain/relay.js';
 import { turns } from '../../support/clock.js';
-import { deletion, type FakeRelays, offer, registered, scene, theCall } from './scene.js';
-
-/** A relay that knows no call any more. */
-const knowsNone: FakeRelays['tells'] = (_, { command }) =>
-  command === 'query' ? { result: 'error', 'error-reason': 'Unknown call-id' } : { result: 'ok' };
-
-/** The proxy has its ok after 400 ms. */
-async function deletedWhileRegistryHangs(
-  t: ExecutionContext,
-  { ask, pass, router }: ReturnType<typeof scene>,
-) {
-  router.hangs = true;
-  const reply = ask(deletion);
-  await pass(400);
-  t.is((await reply)['result'], 'ok');
-}
-
-test('a delete is answered ok in time though the registry hangs, and is carried out later', async (t) => {
-  const made = scene(t);
-  const { ask, clients, pass, router } = made;
-  await ask(offer);
-  await deletedWhileRegistryHangs(t, made);
-  t.deepEqual(clients.log, ['r1 offer']);
-  clients.tells = knowsNone;
-  router.recover();
-  await pass(50);
-  t.deepEqual(clients.log, ['r1 offer', 'r1 query', 'r1 delete', 'r1 query']);
-  t.deepEqual(router.released, ['call-1']);
-});
-
-test('a delete is answered ok though nothing is known of the relays yet', async (t) => {
-  const { ask, pass, router, setNotReady, clients, clock } = scene(t);
-  setNotReady('nothing was read from etcd yet');
-  router.error = new HoldfastError('unavailable', 'etcd does not answer');
-  t.is((await ask(deletion))['result'], 'ok');
-  router.error = undefined;
-  router.hasForgotten = true;
-  router.bind(theCall, registered({ id: 'r1' }), { createdAtMs: clock.wallMs() - 10_000 });
-  clients.tells = knowsNone;
-  await pass(1000);
-  t.deepEqual(clients.log, ['r1 query', 'r1 delete', 'r1 query']);
-  t.deepEqual(router.released, ['call-1']);
-});
-
-test('a delete that cannot be looked up does not end a call that begins anew meanwhile', async (t) => {
-  for (const hasForgotten of [false, true]) {
-    const made = scene(t);
-    const { ask, clients, pass, router, retries } = made;
-    await ask(offer);
-    router.hasForgotten = hasForgotten;
-    await deletedWhileRegistryHangs(t, made);
-    router.bind(theCall, registered({ id: 'r2' }), { beginning: 'another' });
-    router.recover();
-    await pass(130_000);
-    t.deepEqual(clients.log, ['r1 offer']);
-    t.is(router.bindings.get(theCall.key)?.state, 'setup');
-    t.is(retries.counters.canceled, 1);
-  }
-});
-
-test('nor one that has begun again in the same binding: its relay has heard of it since', async (t) => {
-  for (const [signaledAfterMs, isEnded] of [
-    [-5000, true],
-    [5000, false],
-  ] as const) {
-    const made = scene(t);
-    const { ask, clients, clock, pass, router } = made;
-    await ask(offer);
-    router.hasForgotten = true;
-    router.bind(theCall, registered({ id: 'r1' }), { createdAtMs: clock.wallMs() - 10_000 });
-    const lastSignal = Math.floor((clock.wallMs() + signaledAfterMs) / 1000);
-    clients.tells = () => ({ result: 'ok', 'last signal': lastSignal });
-    await deletedWhileRegistryHangs(t, made);
-    await pass(10_000);
-    router.recover();
-    await pass(50);
-    t.is(clients.log.includes('r1 delete'), isEnded);
-  }
-});
+import { deletion, knowsNone, offer, registered, scene, theCall } from './scene.js';
 
 test('a delete that the relay does not answer releases the call, and is tried again', async (t) => {
   const { ask, clients, pass, router, retries } = scene(t);
@@ -97,20 +18,6 @@ test('a delete that the relay does not answer releases the call, and is tried ag
   t.is(router.bindings.get(theCall.key)?.state, 'released');
   t.is(retries.size, 0);
   t.is(retries.counters.abandoned, 0);
-});
-
-test('a call that was deleted without etcd is released later, and its relay is not told twice', async (t) => {
-  for (const hasBegunAnew of [false, true]) {
-    const { ask, clients, pass, router } = scene(t);
-    await ask(offer);
-    router.freshness = 'provisional';
-    clients.tells = hasBegunAnew ? () => ({ result: 'ok' }) : knowsNone;
-    t.is((await ask(deletion))['result'], 'ok');
-    router.freshness = 'fresh';
-    await pass(5000);
-    t.is(clients.log.filter((line) => line === 'r1 delete').length, 1);
-    t.is(router.bindings.get(theCall.key)?.state, hasBegunAnew ? 'setup' : 'released');
-  }
 });
 
 test('a deletion that was put off does not end a call that has begun anew at another replica', async (t) => {
@@ -222,20 +129,6 @@ test('but not to end one that has begun again in the same binding meanwhile', as
   t.is(router.bindings.get(theCall.key)?.state, 'released', 'once its relay has ended it');
 });
 
-test('nor one that was released and began again after a delete that could not be looked up', async (t) => {
-  const made = scene(t);
-  const { ask, clients, clock, pass, router } = made;
-  await ask(offer);
-  router.hasForgotten = true;
-  const createdAtMs = clock.wallMs() - 10_000;
-  await deletedWhileRegistryHangs(t, made);
-  const begunAgainAtMs = clock.wallMs();
-  router.bind(theCall, registered({ id: 'r1' }), { beginning: 'another', createdAtMs, begunAgainAtMs });
-  router.recover();
-  await pass(5000);
-  t.deepEqual(clients.log, ['r1 offer'], 'nor is its relay asked');
-});
-
 test('also if nothing is left of the binding by then', async (t) => {
   const { clients, comeBack, pass, router } = await deletedWhileAway(t);
   router.bindings.clear();
@@ -273,21 +166,6 @@ test('nor if it has restarted, or stays away', async (t) => {
     t.is(retries.size, 0);
     t.is(retries.counters.abandoned, 0);
   }
-});
-
-test('a relay that was away when a deletion could at last be looked up is told when it is back', async (t) => {
-  const made = scene(t);
-  const { ask, clients, pass, router } = made;
-  await ask(offer);
-  await deletedWhileRegistryHangs(t, made);
-  const away = router.relays.shift() as RegisteredRelay;
-  clients.tells = knowsNone;
-  router.recover();
-  await pass(3000);
-  t.deepEqual(router.released, ['call-1']);
-  router.relays.unshift(away);
-  await pass(5000);
-  t.deepEqual(clients.log, ['r1 offer', 'r1 query', 'r1 delete', 'r1 query']);
 });
 
 test('a call that begins anew while its relay is silent is not ended by the deletion before', async (t) => {

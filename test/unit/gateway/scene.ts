@@ -23,6 +23,7 @@ import type { AdoptOptions } from '../../../services/selection/carried/binding-r
 import { noMetrics } from '../../../services/selection/front-metrics.js';
 import { RefusedCalls } from '../../../services/selection/refused-calls.js';
 import type { Answer, MoveRequest, SelectRequest } from '../../../services/selection/requests.js';
+import type { LookupOptions } from '../../../services/selection/selector.js';
 import { ManualClock, turns } from '../../support/clock.js';
 import { aRelay } from '../../support/registry.js';
 import { openLog } from '../../support/replica.js';
@@ -36,6 +37,8 @@ export class FakeRouter implements CallRouter, RelayList {
   freshness: Answer['freshness'] = 'fresh';
   /** Never answers, while set. */
   hangs = false;
+  /** A relay that says that it carries the calls that are not bound. */
+  carrier: RegisteredRelay | undefined;
   /** Remembers no binding, while set. */
   hasForgotten = false;
   readonly #hung: (() => void)[] = [];
@@ -88,9 +91,12 @@ export class FakeRouter implements CallRouter, RelayList {
     return this.#answer(binding, requestId);
   }
 
-  async lookup(call: Call): Promise<Answer | undefined> {
+  async lookup(call: Call, { adopts }: LookupOptions = {}): Promise<Answer | undefined> {
     await this.#check();
     const binding = this.bindings.get(call.key);
+    if (!binding && adopts && this.carrier) {
+      return this.adopt(call, this.carrier);
+    }
     return binding && this.#answer(binding, '');
   }
 
@@ -331,3 +337,7 @@ export const sessionLimit = 'Parallel session limit reached';
 
 /** A dictionary without prototypes, for comparisons. */
 export const plain = (body: NgDictionary | undefined) => ({ ...body });
+
+/** A relay that knows no call any more. */
+export const knowsNone: FakeRelays['tells'] = (_, { command }) =>
+  command === 'query' ? { result: 'error', 'error-reason': 'Unknown call-id' } : { result: 'ok' };
