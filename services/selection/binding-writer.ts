@@ -229,7 +229,7 @@ export class BindingWriter {
 
   async #create(request: SelectRequest, found: Found | undefined, tried: Tried): Promise<WriteOutcome> {
     const { call, requestId } = request;
-    const { cachedStore, ttlPolicy, events } = this.#deps;
+    const { cachedStore, provisional, ttlPolicy, events } = this.#deps;
     // A call that was bound when last seen is bound still, most likely: a read costs etcd less than a write.
     if (!found && cachedStore.lastKnown(call)) {
       return asRefused(await cachedStore.read(call));
@@ -259,10 +259,13 @@ export class BindingWriter {
       return asRefused(known);
     }
     const state = request.inDialog === true ? 'answered' : 'setup';
+    const fresh = this.#newBinding(call, target.registered, requestId);
     const { setupTtlSeconds, callTtlSeconds } = ttlPolicy.settings;
     const binding: Binding = {
-      ...this.#newBinding(call, target.registered, requestId),
+      ...fresh,
       state,
+      // What was promised without etcd began then.
+      createdAtMs: provisional.get(call)?.createdAtMs ?? fresh.createdAtMs,
       generation: cachedStore.nextGeneration(found ?? { call }),
       ttlSeconds: request.ttlSeconds ?? (state === 'setup' ? setupTtlSeconds : callTtlSeconds),
     };

@@ -187,12 +187,13 @@ export class BindingRepair {
   }
 
   /**
-   * Writes a binding that this replica remembers and etcd has lost, or has an older state of; also over one that another
-   * replica, which did not know the call, has begun to set up elsewhere since.
+   * Writes a binding that this replica remembers and etcd has lost, or has an older state of.
+   * @param isCarried its relay says that it carries the call: then also over one that another replica, which did not know the
+   *   call, has begun to set up elsewhere since
    * @returns whether etcd has it now
    * @throws HoldfastError `unavailable`, `overloaded`
    */
-  async reassert(remembered: StoredBinding): Promise<boolean> {
+  async reassert(remembered: StoredBinding, isCarried = false): Promise<boolean> {
     const { cachedStore, writer, retry, ttlPolicy } = this.#deps;
     const { call } = remembered.binding;
     const stored = await retry.run<StoredBinding | typeof missing>(undefined, async (seen) => {
@@ -201,7 +202,7 @@ export class BindingRepair {
       const relay = ttlPolicy.relayOf(remembered.binding);
       if (stored && !isAhead(remembered.binding, stored.binding)) {
         const isLeft = hasBegunAfter(stored.binding, remembered.binding);
-        return relay && !isLeft && isCarriedPast(remembered.binding, stored.binding)
+        return isCarried && relay && !isLeft && isCarriedPast(remembered.binding, stored.binding)
           ? writer.reassert({ ...remembered, binding: this.#over(remembered, stored) }, found, relay)
           : stored;
       }

@@ -133,7 +133,7 @@ export class Rebuilder {
     if (carried === false) {
       return this.#relocate(stored, survey, mustSay);
     }
-    return (carried || !mustSay) && (await repair.reassert(stored)) ? 'reasserted' : 'left';
+    return (carried || !mustSay) && (await repair.reassert(stored, carried)) ? 'reasserted' : 'left';
   }
 
   /** Its relay does not know the call: it has ended, or has moved unheard. */

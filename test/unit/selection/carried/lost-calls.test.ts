@@ -54,6 +54,18 @@ test('a call in setup on a relay that is gone, which was answered on another one
   });
 });
 
+test('a call that was promised without etcd began with the promise', async (t) => {
+  const { clock, during, pass, selector } = rebuildScene(t);
+  const promisedAtMs = clock.wallMs();
+  await during(async () => {
+    await selector.select(ask(call));
+    await pass(3000);
+  });
+  const { binding, freshness } = await selector.select(ask(call));
+  t.is(freshness, 'fresh');
+  t.is(binding.createdAtMs, promisedAtMs);
+});
+
 test('a call that was promised without etcd, and answered elsewhere, stays where media flow', async (t) => {
   const { during, inquiry, selector } = rebuildScene(t);
   await during(async () => {

@@ -89,6 +89,28 @@ test('what another replica has bound meanwhile remains', async (t) => {
   t.like(bound(), { relayId: 'r3', generation: 7 });
 });
 
+test('an answered call goes back from where another replica sets it up only if its relay says that it carries it', async (t) => {
+  for (const [isSilent, relayId, generation] of [
+    [true, 'r2', 2],
+    [false, 'r1', 3],
+  ] as const) {
+    const { bound, inquiry, pass, replace, selector, store } = await wiped(t);
+    store.bindings.clear();
+    const { binding } = await selector.select(ask('call-2', { constraints: { target: 'r1' } }));
+    store.put({ ...binding, call });
+    await selector.answered(call, (await selector.select(ask(call))).binding);
+    const other = await selector.select(ask('call-3', { constraints: { target: 'r2' } }));
+    store.put({ ...other.binding, call, generation: 2 });
+    inquiry.carry('r1', call);
+    if (isSilent) {
+      inquiry.silent.add('r1');
+    }
+    replace();
+    await pass(4000);
+    t.like(bound(), { relayId, generation });
+  }
+});
+
 /** Calls that a snapshot has as answered on r1, and this replica does not remember. */
 async function restoredCalls(t: ExecutionContext, count: number) {
   const made = rebuildScene(t);
