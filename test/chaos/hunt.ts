@@ -31,6 +31,7 @@ export async function hunt(
   try {
     const session = new Session(scope, {
       ...options,
+      durationMs: Math.min(options.durationMs, bug.durationMs ?? options.durationMs),
       directory,
       mix: bug.mix,
       pauseMs: { least: 500, most: 3000 },

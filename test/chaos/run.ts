@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { OwnScope } from '../support/own-scope.js';
-import { findProgram } from '../support/program.js';
+import { missingPrograms } from '../support/program.js';
 import { bugs } from './bugs/bugs.js';
 import { shortestFailure } from './check/print.js';
 import { type Catch, catchTable, hunt } from './hunt.js';
-import { everyFault, type FaultMix } from './plan/schedule.js';
+import { everyFault, type FaultMix, usualFaults } from './plan/schedule.js';
 import { Session } from './session.js';
 import { summary } from './summary.js';
 
@@ -16,7 +16,8 @@ const usage = `usage: npm run chaos [-- [--minutes M] [--seed S] [--rate R] [--f
   --minutes M     how long faults are injected (3; for each bug at most 5)
   --seed S        seed of the faults; the same seed draws the same faults (random, printed)
   --rate R        operations per second (80)
-  --faults LIST   only these kinds of faults, separated by commas
+  --faults LIST   only these kinds of faults, separated by commas; usual: all but those that take history or time from
+                  under a process
   --directory D   for the history and all logs (a temporary directory, kept after a violation)
   --bug NAME      replicas have this bug; the exit code is 0 if the checker catches it
   --bugs          the same with each bug in turn:
@@ -40,9 +41,7 @@ const seed = Number(values.seed ?? Math.floor(Math.random() * 2 ** 31));
 const hunts = values.bugs || values.bug !== undefined;
 const durationMs = Number(values.minutes ?? (hunts ? 5 : 3)) * 60_000;
 const perSecond = Number(values.rate);
-const mix: FaultMix = values.faults
-  ? Object.fromEntries(values.faults.split(',').map((kind) => [kind, 1]))
-  : everyFault;
+const mix = mixOf(values.faults);
 const startedAtMs = performance.now();
 /** Owns what is running, for a signal to end it. */
 let scope = new OwnScope();
@@ -60,8 +59,9 @@ async function main(): Promise<number> {
     process.stderr.write(usage);
     return 2;
   }
-  if (!findProgram('etcd')) {
-    process.stderr.write('etcd is not installed\n');
+  const missing = missingPrograms(['etcd', 'etcdctl']);
+  if (missing.length > 0) {
+    process.stderr.write(`not installed: ${missing.join(', ')}\n`);
     return 2;
   }
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -70,32 +70,29 @@ async function main(): Promise<number> {
   return hunts ? huntAll() : runOnce();
 }
 
+function mixOf(faults: string | undefined): FaultMix {
+  if (faults === undefined || faults === 'usual') {
+    return faults ? usualFaults : everyFault;
+  }
+  return Object.fromEntries(faults.split(',').map((kind) => [kind, 1]));
+}
+
 async function runOnce(): Promise<number> {
   const directory = values.directory ?? mkdtempSync(join(tmpdir(), 'holdfast-chaos-'));
   mkdirSync(directory, { recursive: true });
   say(`seed ${seed}, records in ${directory}\n`);
-  try {
-    const session = new Session(scope, {
-      seed,
-      durationMs,
-      perSecond,
-      directory,
-      mix,
-      say: tell,
-    });
-    const result = await session.run();
-    say(`\n${summary(result)}\n`);
-    if (result.verdict.violations.length === 0) {
-      if (values.directory === undefined) {
-        rmSync(directory, { recursive: true, force: true });
-      }
-      return 0;
-    }
+  const result = await new Session(scope, { seed, durationMs, perSecond, directory, mix, say: tell })
+    .run()
+    .finally(() => scope.close());
+  say(`\n${summary(result)}\n`);
+  if (result.verdict.violations.length > 0) {
     say(`\n${shortestFailure(result.verdict)}\n\nrecords: ${directory}\n`);
     return 1;
-  } finally {
-    await scope.close();
   }
+  if (values.directory === undefined) {
+    rmSync(directory, { recursive: true, force: true });
+  }
+  return 0;
 }
 
 async function huntAll(): Promise<number> {

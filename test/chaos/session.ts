@@ -1,8 +1,10 @@
 import { join } from 'node:path';
 import type { Scope } from '../support/process.js';
 import { check, type Verdict } from './check/check.js';
+import { recoveredByMs } from './check/rules/recovery.js';
 import type { Violation } from './check/violation.js';
 import { Caller } from './clients/caller.js';
+import { Observer } from './clients/observer.js';
 import { Workload } from './clients/workload.js';
 import { Injector } from './faults/injector.js';
 import { Random } from './plan/random.js';
@@ -38,11 +40,12 @@ export interface SessionResult {
 }
 
 /** Short enough that calls expire within a run of minutes. */
-const ttl = { setupTtlSeconds: 15, callTtlSeconds: 30, lingerSeconds: 30 } as const;
+const ttl = { setupTtlSeconds: 10, callTtlSeconds: 20, lingerSeconds: 20 } as const;
 const catchUpMs = 60_000;
 const lookPeriodMs = 8000;
-/** Calls continue for this long after the last fault, to show that everything has recovered. */
-const calmMs = 5000;
+const correctionMs = 10_000;
+/** Calls continue for this long after everything has recovered: by then what was put off is done. */
+const calmMs = 16_000;
 
 /** One run: an installation, calls, faults, and a check of what was recorded. */
 export class Session {
@@ -80,25 +83,38 @@ export class Session {
       throw new Error('no watch log');
     }
     const relaysByAddress = Object.fromEntries(stage.relays.map(({ address, id }) => [address, id]));
-    this.#history.write({ type: 'run', atMs: nowMs(), seed, ...ttl });
+    this.#history.write({
+      type: 'run',
+      atMs: nowMs(),
+      seed,
+      ...ttl,
+      replicas: stage.replicas.map(({ name }) => name),
+      relays: stage.relays.map(({ id }) => id),
+    });
     const recorder = new Recorder(this.#history);
     // Separate from the schedule's numbers, so that the schedule does not depend on what the calls draw.
     const random = new Random(seed ^ 0x5e_ed);
     const caller = new Caller(stage.replicas, relaysByAddress, recorder, random);
     await caller.start();
+    const observer = new Observer(this.#scope, stage, this.#history);
+    await observer.start();
     const workload = new Workload(caller, random, perSecond);
-    const injector = new Injector({ stage, watchLog, history: this.#history, say });
+    const injector = new Injector({ stage, watchLog, history: this.#history, directory, say });
     const faults = schedule(seed, durationMs, mix, this.#options.pauseMs);
     say(`${faults.length} faults in ${Math.round(durationMs / 1000)} s, ${perSecond} operations/s`);
     workload.start();
     const looking = endsAt ? this.#look(watchLog, endsAt) : undefined;
     const { signal } = this.#stopping;
+    const observing = observer.run(signal);
     await Promise.all([injector.run(faults, () => workload.burst(), signal), this.#pause(durationMs)]);
-    await this.#pause(calmMs);
+    this.#history.write({ type: 'healed', atMs: nowMs() });
+    await observer.probe(recoveredByMs);
     await stage.up();
+    await this.#pause(calmMs);
+    await observer.takeCensus();
     await workload.stop();
     this.#stopping.abort();
-    await looking;
+    await Promise.all([looking, observing]);
     await caller.stop();
     if (!(await watchLog.catchUp(catchUpMs))) {
       throw new Error('the watch log cannot catch up with etcd');
@@ -119,7 +135,8 @@ export class Session {
       }
       await Promise.all([this.#history.flush(), this.#log.flush()]);
       const { violations } = await this.#check(untilMs);
-      if (violations.some(endsAt)) {
+      // What is just wrong may be corrected in time.
+      if (violations.some((each) => each.atMs < untilMs - correctionMs && endsAt(each))) {
         this.#stopping.abort();
       }
     }

@@ -1,12 +1,11 @@
-import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { promisify } from 'node:util';
 import type { ExecutionContext } from 'ava';
 import { each } from '../../services/runtime/each.js';
 import { type RealEtcd, startRealEtcdCluster } from '../support/etcd.js';
+import { restoreSnapshot, saveSnapshot } from '../support/etcd-snapshot.js';
 import { audioSdp, type CallTags, newCall, ProxyClient } from '../support/ng.js';
 import { findProgram } from '../support/program.js';
 import { eventually } from '../support/registry.js';
@@ -240,26 +239,6 @@ async function rebuilt(t: ExecutionContext, { title, etcd: program, keep, lose }
   });
 }
 
-const run = promisify(execFile);
-const env = { ...process.env, ETCDCTL_API: '3' };
-
-async function save({ endpoint }: RealEtcd, file: string): Promise<void> {
-  await run(findProgram('etcdctl') ?? '', ['--endpoints', endpoint, 'snapshot', 'save', file], { env });
-}
-
-async function restore(
-  program: string,
-  { member: { name, peerUrl }, dataDirectory }: RealEtcd,
-  file: string,
-  more: readonly string[] = [],
-): Promise<void> {
-  const args = [
-    ...['snapshot', 'restore', file, '--name', name, '--data-dir', dataDirectory],
-    ...['--initial-cluster', `${name}=${peerUrl}`, '--initial-advertise-peer-urls', peerUrl, ...more],
-  ];
-  await run(findProgram(program) ?? '', args, { env });
-}
-
 testWith.serial(
   ['etcd', 'rtpengine'],
   'an etcd that was wiped is rebuilt from what relays and replicas know',
@@ -269,7 +248,12 @@ testWith.serial(
 testWith.serial(
   ['etcd', 'etcdctl', 'rtpengine'],
   'an etcd that was restored from an older state is corrected by what relays and replicas know',
-  (t) => rebuilt(t, { title: 'restored', keep: save, lose: (etcd, file) => restore('etcdctl', etcd, file) }),
+  (t) =>
+    rebuilt(t, {
+      title: 'restored',
+      keep: saveSnapshot,
+      lose: (etcd, file) => restoreSnapshot([etcd], { program: 'etcdctl', file }),
+    }),
 );
 
 testWith.serial(
@@ -279,8 +263,7 @@ testWith.serial(
     rebuilt(t, {
       title: 'restored, with raised revisions',
       etcd: 'etcd-3.6',
-      keep: save,
-      lose: (etcd, file) =>
-        restore('etcdutl-3.6', etcd, file, ['--bump-revision', '1000000000', '--mark-compacted']),
+      keep: saveSnapshot,
+      lose: (etcd, file) => restoreSnapshot([etcd], { program: 'etcdutl-3.6', file, bumps: true }),
     }),
 );

@@ -24,8 +24,11 @@ export interface RealEtcd extends TestEtcd {
   kill(): Promise<void>;
   /** A graceful stop. */
   stop(): Promise<void>;
-  /** Starts it again on the same ports and data, and kills it first if it still runs. */
-  restart(): Promise<void>;
+  /**
+   * Starts it again on the same ports and data, and kills it first if it still runs.
+   * @param moreArgs for this start
+   */
+  restart(moreArgs?: readonly string[]): Promise<void>;
   /** Freezes it: connections stay open and nothing answers. */
   pause(): Promise<void>;
   resume(): void;
@@ -119,8 +122,8 @@ async function startMember(
   ];
   let child: TestProcess;
   const healthy = () => child.waitUntil(() => isHealthy(clientPort), 'healthy answer');
-  const start = async () => {
-    child = await startProcess(scope, program, args);
+  const start = async (moreArgs: readonly string[] = []) => {
+    child = await startProcess(scope, program, [...args, ...moreArgs]);
     onStart(child.pid);
     await healthy();
   };
@@ -141,9 +144,9 @@ async function startMember(
     async stop() {
       await child.stop();
     },
-    async restart() {
+    async restart(moreArgs) {
       await child.kill();
-      await start();
+      await start(moreArgs);
     },
     pause: () => child.pause(),
     resume: () => child.resume(),

@@ -42,10 +42,13 @@ export class SampleHistory {
       setupTtlSeconds: 15,
       callTtlSeconds: 30,
       lingerSeconds: 20,
+      replicas: ['s1'],
+      relays: ['r1'],
     },
   ];
   readonly #log: LogRecord[] = [{ type: 'start', atMs: beginMs, revision: 1 }];
-  readonly #versions = new Map<string, number>();
+  #versions = new Map<string, number>();
+  #snapshot = { revision: 0, versions: new Map<string, number>() };
   #nowMs = beginMs;
   #revision = 1;
   #operations = 0;
@@ -93,10 +96,46 @@ export class SampleHistory {
     return this.#delete('calls/c/default');
   }
 
+  /** Saves what etcd has, for `restore`. */
+  save(): this {
+    this.#snapshot = { revision: this.#revision, versions: new Map(this.#versions) };
+    return this;
+  }
+
+  /** etcd comes back empty. */
+  wipe(): this {
+    return this.#lose(0, new Map());
+  }
+
+  /** etcd comes back as it was when it was saved. */
+  restore(): this {
+    return this.#lose(this.#snapshot.revision, this.#snapshot.versions);
+  }
+
+  /** The last fault is healed. */
+  heal(): this {
+    this.#history.push({ type: 'healed', atMs: this.#nowMs });
+    return this;
+  }
+
+  /** The replica lists these relays. */
+  probe(relays: readonly string[], fresh = true): this {
+    this.#history.push({ type: 'probe', atMs: this.#nowMs, replica: 's1', fresh, relays });
+    return this;
+  }
+
+  /** The relay says that it carries the call. */
+  carry(relay: string): this {
+    const askedAtMs = this.#nowMs;
+    this.#nowMs += 10;
+    this.#history.push({ type: 'census', askedAtMs, atMs: this.#nowMs, relay, calls: ['c'] });
+    return this;
+  }
+
   /** A fault for this long. */
-  fault(kind: string, subject: string, seconds: number): this {
+  fault(kind: string, subject: string, seconds: number, stepMs = 0): this {
     const id = this.#history.length;
-    this.#history.push({ type: 'fault', id, kind, subject, phase: 'begin', atMs: this.#nowMs });
+    this.#history.push({ type: 'fault', id, kind, subject, phase: 'begin', atMs: this.#nowMs, stepMs });
     this.pass(seconds);
     this.#history.push({ type: 'fault', id, kind, subject, phase: 'end', atMs: this.#nowMs });
     return this;
@@ -148,6 +187,14 @@ export class SampleHistory {
       this.#log.findLastIndex(({ type }) => type === 'put'),
       1,
     );
+    return this;
+  }
+
+  #lose(restoredFrom: number, versions: ReadonlyMap<string, number>): this {
+    this.#tick();
+    this.#versions = new Map(versions);
+    this.#log.push({ type: 'epoch', revision: ++this.#revision, atMs: this.#nowMs + 1, restoredFrom });
+    this.#nowMs += 2;
     return this;
   }
 

@@ -13,6 +13,7 @@ export class TcpProxy {
   #frozen: readonly Direction[] = [];
   #delayMs = 0;
   #refuses = false;
+  #isDetached = false;
   /** Connections accepted since the start. */
   accepted = 0;
 
@@ -62,6 +63,16 @@ export class TcpProxy {
     this.drop();
   }
 
+  /** Resets all connections, and new ones until `attach`, whatever else is done and undone meanwhile. */
+  detach(): void {
+    this.#isDetached = true;
+    this.drop();
+  }
+
+  attach(): void {
+    this.#isDetached = false;
+  }
+
   /** Half-open: connections stay open and carry nothing, neither bytes nor their end. */
   freeze(...directions: readonly Direction[]): void {
     this.#frozen = directions.length > 0 ? directions : ['requests', 'answers'];
@@ -84,7 +95,7 @@ export class TcpProxy {
   }
 
   #join(client: Socket): void {
-    if (this.#refuses) {
+    if (this.#refuses || this.#isDetached) {
       client.on('error', () => {});
       client.resetAndDestroy();
       return;

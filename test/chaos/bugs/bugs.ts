@@ -10,9 +10,12 @@ export interface Bug {
   readonly mix: FaultMix;
   /** The checks that can catch it. */
   readonly caughtBy: readonly CheckName[];
+  /** How long faults are injected at most, ms, if it shows only when they are over. */
+  readonly durationMs?: number;
 }
 
 const silentEtcd: FaultMix = { 'leader-stop': 2, 'leader-kill': 2, 'follower-stop': 1 };
+const lostHistory: FaultMix = { 'etcd-wipe': 4, 'etcd-restore': 4 };
 const lostRelays: FaultMix = { 'relay-restart': 3, 'relay-kill': 1 };
 
 export const bugs: readonly Bug[] = [
@@ -87,6 +90,61 @@ export const bugs: readonly Bug[] = [
     title: 'a write with an unknown outcome is answered as done',
     mix: silentEtcd,
     caughtBy: ['answer is of the log', 'acknowledged is done'],
+  },
+  {
+    name: 'loss-unnoticed',
+    title: 'nobody looks which cluster and which revision an answer is of',
+    mix: lostHistory,
+    caughtBy: ['answer is of its time', 'call stays', 'ended stays ended', 'recovers'],
+  },
+  {
+    name: 'restore-believed',
+    title: 'a restored etcd is believed',
+    mix: { 'etcd-restore': 8, 'replica-kill': 1 },
+    caughtBy: ['ended stays ended'],
+  },
+  {
+    name: 'all-reasserted',
+    title: 'all that is remembered is written again after a loss, whether a relay carries it or not',
+    mix: lostHistory,
+    caughtBy: ['ended stays ended'],
+  },
+  {
+    name: 'relays-unasked',
+    title: 'relays are taken to carry nothing',
+    mix: lostHistory,
+    caughtBy: ['call stays'],
+  },
+  {
+    name: 'generation-forgotten',
+    title: 'what etcd has lost is written again as the first generation',
+    mix: { ...lostHistory, 'relay-restart': 1 },
+    caughtBy: ['replica never goes back', 'call stays', 'generation', 'one binding'],
+  },
+  {
+    name: 'delete-forgotten',
+    title: 'a delete that a relay did not answer is not tried again',
+    mix: { 'control-loss': 1 },
+    caughtBy: ['ended stays ended'],
+  },
+  {
+    name: 'answer-unrecorded',
+    title: 'an answered call goes on as one that is being set up',
+    mix: { 'control-loss': 1 },
+    caughtBy: ['call stays'],
+  },
+  {
+    name: 'wall-clock-deadlines',
+    title: 'deadlines and ages are measured by the wall clock',
+    mix: { 'clock-step': 1 },
+    caughtBy: ['lifetime', 'answer is of its time', 'provisional in need', 'bound is found', 'recovers'],
+  },
+  {
+    name: 'watch-stays-broken',
+    title: 'a watch that breaks is not established again',
+    mix: { 'link-cut': 1 },
+    durationMs: 20_000,
+    caughtBy: ['recovers'],
   },
 ];
 

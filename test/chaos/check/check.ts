@@ -2,8 +2,10 @@ import type { HistoryRecord, LogRecord } from '../record/records.js';
 import { type CallEvidence, type Evidence, gather } from './evidence.js';
 import { checkAnswers } from './rules/answers.js';
 import { checkBindings } from './rules/bindings.js';
+import { checkCarried } from './rules/carried.js';
 import { checkLifetimes } from './rules/lifetimes.js';
 import { checkOutcomes } from './rules/outcomes.js';
+import { checkRecovery } from './rules/recovery.js';
 import type { Violation } from './violation.js';
 
 export interface Verdict {
@@ -15,7 +17,7 @@ export interface Verdict {
   readonly conflicts: number;
 }
 
-const rules = [checkBindings, checkLifetimes, checkAnswers, checkOutcomes];
+const rules = [checkBindings, checkLifetimes, checkAnswers, checkOutcomes, checkCarried];
 
 /** Checks a history and its watch log against the guarantees. A pure function of both. */
 export function check(history: readonly HistoryRecord[], log: readonly LogRecord[]): Verdict {
@@ -23,6 +25,7 @@ export function check(history: readonly HistoryRecord[], log: readonly LogRecord
   const calls = [...evidence.calls.values()];
   const violations = [
     ...evidence.flaws,
+    ...checkRecovery(evidence),
     ...calls.flatMap((call) => rules.flatMap((rule) => rule(evidence, call))),
   ];
   return {

@@ -1,15 +1,19 @@
 import type {
   Answer,
+  CensusRecord,
+  EpochRecord,
   EventRecord,
   FaultRecord,
   HistoryRecord,
   InvokeRecord,
   LogRecord,
+  ProbeRecord,
   ReturnRecord,
   RunRecord,
 } from '../record/records.js';
+import { KeyHistory } from './key-history.js';
 import { RevisionClock } from './revision-clock.js';
-import { type Registration, readBinding, Story } from './story.js';
+import { type Moment, type Registration, readBinding, Story } from './story.js';
 import { type Violation, violation } from './violation.js';
 
 /** One operation with its beginning and end. Without a known outcome its end is open. */
@@ -33,6 +37,7 @@ export interface Stretch {
 export interface FaultSpan extends Stretch {
   readonly kind: string;
   readonly subject: string;
+  readonly stepMs: number;
 }
 
 /** Half of the time that a replica waits for the answer to a probe. */
@@ -57,6 +62,13 @@ export interface Evidence {
   /** When etcd was slow to answer the reads of the run, for whatever reason. */
   readonly slow: readonly Stretch[];
   readonly operations: number;
+  /** What relays say that they carry. */
+  readonly censuses: readonly CensusRecord[];
+  /** When the last fault was healed, if it was, and what replicas said from then on. */
+  readonly healedMs: number | undefined;
+  readonly probes: readonly ProbeRecord[];
+  /** When etcd came back with another history. */
+  readonly losses: readonly Moment[];
   /** Gaps in the log. */
   readonly flaws: readonly Violation[];
 }
@@ -83,9 +95,21 @@ export function gather(history: readonly HistoryRecord[], log: readonly LogRecor
   }
   const registrations = new Map<string, Registration[]>();
   const flaws: Violation[] = [];
-  const versions = new Map<string, number>();
+  const versions = new KeyHistory<number>();
+  const losses: Moment[] = [];
   const clock = new RevisionClock(log);
+  const momentOf = (revision: number): Moment => ({
+    revision,
+    afterMs: clock.after(revision),
+    byMs: clock.by(revision),
+  });
   for (const event of log) {
+    if (event.type === 'epoch') {
+      const moment = momentOf(event.revision);
+      losses.push(moment);
+      versions.restore(event.revision, event.restoredFrom);
+      goBack(event, moment, calls.values(), registrations.values());
+    }
     if (event.type !== 'put' && event.type !== 'delete') {
       continue;
     }
@@ -94,11 +118,12 @@ export function gather(history: readonly HistoryRecord[], log: readonly LogRecor
       flaws.push(flaw);
     }
     const { revision, key } = event;
-    const moment = { revision, afterMs: clock.after(revision), byMs: clock.by(revision) };
+    const moment = momentOf(revision);
     const [room = '', name = ''] = split(key);
     const [callId = '', set = ''] = name.split('/');
     if (room === 'calls') {
-      callOf(callId).story.add({ ...moment, binding: readBinding(set, event.value ?? '') });
+      const binding = event.type === 'put' ? readBinding(set, event.value ?? '') : undefined;
+      callOf(callId).story.add({ ...moment, binding });
     } else if (room === 'moves' && event.type === 'put') {
       callOf(callId).moves.set(revision, Number(read(event.value)?.['generation']));
     } else if (room === 'relays') {
@@ -115,8 +140,33 @@ export function gather(history: readonly HistoryRecord[], log: readonly LogRecor
     faults: faultsOf(history),
     slow: slowStretches(log),
     operations: operations.length,
+    censuses: history.filter((record) => record.type === 'census'),
+    healedMs: history.find((record) => record.type === 'healed')?.atMs,
+    probes: history.filter((record) => record.type === 'probe'),
+    losses,
     flaws,
   };
+}
+
+/** Each key is again what it was at an earlier revision. */
+function goBack(
+  { restoredFrom }: EpochRecord,
+  moment: Moment,
+  calls: Iterable<CallEvidence>,
+  registrations: Iterable<Registration[]>,
+): void {
+  const before = <T extends Moment>(states: readonly T[]) =>
+    states.findLast(({ revision }) => revision <= restoredFrom);
+  for (const { story } of calls) {
+    const now = story.states.at(-1);
+    const then = before(story.states);
+    if (now?.binding || then?.binding) {
+      story.add({ ...moment, binding: then?.binding, isLoss: true });
+    }
+  }
+  for (const states of registrations) {
+    states.push({ ...moment, instance: before(states)?.instance, isLoss: true });
+  }
 }
 
 function pairUp(history: readonly HistoryRecord[]): Operation[] {
@@ -154,9 +204,10 @@ function faultsOf(history: readonly HistoryRecord[]): FaultSpan[] {
   const ends = new Map(faults.filter(({ phase }) => phase === 'end').map((end) => [end.id, end.atMs]));
   return faults
     .filter(({ phase }) => phase === 'begin')
-    .map(({ id, kind, subject, atMs }) => ({
+    .map(({ id, kind, subject, atMs, stepMs = 0 }) => ({
       kind,
       subject,
+      stepMs,
       beginMs: atMs,
       endMs: ends.get(id) ?? Number.POSITIVE_INFINITY,
     }));
@@ -173,11 +224,11 @@ function slowStretches(log: readonly LogRecord[]): Stretch[] {
 }
 
 /** Each put increments the version of its key: a missing version is an event that was not recorded. */
-function gap(event: EventRecord, versions: Map<string, number>): Violation | undefined {
+function gap(event: EventRecord, versions: KeyHistory<number>): Violation | undefined {
   const { key, version, type, revision, atMs } = event;
   const before = versions.get(key) ?? 0;
   const expected = type === 'put' ? before + 1 : 0;
-  versions.set(key, version);
+  versions.set(key, revision, version);
   if (version === expected) {
     return undefined;
   }

@@ -22,6 +22,8 @@ export interface LoggedBinding {
 /** The value of a call's key from a revision on; undefined if it was deleted. */
 export interface BindingState extends Moment {
   readonly binding: LoggedBinding | undefined;
+  /** Nobody wrote it: etcd was wiped or restored, and this is what it came back with. */
+  readonly isLoss?: true;
 }
 
 /** One generation of one binding, from its first state to the next generation or its deletion. */
@@ -29,15 +31,18 @@ export interface Span {
   readonly binding: LoggedBinding;
   /** That made this generation, or began the call again in it. */
   readonly requests: ReadonlySet<string>;
-  readonly begin: Moment;
+  /** Of a loss: etcd came back with it. */
+  readonly begin: Moment & Pick<BindingState, 'isLoss'>;
   /** Undefined while it is in force. */
   readonly end: Moment | undefined;
-  readonly endedBy: 'move' | 'deletion' | 'nothing';
+  readonly endedBy: 'move' | 'deletion' | 'loss' | 'nothing';
 }
 
 export interface Registration extends Moment {
   /** Undefined if the registration is gone. */
   readonly instance: string | undefined;
+  /** Nobody wrote it: etcd was wiped or restored. */
+  readonly isLoss?: true;
 }
 
 /** The states of a call's key, in order. */
@@ -80,7 +85,7 @@ function spansOf(states: readonly BindingState[]): Span[] {
         requests,
         begin,
         end: state,
-        endedBy: state.binding ? 'move' : 'deletion',
+        endedBy: state.isLoss ? 'loss' : state.binding ? 'move' : 'deletion',
       });
     }
     begin = state.binding ? { ...state, binding: state.binding } : undefined;

@@ -17,6 +17,10 @@ export const checkNames = [
   'bound is found',
   'stale was true',
   'provisional in need',
+  'call stays',
+  'ended stays ended',
+  'one relay',
+  'recovers',
 ] as const;
 
 export type CheckName = (typeof checkNames)[number];

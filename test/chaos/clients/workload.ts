@@ -20,6 +20,8 @@ const maxUnderWay = 400;
 const burstSize = 1000;
 const usesInDialog = 0.7;
 const beginsAgain = 0.3;
+/** Some calls last for minutes. */
+const goesOn = 0.8;
 
 /** Loads the replicas with calls that begin, continue and end, at a steady rate. */
 export class Workload {
@@ -156,10 +158,12 @@ export class Workload {
     if (outcome === 'ok' && this.#random.chance(0.9)) {
       await this.#pause(50, 800);
       await this.#caller.ng('answer', tags);
-      await this.#pause(500, 8000);
-      if (this.#random.chance(0.5)) {
-        await this.#caller.ng('reoffer', tags);
-      }
+      do {
+        await this.#pause(500, 8000);
+        if (this.#random.chance(0.5)) {
+          await this.#caller.ng('reoffer', tags);
+        }
+      } while (!this.#stopping && this.#random.chance(goesOn));
       await this.#pause(100, 3000);
     }
     await this.#caller.ng('delete', tags);

@@ -5,18 +5,23 @@ import type { HistoryRecord } from '../record/records.js';
 import type { WatchLog } from '../record/watch-log.js';
 import type { Stage } from '../stage/stage.js';
 import { wait } from '../wait.js';
+import { HistoryLoss, type Snapshot } from './history-loss.js';
 
 /** A fault with its subject chosen: how to inject it, and how to undo it. */
 interface Injection {
   readonly subject: string;
   readonly inject: () => unknown;
   readonly heal: () => unknown;
+  /** By how much it sets a wall clock forward. */
+  readonly stepMs?: number;
 }
 
 export interface InjectorDeps {
   readonly stage: Stage;
   readonly watchLog: WatchLog;
   readonly history: Journal<HistoryRecord>;
+  /** For snapshots of etcd. */
+  readonly directory: string;
   readonly say: (text: string) => void;
 }
 
@@ -25,10 +30,13 @@ export class Injector {
   readonly #deps: InjectorDeps;
   /** Faults injected, by kind. */
   readonly counts = new Map<string, number>();
+  readonly #loss: HistoryLoss;
+  readonly #snapshots = new Map<Fault, Promise<Snapshot>>();
   #id = 0;
 
   constructor(deps: InjectorDeps) {
     this.#deps = deps;
+    this.#loss = new HistoryLoss(deps.stage, deps.watchLog, deps.directory);
   }
 
   /**
@@ -39,6 +47,8 @@ export class Injector {
   async run(faults: readonly Fault[], onBurst: () => void, signal: AbortSignal): Promise<void> {
     const startedAtMs = performance.now();
     const lanes = new Map<number, Promise<void>>();
+    const saving = faults.filter(({ kind }) => kind === 'etcd-restore');
+    const saved = Promise.all(saving.map((fault) => this.#save(fault, startedAtMs, signal)));
     for (const fault of faults) {
       await wait(startedAtMs + fault.atMs - performance.now(), signal);
       if (signal.aborted) {
@@ -52,7 +62,18 @@ export class Injector {
       };
       lanes.set(lane, (lanes.get(lane) ?? Promise.resolve()).then(inject));
     }
-    await Promise.all(lanes.values());
+    await Promise.all([...lanes.values(), saved]);
+  }
+
+  /** What is restored is saved so long before. */
+  async #save(fault: Fault, startedAtMs: number, signal: AbortSignal): Promise<void> {
+    await wait(startedAtMs + fault.atMs - fault.ageMs - performance.now(), signal);
+    if (signal.aborted) {
+      return;
+    }
+    const saving = this.#loss.save();
+    this.#snapshots.set(fault, saving);
+    await saving.catch(() => undefined);
   }
 
   /** A fault that cannot be injected or healed on a loaded machine is reported, and the run goes on. */
@@ -60,7 +81,7 @@ export class Injector {
     const { history, say } = this.#deps;
     const id = ++this.#id;
     const { kind, forMs } = fault;
-    const { subject, inject, heal } = await this.#injection(fault);
+    const { subject, inject, heal, stepMs } = await this.#injection(fault);
     const attempt = async (action: () => unknown, failure: string): Promise<boolean> => {
       try {
         await action();
@@ -75,7 +96,8 @@ export class Injector {
       onBurst();
     }
     // Recorded before it is injected: part of the effect comes at once, however long the rest takes.
-    history.write({ type: 'fault', id, kind, phase: 'begin', atMs: nowMs(), subject });
+    const step = stepMs === undefined ? {} : { stepMs };
+    history.write({ type: 'fault', id, kind, phase: 'begin', atMs: nowMs(), subject, ...step });
     if (await attempt(inject, 'not injected')) {
       this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1);
       say(`${kind} ${subject}${forMs > 0 ? ` for ${(forMs / 1000).toFixed(1)} s` : ''}`);
@@ -98,15 +120,38 @@ export class Injector {
         return this.#ofMember(fault);
       case 'compaction': {
         // Only up to what the watch log has written, which must stay complete.
-        const inject = () => stage.cluster.compact(Math.max(1, watchLog.reached - 1));
+        const inject = () => stage.cluster.compact(Math.max(1, watchLog.reachedInEtcd - 1));
         return { subject: 'etcd', inject, heal: () => {} };
       }
       case 'etcd-down': {
-        const { members } = stage.cluster;
+        const { cluster } = stage;
+        return { subject: 'etcd', inject: () => cluster.kill(), heal: () => cluster.restart() };
+      }
+      case 'etcd-wipe':
+      case 'etcd-restore':
+        return this.#ofHistory(fault);
+      case 'clock-step': {
+        const { stepMs } = fault;
+        const components = [
+          ...stage.replicas.map(({ component }) => component),
+          ...stage.relays.map(({ node }) => node),
+        ];
+        const component = at(components, target);
         return {
-          subject: 'etcd',
-          inject: () => Promise.all(members.map((member) => member.kill())),
-          heal: () => Promise.all(members.map((member) => member.restart())),
+          subject: component.name,
+          inject: () => component.setClock(stepMs),
+          heal: () => component.setClock(0),
+          stepMs,
+        };
+      }
+      case 'control-loss': {
+        const { id, control } = at(stage.relays, target);
+        const { directions } = fault;
+        return {
+          subject: id,
+          inject: () =>
+            directions === 'both' ? control.lose('requests', 'answers') : control.lose(directions),
+          heal: () => control.restore(),
         };
       }
       case 'replica-kill':
@@ -129,6 +174,28 @@ export class Injector {
       case 'link-delay':
         return this.#ofLink(fault);
     }
+  }
+
+  #ofHistory(fault: Fault): Injection {
+    let isLost = false;
+    const { kind, isMarked } = fault;
+    return {
+      subject: 'etcd',
+      inject: async () => {
+        // Awaited first: there is no restore without something to restore.
+        await this.#snapshots.get(fault);
+        await this.#loss.detach();
+        isLost = true;
+      },
+      heal: async () => {
+        const snapshot = await this.#snapshots.get(fault)?.catch(() => undefined);
+        if (isLost && kind === 'etcd-restore' && snapshot) {
+          await this.#loss.restore(snapshot, isMarked);
+        } else if (isLost) {
+          await this.#loss.wipe(isMarked ? `wiped-${this.#id}` : undefined);
+        }
+      },
+    };
   }
 
   async #ofMember({ kind, target, everyMember }: Fault): Promise<Injection> {

@@ -13,6 +13,10 @@ export const etcdFaults = [
   'compaction',
   /** All members are killed. */
   'etcd-down',
+  /** All members lose their data and come back empty, as the same cluster or as another one. */
+  'etcd-wipe',
+  /** All members come back as they were some time before, with raised revisions where etcdutl can. */
+  'etcd-restore',
 ] as const;
 
 /** What can be done to Holdfast's processes and to relays. */
@@ -29,6 +33,12 @@ export const processFaults = [
   'relay-restart',
 ] as const;
 
+/** What can be done to the wall clock of a replica or a relay node. */
+export const clockFaults = [
+  /** Set forward or back by seconds or minutes, and set right when the fault ends. */
+  'clock-step',
+] as const;
+
 /** What can be done to the connections of one process. */
 export const linkFaults = [
   /** Connections are reset, and new ones are refused. */
@@ -36,20 +46,24 @@ export const linkFaults = [
   /** Half-open: connections stay open, and nothing passes in one direction or both. */
   'link-freeze',
   'link-delay',
+  /** Datagrams of replicas to a relay's control port get lost, or their answers, or both: an unanswered delete. */
+  'control-loss',
 ] as const;
 
 export type EtcdFault = (typeof etcdFaults)[number];
 export type ProcessFault = (typeof processFaults)[number];
+export type ClockFault = (typeof clockFaults)[number];
 export type LinkFault = (typeof linkFaults)[number];
-export type FaultKind = EtcdFault | ProcessFault | LinkFault;
+export type FaultKind = EtcdFault | ProcessFault | LinkFault | ClockFault;
 
-const lanes: readonly (readonly FaultKind[])[] = [etcdFaults, processFaults, linkFaults];
+export const lanes = [etcdFaults, processFaults, linkFaults, clockFaults] as const;
 
 /**
- * Faults of one lane never overlap: so at most three faults are active at a time, no process is killed while it is being
+ * Faults of one lane never overlap: so at most four faults are active at a time, no process is killed while it is being
  * restarted, and etcd loses its quorum only where that is the fault.
  */
-export const laneOf = (kind: FaultKind): number => lanes.findIndex((kinds) => kinds.includes(kind));
+export const laneOf = (kind: FaultKind): number =>
+  lanes.findIndex((kinds: readonly FaultKind[]) => kinds.includes(kind));
 
 export type FrozenDirections = 'requests' | 'answers' | 'both';
 
@@ -66,6 +80,12 @@ export interface Fault {
   readonly everyMember: boolean;
   readonly directions: FrozenDirections;
   readonly delayMs: number;
+  /** For a clock: how far it is set forward; negative: back. */
+  readonly stepMs: number;
+  /** For a restore: the age of what is restored. */
+  readonly ageMs: number;
+  /** For a wipe: another cluster comes back. For a restore: revisions are raised. */
+  readonly isMarked: boolean;
   /** A thousand new calls arrive as it begins. */
   readonly burst: boolean;
 }

@@ -1,10 +1,11 @@
-import { etcdFaults, type Fault, type FaultKind, linkFaults, processFaults } from './fault.js';
+import { type Fault, type FaultKind, lanes } from './fault.js';
 import { Random } from './random.js';
 
-/** Weight of each kind of fault within its lane. */
+/** Weight of each kind of fault within its lane; of those that hit etcd as a whole, how often they come in ten minutes. */
 export type FaultMix = Readonly<Partial<Record<FaultKind, number>>>;
 
-export const everyFault: FaultMix = {
+/** What machines and networks do. */
+export const usualFaults: FaultMix = {
   'leader-kill': 3,
   'leader-stop': 3,
   'follower-kill': 2,
@@ -18,20 +19,34 @@ export const everyFault: FaultMix = {
   'node-kill': 2,
   'node-stop': 2,
   'relay-kill': 2,
-  'relay-stop': 1,
+  'relay-stop': 2,
   'relay-restart': 2,
   'link-cut': 3,
   'link-freeze': 3,
   'link-delay': 2,
 };
 
-/** Duration of an outage of all etcd members: there is one in each run, or one in every ten minutes of a long run. */
+/** And what takes history, time or answers from under a process. */
+export const everyFault: FaultMix = {
+  ...usualFaults,
+  'etcd-wipe': 1,
+  'etcd-restore': 1,
+  'control-loss': 2,
+  'clock-step': 1,
+};
+
+/** They come at their own times, once in each run, or once in every ten minutes of a long run. */
+const disasters = ['etcd-down', 'etcd-wipe', 'etcd-restore'] as const;
+const disasterPeriodMs = 600_000;
+
+/** Duration of an outage of all etcd members: longer than the TTLs of the run, where it is not very short. */
 export function outageMs(durationMs: number): number {
-  return Math.min(60_000, Math.max(8000, Math.round(durationMs / 12)));
+  return Math.min(60_000, Math.round(durationMs / 5));
 }
 
 const quietStartMs = 3000;
 const settleMs = 2000;
+const clockStepsMs = [3000, -3000, 8000, -8000, 90_000, -90_000, 300_000, -300_000];
 const burstShare = 0.08;
 
 /** Time between two faults of a lane, ms. */
@@ -48,13 +63,12 @@ export function schedule(
   pauseMs: Pause = { least: 2000, most: 9000 },
 ): Fault[] {
   const random = new Random(seed);
-  const lanes = [etcdFaults, processFaults, linkFaults].map((kinds) =>
-    lane(random, durationMs, only(mix, kinds), pauseMs),
+  const [etcd = [], ...others] = lanes.map((kinds) =>
+    lane(random, durationMs, only<FaultKind>(mix, kinds), pauseMs),
   );
-  const [etcd = [], ...others] = lanes;
-  const outages = mix['etcd-down'] ? outagesOf(random, durationMs) : [];
-  const apart = (fault: Fault) => outages.every((outage) => areApart(fault, outage));
-  const faults = [...etcd.filter(apart), ...outages, ...others.flat()].sort((a, b) => a.atMs - b.atMs);
+  const rare = disastersOf(random, durationMs, mix);
+  const apart = (fault: Fault) => rare.every((disaster) => areApart(fault, disaster));
+  const faults = [...etcd.filter(apart), ...rare, ...others.flat()].sort((a, b) => a.atMs - b.atMs);
   const worst = faults.findIndex(({ kind }) => kind === 'etcd-down' || kind === 'leader-kill');
   return faults.map((fault, i) => (i === worst ? { ...fault, burst: true } : fault));
 }
@@ -62,7 +76,7 @@ export function schedule(
 function only<T extends FaultKind>(mix: FaultMix, kinds: readonly T[]): Partial<Record<T, number>> {
   const entries = kinds
     .map((kind) => [kind, mix[kind] ?? 0] as const)
-    .filter(([kind, weight]) => weight > 0 && kind !== 'etcd-down');
+    .filter(([kind, weight]) => weight > 0 && !disasters.some((disaster) => disaster === kind));
   return Object.fromEntries(entries) as Partial<Record<T, number>>;
 }
 
@@ -92,6 +106,9 @@ function lane<T extends FaultKind>(
       everyMember: random.chance(0.6),
       directions: random.pick(['requests', 'answers', 'both', 'both']),
       delayMs: random.between(20, 800),
+      stepMs: random.pick(clockStepsMs),
+      ageMs: 0,
+      isMarked: false,
       burst: random.chance(burstShare),
     });
     atMs += forMs + random.between(pauseMs.least, pauseMs.most);
@@ -106,25 +123,43 @@ function lasting(random: Random, kind: FaultKind): number {
   if (kind === 'link-freeze') {
     return random.between(2000, 14_000);
   }
+  if (kind === 'clock-step' || kind === 'control-loss') {
+    return random.between(2000, 12_000);
+  }
   if (kind === 'leader-apart' || kind === 'follower-apart') {
     return random.between(2000, 20_000);
   }
   return random.between(500, 8000);
 }
 
-/** One in every ten minutes, near their middle. */
-function outagesOf(random: Random, durationMs: number): Fault[] {
-  const count = Math.max(1, Math.floor(durationMs / 600_000));
-  return Array.from({ length: count }, (_, i) => ({
-    kind: 'etcd-down',
-    atMs: Math.round(((i + 0.3 + 0.3 * random.next()) * durationMs) / count),
-    forMs: outageMs(durationMs),
-    target: 0,
-    everyMember: true,
-    directions: 'both',
-    delayMs: 0,
-    burst: true,
-  }));
+/** What hits etcd as a whole, in random order, spread over each ten minutes. */
+function disastersOf(random: Random, durationMs: number, mix: FaultMix): Fault[] {
+  const kinds = disasters.flatMap((kind) => Array.from({ length: mix[kind] ?? 0 }, () => kind));
+  const periods = Math.max(1, Math.floor(durationMs / disasterPeriodMs));
+  const slotMs = durationMs / periods / Math.max(1, kinds.length);
+  return Array.from({ length: periods }, (_, period) =>
+    shuffled(random, kinds).map((kind, slot): Fault => {
+      const atMs = Math.round((period * kinds.length + slot + 0.15 + 0.2 * random.next()) * slotMs);
+      return {
+        kind,
+        atMs,
+        forMs: kind === 'etcd-down' ? outageMs(durationMs) : Math.round(random.between(500, 6000)),
+        target: 0,
+        everyMember: true,
+        directions: 'both',
+        delayMs: 0,
+        stepMs: 0,
+        ageMs: Math.min(random.between(2000, 25_000), Math.max(0, atMs - 1000)),
+        isMarked: random.chance(0.5),
+        burst: kind === 'etcd-down',
+      };
+    }),
+  ).flat();
+}
+
+function shuffled<T>(random: Random, list: readonly T[]): T[] {
+  const left = [...list];
+  return list.map(() => left.splice(random.below(left.length), 1)[0] as T);
 }
 
 /** True if two faults of etcd do not overlap and leave time for recovery. */

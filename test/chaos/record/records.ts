@@ -19,6 +19,8 @@ export interface RunRecord {
   readonly setupTtlSeconds: number;
   readonly callTtlSeconds: number;
   readonly lingerSeconds: number;
+  readonly replicas: readonly string[];
+  readonly relays: readonly string[];
 }
 
 export interface InvokeRecord {
@@ -71,11 +73,47 @@ export interface FaultRecord {
   readonly phase: 'begin' | 'end';
   /** The target of the fault. */
   readonly subject: string;
+  /** By how much a wall clock is set forward while it lasts; negative: back. */
+  readonly stepMs?: number;
 }
 
-export type HistoryRecord = RunRecord | InvokeRecord | ReturnRecord | FaultRecord;
+/** The last fault is healed. */
+export interface HealedRecord {
+  readonly type: 'healed';
+  readonly atMs: number;
+}
 
-/** One event of etcd's watch. The log has all revisions without a gap. */
+/** What a replica says of the relays after that. */
+export interface ProbeRecord {
+  readonly type: 'probe';
+  readonly atMs: number;
+  readonly replica: string;
+  readonly fresh: boolean;
+  readonly relays: readonly string[];
+}
+
+/** The calls that a relay carries, by its own word. */
+export interface CensusRecord {
+  readonly type: 'census';
+  readonly askedAtMs: number;
+  readonly atMs: number;
+  readonly relay: string;
+  readonly calls: readonly string[];
+}
+
+export type HistoryRecord =
+  | RunRecord
+  | InvokeRecord
+  | ReturnRecord
+  | FaultRecord
+  | HealedRecord
+  | ProbeRecord
+  | CensusRecord;
+
+/**
+ * One event of etcd's watch. The log has all revisions without a gap. Those of an etcd that was wiped or restored continue
+ * the ones before.
+ */
 export interface EventRecord {
   readonly type: 'put' | 'delete';
   readonly revision: number;
@@ -103,4 +141,13 @@ export interface StartRecord {
   readonly revision: number;
 }
 
-export type LogRecord = EventRecord | TickRecord | StartRecord;
+/** etcd has come back with what it had at an earlier revision; at 0, empty. */
+export interface EpochRecord {
+  readonly type: 'epoch';
+  /** When Holdfast could reach it. */
+  readonly atMs: number;
+  readonly revision: number;
+  readonly restoredFrom: number;
+}
+
+export type LogRecord = EventRecord | TickRecord | StartRecord | EpochRecord;

@@ -13,16 +13,22 @@ const createTimeoutMs = 2000;
 
 /**
  * Records every event below a prefix, and periodically etcd's revision. It connects to the members directly, one after the
- * other; a new watch begins at the last revision that arrived.
+ * other; a new watch begins at the last revision that arrived. After etcd was wiped or restored, its revisions are recorded as
+ * continuing those before.
  */
 export class WatchLog {
   readonly #clients: readonly Etcd3[];
   readonly #prefix: Buffer;
   readonly #journal: Journal<LogRecord>;
-  readonly #stopping = new AbortController();
+  /** Aborted while etcd must not be watched. */
+  #stopping = new AbortController();
   /** Keys whose event at the revision reached is recorded: a new watch delivers that revision again. */
   #heard = new Set<string>();
   #reached = 0;
+  /** Recorded revision of what etcd had when the log, or this history of etcd, began. */
+  #base = 0;
+  /** Recorded revisions minus etcd's own. */
+  #offset = 0;
   #known = 0;
   #behindSinceMs = 0;
   #running: Promise<unknown> = Promise.resolve();
@@ -34,9 +40,14 @@ export class WatchLog {
     scope.teardown(() => this.stop());
   }
 
-  /** All events up to this revision are recorded. */
-  get reached(): number {
-    return this.#reached;
+  /** All events up to this revision, as etcd counts, are recorded. */
+  get reachedInEtcd(): number {
+    return this.#reached - this.#offset;
+  }
+
+  /** What etcd counts as this, as it is recorded. */
+  recorded(revisionInEtcd: number): number {
+    return revisionInEtcd + this.#offset;
   }
 
   async start(): Promise<void> {
@@ -44,7 +55,29 @@ export class WatchLog {
       await this.#tick(member);
     }
     this.#reached = this.#known;
+    this.#base = this.#known;
     this.#journal.write({ type: 'start', atMs: nowMs(), revision: this.#known });
+    this.#run();
+  }
+
+  /**
+   * Goes on after `stop`, where etcd has another history.
+   * @param revisionInEtcd of what it came back with @param restoredFrom which recorded revision that was; 0 if it is empty
+   */
+  continueFrom(revisionInEtcd: number, restoredFrom: number): void {
+    const revision = Math.max(this.#reached, this.#known) + 1;
+    this.#offset = revision - revisionInEtcd;
+    this.#base = revision;
+    this.#known = revision;
+    this.#reached = revision;
+    this.#heard = new Set();
+    this.#behindSinceMs = 0;
+    this.#journal.write({ type: 'epoch', atMs: nowMs(), revision, restoredFrom });
+    this.#stopping = new AbortController();
+    this.#run();
+  }
+
+  #run(): void {
     this.#running = Promise.all([this.#watchAll(), this.#tickAll()]);
   }
 
@@ -70,7 +103,8 @@ export class WatchLog {
   }
 
   async #watchAll(): Promise<void> {
-    for (let member = 0; !this.#stopping.signal.aborted; member++) {
+    const { signal } = this.#stopping;
+    for (let member = 0; !signal.aborted; member++) {
       await this.#watch(this.#clients[member % this.#clients.length] as Etcd3).catch(() => undefined);
       await pause(100);
     }
@@ -109,7 +143,7 @@ export class WatchLog {
           create_request: {
             key: this.#prefix,
             range_end: end,
-            start_revision: String(this.#reached),
+            start_revision: String(Math.max(this.#reached, this.#base + 1) - this.#offset),
             progress_notify: true,
           },
         };
@@ -128,9 +162,13 @@ export class WatchLog {
   #write(response: IWatchResponse): void {
     const atMs = nowMs();
     for (const { type, kv } of response.events) {
-      const revision = Number(kv.mod_revision);
+      const revision = this.recorded(Number(kv.mod_revision));
       const key = kv.key.toString().slice(this.#prefix.length);
-      if (revision < this.#reached || (revision === this.#reached && this.#heard.has(key))) {
+      if (
+        revision <= this.#base ||
+        revision < this.#reached ||
+        (revision === this.#reached && this.#heard.has(key))
+      ) {
         continue;
       }
       if (revision > this.#reached) {
@@ -161,7 +199,8 @@ export class WatchLog {
   }
 
   async #tickAll(): Promise<void> {
-    for (let member = 0; !this.#stopping.signal.aborted; ) {
+    const { signal } = this.#stopping;
+    for (let member = 0; !signal.aborted; ) {
       if ((await this.#tick(member)) === undefined) {
         member++;
       }
@@ -173,12 +212,19 @@ export class WatchLog {
   async #tick(member: number): Promise<number | undefined> {
     const client = this.#clients[member % this.#clients.length] as Etcd3;
     const askedAtMs = nowMs();
+    const { signal } = this.#stopping;
+    if (signal.aborted) {
+      return undefined;
+    }
     try {
       const { header } = await client.kv.range(
         { key: this.#prefix, count_only: true },
         { deadline: Date.now() + tickTimeoutMs },
       );
-      const revision = Number(header.revision);
+      if (signal.aborted) {
+        return undefined;
+      }
+      const revision = this.recorded(Number(header.revision));
       this.#known = Math.max(this.#known, revision);
       this.#journal.write({ type: 'tick', askedAtMs, atMs: nowMs(), revision });
       return revision;

@@ -4,6 +4,8 @@ import type { Scope } from '../../support/process.js';
 import { PeerLinks } from './peer-links.js';
 
 const statusTimeoutMs = 500;
+/** No use to anybody: Holdfast would go past the proxies to where members say that they are. */
+const unadvertised = ['--advertise-client-urls', 'http://0.0.0.0:1'];
 
 /** The members of a real etcd cluster, and its leader. */
 export class Cluster {
@@ -19,11 +21,20 @@ export class Cluster {
 
   static async start(scope: Scope, size: number): Promise<Cluster> {
     const peers = new PeerLinks(scope, size);
-    return new Cluster(scope, await startRealEtcdCluster(scope, size, [], peers), peers);
+    return new Cluster(scope, await startRealEtcdCluster(scope, size, unadvertised, peers), peers);
   }
 
   get endpoints(): string[] {
     return this.members.map(({ endpoint }) => endpoint);
+  }
+
+  /** Kills all members. */
+  async kill(): Promise<void> {
+    await Promise.all(this.members.map((member) => member.kill()));
+  }
+
+  async restart(moreArgs?: readonly string[]): Promise<void> {
+    await Promise.all(this.members.map((member) => member.restart(moreArgs)));
   }
 
   /** Index of the leader, from any member that answers; undefined without a leader. */

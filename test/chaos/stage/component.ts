@@ -1,5 +1,6 @@
-import { createWriteStream } from 'node:fs';
+import { createWriteStream, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import type { Scope, TestProcess } from '../../support/process.js';
 import { startHoldfast } from '../../support/stack.js';
 
@@ -11,13 +12,19 @@ export interface ComponentOptions {
   readonly isUp: string;
   /** For its log, one file for all its starts. */
   readonly directory: string;
+  /** A module that it loads before anything else. */
+  readonly module?: string | undefined;
 }
+
+const steppedClock = new URL('stepped-clock.js', import.meta.url).href;
 
 /** One of Holdfast's processes, which can be killed, frozen and restarted at its old addresses. */
 export class Component {
   readonly #scope: Scope;
   readonly #options: ComponentOptions;
   readonly #keep: (text: string) => void;
+  /** By how much its wall clock is set forward, ms. */
+  readonly #clockFile: string;
   #process: TestProcess | undefined;
   /** Number of starts: a new process knows nothing of the one before. */
   life = 0;
@@ -25,6 +32,8 @@ export class Component {
   constructor(scope: Scope, options: ComponentOptions) {
     this.#scope = scope;
     this.#options = options;
+    this.#clockFile = join(options.directory, `${options.name}.clock`);
+    writeFileSync(this.#clockFile, '0');
     const log = createWriteStream(join(options.directory, `${options.name}.log`), { flags: 'a' });
     scope.teardown(() => new Promise<void>((resolve) => log.end(resolve)));
     this.#keep = (text) => {
@@ -46,9 +55,13 @@ export class Component {
   async start(): Promise<void> {
     await this.kill();
     this.life++;
-    this.#process = await startHoldfast(this.#scope, this.#options.args, this.#options.env, {
-      onOutput: this.#keep,
-    });
+    const { args, env, module } = this.#options;
+    const modules = [steppedClock, ...(module ? [pathToFileURL(module).href] : [])];
+    const preloads = {
+      CHAOS_CLOCK_FILE: this.#clockFile,
+      NODE_OPTIONS: modules.map((each) => `--import=${each}`).join(' '),
+    };
+    this.#process = await startHoldfast(this.#scope, args, { ...env, ...preloads }, { onOutput: this.#keep });
   }
 
   /** Resolves once it is ready. */
@@ -66,6 +79,13 @@ export class Component {
     if (this.#process?.running) {
       await this.#process.pause();
     }
+  }
+
+  /** Sets its wall clock forward by so much from what it is; 0 sets it right. */
+  setClock(stepMs: number): void {
+    // Replaced as a whole, for it may be read at any time.
+    writeFileSync(`${this.#clockFile}.new`, String(stepMs));
+    renameSync(`${this.#clockFile}.new`, this.#clockFile);
   }
 
   resume(): void {

@@ -18,6 +18,19 @@ export class Links {
     return new Links(party, other, await Promise.all(members.map((member) => TcpProxy.start(scope, member))));
   }
 
+  /** No connection, whatever else is done to these links and undone. */
+  detach(): void {
+    for (const proxy of this.proxies) {
+      proxy.detach();
+    }
+  }
+
+  attach(): void {
+    for (const proxy of this.proxies) {
+      proxy.attach();
+    }
+  }
+
   /** The endpoints of the other party as this one is configured. */
   get endpoints(): string {
     return this.proxies.map(({ endpoint }) => endpoint).join(',');

@@ -2,6 +2,7 @@ import { freeUdpPort } from '../../support/ports.js';
 import type { Scope } from '../../support/process.js';
 import { findProgram } from '../../support/program.js';
 import { type Rtpengine, startRtpengine } from '../../support/rtpengine.js';
+import { UdpProxy } from '../../support/udp-proxy.js';
 import { Component } from './component.js';
 import { Links } from './links.js';
 
@@ -23,6 +24,10 @@ export class RelayHost {
     readonly address: string,
     readonly node: Component,
     readonly links: Links,
+    /** Before its control port, for all but its relay node. */
+    readonly control: UdpProxy,
+    /** Its control port. */
+    readonly port: number,
     /** Undefined for the built-in relay. */
     readonly rtpengine: Rtpengine | undefined,
   ) {}
@@ -33,6 +38,7 @@ export class RelayHost {
     const isBeside = options.rtpengine && findProgram('rtpengine') !== undefined;
     const rtpengine = isBeside ? await startRtpengine(scope, ['--num-threads=1'], address) : undefined;
     const port = rtpengine?.port ?? (await freeUdpPort());
+    const control = await UdpProxy.start(scope, port);
     const node = new Component(scope, {
       name: id,
       args: ['relay-node'],
@@ -43,13 +49,14 @@ export class RelayHost {
         HOLDFAST_RELAY_ID: id,
         HOLDFAST_RELAY_KIND: rtpengine ? 'rtpengine' : 'builtin',
         HOLDFAST_RELAY_CONTROL: `127.0.0.1:${port}`,
+        HOLDFAST_RELAY_ADVERTISE: `127.0.0.1:${control.port}`,
         HOLDFAST_RELAY_MEDIA: `default=${address}`,
         HOLDFAST_RELAY_DELETE_DELAY_SECONDS: '0',
         ...env,
       },
     });
     await node.start();
-    return new RelayHost(id, address, node, links, rtpengine);
+    return new RelayHost(id, address, node, links, control, port, rtpengine);
   }
 
   /** Kills the media process: the rtpengine, or the relay node with the built-in relay. */

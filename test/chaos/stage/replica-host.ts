@@ -8,6 +8,7 @@ export interface ReplicaHostOptions {
   readonly members: readonly string[];
   readonly directory: string;
   readonly env: Readonly<Record<string, string>>;
+  readonly module?: string | undefined;
 }
 
 /** One replica with its gateway at fixed addresses, its connections to etcd, and the callers' connections to it. */
@@ -21,7 +22,7 @@ export class ReplicaHost {
   ) {}
 
   static async start(scope: Scope, options: ReplicaHostOptions): Promise<ReplicaHost> {
-    const { name, members, directory, env } = options;
+    const { name, members, directory, env, module } = options;
     const links = await Links.start(scope, [name, 'etcd'], members);
     const [grpcPort = 0, httpPort = 0] = await freeTcpPorts(2);
     const ngPort = await freeUdpPort();
@@ -33,6 +34,7 @@ export class ReplicaHost {
       args: ['selection'],
       isUp: 'ready',
       directory,
+      module,
       env: {
         HOLDFAST_ETCD: links.endpoints,
         HOLDFAST_GRPC_LISTEN: grpc,

@@ -1,5 +1,4 @@
 import { randomInt } from 'node:crypto';
-import { pathToFileURL } from 'node:url';
 import type { Scope } from '../../support/process.js';
 import { Cluster } from './cluster.js';
 import type { Links } from './links.js';
@@ -51,14 +50,14 @@ export class Stage {
         }),
       ),
     );
-    const load = replicaModule ? { NODE_OPTIONS: `--import=${pathToFileURL(replicaModule).href}` } : {};
     const replicaHosts = await Promise.all(
       Array.from({ length: replicas }, (_, i) =>
         ReplicaHost.start(scope, {
           name: `s${i + 1}`,
           members: endpoints,
           directory,
-          env: { HOLDFAST_ETCD_PREFIX: prefix, ...options.replicaEnv, ...load },
+          module: replicaModule,
+          env: { HOLDFAST_ETCD_PREFIX: prefix, ...options.replicaEnv },
         }),
       ),
     );

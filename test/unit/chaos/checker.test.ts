@@ -1,6 +1,5 @@
 import test from 'ava';
-import type { CheckName } from '../../chaos/check/violation.js';
-import { checkNames } from '../../chaos/check/violation.js';
+import { bad, good, testCoverage } from '../../support/checked-history.js';
 import { SampleHistory } from '../../support/sample-history.js';
 
 /** Two relays, and a call that request `q1` has bound to the first. */
@@ -11,21 +10,6 @@ const isNew = { answer: { origin: 'new' } } as const;
 const existing = { answer: { origin: 'existing' } } as const;
 const moved = { answer: { ...second, origin: 'moved' } } as const;
 const move = { request: 'm1', generation: 1 };
-
-const covered = new Set<CheckName>();
-
-function good(title: string, history: () => SampleHistory): void {
-  test(`accepted: ${title}`, (t) => {
-    t.deepEqual(history().violations, []);
-  });
-}
-
-function bad(title: string, expected: CheckName, history: () => SampleHistory): void {
-  covered.add(expected);
-  test(`rejected: ${title}`, (t) => {
-    t.true(history().violations.includes(expected), `"${expected}" is not violated`);
-  });
-}
 
 good('a call that is bound, selected again, moved on request, released and expired', () =>
   bound()
@@ -275,9 +259,22 @@ test('counts conflicts with provisional answers, and moves', (t) => {
   t.deepEqual({ conflicts, moves }, { conflicts: 1, moves: 1 });
 });
 
-test('there is a rejected history for each check', (t) => {
-  t.deepEqual(
-    checkNames.filter((name) => !covered.has(name)),
-    [],
-  );
-});
+testCoverage([
+  'log is whole',
+  'one binding',
+  'generation',
+  'live target',
+  'cause of move',
+  'state',
+  'move is told',
+  'lifetime',
+  'answer is of the log',
+  'answer is of its time',
+  'relay was registered',
+  'replica never goes back',
+  'acknowledged is done',
+  'retries converge',
+  'bound is found',
+  'stale was true',
+  'provisional in need',
+]);

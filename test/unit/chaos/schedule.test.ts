@@ -1,5 +1,5 @@
 import test from 'ava';
-import { etcdFaults, type Fault, linkFaults, processFaults } from '../../chaos/plan/fault.js';
+import { type Fault, lanes } from '../../chaos/plan/fault.js';
 import { everyFault, outageMs, schedule } from '../../chaos/plan/schedule.js';
 
 const minuteMs = 60_000;
@@ -24,7 +24,7 @@ test('faults come in order and end within the run', (t) => {
 
 test('faults of one lane do not overlap', (t) => {
   for (const seed of seeds) {
-    for (const kinds of [etcdFaults, processFaults, linkFaults]) {
+    for (const kinds of lanes) {
       const lane = schedule(seed, 5 * minuteMs).filter(isIn(kinds));
       t.deepEqual(
         lane.filter((fault, i) => i > 0 && fault.atMs < endOf(lane[i - 1] as Fault)),
@@ -34,12 +34,17 @@ test('faults of one lane do not overlap', (t) => {
   }
 });
 
-test('all of etcd is down once in a short run, and once every ten minutes in a long one', (t) => {
+test('all of etcd is down, wiped and restored once in a short run, and once every ten minutes in a long one', (t) => {
   for (const seed of seeds) {
     for (const minutes of [1, 3, 10, 30]) {
-      const outages = schedule(seed, minutes * minuteMs).filter(({ kind }) => kind === 'etcd-down');
-      t.is(outages.length, Math.max(1, minutes / 10));
+      const faults = schedule(seed, minutes * minuteMs);
+      for (const kind of ['etcd-down', 'etcd-wipe', 'etcd-restore']) {
+        t.is(faults.filter((fault) => fault.kind === kind).length, Math.max(1, minutes / 10));
+      }
+      const outages = faults.filter(({ kind }) => kind === 'etcd-down');
       t.true(outages.every(({ burst, forMs }) => burst && forMs === outageMs(minutes * minuteMs)));
+      const restores = faults.filter(({ kind }) => kind === 'etcd-restore');
+      t.true(restores.every(({ atMs, ageMs }) => ageMs > 0 && ageMs < atMs));
     }
   }
   t.is(outageMs(30 * minuteMs), minuteMs);
@@ -47,7 +52,7 @@ test('all of etcd is down once in a short run, and once every ten minutes in a l
 
 test('a long run has faults of every kind', (t) => {
   const kinds = new Set(schedule(1, 30 * minuteMs).map(({ kind }) => kind));
-  t.deepEqual([...kinds].sort(), [...etcdFaults, ...processFaults, ...linkFaults].sort());
+  t.deepEqual([...kinds].sort(), lanes.flat().sort());
   t.deepEqual(Object.keys(everyFault).sort(), [...kinds].sort());
 });
 
@@ -55,4 +60,9 @@ test('only the faults of the mix are drawn', (t) => {
   const faults = schedule(3, 3 * minuteMs, { 'link-cut': 1, 'leader-kill': 1 });
   t.deepEqual([...new Set(faults.map(({ kind }) => kind))].sort(), ['leader-kill', 'link-cut']);
   t.deepEqual(schedule(3, minuteMs, {}), []);
+  const wipes = schedule(3, 3 * minuteMs, { 'etcd-wipe': 4 });
+  t.deepEqual(
+    wipes.map(({ kind }) => kind),
+    ['etcd-wipe', 'etcd-wipe', 'etcd-wipe', 'etcd-wipe'],
+  );
 });

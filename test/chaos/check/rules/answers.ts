@@ -18,11 +18,13 @@ export function checkAnswers(evidence: Evidence, call: CallEvidence): Violation[
     if (outcome !== 'ok' || !answer) {
       continue;
     }
-    const at = spans.findLastIndex(({ binding }) => isOf(answer, binding));
+    // After a loss the same generation may be written again: the last one that the replica can have read counts.
+    const isRead = ({ binding, begin }: Span) => isOf(answer, binding) && begin.afterMs <= returnMs;
+    const at = spans.findLastIndex(isRead);
     const span = spans[at];
     if (answer.freshness === 'provisional') {
       violations.push(...checkProvisional(evidence, operation, say));
-    } else if (!span || span.begin.afterMs > returnMs) {
+    } else if (!span) {
       violations.push(
         say(
           answer.freshness === 'stale' ? 'stale was true' : 'answer is of the log',
@@ -32,7 +34,7 @@ export function checkAnswers(evidence: Evidence, call: CallEvidence): Violation[
     } else if (answer.freshness === 'fresh') {
       violations.push(...checkTime(evidence, operation, span, say));
       violations.push(...checkRelay(evidence, operation, span, say));
-      read.push({ operation, at });
+      read.push({ operation, answer, at });
     }
   }
   return [...violations, ...checkOrder(call, read)];
@@ -43,6 +45,7 @@ type Say = (check: Violation['check'], message: string) => Violation;
 /** Which generation a fresh answer contained, as an index into the call's spans. */
 interface Reading {
   readonly operation: Operation;
+  readonly answer: NonNullable<Operation['answer']>;
   readonly at: number;
 }
 
@@ -128,7 +131,7 @@ function checkOrder({ callId }: CallEvidence, read: readonly Reading[]): Violati
     const { operation } = later;
     const earlier = read.find(
       (each) =>
-        each.at > later.at &&
+        (each.at > later.at || isAbove(each.answer, later.answer)) &&
         each.operation.returnMs < operation.invokeMs &&
         each.operation.replica === operation.replica &&
         each.operation.returnLife === operation.life,
@@ -145,4 +148,9 @@ function checkOrder({ callId }: CallEvidence, read: readonly Reading[]): Violati
     }
   }
   return violations;
+}
+
+/** Also where the later one was in etcd again, for that was restored. */
+function isAbove(one: Reading['answer'], other: Reading['answer']): boolean {
+  return one.createdAtMs === other.createdAtMs && one.generation > other.generation;
 }

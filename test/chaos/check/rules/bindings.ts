@@ -1,6 +1,7 @@
 import type { CallEvidence, Evidence, Operation } from '../evidence.js';
 import { type BindingState, isSameGeneration, type LoggedBinding } from '../story.js';
 import { type Violation, violation } from '../violation.js';
+import { wasLost } from './impairment.js';
 
 /** An offer that the gateway sends on to the next relay may be written after its proxy has given up. */
 const afterOfferMs = 10_000;
@@ -8,37 +9,69 @@ const afterOfferMs = 10_000;
 /** Guarantees 1 to 3, from etcd's log alone: each change of a call's key must be allowed. */
 export function checkBindings(evidence: Evidence, call: CallEvidence): Violation[] {
   const violations: Violation[] = [];
-  let before: LoggedBinding | undefined;
-  let highest = 0;
+  let before: BindingState | undefined;
+  const past: LoggedBinding[] = [];
   for (const state of call.story.states) {
-    const { binding } = state;
-    if (binding) {
-      violations.push(...checkChange(evidence, call, { before, highest }, { ...state, binding }));
-      highest = Math.max(highest, binding.generation);
+    const { binding, isLoss } = state;
+    if (binding && !isLoss) {
+      violations.push(...checkChange(evidence, call, { before, past }, { ...state, binding }));
+      past.push(binding);
     }
-    before = binding;
+    before = state;
   }
   return violations;
 }
 
 type Written = BindingState & { readonly binding: LoggedBinding };
 
+interface Before {
+  /** In force just before. */
+  readonly before: BindingState | undefined;
+  /** All that was ever written. */
+  readonly past: readonly LoggedBinding[];
+}
+
 function checkChange(
   evidence: Evidence,
   call: CallEvidence,
-  { before, highest }: { before: LoggedBinding | undefined; highest: number },
+  { before: standing, past }: Before,
   state: Written,
 ): Violation[] {
   const { binding, byMs, revision } = state;
   const say = (check: Violation['check'], message: string) =>
     violation(check, call.callId, byMs, `revision ${revision}: ${message}`);
+  const before = standing?.binding;
+  const highest = Math.max(0, ...past.map(({ generation }) => generation));
+  const isRebuilding = wasLost(evidence, state);
+  if (standing?.isLoss && before && isSameGeneration(before, binding)) {
+    return [];
+  }
+  if (standing?.isLoss && past.some((each) => isSameGeneration(each, binding))) {
+    // What was lost is written again; the end of a call needs no relay.
+    return binding.state === 'released' ? [] : checkTarget(evidence, state, say);
+  }
+  if (standing?.isLoss && before && before.generation < highest) {
+    // What etcd came back with is outdated: the call goes on above all that it was.
+    const isWhereItWas = past.some(
+      ({ generation, instance }) => generation === binding.generation && instance === binding.instance,
+    );
+    const wrong =
+      binding.generation === highest + 1 || (binding.generation === highest && isWhereItWas)
+        ? []
+        : [say('generation', `${highest} was lost, and is followed by ${binding.generation}`)];
+    return binding.state === 'released' ? wrong : [...wrong, ...checkTarget(evidence, state, say)];
+  }
   if (!before) {
     // What ran out while etcd was away may be asserted again, or begin above what it was.
     const isPossible = binding.generation <= Math.max(1, highest + 1);
     const wrong = isPossible ? [] : [say('generation', `begins with ${binding.generation}`)];
     return [...wrong, ...checkTarget(evidence, state, say)];
   }
-  const wrong = checkState(before, binding, say);
+  // What etcd came back with may have ended unheard, and begin again; or its end is remembered, which needs no relay.
+  if (isRebuilding && binding.state === 'released') {
+    return [];
+  }
+  const wrong = isRebuilding ? [] : checkState(before, binding, say);
   if (isSameGeneration(before, binding)) {
     return wrong;
   }
@@ -51,7 +84,7 @@ function checkChange(
   return [
     ...wrong,
     ...checkTarget(evidence, state, say),
-    ...checkCause(evidence, call, before, state, say),
+    ...(isRebuilding ? [] : checkCause(evidence, call, before, state, say)),
     ...checkTold(call, state, say),
   ];
 }

@@ -15,17 +15,24 @@ export function checkLifetimes(evidence: Evidence, call: CallEvidence): Violatio
   const violations: Violation[] = [];
   let before: LoggedBinding | undefined;
   let releasedAfterMs = 0;
+  /** By how much the wall clock that dated its expiry may have been ahead. */
+  let aheadMs = 0;
   let begun = { afterMs: 0, byMs: 0 };
   for (const state of call.story.states) {
-    const { binding } = state;
+    const { binding, isLoss } = state;
+    if (isLoss) {
+      // etcd starts the leases of what it was restored with anew.
+      releasedAfterMs = 0;
+      begun = { afterMs: state.afterMs, byMs: state.byMs };
+      before = binding;
+      continue;
+    }
     if (!binding && before) {
+      const expiresMs = before.expiresAtMs - aheadMs;
       const dueMs =
         before.state === 'released'
-          ? Math.max(before.expiresAtMs, releasedAfterMs + evidence.run.lingerSeconds * 1000)
-          : Math.max(
-              before.expiresAtMs,
-              lastUseDueMs(evidence, call, { ...before, begunWithin: begun }, state),
-            );
+          ? Math.max(expiresMs, releasedAfterMs + evidence.run.lingerSeconds * 1000)
+          : Math.max(expiresMs, lastUseDueMs(evidence, call, { ...before, begunWithin: begun }, state));
       const earlyMs = dueMs - state.byMs;
       if (earlyMs > clockToleranceMs) {
         violations.push(
@@ -46,16 +53,28 @@ export function checkLifetimes(evidence: Evidence, call: CallEvidence): Violatio
     if (binding && binding.begun !== before?.begun) {
       begun = { afterMs: state.afterMs, byMs: state.byMs };
     }
+    aheadMs = clocksAhead(evidence, state);
     before = binding;
   }
   return violations;
+}
+
+/** The most that the clock of a replica was set forward when this was written, ms. */
+function clocksAhead({ faults }: Evidence, { afterMs, byMs }: BindingState): number {
+  const active = faults.filter(
+    ({ kind, beginMs, endMs }) => kind === 'clock-step' && beginMs < byMs && endMs + afterThawMs > afterMs,
+  );
+  return Math.max(0, ...active.map(({ stepMs }) => stepMs));
 }
 
 /** Faults after which a replica or a member of etcd goes on with what it had under way. */
 const freezing = ['replica-stop', 'leader-stop', 'follower-stop', 'leader-apart'];
 
 /** Shortly before this was written. */
-function wasAnyFrozen({ faults }: Evidence, { afterMs, byMs }: BindingState): boolean {
+export function wasAnyFrozen(
+  { faults }: Evidence,
+  { afterMs, byMs }: Pick<BindingState, 'afterMs' | 'byMs'>,
+): boolean {
   return faults.some(
     ({ kind, beginMs, endMs }) => freezing.includes(kind) && beginMs < byMs && endMs + afterThawMs > afterMs,
   );

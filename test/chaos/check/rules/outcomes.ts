@@ -1,12 +1,12 @@
 import type { CallEvidence, Evidence, Operation } from '../evidence.js';
-import type { Span } from '../story.js';
+import { isSameGeneration, type Span } from '../story.js';
 import { type Violation, violation } from '../violation.js';
-import { impaired, unheardMs } from './impairment.js';
+import { impaired, unheardMs, wasLost } from './impairment.js';
 
 /** Guarantee 5: what was acknowledged is in etcd, a retried request is there once, and refusals were right. */
 export function checkOutcomes(evidence: Evidence, call: CallEvidence): Violation[] {
   const { spans } = call.story;
-  const violations = checkRepeated(call);
+  const violations = checkRepeated(evidence, call);
   for (const operation of call.operations) {
     const say = (check: Violation['check'], message: string) =>
       violation(check, call.callId, operation.returnMs, `operation ${operation.op}: ${message}`);
@@ -34,7 +34,7 @@ export function checkOutcomes(evidence: Evidence, call: CallEvidence): Violation
 type Say = (check: Violation['check'], message: string) => Violation;
 
 /** A request binds once, however often it is sent; a Move moves once. */
-function checkRepeated({ callId, operations, story }: CallEvidence): Violation[] {
+function checkRepeated(evidence: Evidence, { callId, operations, story }: CallEvidence): Violation[] {
   const violations: Violation[] = [];
   const asked = new Set(operations.map(({ requestId }) => requestId));
   const made = new Map<string, Span>();
@@ -43,10 +43,16 @@ function checkRepeated({ callId, operations, story }: CallEvidence): Violation[]
     const { request, generation } = binding;
     const isMove = operations.some(({ method, requestId }) => method === 'move' && requestId === request);
     // A request that binds a call can move it too, when the relay that it chose dies.
-    if (!asked.has(request) || (generation > 1 && !isMove)) {
+    const isSaidAgain = story.spans.some((each) => isBefore(each, span));
+    if (begin.isLoss || isSaidAgain || !asked.has(request) || (generation > 1 && !isMove)) {
       continue;
     }
     const first = made.get(request);
+    // What etcd has lost is written again, or made anew.
+    if (first && evidence.losses.some(({ revision }) => liesBetween(revision, first, span))) {
+      made.set(request, span);
+      continue;
+    }
     // A replica that was without etcd binds what it has promised, once it has etcd again: what the same request has got from
     // another replica may have run out by then.
     const isPromise =
@@ -67,8 +73,17 @@ function checkRepeated({ callId, operations, story }: CallEvidence): Violation[]
   return violations;
 }
 
+/** The same was written before. */
+function isBefore(one: Span, other: Span): boolean {
+  return one.begin.revision < other.begin.revision && isSameGeneration(one.binding, other.binding);
+}
+
+function liesBetween(revision: number, one: Span, other: Span): boolean {
+  return one.begin.revision < revision && revision <= other.begin.revision;
+}
+
 /** It may have been answered provisionally: its caller need not have heard it, and the replies of gateways do not say. */
-function mayPromise({ method, answer, outcome }: Operation): boolean {
+export function mayPromise({ method, answer, outcome }: Operation): boolean {
   return (
     answer?.freshness === 'provisional' || outcome === 'unknown' || method === 'offer' || method === 'answer'
   );
@@ -95,13 +110,14 @@ function checkOrigin({ answer, requestId }: Operation, spans: readonly Span[], s
   if (answer?.freshness !== 'fresh' || answer.generation !== 1) {
     return [];
   }
-  const span = spans.findLast(
+  // What etcd has lost may be written again: then there are several.
+  const same = spans.filter(
     ({ binding }) => binding.generation === 1 && binding.createdAtMs === answer.createdAtMs,
   );
-  if (!span) {
+  if (same.length === 0) {
     return [];
   }
-  const { requests } = span;
+  const requests = new Set(same.flatMap((span) => [...span.requests]));
   const isMaker = requestId !== undefined && requests.has(requestId);
   // Of several beginnings, a request may have found the one of another.
   const isRight = answer.origin === 'new' ? isMaker : !isMaker || requests.size > 1;
@@ -125,7 +141,9 @@ function checkReleased(evidence: Evidence, operation: Operation, call: CallEvide
   const mayBePromised = call.operations.some(
     (other) => other.replica === operation.replica && mayPromise(other),
   );
-  if (isDone || (mayBePromised && impaired(evidence, operation))) {
+  // What etcd was restored with may have ended before.
+  const isRestored = wasLost(evidence, { afterMs: operation.invokeMs, byMs: operation.returnMs });
+  if (isDone || isRestored || (mayBePromised && impaired(evidence, operation))) {
     return [];
   }
   return [say('acknowledged is done', 'a release is acknowledged but not in etcd')];
@@ -149,12 +167,18 @@ function checkRefused(operation: Operation, spans: readonly Span[], say: Say): V
 
 type InstanceRecord = Pick<Span, 'begin' | 'end'>;
 
-/** From the creation of the key to its deletion, whatever happened between. */
+/**
+ * From the creation of the key to its deletion, whatever happened between. What etcd was restored with proves nothing before it
+ * is written again.
+ */
 function lives({ story }: CallEvidence): InstanceRecord[] {
   const found: InstanceRecord[] = [];
   let begin: Span['begin'] | undefined;
   for (const state of story.states) {
-    if (state.binding) {
+    if (state.isLoss && begin) {
+      found.push({ begin, end: state });
+      begin = undefined;
+    } else if (state.binding && !state.isLoss) {
       begin ??= state;
     } else if (begin) {
       found.push({ begin, end: state });
@@ -165,5 +189,5 @@ function lives({ story }: CallEvidence): InstanceRecord[] {
 }
 
 function coversSurely({ begin, end }: InstanceRecord, { invokeMs, returnMs }: Operation): boolean {
-  return begin.byMs < invokeMs && (end?.afterMs ?? Number.POSITIVE_INFINITY) > returnMs;
+  return !begin.isLoss && begin.byMs < invokeMs && (end?.afterMs ?? Number.POSITIVE_INFINITY) > returnMs;
 }
