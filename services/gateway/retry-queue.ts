@@ -92,9 +92,12 @@ export class RetryQueue {
     this.#abandon(task, 'this replica stops');
   }
 
-  /** Or until this queue stops. */
-  #pause(delayMs: number): Promise<void> {
-    return new Promise((resolve) => {
+  /** Or until this queue stops, which it may have done during the attempt. */
+  async #pause(delayMs: number): Promise<void> {
+    if (this.#stopped) {
+      return;
+    }
+    await new Promise<void>((resolve) => {
       const wake = () => {
         this.#wakers.delete(wake);
         cancel();

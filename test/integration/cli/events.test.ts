@@ -12,7 +12,7 @@ test('events: what happened, for people and for programs, and with --follow as i
   await putRelay(client, keys, relay);
   await following.waitForLine(/Z {2} {3}relay-joined +relay events\/e1 joined$/);
   await deleteRelay(client, keys, relay);
-  await following.waitForLine(/Z {2}!! relay-left +relay events\/e1 left: the relay does not answer/);
+  await following.waitForLine(/Z {2}!! relay-left +relay events\/e1 left: its lease ran out/);
   following.signal('SIGINT');
   await following.exited;
 

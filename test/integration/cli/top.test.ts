@@ -61,7 +61,7 @@ testWith(
     await deleteRelay(client, keys, aRelay({ id: 'media-2' }));
     await shows(/^! default\/media-2 left within the last 24 h/m);
     await shows(/media-2 +✕ gone/);
-    await shows(/✕ relay default\/media-2 left: the relay does not answer/);
+    await shows(/✕ relay default\/media-2 left: its lease ran out/);
     t.is(
       frame().filter((line) => line.includes('✕ relay default/media-2 left')).length,
       1,

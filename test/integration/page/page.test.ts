@@ -51,8 +51,8 @@ testWith.serial(
     t.log(`gone after ${Math.round(tookMs)} ms`);
     await page.waitForSelector('#summary.warning');
     const text = await page.innerText('body');
-    t.regex(text, /default\/media-2 left within the last 24 h and is not back: the relay does not answer/);
-    t.regex(text, /relay default\/media-2 left: the relay does not answer/);
+    t.regex(text, /default\/media-2 left within the last 24 h and is not back: its lease ran out/);
+    t.regex(text, /relay default\/media-2 left: its lease ran out/);
     t.regex((await page.textContent(row('default/media-2'))) ?? '', /✕ gone/);
     await putRelay(client, keys, aRelay({ id: 'media-2' }));
     await page.waitForSelector(`${row('default/media-2')}.active`);

@@ -89,3 +89,15 @@ test('it has a bound; what comes beyond, or after the stop, is abandoned', async
   queue.schedule({ purpose: 'test', attempt: async () => 'done' });
   t.is(queue.counters.abandoned, maxRetryTasks + 4);
 });
+
+test('a stop during an attempt waits for that, and for no pause after it', async (t) => {
+  const { queue } = opened(t);
+  let end = (_: 'again') => {};
+  const attempt = () => new Promise<'again'>((resolve) => (end = resolve));
+  queue.schedule({ purpose: 'test', attempt });
+  const stopped = queue.stop();
+  end('again');
+  await stopped;
+  t.is(queue.size, 0);
+  t.is(queue.counters.abandoned, 1);
+});
