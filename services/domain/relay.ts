@@ -34,8 +34,6 @@ export interface Relay {
   readonly mediaAddresses: Readonly<Record<string, string>>;
   /** `draining` once the relay node was told to stop; what operators want stands in the intent. */
   readonly state: 'active' | 'draining';
-  /** Said a moment before the registration is taken back; a lease that runs out says nothing. */
-  readonly departure?: Departure | undefined;
   /** Share of new calls relative to the rest of the set, 0-10000; 0 takes none. */
   readonly weight: number;
   /** Most concurrent calls; 0 is no limit. */
@@ -84,6 +82,8 @@ export interface Load {
   readonly kernelPacketRate?: number | undefined;
   /** How long the relay took to answer its relay node, ms. */
   readonly pingMs?: number | undefined;
+  /** Of the last report, a moment before the registration is taken back; a lease that runs out says nothing. */
+  readonly departure?: Departure | undefined;
   /** By the relay node's clock, ms since 1970. */
   readonly atMs: number;
 }
@@ -135,9 +135,10 @@ const departureReasons: Readonly<Record<Departure, string>> = {
   restarted: 'the relay was restarted',
 };
 
-/** Why the registration of a relay has ended, as far as the last registration and intent tell. */
+/** Why the registration of a relay has ended, as far as its last report, the registration and the intent tell. */
 export function departureReason(registered: RegisteredRelay): string {
-  const { departure, state } = registered.relay;
+  const { state } = registered.relay;
+  const departure = registered.load?.departure;
   if (state === 'draining' && departure === undefined) {
     return 'its relay node was stopped';
   }

@@ -190,7 +190,7 @@ function ofRelays(state: ReplicaState): Problem[] {
 
 /** Of relays that left for one reason. */
 function ofDeparture(reason: string, gone: readonly GoneRelay[]): Problem[] {
-  const isSilent = gone[0]?.relay.departure === 'silent';
+  const isSilent = gone[0]?.load?.departure === 'silent';
   return about(gone, (names, some) => {
     const place = isSilent
       ? plural(some, 'the relay', 'the relays')

@@ -177,14 +177,17 @@ export class RelayDirectory implements Membership {
       return;
     }
     this.#suspect.delete(key);
+    // A load goes with its registration, and may be gone a moment before that: its last report tells why both go.
+    const isLast = before?.lease === registration.lease && before.revision === registration.revision;
+    const kept = isLast ? before : undefined;
     const received = this.#loads.entries.get(key)?.value;
     const relay: RegisteredRelay = {
       relay: registration.value,
       revision: registration.revision,
       lease: registration.lease,
       intent: this.#intents.entries.get(key)?.value,
-      load: received?.load,
-      loadHeardAtMs: received?.receivedAtMs,
+      load: received?.load ?? kept?.load,
+      loadHeardAtMs: received?.receivedAtMs ?? kept?.loadHeardAtMs,
     };
     this.#put(relay);
     this.#changes.tell(before ? { type: 'changed', relay, before } : { type: 'joined', relay });

@@ -75,7 +75,7 @@ export class RelayRegistration {
   readonly #stopping = new AbortController();
   #relay: Relay;
   /** The last valid load report, encoded. */
-  #load: Buffer | undefined;
+  #load: Load | undefined;
   /** The last write of the queue: each is guarded by the revision that the one before it made. */
   #lastWrite: Promise<unknown> = Promise.resolve();
   #running: Promise<void> | undefined;
@@ -157,7 +157,7 @@ export class RelayRegistration {
       this.#invalidLoad.warn({ reason: messageOf(error) });
       return false;
     }
-    this.#load = encoded;
+    this.#load = load;
     return await this.#inTurn(async () => {
       const { state } = this.#machine;
       if (state.name !== 'registered' || !this.registered) {
@@ -191,18 +191,13 @@ export class RelayRegistration {
     this.#outages.recovered(this);
   }
 
-  /** @throws what etcd answered: the revocation is told in the log, and the reason is a lost lease then */
+  /** In a last report. @throws what etcd answered: the reason is a lost lease then */
   async #tellDeparture(
-    { session, revision, published }: Extract<RegistrationState, { name: 'registered' }>,
+    { session, revision }: Extract<RegistrationState, { name: 'registered' }>,
     departure: Departure,
   ): Promise<void> {
-    const { connection, keys } = this.#deps;
-    const key = keys.relay(published.set, published.id);
-    const value = relayCodec.encode({ ...published, departure });
-    await connection.txn({
-      compare: [modRevisionIs(key, revision)],
-      success: [{ request_put: { key, value, lease: session.lease } }],
-    });
+    const unknown = { calls: 0, cpu: 0, packetRate: 0, atMs: this.#deps.clock.wallMs() };
+    await this.#putLoad(session, revision, loadCodec.encode({ ...(this.#load ?? unknown), departure }));
   }
 
   async #run(): Promise<void> {
@@ -327,7 +322,9 @@ export class RelayRegistration {
       ...this.#rivalry.withRegistration(relay, lease),
     ];
     if (this.#load) {
-      success.push({ request_put: { key: keys.loadOf(set, id), value: this.#load, lease } });
+      success.push({
+        request_put: { key: keys.loadOf(set, id), value: loadCodec.encode(this.#load), lease },
+      });
     }
     const { succeeded, revision } = await connection.txn({
       compare: [modRevisionIs(key, expected)],

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Load } from '../../domain/relay.js';
+import { departures, type Load } from '../../domain/relay.js';
 import { type Codec, jsonCodec, time } from './codec.js';
 
 /** Far above what one relay can carry, and small enough for sums over thousands of relays to stay exact. */
@@ -13,6 +13,7 @@ const value = z.object({
   packetRate: z.number().min(0).max(maxCount).default(0),
   kernelPacketRate: z.number().min(0).max(maxCount).optional(),
   pingMs: z.number().min(0).max(maxPingMs).optional(),
+  departure: z.enum(departures).optional(),
   at: time,
 });
 

@@ -1,6 +1,5 @@
 import { z } from 'zod';
 import {
-  departures,
   maxCapacity,
   maxFeatures,
   maxLabels,
@@ -21,7 +20,6 @@ const value = z.object({
   rtpproxyUrl: text(255).min(1).optional(),
   media: stringMap(maxMediaAddresses),
   state: z.enum(['active', 'draining']),
-  departure: z.enum(departures).optional(),
   weight: z.int().min(0).max(maxWeight),
   capacity: z.int().min(0).max(maxCapacity),
   zone: text(63).default(''),

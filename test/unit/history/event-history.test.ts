@@ -1,6 +1,6 @@
 import test from 'ava';
 import { Events } from '../../../services/domain/events.js';
-import type { RegisteredRelay } from '../../../services/domain/relay.js';
+import type { Load, RegisteredRelay } from '../../../services/domain/relay.js';
 import { EventHistory } from '../../../services/history/event-history.js';
 import { GoneRelays } from '../../../services/history/gone-relays.js';
 import { relayTeller } from '../../../services/selection/relay-teller.js';
@@ -102,6 +102,9 @@ test('a relay that comes back under another instance was restarted', (t) => {
   ]);
 });
 
+/** The last report of a relay that is silent. */
+const silent: Load = { calls: 0, cpu: 0, packetRate: 0, departure: 'silent', atMs: 0 };
+
 test('what operators do is told with who and why, and a relay that they took away leaves in order', (t) => {
   const { change, history, told } = scene();
   const active = registered();
@@ -114,7 +117,7 @@ test('what operators do is told with who and why, and a relay that they took awa
     intent: { state: 'active', weight: 50, reason: '', actor: 'jo', atMs: 0 },
   });
   change({ type: 'changed', relay: weighted, before: active });
-  change({ type: 'left', relay: { ...draining, relay: aRelay({ departure: 'silent' }) } });
+  change({ type: 'left', relay: { ...draining, load: silent } });
   t.deepEqual(told(), [
     ['relay-drained', 'relay default/r1 is draining: upgrade (jo)'],
     ['relay-resumed', 'relay default/r1 takes new calls again'],
@@ -164,7 +167,7 @@ test('a relay that has gone is known for a day, with since and why, unless it co
   clock.advance(1000);
   change({
     type: 'left',
-    relay: registered({ relay: aRelay({ id: 'r2', set: 'edge', departure: 'silent' }) }),
+    relay: registered({ relay: aRelay({ id: 'r2', set: 'edge' }), load: silent }),
   });
   change({ type: 'left', relay: registered({ relay: aRelay({ id: 'r3', state: 'draining' }) }) });
   t.deepEqual(

@@ -95,7 +95,11 @@ test('relays that are gone, suspect, full or silent are one problem of each kind
     'warning: default/r0, default/r1, default/r2, default/r3, default/r4 and 25 more left within the last 24 h and are not back: a test',
   ]);
   t.deepEqual(texts({ gone: () => [gone('r1', { intent: drained })] }), [], 'somebody has taken it away');
-  const silent = { reason: 'silence', relay: aRelay({ id: 'r2', departure: 'silent' }) };
+  const silent = {
+    reason: 'silence',
+    relay: aRelay({ id: 'r2' }),
+    load: { calls: 0, cpu: 0, packetRate: 0, atMs: 0, departure: 'silent' as const },
+  };
   const apart = problemsOf(state({ gone: () => [gone('r1'), gone('r2', silent), gone('r3')] }));
   t.deepEqual(
     apart.map(({ text, advice }) => [text, advice.replace(/\..*/, '')]),

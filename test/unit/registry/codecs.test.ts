@@ -44,9 +44,6 @@ const ofOneProtocol: fc.Arbitrary<Relay> = fc.record({
 });
 const relay = fc.oneof(
   ofOneProtocol,
-  fc
-    .tuple(ofOneProtocol, fc.constantFrom(...departures))
-    .map(([each, departure]): Relay => ({ ...each, departure })),
   fc.tuple(ofOneProtocol, controlUrl).map(([each, rtpproxyUrl]): Relay => ({ ...each, rtpproxyUrl })),
 );
 const intent: fc.Arbitrary<Intent> = fc.record(
@@ -59,12 +56,16 @@ const intent: fc.Arbitrary<Intent> = fc.record(
   },
   { requiredKeys: ['state', 'reason', 'actor', 'atMs'], noNullPrototype: true },
 );
-const load: fc.Arbitrary<Load> = fc.record({
-  calls: fc.nat({ max: 1_000_000_000 }),
-  cpu: fc.double({ min: 0, max: 64, noNaN: true }).map((value) => value + 0),
-  packetRate: fc.nat({ max: 1_000_000_000 }),
-  atMs: time,
-});
+const load: fc.Arbitrary<Load> = fc.record(
+  {
+    calls: fc.nat({ max: 1_000_000_000 }),
+    cpu: fc.double({ min: 0, max: 64, noNaN: true }).map((value) => value + 0),
+    packetRate: fc.nat({ max: 1_000_000_000 }),
+    departure: fc.constantFrom(...departures),
+    atMs: time,
+  },
+  { requiredKeys: ['calls', 'cpu', 'packetRate', 'atMs'], noNullPrototype: true },
+);
 const instance: fc.Arbitrary<InstanceRecord> = fc.record({
   instance: fc.stringMatching(/^[0-9a-f]{16}$/),
   start: fc.record({ wallMs: time, sinceBootMs: fc.maxSafeInteger(), bootId: fc.uuid() }),

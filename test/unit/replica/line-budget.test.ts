@@ -37,7 +37,11 @@ test('a relay that leaves in order is no warning', (t) => {
   const events = new Events();
   events.subscribe(logEvents(log, new ManualClock()));
   events.relayLeft({ relay: aRelay({ state: 'draining' }), revision: 1 });
-  events.relayLeft({ relay: aRelay({ departure: 'silent' }), revision: 1 });
+  events.relayLeft({
+    relay: aRelay(),
+    load: { calls: 0, cpu: 0, packetRate: 0, atMs: 0, departure: 'silent' as const },
+    revision: 1,
+  });
   t.deepEqual(
     lines.map(({ level, reason }) => [level, reason]),
     [
