@@ -19,7 +19,10 @@ export interface CachedBindingStoreDeps {
   readonly clock: Clock;
 }
 
-/** After etcd may have lost bindings, an unknown call may be one that is not back yet, for so long. */
+/**
+ * So long after etcd was away, an unknown call may be one that is not back yet: etcd has lost it, or a replica that is gone had
+ * promised it a relay.
+ */
 const rebuildMs = 5000;
 
 /** The bindings as this replica knows them: what etcd says, and what it has said lately. */
@@ -51,9 +54,7 @@ export class CachedBindingStore {
 
   /** Bindings may be gone from etcd. */
   beginHistory(loss: HistoryLoss): void {
-    if (loss.kind === 'replaced' || loss.lostForMs > rebuildMs) {
-      this.#lostBindingsAtMs = this.#deps.clock.monotonicMs();
-    }
+    this.#lostBindingsAtMs = this.#deps.clock.monotonicMs();
     if (loss.kind === 'replaced') {
       this.#replacedAtMs = this.#lostBindingsAtMs;
       this.#deps.restored.begin(loss.revision);

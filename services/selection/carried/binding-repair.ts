@@ -64,8 +64,9 @@ export class BindingRepair {
       return false;
     }
     // A promise for the setup is no more than where this replica would have had it; another one may have been answered.
-    const isPromised = provisional.get(request.call)?.state === 'answered';
-    return cachedStore.isRebuilding || (isSought(request) && !isPromised);
+    const promised = provisional.get(request.call)?.state;
+    const isSoughtFor = promised === 'setup' || (isSought(request) && promised !== 'answered');
+    return cachedStore.isRebuilding || isSoughtFor;
   }
 
   /**

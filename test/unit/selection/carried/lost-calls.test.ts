@@ -93,6 +93,21 @@ test('and where it was promised, if none have come yet', async (t) => {
   });
 });
 
+test('a call is bound to the relay that has answered it, though the replica that promised that one is gone', async (t) => {
+  for (const isPromisedHere of [true, false]) {
+    const { during, inquiry, selector } = rebuildScene(t);
+    await during(async () => {
+      inquiry.carry('r2', 'call-1', 50);
+      if (isPromisedHere) {
+        t.is((await selector.select(ask(call))).binding.relayId, 'r1');
+      }
+    });
+    selector.beginHistory({ kind: 'outage', lostForMs: 500 });
+    await selector.reconcile();
+    t.like((await selector.select(ask(call))).binding, { relayId: 'r2', state: 'answered', generation: 1 });
+  }
+});
+
 test('a call that was released, and that its relay carries again, goes on', async (t) => {
   for (const isCarried of [true, false]) {
     const { inquiry, selector } = rebuildScene(t);
