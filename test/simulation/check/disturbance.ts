@@ -19,13 +19,21 @@ export function promisedTo(
       continue;
     }
     // Whoever has to find out that something has changed may fail until then.
-    const isSteady = beginMs + graceMs < fromMs && untilMs < endMs;
+    const isSteady =
+      beginMs + graceMs < fromMs && untilMs < endMs && !hasStarted(faults, replica, beginMs, untilMs);
     const now: Promised = isSteady ? promised : 'nothing';
     if (ranks[now] < ranks[least]) {
       least = now;
     }
   }
   return least;
+}
+
+/** A replica that starts while etcd is away has read nothing, and is not ready. */
+function hasStarted(faults: readonly FaultSpan[], replica: string, fromMs: number, untilMs: number): boolean {
+  return faults.some(
+    ({ kind, endMs }) => kind === `replica-kill ${replica}` && endMs >= fromMs && endMs <= untilMs,
+  );
 }
 
 /** True if calls of that relay might be moved at some time between. */
