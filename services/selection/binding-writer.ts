@@ -146,16 +146,16 @@ export class BindingWriter {
     const { id, instance } = relay.relay;
     const nowMs = clock.wallMs();
     const { call, binding: before } = found;
-    const ttlSeconds = ttlPolicy.settings.callTtlSeconds;
+    // A relay that has restarted and was offered the call again is still setting it up.
+    const isSuccessor = before?.relayId === id;
     const binding: Binding = {
       ...this.#newBinding(call, relay, requestId),
-      state: 'answered',
+      state: isSuccessor ? before.state : 'answered',
       generation: before ? before.generation + 1 : cachedStore.nextGeneration(found, id),
-      // It is the same call, unless that had ended.
-      beginning: before && before.state !== 'released' ? before.beginning : requestId,
+      beginning: before?.beginning ?? requestId,
       createdAtMs: before?.createdAtMs ?? nowMs,
-      begunAgainAtMs: before?.state === 'released' ? nowMs : before?.begunAgainAtMs,
-      ttlSeconds,
+      begunAgainAtMs: before?.begunAgainAtMs,
+      ttlSeconds: isSuccessor ? before.ttlSeconds : ttlPolicy.settings.callTtlSeconds,
       moves: before
         ? [
             ...before.moves,

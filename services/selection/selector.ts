@@ -149,7 +149,8 @@ export class Selector {
         return answerOf(promised, this.#ttlPolicy.relayOf(promised), '', 'provisional');
       }
       if (stored) {
-        return this.#answer(stored.binding, '');
+        const successor = options.adopts ? await this.repair.successorOf(stored.binding) : undefined;
+        return successor ? this.adopt(call, successor) : this.#answer(stored.binding, '');
       }
       const { isReplaced } = this.#cachedStore;
       const survivor = isReplaced ? this.#cachedStore.survivor(call)?.binding : undefined;

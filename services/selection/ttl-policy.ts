@@ -31,6 +31,12 @@ export class TtlPolicy {
     return registered?.relay.instance === instance ? registered : undefined;
   }
 
+  /** What is registered under the name of its relay in another instance. */
+  successorOf({ call, relayId, instance }: Binding): RegisteredRelay | undefined {
+    const registered = this.relays.get(call.set, relayId);
+    return registered?.relay.instance === instance ? undefined : registered;
+  }
+
   /** The binding is already what this request would make of it. */
   suffices(binding: Binding, request: SelectRequest): boolean {
     return (

@@ -77,6 +77,10 @@ export class BindingRepair {
    */
   async carrierOf(request: SelectRequest, found: Found): Promise<RegisteredRelay | undefined> {
     const { binding } = found;
+    const successor = binding && (await this.successorOf(binding));
+    if (successor) {
+      return successor;
+    }
     const promised = this.#deps.provisional.get(request.call);
     const isLeft = binding !== undefined && this.#wasLeft(binding, request);
     const isPassed = binding !== undefined && promised !== undefined && isCarriedPast(promised, binding);
@@ -97,6 +101,15 @@ export class BindingRepair {
     // Over a relay that is there the promise alone counts: others may have a session left of an offer that went on.
     const isPromised = carrier?.relay.instance === promised?.instance;
     return isLeft || isPromised === isPassed ? carrier : undefined;
+  }
+
+  /**
+   * The relay of the call, restarted, if it carries the call again: it may have been offered it before its restart was known.
+   */
+  async successorOf(binding: Binding): Promise<RegisteredRelay | undefined> {
+    const { ttlPolicy, finder } = this.#deps;
+    const successor = binding.state === 'released' ? undefined : ttlPolicy.successorOf(binding);
+    return successor && (await finder.isOn(successor, binding.call)) ? successor : undefined;
   }
 
   /**
@@ -173,8 +186,8 @@ export class BindingRepair {
       const known = bound(found);
       const isElsewhere = known?.binding.instance !== relay.relay.instance;
       const isOpen = duringSetup && isElsewhere && known?.binding.state === 'setup';
-      // It has ended since.
-      const isOver = duringSetup && known?.binding.state === 'released';
+      // It has ended since; its relay may have been told to wait before it ends it.
+      const isOver = known?.binding.state === 'released';
       const isSettled = known && (isOver || (ttlPolicy.relayOf(known.binding) && !isOpen));
       if (isSettled) {
         return known;
@@ -236,8 +249,12 @@ export class BindingRepair {
     const { cachedStore, writer, retry, restored } = this.#deps;
     let isOpen = false;
     const corrected = await retry.run<Found | StoredBinding>(undefined, async (seen) => {
-      const found = seen ?? (await this.read(call));
-      isOpen = false;
+      const found = seen ?? (await cachedStore.read(call));
+      // Relays are asked for what is remembered before that is written again.
+      isOpen = !found.binding && cachedStore.survivor(call) !== undefined;
+      if (isOpen) {
+        return found;
+      }
       const stored = bound(found);
       if (stored) {
         return stored.binding.state === 'released' && !seen ? writer.release(stored) : found;

@@ -75,6 +75,15 @@ export class CallFinder {
     return search;
   }
 
+  /** False also where the relay does not say, or too many calls are looked for. */
+  async isOn(relay: RegisteredRelay, call: Call): Promise<boolean> {
+    if (!this.#takeToken()) {
+      this.counters.refused++;
+      return false;
+    }
+    return Boolean(await this.#deps.inquiry.carries(relay, call));
+  }
+
   async #search(call: Call, { likeliest, promised }: PlaceHints): Promise<Place> {
     const { inquiry, relays, events } = this.#deps;
     const candidates = relays.list(call.anySet ? undefined : call.set);

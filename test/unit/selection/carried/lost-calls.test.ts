@@ -54,6 +54,28 @@ test('a call in setup on a relay that is gone, which was answered on another one
   });
 });
 
+test('a call that its relay was offered again after a restart stays there; one that it does not know moves', async (t) => {
+  for (const state of ['setup', 'answered'] as const) {
+    for (const isKnown of [true, false]) {
+      const { inquiry, relays, selector } = rebuildScene(t);
+      const { binding } = await selector.select(ask(call, { constraints: { target: 'r2' } }));
+      if (state === 'answered') {
+        await selector.answered(call, binding);
+      }
+      const at = relays.findIndex(({ relay }) => relay.id === 'r2');
+      relays.splice(at, 1, { relay: aRelay({ id: 'r2', instance: 'another' }), revision: 2 });
+      if (isKnown) {
+        inquiry.carry('r2', 'call-1');
+        // As a proxy's delete looks it up.
+        t.is((await selector.lookup(call, { adopts: true }))?.relay?.relay.instance, 'another');
+      }
+      const again = await selector.select(reinvite());
+      t.like(again.binding, { relayId: isKnown ? 'r2' : 'r3', generation: 2, beginning: binding.beginning });
+      t.is(again.binding.state, state);
+    }
+  }
+});
+
 test('a call that was promised without etcd began with the promise', async (t) => {
   const { clock, during, pass, selector } = rebuildScene(t);
   const promisedAtMs = clock.wallMs();
