@@ -153,6 +153,7 @@ export class Engine {
   }
 
   async stop(): Promise<void> {
+    this.selector.stop();
     await Promise.all([this.keeper.stop(), this.rebuilder.stop()]);
     await Promise.all([this.directory.stop(), this.moves.stop(), this.roster.stop(), this.quorum.stop()]);
   }

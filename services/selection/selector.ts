@@ -68,6 +68,7 @@ export class Selector {
   readonly #clock: Clock;
   readonly repair: BindingRepair;
   readonly #binder: Binder;
+  readonly #stopping = new AbortController();
 
   constructor(deps: SelectorDeps, options: SelectorOptions) {
     const { directory, clock } = deps;
@@ -79,11 +80,22 @@ export class Selector {
     this.#retry = new Retry(this.#cachedStore, directory, clock);
     this.repair = new BindingRepair({ ...shared, writer: this.#writer, retry: this.#retry });
     this.#binder = new Binder({ ...shared, writer: this.#writer, retry: this.#retry, repair: this.repair });
-    this.#used = new UsedCalls({ repair: this.repair, binder: this.#binder });
+    const aftermath = {
+      ...shared,
+      repair: this.repair,
+      binder: this.#binder,
+      stopping: this.#stopping.signal,
+    };
+    this.#used = new UsedCalls(aftermath);
     this.#fallback = new OutageFallback({ ...shared, used: this.#used, mode: options.withoutQuorum });
-    this.#reconciler = new ProvisionalReconciler({ ...shared, binder: this.#binder });
+    this.#reconciler = new ProvisionalReconciler(aftermath);
     this.#placement = deps.placement;
     this.#clock = clock;
+  }
+
+  /** What is done after an outage is left as it is. */
+  stop(): void {
+    this.#stopping.abort();
   }
 
   /** Since the start, for metrics. */

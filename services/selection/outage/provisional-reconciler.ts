@@ -2,16 +2,20 @@ import type { Call } from '../../domain/call.js';
 import type { Events } from '../../domain/events.js';
 import { type Clock, sleep } from '../../runtime/clock.js';
 import type { Binder } from '../binder.js';
-import { isOutage, RelayAwaitedError } from '../write-result.js';
+import type { CachedBindingStore } from '../cached-store.js';
+import { isOutage } from '../write-result.js';
 import type { ProvisionalBindings } from './provisional-bindings.js';
 
 /** Reconciled at once; their writes share commits. */
 const maxUnderWay = 64;
-const awaitedPeriodMs = 100;
+const pauseMs = 100;
 
 export interface ProvisionalReconcilerDeps {
   readonly provisional: ProvisionalBindings;
-  readonly binder: Binder;
+  readonly binder: Pick<Binder, 'bind'>;
+  readonly cachedStore: Pick<CachedBindingStore, 'lost'>;
+  /** Aborts when this replica stops. */
+  readonly stopping: AbortSignal;
   readonly events: Events;
   readonly clock: Clock;
 }
@@ -48,27 +52,23 @@ export class ProvisionalReconciler {
   }
 
   async #reconcileAll(): Promise<void> {
-    const { provisional, clock, events } = this.#deps;
+    const { provisional, cachedStore, clock, events, stopping } = this.#deps;
     if (provisional.size === 0) {
       return;
     }
     const calls = provisional.list().map(({ call }) => call);
     const before = { ...provisional.counters };
-    let isLost = false;
+    const isOver = () => cachedStore.lost !== undefined || stopping.aborted;
     const work = async () => {
-      for (let call = calls.pop(); call && !isLost; call = calls.pop()) {
+      for (let call = calls.pop(); call && !isOver(); call = calls.pop()) {
         try {
           await this.reconcile(call);
         } catch (error) {
-          if (error instanceof RelayAwaitedError) {
-            // Relays whose leases ran out while etcd was away are about to be back.
+          if (isOutage(error)) {
+            // A relay whose lease ran out while etcd was away is about to be back; one slow commit is no outage.
             calls.unshift(call);
-            await sleep(clock, awaitedPeriodMs);
+            await sleep(clock, pauseMs);
             continue;
-          }
-          isLost = isOutage(error);
-          if (isLost) {
-            return;
           }
           provisional.delete(call);
           events.promiseDropped(call.callId, error);

@@ -1,7 +1,9 @@
 import type { Call } from '../../domain/call.js';
+import { type Clock, sleep } from '../../runtime/clock.js';
 import { dropOldest } from '../../runtime/drop-oldest.js';
 import { each } from '../../runtime/each.js';
 import type { Binder } from '../binder.js';
+import type { CachedBindingStore } from '../cached-store.js';
 import type { BindingRepair } from '../carried/binding-repair.js';
 import { newRequestId } from '../request-id.js';
 import type { SelectRequest } from '../requests.js';
@@ -11,10 +13,17 @@ import { isOutage } from '../write-result.js';
 const capacity = 65_536;
 /** Looked up at once. */
 const maxUnderWay = 64;
+/** One that etcd does not confirm, or whose relay is awaited, is selected again for so long; its next use may do it later. */
+const timeoutMs = 30_000;
+const pauseMs = 250;
 
 export interface UsedCallsDeps {
   readonly repair: Pick<BindingRepair, 'read' | 'find' | 'adopt'>;
   readonly binder: Pick<Binder, 'bind'>;
+  readonly cachedStore: Pick<CachedBindingStore, 'lost'>;
+  readonly clock: Clock;
+  /** Aborts when this replica stops. */
+  readonly stopping: AbortSignal;
 }
 
 /** What is known of the last use of a call. */
@@ -46,9 +55,18 @@ export class UsedCalls {
 
   /** etcd answers again. Resolves when that is done, or etcd is lost again. */
   async goOn(): Promise<void> {
-    const uses = [...this.#uses.values()];
-    this.#uses.clear();
-    await each(uses, maxUnderWay, (use) => this.#select(use));
+    const { cachedStore, clock, stopping } = this.#deps;
+    const untilMs = clock.monotonicMs() + timeoutMs;
+    for (;;) {
+      const uses = [...this.#uses.values()];
+      this.#uses.clear();
+      await each(uses, maxUnderWay, (use) => this.#select(use), stopping);
+      const isOver = this.#uses.size === 0 || cachedStore.lost || stopping.aborted;
+      if (isOver || clock.monotonicMs() > untilMs) {
+        return;
+      }
+      await sleep(clock, pauseMs, stopping);
+    }
   }
 
   async #select(use: Use): Promise<void> {

@@ -3,16 +3,22 @@ import type { BindingState } from '../../../../services/domain/binding.js';
 import { type Call, parseCall } from '../../../../services/domain/call.js';
 import { HoldfastError } from '../../../../services/domain/error.js';
 import { UsedCalls } from '../../../../services/selection/outage/used-calls.js';
+import { ManualClock } from '../../../support/clock.js';
 import { aBinding, aRelay } from '../../../support/registry.js';
 
 /** Calls that etcd has in these states, and those that a relay carries though etcd does not know them. */
 function scene(stored: Readonly<Record<string, BindingState>>, carried: readonly string[] = []) {
   const done: string[] = [];
   const down = new Set<string>();
+  const etcd: { lost: HoldfastError | undefined } = { lost: undefined };
+  const clock = new ManualClock();
   const relay = { relay: aRelay(), revision: 1, lease: '1', intent: undefined, load: undefined };
   const find = async (call: Call) =>
     carried.includes(call.callId) ? { ...relay, loadHeardAtMs: undefined } : undefined;
   const used = new UsedCalls({
+    cachedStore: etcd,
+    clock,
+    stopping: new AbortController().signal,
     repair: {
       read: async (call) => {
         if (down.has(call.callId)) {
@@ -35,7 +41,7 @@ function scene(stored: Readonly<Record<string, BindingState>>, carried: readonly
       },
     },
   });
-  return { used, done, down };
+  return { used, done, down, etcd, clock };
 }
 
 const call = (callId: string) => parseCall(callId, '', 'default');
@@ -69,15 +75,30 @@ test('one that was released since is left alone', async (t) => {
 });
 
 test('where etcd is lost again, they wait for the next time', async (t) => {
-  const { used, done, down } = scene({ a: 'answered', b: 'answered' });
+  const { used, done, down, etcd } = scene({ a: 'answered', b: 'answered' });
   used.note({ call: call('a'), inDialog: true });
   used.note({ call: call('b'), inDialog: true });
   down.add('a');
+  etcd.lost = new HoldfastError('unavailable', 'etcd is out of reach');
   await used.goOn();
   t.deepEqual(done, ['selected b in dialog']);
   down.clear();
+  etcd.lost = undefined;
   await used.goOn();
   t.deepEqual(done, ['selected b in dialog', 'selected a in dialog']);
+});
+
+test('one whose write etcd did not confirm is selected again', async (t) => {
+  const { used, done, down, clock } = scene({ a: 'answered' });
+  used.note({ call: call('a'), inDialog: true });
+  down.add('a');
+  const over = used.goOn();
+  await clock.pass(1000);
+  t.deepEqual(done, []);
+  down.clear();
+  await clock.pass(1000);
+  await over;
+  t.deepEqual(done, ['selected a in dialog']);
 });
 
 test('so many are kept, those that were used last', async (t) => {
