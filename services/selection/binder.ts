@@ -72,6 +72,9 @@ export class Binder {
         // Read first where the call may be one that relays have to be asked for.
         const isRead = !seen && repair.isSearchedFor(request);
         const found = isRead ? await cachedStore.read(request.call) : seen;
+        if (found && !found.binding) {
+          await repair.forgetIfEnded(request.call);
+        }
         const carrier = found && (await repair.carrierOf(request, found));
         if (carrier) {
           const duringSetup = found.binding !== undefined;

@@ -87,6 +87,11 @@ export class CachedBindingStore {
     return this.#remembered(call, (each) => this.#deps.cache.survivor(each));
   }
 
+  /** The call has ended, though nobody said so. */
+  forget(call: Call): void {
+    this.#deps.cache.forget(call);
+  }
+
   /** The last move of a call that etcd may have lost since, if one was heard. */
   lostMove(call: Call): HeardMove | undefined {
     return this.#deps.cache.lostMove(call);

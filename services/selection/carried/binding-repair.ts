@@ -53,8 +53,22 @@ export class BindingRepair {
   async read(call: Call): Promise<Found> {
     const { cachedStore } = this.#deps;
     const found = await cachedStore.read(call);
-    const survivor = found.binding ? undefined : cachedStore.survivor(call);
+    if (found.binding) {
+      return found;
+    }
+    await this.forgetIfEnded(call);
+    const survivor = cachedStore.survivor(call);
     return survivor && (await this.reassert(survivor)) ? cachedStore.read(call) : found;
+  }
+
+  /** An answered call that etcd has lost and its relay does not know has ended: this replica did not hear of its release. */
+  async forgetIfEnded(call: Call): Promise<void> {
+    const { cachedStore, ttlPolicy, finder } = this.#deps;
+    const remembered = cachedStore.survivor(call)?.binding;
+    const relay = remembered?.state === 'answered' ? ttlPolicy.relayOf(remembered) : undefined;
+    if (remembered && relay && (await finder.isOn(relay, remembered.call)) === false) {
+      cachedStore.forget(remembered.call);
+    }
   }
 
   /** Where etcd does not know the call, relays are asked for it before it is placed. */

@@ -75,13 +75,14 @@ export class CallFinder {
     return search;
   }
 
-  /** False also where the relay does not say, or too many calls are looked for. */
-  async isOn(relay: RegisteredRelay, call: Call): Promise<boolean> {
+  /** Whether this relay carries the call; undefined if it does not say, or too many calls are looked for. */
+  async isOn(relay: RegisteredRelay, call: Call): Promise<boolean | undefined> {
     if (!this.#takeToken()) {
       this.counters.refused++;
-      return false;
+      return undefined;
     }
-    return Boolean(await this.#deps.inquiry.carries(relay, call));
+    const carried = await this.#deps.inquiry.carries(relay, call);
+    return carried && true;
   }
 
   async #search(call: Call, { likeliest, promised }: PlaceHints): Promise<Place> {

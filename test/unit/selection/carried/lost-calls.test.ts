@@ -54,6 +54,24 @@ test('a call in setup on a relay that is gone, which was answered on another one
   });
 });
 
+test('a call whose release etcd has lost begins anew, unless its relay carries it', async (t) => {
+  for (const isCarried of [true, false]) {
+    const { inquiry, replace, selector, store } = rebuildScene(t);
+    const { binding } = await selector.select(ask(call, { constraints: { target: 'r2' } }));
+    await selector.answered(call, binding);
+    if (isCarried) {
+      inquiry.carry('r2', 'call-1');
+    }
+    store.bindings.clear();
+    replace();
+    const again = await selector.select(ask(call, { constraints: { target: 'r3' } }));
+    t.like(
+      again.binding,
+      isCarried ? { relayId: 'r2', state: 'answered' } : { relayId: 'r3', state: 'setup' },
+    );
+  }
+});
+
 test('a call that its relay was offered again after a restart stays there; one that it does not know moves', async (t) => {
   for (const state of ['setup', 'answered'] as const) {
     for (const isKnown of [true, false]) {
