@@ -226,13 +226,14 @@ export class BindingCache {
 
   /**
    * Until when the binding lives, by this replica's own clocks. The wall clock of its writer may differ, and what is of one
-   * revision never lives longer than was thought when it was first seen.
+   * revision never lives longer than was thought when it was first seen. What etcd still has after that was dated wrongly: a
+   * clock was set.
    */
   #deadlineMs({ binding, revision }: StoredBinding, known: number | undefined): number {
     const mostMs = leaseSeconds(binding.ttlSeconds) * 1000;
     const remainingMs = Math.min(mostMs, Math.max(0, binding.expiresAtMs - this.#clock.wallMs()));
     const deadlineMs = this.#leaseClock.nowMs() + remainingMs;
-    const isSame = known !== undefined && this.#revision(known) === revision;
+    const isSame = known !== undefined && this.#revision(known) === revision && this.#remainingMs(known) > 0;
     return isSame ? Math.min(deadlineMs, deadlineMsAt(this.#log.chunkOf(known), unitOf(known))) : deadlineMs;
   }
 

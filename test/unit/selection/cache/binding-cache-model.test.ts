@@ -82,7 +82,7 @@ class Model {
     const { ttlSeconds, expiresAtMs } = stored.binding;
     const leftMs = Math.max(0, expiresAtMs - this.clock.wallMs());
     const saysMs = this.leaseClock.nowMs() + Math.min(leaseSeconds(ttlSeconds) * 1000, leftMs);
-    const isSame = known?.stored.revision === stored.revision;
+    const isSame = known?.stored.revision === stored.revision && known.deadlineMs > this.leaseClock.nowMs();
     const deadlineMs = isSame ? Math.min(saysMs, known.deadlineMs) : saysMs;
     this.entries.delete(key);
     this.entries.set(key, { stored, verifiedAtMs, deadlineMs, epoch: this.#epoch, history: this.#history });

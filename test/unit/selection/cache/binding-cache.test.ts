@@ -162,6 +162,17 @@ test('what is read again of one revision lives no longer for that', (t) => {
   t.is(lastKnown('a'), undefined);
 });
 
+test('what etcd still has after the end that was read of it was dated by a clock that is set right since', (t) => {
+  const { clock, remember, lastKnown } = open();
+  const expiresAtMs = clock.wallMs() + 5000;
+  clock.stepWall(180 * minute);
+  remember('a', 5, { expiresAtMs });
+  t.is(lastKnown('a'), undefined);
+  clock.stepWall(-180 * minute);
+  remember('a', 5, { expiresAtMs });
+  t.is(lastKnown('a')?.binding.expiresAtMs, expiresAtMs);
+});
+
 test('nothing runs out while etcd is away', (t) => {
   const { clock, leaseClock, remember, lastKnown } = open();
   remember('a', 5);
