@@ -77,6 +77,7 @@ export async function carriedBy(
     const signaled = replies.flatMap((reply) => protocol.signaledAtMsIn(reply) ?? []);
     return {
       packets: replies.reduce((sum, reply) => sum + protocol.packetsIn(reply), 0),
+      isAnswered: replies.some((reply) => protocol.isAnsweredIn(reply)),
       signaledAtMs: signaled.length > 0 ? Math.max(...signaled) : undefined,
     };
   }

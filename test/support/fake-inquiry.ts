@@ -19,10 +19,10 @@ export class FakeInquiry implements RelayInquiry {
   listed = 0;
 
   /** @param packets so far */
-  carry(relayId: string, callId: string | Call, packets = 0): void {
+  carry(relayId: string, callId: string | Call, packets = 0, isAnswered = true): void {
     const calls = this.#carried.get(relayId) ?? new Map<string, CarriedCall>();
     this.#carried.set(relayId, calls);
-    calls.set(typeof callId === 'string' ? parseCall(callId).callId : callId.callId, { packets });
+    calls.set(typeof callId === 'string' ? parseCall(callId).callId : callId.callId, { packets, isAnswered });
   }
 
   end(relayId: string, callId: string): void {

@@ -41,6 +41,12 @@ export const ng: NgProtocol = {
     return Number(rtp?.['packets'] ?? 0) || 0;
   },
 
+  isAnsweredIn(reply) {
+    const parties = Object.values(dictionary(readReply(reply)?.['tags']) ?? {});
+    // Until it answers, the other party has no tag.
+    return parties.filter((party) => bytes(dictionary(party)?.['tag'])?.length).length > 1;
+  },
+
   signaledAtMsIn(reply) {
     const seconds = Number(readReply(reply)?.['last signal'] ?? 0);
     return seconds > 0 ? seconds * 1000 : undefined;

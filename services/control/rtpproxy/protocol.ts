@@ -39,6 +39,7 @@ export const rtpproxy: RtpproxyProtocol = {
   queryRequest: (call) => ownRequest(`Q ${namesOf({ ...call, toTag: undefined }, (tag) => tag)}`),
 
   packetsIn,
+  isAnsweredIn: () => false,
   signaledAtMsIn: () => undefined,
 
   // It has no command that lists calls.

@@ -19,7 +19,7 @@ import { isSought, type SelectRequest } from '../requests.js';
 import type { Retry } from '../retry.js';
 import type { TtlPolicy } from '../ttl-policy.js';
 import { bound, isOutage } from '../write-result.js';
-import type { CallFinder, Place } from './call-finder.js';
+import type { CallFinder, Place, PlaceHints } from './call-finder.js';
 import type { RestoredBindings } from './restored-bindings.js';
 
 export interface BindingRepairDeps {
@@ -97,14 +97,17 @@ export class BindingRepair {
     }
     const promised = this.#deps.provisional.get(request.call);
     const isLeft = binding !== undefined && this.#wasLeft(binding, request);
-    const isPassed = binding !== undefined && promised !== undefined && isCarriedPast(promised, binding);
+    const isApart =
+      binding?.state === 'setup' && promised !== undefined && promised.instance !== binding.instance;
     const isLost = !binding && this.#mayBeLost(request, found);
-    if (!isLeft && !isPassed && !isLost) {
+    if (!isLeft && !isApart && !isLost) {
       return undefined;
     }
-    const place = await this.#place(request.call);
+    // What only was to be set up here as well says nothing of where it was answered.
+    const answered = isApart && promised.state === 'setup';
+    const place = await this.#place(request.call, { answered });
     // At other times it is a new call, most likely.
-    if (!place && isSought(request) && this.#deps.cachedStore.isRebuilding) {
+    if (!place && !answered && isSought(request) && this.#deps.cachedStore.isRebuilding) {
       throw new HoldfastError(
         'relay-awaited',
         `call ${request.call.callId} is unknown, and relays have not said whether they carry it; ask again`,
@@ -112,9 +115,15 @@ export class BindingRepair {
       );
     }
     const carrier = place === 'nowhere' ? undefined : place;
-    // Over a relay that is there the promise alone counts: others may have a session left of an offer that went on.
-    const isPromised = carrier?.relay.instance === promised?.instance;
-    return isLeft || isPromised === isPassed ? carrier : undefined;
+    if (!carrier || isLeft) {
+      return carrier;
+    }
+    if (isApart) {
+      // Over a relay that is there the promise alone counts: others may have a session left of an offer that went on.
+      const counts = answered || carrier.relay.instance === promised.instance;
+      return counts && carrier.relay.instance !== binding.instance ? carrier : undefined;
+    }
+    return carrier.relay.instance === promised?.instance ? undefined : carrier;
   }
 
   /**
@@ -174,12 +183,12 @@ export class BindingRepair {
     return isSearchedFor ? this.find(call) : undefined;
   }
 
-  #place(call: Call): Promise<Place> {
+  #place(call: Call, hints: Pick<PlaceHints, 'answered'> = {}): Promise<Place> {
     const { finder, cachedStore, provisional } = this.#deps;
     const promise = provisional.get(call);
     const answered = promise?.state === 'answered' ? promise.relayId : undefined;
     const likeliest = cachedStore.lostMove(call)?.relayId ?? answered;
-    return finder.find(call, { likeliest, promised: promise?.relayId });
+    return finder.find(call, { ...hints, likeliest, promised: promise?.relayId });
   }
 
   /**

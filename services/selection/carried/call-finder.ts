@@ -1,13 +1,15 @@
 import type { Call } from '../../domain/call.js';
 import type { Events } from '../../domain/events.js';
 import type { RegisteredRelay } from '../../domain/relay.js';
-import type { Clock } from '../../runtime/clock.js';
-import type { RelayInquiry } from './relay-inquiry.js';
+import { type Clock, inTime } from '../../runtime/clock.js';
+import type { CarriedCall, CarriedCalls, RelayInquiry } from './relay-inquiry.js';
 
 /** Calls looked for at once. */
-const maxSearches = 64;
-/** Calls looked for per second; twice as many in a burst. */
-const searchesPerSecond = 200;
+const maxSearches = 1000;
+/** Calls for each of which relays are asked, per second; twice as many in a burst. Those beyond it share the lists of relays. */
+const inquiriesPerSecond = 200;
+/** A list that comes later is not waited for, ms: a proxy may be waiting. */
+const listTimeoutMs = 300;
 /** A call that no relay carried is not looked for again so soon. */
 const missMs = 1000;
 const maxMisses = 10_000;
@@ -28,6 +30,8 @@ export interface PlaceHints {
   readonly likeliest?: string | undefined;
   /** Where it was to be set up: it may be elsewhere, where media flow. */
   readonly promised?: string | undefined;
+  /** Only a relay that knows both parties counts: others may have been offered the call, and not have answered. */
+  readonly answered?: boolean;
 }
 
 interface Miss {
@@ -36,13 +40,28 @@ interface Miss {
   readonly place: 'nowhere' | undefined;
 }
 
+/** What relays say of a call. */
+interface Found {
+  readonly carriers: readonly Carrier[];
+  /** All have said whether they carry it. */
+  readonly isComplete: boolean;
+}
+
+type Lists = ReadonlyMap<RegisteredRelay, CarriedCalls | undefined>;
+
+interface Carrier extends CarriedCall {
+  readonly relay: RegisteredRelay;
+}
+
 /** Finds the relay that carries a call which the registry does not know, by asking all relays of its set. */
 export class CallFinder {
   readonly #deps: CallFinderDeps;
-  readonly #searches = new Map<string, Promise<Place>>();
+  readonly #searches = new Map<string, Promise<Found>>();
   /** Calls that were looked for in vain; oldest first. */
   readonly #misses = new Map<string, Miss>();
-  #tokens = 2 * searchesPerSecond;
+  #listing: Promise<unknown> = Promise.resolve();
+  #nextLists: Promise<Lists> | undefined;
+  #tokens = 2 * inquiriesPerSecond;
   #tokensAtMs: number;
   /** Since the start, for metrics. */
   readonly counters = { searches: 0, found: 0, refused: 0 };
@@ -55,22 +74,43 @@ export class CallFinder {
   /**
    * @returns undefined if no relay says that it carries the call, but some have not answered, or too many calls are looked for
    */
-  find(call: Call, hints: PlaceHints = {}): Promise<Place> {
-    const underWay = this.#searches.get(call.key);
-    if (underWay) {
-      return underWay;
-    }
-    const miss = this.#misses.get(call.key);
+  async find(call: Call, hints: PlaceHints = {}): Promise<Place> {
+    const miss = this.#searches.has(call.key) ? undefined : this.#misses.get(call.key);
     // Who knows of a likely relay has more to go by than whoever has asked in vain.
     if (miss && hints.likeliest === undefined && this.#deps.clock.monotonicMs() - miss.atMs < missMs) {
-      return Promise.resolve(miss.place);
+      return miss.place;
     }
-    if (this.#searches.size >= maxSearches || !this.#takeToken()) {
+    const search = this.#searches.get(call.key) ?? this.#begin(call);
+    if (!search) {
       this.counters.refused++;
-      return Promise.resolve(undefined);
+      return undefined;
+    }
+    const { carriers, isComplete } = await search;
+    const counting = hints.answered ? carriers.filter(({ isAnswered }) => isAnswered) : carriers;
+    const [best, ...others] = ranked(counting, hints);
+    if (!best) {
+      const place = isComplete && carriers.length === 0 ? 'nowhere' : undefined;
+      this.#miss(call.key, place);
+      return place;
+    }
+    if (others.length > 0) {
+      this.#deps.events.callOnTwoRelays({
+        callId: call.callId,
+        relays: [best, ...others].map(({ relay }) => relay.relay.id),
+        kept: best.relay.relay.id,
+      });
+    }
+    this.counters.found++;
+    return best.relay;
+  }
+
+  /** Undefined if too many are under way. */
+  #begin(call: Call): Promise<Found> | undefined {
+    if (this.#searches.size >= maxSearches) {
+      return undefined;
     }
     this.counters.searches++;
-    const search = this.#search(call, hints).finally(() => this.#searches.delete(call.key));
+    const search = this.#search(call).finally(() => this.#searches.delete(call.key));
     this.#searches.set(call.key, search);
     return search;
   }
@@ -85,32 +125,47 @@ export class CallFinder {
     return carried && true;
   }
 
-  async #search(call: Call, { likeliest, promised }: PlaceHints): Promise<Place> {
-    const { inquiry, relays, events } = this.#deps;
-    const candidates = relays.list(call.anySet ? undefined : call.set);
-    const answers = await Promise.all(
-      candidates.map(async (relay) => ({ relay, carried: await inquiry.carries(relay, call) })),
-    );
-    const carriers = answers.flatMap(({ relay, carried }) => (carried ? [{ relay, ...carried }] : []));
-    const isPromised = ({ relay }: (typeof carriers)[number]) => relay.relay.id === promised;
-    carriers.sort(
-      (one, other) => other.packets - one.packets || Number(isPromised(other)) - Number(isPromised(one)),
-    );
-    const best = carriers.find(({ relay }) => relay.relay.id === likeliest) ?? carriers[0];
-    if (!best) {
-      const place = answers.every(({ carried }) => carried === false) ? 'nowhere' : undefined;
-      this.#miss(call.key, place);
-      return place;
+  async #search(call: Call): Promise<Found> {
+    const candidates = this.#deps.relays.list(call.anySet ? undefined : call.set);
+    const lists = this.#takeToken() ? undefined : await this.#lists();
+    const answers = await Promise.all(candidates.map((relay) => this.#carries(relay, call, lists)));
+    const carriers = answers.filter((answer) => typeof answer === 'object');
+    return { carriers, isComplete: !answers.includes(undefined) };
+  }
+
+  async #carries(
+    relay: RegisteredRelay,
+    call: Call,
+    lists: Lists | undefined,
+  ): Promise<Carrier | false | undefined> {
+    const listed = lists?.get(relay);
+    if (lists && !listed?.callIds.has(call.callId)) {
+      return listed?.isComplete ? false : undefined;
     }
-    if (carriers.length > 1) {
-      events.callOnTwoRelays({
-        callId: call.callId,
-        relays: carriers.map(({ relay }) => relay.relay.id),
-        kept: best.relay.relay.id,
+    const carried = await this.#deps.inquiry.carries(relay, call);
+    return carried && { ...carried, relay };
+  }
+
+  /** What each relay carries, asked for from now on: what it said before may be outdated. */
+  #lists(): Promise<Lists> {
+    if (!this.#nextLists) {
+      this.#nextLists = this.#listing.then(() => {
+        this.#nextLists = undefined;
+        return this.#list();
       });
+      this.#listing = this.#nextLists;
     }
-    this.counters.found++;
-    return best.relay;
+    return this.#nextLists;
+  }
+
+  async #list(): Promise<Lists> {
+    const { inquiry, relays, clock } = this.#deps;
+    const lists = relays
+      .list()
+      .map(
+        async (relay) => [relay, await inTime(clock, listTimeoutMs, inquiry.list(relay), undefined)] as const,
+      );
+    return new Map(await Promise.all(lists));
   }
 
   #miss(key: string, place: Miss['place']): void {
@@ -124,8 +179,8 @@ export class CallFinder {
 
   #takeToken(): boolean {
     const nowMs = this.#deps.clock.monotonicMs();
-    const earned = ((nowMs - this.#tokensAtMs) / 1000) * searchesPerSecond;
-    this.#tokens = Math.min(2 * searchesPerSecond, this.#tokens + earned);
+    const earned = ((nowMs - this.#tokensAtMs) / 1000) * inquiriesPerSecond;
+    this.#tokens = Math.min(2 * inquiriesPerSecond, this.#tokens + earned);
     this.#tokensAtMs = nowMs;
     if (this.#tokens < 1) {
       return false;
@@ -133,4 +188,21 @@ export class CallFinder {
     this.#tokens--;
     return true;
   }
+}
+
+/** The likeliest first. */
+function ranked(carriers: readonly Carrier[], { likeliest, promised }: PlaceHints): Carrier[] {
+  const ranks = ({ relay, packets, isAnswered }: Carrier) => [
+    Number(relay.relay.id === likeliest),
+    packets,
+    Number(isAnswered),
+    Number(relay.relay.id === promised),
+  ];
+  return [...carriers].sort((one, other) => compare(ranks(other), ranks(one)));
+}
+
+/** By the first number that differs. */
+function compare(one: readonly number[], other: readonly number[]): number {
+  const at = one.findIndex((number, i) => number !== other[i]);
+  return at < 0 ? 0 : (one[at] ?? 0) - (other[at] ?? 0);
 }

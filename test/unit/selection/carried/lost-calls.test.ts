@@ -23,7 +23,7 @@ test('nor while too many calls are looked for', async (t) => {
   const { inquiry, pass, replace, selector } = rebuildScene(t);
   inquiry.carry('r2', 'call-1');
   replace();
-  const others = Array.from({ length: 64 }, (_, i) =>
+  const others = Array.from({ length: 1000 }, (_, i) =>
     selector.lookup(parseCall(`no-${i}`), { adopts: true }),
   );
   t.is(await errorOf(selector.select(reinvite())), 'relay-awaited');
@@ -69,6 +69,22 @@ test('a call whose release etcd has lost begins anew, unless its relay carries i
       again.binding,
       isCarried ? { relayId: 'r2', state: 'answered' } : { relayId: 'r3', state: 'setup' },
     );
+  }
+});
+
+test('a call being set up elsewhere goes to the relay that was answered, though only its setup was promised here', async (t) => {
+  for (const isAnswered of [true, false]) {
+    const { during, inquiry, selector, store } = rebuildScene(t);
+    await during(async () => {
+      t.is((await selector.select(ask(call, { constraints: { target: 'r2' } }))).binding.relayId, 'r2');
+    });
+    // Another replica has placed it meanwhile.
+    const { binding } = await selector.select(ask('call-2', { constraints: { target: 'r3' } }));
+    store.put({ ...binding, call });
+    inquiry.carry('r2', call, 0, isAnswered);
+    await selector.reconcile();
+    const now = (await selector.select(ask(call))).binding;
+    t.like(now, isAnswered ? { relayId: 'r2', state: 'answered', generation: 2 } : { relayId: 'r3' });
   }
 });
 
