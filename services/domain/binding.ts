@@ -120,6 +120,11 @@ export function isAhead(one: Binding, other: Binding): boolean {
   return isSameCall && bindingStates.indexOf(one.state) > bindingStates.indexOf(other.state);
 }
 
+/** One is the end of the call that the other has in progress: a beginning that was released does not go on. */
+export function isEndOf(one: Binding, other: Binding): boolean {
+  return one.state === 'released' && other.state !== 'released' && one.beginning === other.beginning;
+}
+
 /** One was answered, and the other is only being set up elsewhere: if the relay of the one carries the call, it is there. */
 export function isCarriedPast(one: Binding, other: Binding): boolean {
   return one.state === 'answered' && other.state === 'setup' && one.instance !== other.instance;

@@ -3,6 +3,7 @@ import {
   hasBegunAfter,
   isAhead,
   isCarriedPast,
+  isEndOf,
   maxMoves,
   type StoredBinding,
 } from '../../domain/binding.js';
@@ -239,6 +240,10 @@ export class BindingRepair {
       const relay = ttlPolicy.relayOf(remembered.binding);
       if (stored && !isAhead(remembered.binding, stored.binding)) {
         const isLeft = hasBegunAfter(stored.binding, remembered.binding);
+        // It had ended before another replica, which did not hear of that, moved what etcd was restored with.
+        if (isEndOf(remembered.binding, stored.binding)) {
+          return writer.release(stored);
+        }
         return isCarried && relay && !isLeft && isCarriedPast(remembered.binding, stored.binding)
           ? writer.reassert({ ...remembered, binding: this.#over(remembered, stored) }, found, relay)
           : stored;

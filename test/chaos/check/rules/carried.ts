@@ -174,6 +174,9 @@ function checkRevived(evidence: Evidence, { callId, story, operations }: CallEvi
     if (isOpen || wasHurt(evidence, binding.relay, lostMs - unheardMs, byMs + unheardMs)) {
       return;
     }
+    const before = states[i - 1]?.binding;
+    // Who did not hear of the release goes on with what was restored, until one that did corrects it.
+    const isRestored = isLoss || (before?.begun === binding.begun && before.state !== 'released');
     const untilMs = states[i + 1]?.afterMs ?? Number.POSITIVE_INFINITY;
     const believed = operations.find(
       ({ answer, invokeMs, returnMs }) =>
@@ -183,10 +186,10 @@ function checkRevived(evidence: Evidence, { callId, story, operations }: CallEvi
         invokeMs > byMs + unheardMs &&
         returnMs < untilMs,
     );
-    if (!isLoss && lostMs < byMs && !wasAnyFrozen(evidence, { afterMs, byMs })) {
+    if (!isRestored && lostMs < byMs && !wasAnyFrozen(evidence, { afterMs, byMs })) {
       const message = `revision ${revision}: ${binding.state} again on ${binding.relay}, though it was released`;
       violations.push(violation('ended stays ended', callId, byMs, message));
-    } else if (isLoss && believed) {
+    } else if (isRestored && believed) {
       const message = `operation ${believed.op}: in progress, though it was released before etcd was restored`;
       violations.push(violation('ended stays ended', callId, believed.returnMs, message));
     }

@@ -170,3 +170,17 @@ test('all restored calls that moved unheard are bound where they are, however ma
     [],
   );
 });
+
+test('a restored call that had ended ends again, though another replica has moved it since', async (t) => {
+  const { pass, relays, replace, selector, store } = rebuildScene(t);
+  const { binding } = await selector.select(ask(call, { constraints: { target: 'r1' } }));
+  await selector.answered(call, binding);
+  await selector.release(call);
+  const to = relays.find(({ relay }) => relay.id === 'r2')?.relay;
+  const instance = to?.instance ?? '';
+  const moved = { ...binding, state: 'answered', relayId: 'r2', instance, generation: 2 } as const;
+  store.put(moved);
+  replace();
+  await pass(1000);
+  t.like(store.bindings.get(call.key)?.binding, { relayId: 'r2', generation: 2, state: 'released' });
+});
