@@ -1,6 +1,7 @@
 import type { Binding, StoredBinding } from '../domain/binding.js';
 import { type Call, inSet, keyPrefixOf } from '../domain/call.js';
 import { defaultSet } from '../domain/name.js';
+import { isAsSeen, modRevisionIs } from '../etcd/compare.js';
 import type { EtcdConnection } from '../etcd/connection.js';
 import { etcdUnavailable, LeaseGoneError } from '../etcd/errors.js';
 import type { GroupCommit } from '../etcd/group-commit.js';
@@ -8,7 +9,7 @@ import { InvalidValue } from '../etcd/invalid-value.js';
 import type { LeasePool } from '../etcd/lease-pool.js';
 import { endOfPrefix } from '../etcd/range.js';
 import { RangeReader } from '../etcd/range-reader.js';
-import type { Compare, KeyValue, Operation, Range, TxnResult } from '../etcd/txn-codec.js';
+import type { KeyValue, Operation, Range, TxnResult } from '../etcd/txn-codec.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
 import { RateLimitedWarning } from '../runtime/rate-limited-warning.js';
@@ -127,7 +128,7 @@ export class BindingStore {
     const own = alone ? { ...this.#rangeOf(call, true), revision: 0 } : { key, revision: expected };
     const compare = [
       modRevisionIs(own),
-      ...guards.flatMap(({ set, id, ...seen }) => isAsSeen(keys.relay(set, id), seen)),
+      ...guards.flatMap(({ set, id, revision, lease }) => isAsSeen(keys.relay(set, id), revision, lease)),
     ];
     const failure = [
       { request_range: this.#rangeOf(call, alone) },
@@ -232,18 +233,6 @@ export class BindingStore {
 
 /** A key with its value, as transactions and ranges answer it. */
 type Entry = Pick<KeyValue, 'key' | 'value'> & { readonly mod_revision: number | string };
-
-/** Of a key that does not exist, etcd takes the mod revision to be 0; of a range, each key must have that revision. */
-function modRevisionIs({ key, range_end, revision }: Range & { readonly revision: number }): Compare {
-  return { result: 'Equal', target: 'Mod', key, mod_revision: revision, ...(range_end ? { range_end } : {}) };
-}
-
-function isAsSeen(key: Buffer, { revision, lease }: Pick<RelayGuard, 'revision' | 'lease'>): Compare[] {
-  const compare = modRevisionIs({ key, revision });
-  // What is not there is on no lease.
-  const isLeased = lease !== undefined && revision !== 0;
-  return isLeased ? [compare, { result: 'Equal', target: 'Lease', key, lease }] : [compare];
-}
 
 function holds({ revision, lease }: RelayGuard, [kv]: readonly KeyValue[] = []): boolean {
   return (kv?.mod_revision ?? 0) === revision && (lease === undefined || (kv?.lease ?? '0') === lease);

@@ -1,9 +1,10 @@
 import { messageOf } from '../domain/error.js';
 import type { Departure, Load, Relay } from '../domain/relay.js';
+import { isAsSeen } from '../etcd/compare.js';
 import type { EtcdConnection } from '../etcd/connection.js';
 import { LeaseSession } from '../etcd/lease-session.js';
 import { OutageLog } from '../etcd/outage-log.js';
-import type { Compare, Operation } from '../etcd/txn-codec.js';
+import type { Operation } from '../etcd/txn-codec.js';
 import { Backoff } from '../runtime/backoff.js';
 import { type Clock, sleep } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
@@ -272,7 +273,7 @@ export class RelayRegistration {
     const { connection, keys } = this.#deps;
     const { set, id } = this.#relay;
     const { succeeded, responses } = await connection.txn({
-      compare: [modRevisionIs(keys.relay(set, id), revision)],
+      compare: isAsSeen(keys.relay(set, id), revision, lease),
       success: [{ request_put: { key: keys.loadOf(set, id), value: load, lease } }, this.#rivalry.listen()],
     });
     if (succeeded) {
@@ -292,7 +293,7 @@ export class RelayRegistration {
       await this.#rivalry.wait(rival, relay, session.lease);
       return false;
     }
-    const revision = await this.#put(session, Number(kv?.mod_revision ?? 0));
+    const revision = await this.#put(session, kv);
     if (revision === undefined) {
       return false;
     }
@@ -306,10 +307,13 @@ export class RelayRegistration {
 
   /**
    * Writes registration, instance and load, if the registration is still the one that was seen.
-   * @param expected its mod revision; 0 if there was none
+   * @param seen undefined if there was none
    * @returns the new mod revision
    */
-  async #put(session: LeaseSession, expected: number): Promise<number | undefined> {
+  async #put(
+    session: LeaseSession,
+    seen: { readonly mod_revision: string; readonly lease: string } | undefined,
+  ): Promise<number | undefined> {
     const { connection, keys } = this.#deps;
     const relay = this.#relay;
     const { set, id, instance } = relay;
@@ -327,7 +331,7 @@ export class RelayRegistration {
       });
     }
     const { succeeded, revision } = await connection.txn({
-      compare: [modRevisionIs(key, expected)],
+      compare: isAsSeen(key, Number(seen?.mod_revision ?? 0), seen?.lease),
       success,
     });
     if (!succeeded) {
@@ -339,8 +343,4 @@ export class RelayRegistration {
     }
     return revision;
   }
-}
-
-function modRevisionIs(key: Buffer, revision: number): Compare {
-  return { result: 'Equal', target: 'Mod', key, mod_revision: revision };
 }
