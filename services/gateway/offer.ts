@@ -78,7 +78,7 @@ export class OfferHandler {
         if (!last) {
           this.#deps.metrics.countAnswer(origin, answer.freshness);
         }
-        isSetup = binding.state === 'setup';
+        isSetup = binding.state === 'setup' && !mayBeAnswered(request, answer);
         begun = isSetup && (origin === 'new' || begun) ? answer : undefined;
         const remainingMs = this.#remainingMs(offer);
         // The proxy has been answered, and may be setting the call up through another gateway.
@@ -312,4 +312,9 @@ function reasonOf(tried: Tried): string {
     return `the relay is ${tried.kind}`;
   }
   return tried.verdict.kind === 'full' ? 'the relay is full' : 'the relay cannot do what the offer needs';
+}
+
+/** Without etcd this gateway does not hear that the answer went through another one: no relay that is only slow loses the call. */
+function mayBeAnswered({ parties }: ControlRequest, { freshness, origin }: Answer): boolean {
+  return freshness === 'provisional' && origin !== 'new' && parties?.toTag !== undefined;
 }

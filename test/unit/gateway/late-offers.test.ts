@@ -62,3 +62,19 @@ test('a call that its relay answers while another gateway moves it is bound wher
   await turns();
   t.like(router.bindings.get(theCall.key), { relayId: 'r1', state: 'answered' });
 });
+
+test('without etcd, a re-INVITE to a slow relay does not move a call that another gateway may have seen answered', async (t) => {
+  for (const isKnown of [true, false]) {
+    const { ask, clients, pass, router } = scene(t);
+    router.freshness = 'provisional';
+    if (isKnown) {
+      await ask(offer);
+    }
+    clients.tells = () => 'silent';
+    void ask({ ...offer, 'to-tag': 't' });
+    await pass(850);
+    // A call that begins with a to-tag is a new one: its INVITE had no SDP.
+    const isLeft = router.requests.some(({ constraints }) => constraints.excluded?.includes('r1'));
+    t.is(isLeft, !isKnown);
+  }
+});

@@ -139,9 +139,11 @@ function asksFor(operation: Operation, before: LoggedBinding, { binding, byMs, a
   if (operation.method === 'move') {
     return operation.requestId === binding.request && operation.generation === before.generation;
   }
-  // Promised without etcd, and answered on the relay that carries it, while another replica had it set up elsewhere.
-  if (operation.method === 'answer' && operation.outcome === 'ok' && before.state === 'setup') {
-    return operation.mediaRelay === binding.relay;
+  // Promised without etcd, and accepted by the relay that carries it, while another replica had it set up elsewhere.
+  const isAccepted = operation.method === 'answer' || operation.method === 'reoffer';
+  const isThere = operation.outcome === 'ok' && operation.mediaRelay === binding.relay;
+  if (isAccepted && isThere && before.state === 'setup') {
+    return true;
   }
   // Once it is answered, no relay that is there loses it. A re-INVITE that comes after the end begins the call again.
   const isOffer = operation.method === 'offer' || operation.method === 'reoffer';
