@@ -181,5 +181,6 @@ export function bindingOf(message: BindingMessage): Binding {
       reason,
       by,
     })),
+    notices: [],
   };
 }

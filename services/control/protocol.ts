@@ -111,6 +111,8 @@ export interface ControlRequest {
   readonly joinedCallIds: readonly Buffer[];
   /** Features of a relay that the request should go to, if it begins a call; none if any relay will do. */
   readonly needs: readonly string[];
+  /** What its sender has asked to be told should the relay be lost, in words of the front; none, if it has not. */
+  readonly notices: readonly string[];
   /** Goes to the relay as it came, byte for byte. */
   readonly body: Buffer;
 

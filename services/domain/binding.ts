@@ -6,6 +6,8 @@ export const maxTtlSeconds = 86_400;
 export const maxGeneration = 1_000_000_000;
 /** Moves that a binding remembers; older ones are forgotten. */
 export const maxMoves = 8;
+/** Notices that a binding keeps, and characters of each. */
+export const noticeLimits = { count: 8, length: 512 };
 
 /** What the clocks of replicas may differ by: one writes when a binding ends, another counts on it. */
 export const clockSkewSeconds = 2;
@@ -56,6 +58,8 @@ export interface Binding {
   readonly expiresAtMs: number;
   /** The last moves, oldest first, at most `maxMoves`. */
   readonly moves: readonly Move[];
+  /** What SIP proxies have asked to be told should the relay be lost, in the words of the front that they have asked. */
+  readonly notices: readonly string[];
 }
 
 /** A relay that a call was, or is, bound to. */
@@ -92,6 +96,17 @@ export function staysOf<Time>({ generation, createdAt, relay, moves }: Stays<Tim
       by: move?.by ?? '',
     };
   });
+}
+
+/** The last notices of both, each once; none that is too long. */
+export function noticesOf(known: readonly string[], asked: readonly string[] = []): readonly string[] {
+  if (asked.length === 0) {
+    return known;
+  }
+  const fitting = asked.filter((notice) => notice.length <= noticeLimits.length);
+  return [...known.filter((notice) => !fitting.includes(notice)), ...new Set(fitting)].slice(
+    -noticeLimits.count,
+  );
 }
 
 /** Which binding was meant, where work on it was put off: another generation or beginning is another binding. */

@@ -15,5 +15,14 @@ export type SetName = string | undefined;
 /** Which relay carries a call: what the gateway needs of the selector. All throw HoldfastError. */
 export type CallRouter = Pick<
   Selector,
-  'select' | 'lookup' | 'remembered' | 'answered' | 'move' | 'release' | 'place' | 'adopt'
+  | 'select'
+  | 'lookup'
+  | 'remembered'
+  | 'answered'
+  | 'move'
+  | 'release'
+  | 'place'
+  | 'adopt'
+  | 'withNotices'
+  | 'takeNotices'
 >;

@@ -179,6 +179,7 @@ export class OfferHandler {
       // A dialog has a to-tag once the other side has answered: if the call is unknown, a relay may know it.
       maybeCarried: request.parties?.toTag !== undefined,
       withCall: beside && callOf(beside, scope),
+      notices: request.notices,
       constraints: this.#constraints(request, scope, failed),
     });
   }

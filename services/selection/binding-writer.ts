@@ -1,4 +1,4 @@
-import { type Binding, maxMoves, type StoredBinding } from '../domain/binding.js';
+import { type Binding, maxMoves, noticesOf, type StoredBinding } from '../domain/binding.js';
 import type { Call } from '../domain/call.js';
 import { HoldfastError } from '../domain/error.js';
 import type { Events } from '../domain/events.js';
@@ -140,6 +140,11 @@ export class BindingWriter {
     return this.#update(outdated, { ...outdated.binding, state: 'released', generation });
   }
 
+  /** Whoever has written this tells the notices, and nobody else. */
+  takeNotices({ binding, revision }: StoredBinding): Promise<WriteOutcome> {
+    return this.#write({ ...binding, notices: [] }, revision, [], false);
+  }
+
   /** Binds a call to the relay that was found carrying it. */
   async adopt(found: Found, relay: RegisteredRelay, requestId: string): Promise<WriteOutcome> {
     const { cachedStore, clock, ttlPolicy, events } = this.#deps;
@@ -162,6 +167,7 @@ export class BindingWriter {
             { atMs: nowMs, from: before.relayId, reason: 'found there', by: 'selection' },
           ].slice(-maxMoves)
         : [],
+      notices: before?.notices ?? [],
       instance,
     };
     // An answered call leaves no relay that has come back meanwhile.
@@ -222,9 +228,11 @@ export class BindingWriter {
       const { requestId } = request;
       const begunAgainAtMs = this.#deps.clock.wallMs();
       const ttlSeconds = request.ttlSeconds ?? ttlPolicy.settings.setupTtlSeconds;
-      return { ...binding, state, ttlSeconds, requestId, beginning: requestId, begunAgainAtMs };
+      const notices = noticesOf([], request.notices);
+      return { ...binding, state, ttlSeconds, requestId, beginning: requestId, begunAgainAtMs, notices };
     }
-    return { ...binding, state, ttlSeconds: ttlPolicy.wantedTtl(binding, request) };
+    const notices = noticesOf(binding.notices, request.notices);
+    return { ...binding, state, ttlSeconds: ttlPolicy.wantedTtl(binding, request), notices };
   }
 
   async #create(request: SelectRequest, found: Found | undefined, tried: Tried): Promise<WriteOutcome> {
@@ -268,6 +276,7 @@ export class BindingWriter {
       createdAtMs: provisional.get(call)?.createdAtMs ?? fresh.createdAtMs,
       generation: cachedStore.nextGeneration(found ?? { call }),
       ttlSeconds: request.ttlSeconds ?? (state === 'setup' ? setupTtlSeconds : callTtlSeconds),
+      notices: noticesOf(provisional.get(call)?.notices ?? [], request.notices),
     };
     tried.relay = target.registered;
     // Junk under its own key is written over.
@@ -295,6 +304,7 @@ export class BindingWriter {
       ttlSeconds: ttlPolicy.settings.setupTtlSeconds,
       expiresAtMs: nowMs,
       moves: [],
+      notices: [],
     };
   }
 

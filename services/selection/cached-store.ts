@@ -115,6 +115,11 @@ export class CachedBindingStore {
     return this.#believed(found, askedAtMs);
   }
 
+  /** All bindings that etcd has, page by page. @throws HoldfastError `unavailable` */
+  list(): AsyncGenerator<StoredBinding> {
+    return this.#deps.store.list();
+  }
+
   /** @throws HoldfastError `unavailable` (the outcome is unknown), `overloaded` (nothing was written) */
   async write(write: BindingWrite): Promise<WriteOutcome> {
     const askedAtMs = this.#deps.clock.monotonicMs();

@@ -18,6 +18,8 @@ export interface SelectRequest {
   readonly withCall?: Call | undefined;
   /** The call may have been begun before: if it is unknown here, relays are asked for it before it is placed. */
   readonly maybeCarried?: boolean;
+  /** What is to be told should the relay be lost: beside what the binding has of it. */
+  readonly notices?: readonly string[];
 }
 
 /**

@@ -291,6 +291,39 @@ export class Selector {
     return reservation.registered;
   }
 
+  /**
+   * Calls that are bound to this instance of a relay, and have notices; released ones left out.
+   * @throws HoldfastError `unavailable`
+   */
+  async *withNotices(instance: string): AsyncGenerator<Binding> {
+    for await (const { binding } of this.#cachedStore.list()) {
+      if (binding.instance === instance && binding.notices.length > 0 && binding.state !== 'released') {
+        yield binding;
+      }
+    }
+  }
+
+  /**
+   * Notices of a call that is still bound to a relay that is gone. Of all replicas that take them one gets them.
+   * @throws HoldfastError `unavailable` (they may be taken), `overloaded`
+   */
+  async takeNotices({ call, instance, ...version }: Binding): Promise<readonly string[]> {
+    let notices: readonly string[] = [];
+    let maybeTaken = notices;
+    const answer = await this.#updated(call, version, ({ binding }) => {
+      const isLost = binding.instance === instance && this.#ttlPolicy.relayOf(binding) === undefined;
+      notices = isLost && binding.state !== 'released' ? binding.notices : [];
+      const take = (stored: StoredBinding) =>
+        this.#writer.takeNotices(stored).catch((error: unknown) => {
+          // If they are gone next time, it may have been this attempt.
+          maybeTaken = stored.binding.notices;
+          throw error;
+        });
+      return notices.length > 0 ? take : undefined;
+    });
+    return answer && notices.length > 0 ? notices : maybeTaken;
+  }
+
   /** etcd answers again: what was promised meanwhile is bound. Resolves when that is done, or etcd is lost again. */
   reconcile(): Promise<void> {
     return this.#reconciler.reconcileAll();

@@ -1,4 +1,4 @@
-import { type Binding, leaseSeconds, remainingSeconds } from '../domain/binding.js';
+import { type Binding, leaseSeconds, noticeLimits, remainingSeconds } from '../domain/binding.js';
 import type { RegisteredRelay } from '../domain/relay.js';
 import type { Clock } from '../runtime/clock.js';
 import type { SelectRequest } from './requests.js';
@@ -41,7 +41,8 @@ export class TtlPolicy {
   suffices(binding: Binding, request: SelectRequest): boolean {
     return (
       this.stateAfter(binding, request) === binding.state &&
-      this.livesFor(binding, this.wantedTtl(binding, request))
+      this.livesFor(binding, this.wantedTtl(binding, request)) &&
+      hasNotices(binding, request)
     );
   }
 
@@ -74,4 +75,8 @@ export class TtlPolicy {
   lifetimeSeconds({ state, ttlSeconds }: Pick<Binding, 'state' | 'ttlSeconds'>): number {
     return state === 'released' ? this.settings.lingerSeconds : leaseSeconds(ttlSeconds);
   }
+}
+
+function hasNotices({ notices: known }: Binding, { notices = [] }: SelectRequest): boolean {
+  return notices.every((notice) => notice.length > noticeLimits.length || known.includes(notice));
 }

@@ -71,6 +71,7 @@ export function aBinding(callId: string | Call, overrides: Partial<Binding> = {}
     ttlSeconds: 300,
     expiresAtMs: 450_000,
     moves: [],
+    notices: [],
     ...overrides,
   };
 }

@@ -61,6 +61,8 @@ export class NgRequest implements ControlRequest {
   readonly command: string;
   readonly callId: Buffer | undefined;
   readonly joinedCallIds: readonly Buffer[];
+  /** The protocol has none. */
+  readonly notices: readonly string[] = [];
   readonly parties: CallParties | undefined;
   /** The last reply that was judged: who serves a request judges its reply, and so does who counts it. */
   #judged: { readonly reply: Buffer; readonly verdict: Verdict } | undefined;

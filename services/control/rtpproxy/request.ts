@@ -66,6 +66,7 @@ export class RtpproxyRequest implements ControlRequest {
     readonly body: Buffer,
     private readonly parsed: Command,
     act?: Act,
+    readonly notices: readonly string[] = [],
   ) {
     const { name, words } = parsed;
     this.sessionId = tagAt[name] === undefined ? '' : (words[0] ?? '');
@@ -79,7 +80,7 @@ export class RtpproxyRequest implements ControlRequest {
 
   /** The same request, where it is known that it is the other party's media: proxies without `L` send a second `U`. */
   asAnswer(): RtpproxyRequest {
-    return new RtpproxyRequest(this.body, this.parsed, 'answer');
+    return new RtpproxyRequest(this.body, this.parsed, 'answer', this.notices);
   }
 
   get name(): CommandName {
@@ -136,7 +137,7 @@ export class RtpproxyRequest implements ControlRequest {
   }
 
   /**
-   * The same `U` or `L`, where timeouts are told otherwise, or to nobody.
+   * The same `U` or `L`, where timeouts are told otherwise, or to nobody. The loss of its relay is told alike.
    * @param keyTag what keys are told as, for what they were to be told as; both URL-encoded
    */
   notifying(
@@ -153,7 +154,7 @@ export class RtpproxyRequest implements ControlRequest {
     const command = readCommand(body);
     return typeof command === 'number'
       ? { kind: 'refused', reply: errorReply(command) }
-      : { kind: 'request', request: new RtpproxyRequest(body, command) };
+      : { kind: 'request', request: new RtpproxyRequest(body, command, undefined, notify.slice(1)) };
   }
 
   /** Undefined for any other command than `U` and `L`. */

@@ -1,11 +1,10 @@
-import { decodeTag, type TimeoutNotice, unwrapNotice } from '../../control/rtpproxy/timeout-notice.js';
-import type { Call } from '../../domain/call.js';
+import { decodeTag } from '../../control/rtpproxy/timeout-notice.js';
+import type { Binding } from '../../domain/binding.js';
 import { HoldfastError } from '../../domain/error.js';
 import type { RelayChange } from '../../domain/membership.js';
 import { type Clock, sleep } from '../../runtime/clock.js';
 import type { Logger } from '../../runtime/log.js';
 import type { CallRouter, RelayList } from '../deps.js';
-import type { SessionMemory } from './session-memory.js';
 
 /**
  * A relay node that was started again, or has had no etcd for a moment, has registered its relay by then: a relay counts as lost
@@ -16,20 +15,21 @@ export const graceMs = 10_000;
 const batch = { calls: 50, pauseMs: 100 };
 /** While the registry does not answer. */
 const retryMs = 1000;
-const mostRetries = 60;
+const mostTries = 60;
 
 export interface LostSessionsDeps {
-  readonly router: Pick<CallRouter, 'lookup'>;
+  readonly router: Pick<CallRouter, 'withNotices' | 'takeNotices'>;
   readonly directory: Pick<RelayList, 'list' | 'subscribe'>;
-  readonly memory: SessionMemory;
-  readonly tell: (notice: TimeoutNotice) => void;
+  /** A notice in the words in which a relay would have told it. */
+  readonly tell: (line: string) => void;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
 /**
  * A relay that has died tells nobody of its timeouts. So whoever has asked to be told is told here, for each call that is still
- * bound to the lost relay: the proxy ends the call, or sends a re-INVITE that moves it.
+ * bound to the lost relay: the proxy ends the call, or sends a re-INVITE that moves it. The bindings say whom to tell what, so it
+ * does not matter which gateway was asked, nor whether it has restarted since; one of the gateways tells it.
  */
 export class LostSessions {
   readonly #deps: LostSessionsDeps;
@@ -55,59 +55,76 @@ export class LostSessions {
   }
 
   async #lost(instance: string): Promise<void> {
-    const { directory, memory, clock, log } = this.#deps;
+    const { directory, clock, log } = this.#deps;
     const { signal } = this.#stopping;
     await sleep(clock, graceMs, signal);
     if (signal.aborted || directory.list().some(({ relay }) => relay.instance === instance)) {
       return;
     }
-    const calls = [...memory.notifyingOn(instance)];
-    let told = 0;
-    for (let at = 0; at < calls.length && !signal.aborted; at += batch.calls) {
-      const outcomes = await Promise.all(
-        calls.slice(at, at + batch.calls).map(({ call, notify }) => this.#tell(call, instance, notify)),
+    /** By the keys of their calls. */
+    const told = new Set<string>();
+    let reason = await this.#tellAll(instance, told);
+    for (let tries = 1; reason !== undefined && tries < mostTries && !signal.aborted; tries++) {
+      await sleep(clock, retryMs, signal);
+      reason = await this.#tellAll(instance, told);
+    }
+    if (told.size > 0) {
+      log.warn(
+        { instance, calls: told.size },
+        'a relay is lost; proxies are told that its calls have timed out',
       );
-      told += outcomes.filter((isTold) => isTold).length;
-      await sleep(clock, batch.pauseMs, signal);
     }
-    if (told > 0) {
-      log.warn({ instance, calls: told }, 'a relay is lost; proxies are told that its calls have timed out');
+    if (reason !== undefined && !signal.aborted) {
+      log.warn({ instance, reason }, 'timeouts of calls on a lost relay are not told');
     }
   }
 
-  /** False for a call that has moved or ended, and for one that cannot be looked up. */
-  async #tell(call: Call, instance: string, tags: ReadonlySet<string>): Promise<boolean> {
-    if (!(await this.#isLost(call, instance))) {
-      return false;
-    }
-    for (const tag of tags) {
-      const notice = unwrapNotice(decodeTag(tag) ?? '');
-      if (notice) {
-        this.#deps.tell(notice);
-      }
-    }
-    return true;
-  }
-
-  async #isLost(call: Call, instance: string): Promise<boolean> {
-    const { router, clock, log } = this.#deps;
+  /** @returns why there may be more to tell, or undefined */
+  async #tellAll(instance: string, told: Set<string>): Promise<string | undefined> {
+    const { router, clock } = this.#deps;
     const { signal } = this.#stopping;
-    let reason = '';
-    for (let retries = 0; retries < mostRetries && !signal.aborted; retries++) {
-      try {
-        const now = await router.lookup(call, { current: true });
-        const isThere = now?.binding.instance === instance && now.relay === undefined;
-        return isThere && now.binding.state !== 'released';
-      } catch (error) {
-        if (!(error instanceof HoldfastError)) {
-          throw error;
+    try {
+      let next: Binding[] = [];
+      const tellNext = async () => {
+        await Promise.all(next.map((binding) => this.#tell(binding, told)));
+        next = [];
+      };
+      for await (const binding of router.withNotices(instance)) {
+        if (signal.aborted) {
+          return undefined;
         }
-        reason = error.message;
-        await sleep(clock, retryMs, signal);
+        if (!told.has(binding.call.key) && next.push(binding) === batch.calls) {
+          await tellNext();
+          await sleep(clock, batch.pauseMs, signal);
+        }
+      }
+      await tellNext();
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof HoldfastError)) {
+        throw error;
+      }
+      return error.message;
+    }
+  }
+
+  /** Rather twice than never: where nobody knows whether the notices are taken, they are told. */
+  async #tell(binding: Binding, told: Set<string>): Promise<void> {
+    const taken = await this.#deps.router.takeNotices(binding).catch((error: unknown) => {
+      if (error instanceof HoldfastError && error.code === 'unavailable') {
+        return binding.notices;
+      }
+      throw error;
+    });
+    if (taken.length > 0) {
+      told.add(binding.call.key);
+    }
+    for (const notice of taken) {
+      const line = decodeTag(notice);
+      if (line !== undefined) {
+        this.#deps.tell(line);
       }
     }
-    log.warn({ callId: call.callId, reason }, 'the timeout of a call on a lost relay is not told');
-    return false;
   }
 }
 

@@ -45,7 +45,7 @@ export class Notifications {
       listen: options.listen,
       heard: (line) => this.#heard(line),
     });
-    this.#lost = new LostSessions({ ...deps, tell: (notice) => this.#notifier.tell(notice) });
+    this.#lost = new LostSessions({ ...deps, tell: (line) => this.#heard(line) });
     this.#notAllowed = new RateLimitedWarning('timeouts are not told at this socket', clock, log);
   }
 

@@ -2,7 +2,7 @@ import type { CallParties, ControlRequest } from '../../control/protocol.js';
 import { rtpproxy } from '../../control/rtpproxy/protocol.js';
 import { RtpproxyRequest } from '../../control/rtpproxy/request.js';
 import { parseTag } from '../../control/rtpproxy/tag.js';
-import { type Call, parseCall } from '../../domain/call.js';
+import type { Call } from '../../domain/call.js';
 import type { Relay } from '../../domain/relay.js';
 import type { Clock } from '../../runtime/clock.js';
 import { dropOldest } from '../../runtime/drop-oldest.js';
@@ -125,18 +125,6 @@ export class SessionMemory implements CallMemory {
     return remembered && remembered.instance !== instance
       ? remembered.sessions.flatMap((session) => session.replay())
       : [];
-  }
-
-  /** Calls that this life of a relay has, with those words of their sessions that say whom to tell of a timeout. */
-  *notifyingOn(instance: string): Iterable<{ readonly call: Call; readonly notify: ReadonlySet<string> }> {
-    for (const [callId, all] of this.#calls) {
-      for (const remembered of all.filter((each) => each.instance === instance)) {
-        const tags = remembered.sessions.flatMap(({ notify: [, tag] }) => tag ?? []);
-        if (tags.length > 0) {
-          yield { call: parseCall(callId, '', remembered.set), notify: new Set(tags) };
-        }
-      }
-    }
   }
 
   /** The words in which a relay was told whom to tell of the session: none, or both. */

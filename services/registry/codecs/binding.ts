@@ -6,6 +6,7 @@ import {
   maxGeneration,
   maxMoves,
   maxTtlSeconds,
+  noticeLimits,
 } from '../../domain/binding.js';
 import { type Call, callFromKey, isHashed } from '../../domain/call.js';
 import { isName } from '../../domain/name.js';
@@ -29,6 +30,7 @@ interface BindingValue {
   readonly ttlSeconds: number;
   readonly expiresAt: string;
   readonly moves?: readonly MoveValue[];
+  readonly notices?: readonly string[];
 }
 
 interface MoveValue {
@@ -56,7 +58,7 @@ const created = new TimeText();
 const expires = new TimeText();
 
 function encode(binding: Binding): Buffer {
-  const { call, moves } = binding;
+  const { call, moves, notices } = binding;
   const value: BindingValue = {
     ...(isHashed(call) ? { callId: call.callId } : {}),
     relay: binding.relayId,
@@ -72,6 +74,7 @@ function encode(binding: Binding): Buffer {
     ttlSeconds: binding.ttlSeconds,
     expiresAt: expires.text(binding.expiresAtMs),
     ...(moves.length === 0 ? {} : { moves: moves.map(moveValue) }),
+    ...(notices.length === 0 ? {} : { notices }),
   };
   return Buffer.from(JSON.stringify(value));
 }
@@ -90,7 +93,7 @@ function decode(key: string, bytes: Buffer): Binding | InvalidValue {
     return new InvalidValue('not an object');
   }
   const { relay, instance, state, generation, request, createdAt, ttlSeconds, expiresAt } = value;
-  const { begun = request, begunAgainAt, moves = [] } = value;
+  const { begun = request, begunAgainAt, moves = [], notices = [] } = value;
   const call = callOf(key, value.callId);
   if (!call) {
     return new InvalidValue('the key is not of a call');
@@ -129,6 +132,7 @@ function decode(key: string, bytes: Buffer): Binding | InvalidValue {
     ttlSeconds,
     expiresAtMs,
     moves: Array.isArray(moves) ? moves.flatMap((move) => parseMove(move) ?? []).slice(-maxMoves) : [],
+    notices: Array.isArray(notices) ? notices.filter(isNotice).slice(-noticeLimits.count) : [],
   };
 }
 
@@ -155,6 +159,10 @@ function parseMove(value: unknown): Move | undefined {
     return undefined;
   }
   return { atMs, from, reason: why, by };
+}
+
+function isNotice(value: unknown): value is string {
+  return typeof value === 'string' && value.length <= noticeLimits.length;
 }
 
 function isState(value: unknown): value is BindingState {

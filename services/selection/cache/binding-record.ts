@@ -29,7 +29,7 @@ const wide = 2 ** (stateShift + stateBits);
 const mostKeyBytes = 2 ** keyBits - 1;
 /** Holdfast's own request ids have 64 bytes at most, but anybody may have written what etcd holds. */
 const mostRequestIdBytes = 1024;
-/** Of eight moves with long reasons. */
+/** Of eight moves with long reasons, and of notices. */
 const mostRestBytes = 32_768;
 const isWide = /[^\0-\xff]/;
 
@@ -50,6 +50,7 @@ interface Rest {
   readonly begunAgainAtMs?: number;
   readonly moves?: readonly Move[];
   readonly callId?: string;
+  readonly notices?: readonly string[];
 }
 
 /** A binding ready to be written. */
@@ -161,18 +162,20 @@ export function readRecord(
       ttlSeconds: words[2 * at + 14] as number,
       expiresAtMs: numbers[at + 3] as number,
       moves: rest.moves ?? noMoves,
+      notices: rest.notices ?? noNotices,
     },
     revision: numbers[at] as number,
   };
 }
 
 const noMoves: readonly Move[] = [];
+const noNotices: readonly string[] = [];
 const nothing = Buffer.alloc(0);
 
-function restOf({ call, requestId, beginning, begunAgainAtMs, moves }: StoredBinding['binding']): Buffer {
-  const hasRest =
-    beginning !== requestId || begunAgainAtMs !== undefined || moves.length > 0 || isHashed(call);
-  if (!hasRest) {
+function restOf(binding: StoredBinding['binding']): Buffer {
+  const { call, requestId, beginning, begunAgainAtMs, moves, notices } = binding;
+  const hasMore = moves.length > 0 || notices.length > 0;
+  if (beginning === requestId && begunAgainAtMs === undefined && !hasMore && !isHashed(call)) {
     return nothing;
   }
   const rest: Rest = {
@@ -180,6 +183,7 @@ function restOf({ call, requestId, beginning, begunAgainAtMs, moves }: StoredBin
     ...(begunAgainAtMs === undefined ? {} : { begunAgainAtMs }),
     ...(moves.length === 0 ? {} : { moves }),
     ...(isHashed(call) ? { callId: call.callId } : {}),
+    ...(notices.length === 0 ? {} : { notices }),
   };
   return Buffer.from(JSON.stringify(rest));
 }

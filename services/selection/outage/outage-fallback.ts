@@ -1,4 +1,10 @@
-import { type Binding, type BindingVersion, isVersionOf, leaseSeconds } from '../../domain/binding.js';
+import {
+  type Binding,
+  type BindingVersion,
+  isVersionOf,
+  leaseSeconds,
+  noticesOf,
+} from '../../domain/binding.js';
 import type { Call } from '../../domain/call.js';
 import type { RegisteredRelay } from '../../domain/relay.js';
 import type { Placement } from '../../placement/placement.js';
@@ -182,7 +188,8 @@ export class OutageFallback {
       requestId,
       ttlSeconds,
       inDialog,
-    }: Pick<SelectRequest, 'call' | 'requestId' | 'ttlSeconds' | 'inDialog'>,
+      notices,
+    }: Pick<SelectRequest, 'call' | 'requestId' | 'ttlSeconds' | 'inDialog' | 'notices'>,
     { relay }: RegisteredRelay,
     defaultTtlSeconds: number,
   ): Binding {
@@ -201,6 +208,7 @@ export class OutageFallback {
       ttlSeconds: ttl,
       expiresAtMs: nowMs + leaseSeconds(ttl) * 1000,
       moves: [],
+      notices: noticesOf(before?.notices ?? [], notices),
     };
   }
 }

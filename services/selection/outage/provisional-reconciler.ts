@@ -46,9 +46,17 @@ export class ProvisionalReconciler {
     if (!promised) {
       return;
     }
-    const { requestId, ttlSeconds, state } = promised;
+    const { requestId, ttlSeconds, state, notices } = promised;
     const inDialog = state === 'answered';
-    await this.#deps.binder.bind({ call: promised.call, requestId, ttlSeconds, constraints: {}, inDialog });
+    const constraints = {};
+    await this.#deps.binder.bind({
+      call: promised.call,
+      requestId,
+      ttlSeconds,
+      constraints,
+      inDialog,
+      notices,
+    });
   }
 
   async #reconcileAll(): Promise<void> {

@@ -138,6 +138,7 @@ function bindingOf(index: number): Binding {
     ttlSeconds: 3600,
     expiresAtMs: 1_700_005_400_000 + index,
     moves: [],
+    notices: [],
   });
   const read = bindingCodec.decode(call.key, written);
   if (read instanceof InvalidValue) {

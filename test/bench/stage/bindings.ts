@@ -35,6 +35,7 @@ export function bindingValues({ relays }: RegisteredRelays, calls: Calls): strin
         ttlSeconds,
         expiresAtMs: nowMs + leaseSeconds(ttlSeconds) * 1000,
         moves: [],
+        notices: [],
       })
       .toString('base64'),
   );

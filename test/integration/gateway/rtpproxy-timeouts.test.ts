@@ -4,12 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { selfHost } from '../../../services/control/rtpproxy/notify-socket.js';
 import { wrapNotice } from '../../../services/control/rtpproxy/timeout-notice.js';
+import { endOfPrefix } from '../../../services/etcd/range.js';
 import { notifiedSocket } from '../../support/notified-socket.js';
 import { freeTcpPort } from '../../support/ports.js';
 import { eventually } from '../../support/registry.js';
+import { openReplica } from '../../support/replica.js';
 import { testWith } from '../../support/requirement.js';
 import { type Rtpproxy, rtpproxyPrograms, startRtpproxy } from '../../support/rtpproxy.js';
-import { notifyingEngines, proxyOf, rtpproxyGateway } from './rtpproxy-scene.js';
+import { type Ask, notifyingEngines, proxyOf, rtpproxyGateway } from './rtpproxy-scene.js';
 import { builtinRelay } from './scene.js';
 
 const isMedia = /^[1-9]\d{4} 127\.0\.0\.1$/;
@@ -115,6 +117,56 @@ testWith.serial(
     // The proxy sends a re-INVITE.
     t.regex(await ask(`U b@h 127.0.0.1 4000 f;1 t;1 ${proxy.name} T-b`), isMedia);
     t.like(await bindingOf('b@h'), { relay: 'r2', generation: 2 });
+  },
+);
+
+testWith.serial(
+  rtpproxyPrograms,
+  'of two gateways one tells of a lost relay, also one that has never heard of the calls',
+  async (t) => {
+    const proxy = await notifiedSocket(t);
+    const one = await notifyingEngines(t, 1, { ttl: 600, sockets: [proxy.name] });
+    const begin = async (ask: Ask, id: string) => {
+      t.regex(await ask(`U ${id}@h 127.0.0.1 4000 f;1 ${proxy.name} T-${id}`), isMedia);
+      t.regex(await ask(`L ${id}@h 127.0.0.1 4002 f;1 t;1`), isMedia);
+    };
+    // What these calls have asked for, nobody remembers.
+    await begin(one.ask, 'a');
+    await begin(one.ask, 'b');
+    await one.stop();
+    const env = async () => ({
+      ...one.env,
+      HOLDFAST_RTPPROXY_LISTEN: '127.0.0.1:0',
+      HOLDFAST_RTPPROXY_NOTIFY_LISTEN: `127.0.0.1:${await freeTcpPort()}`,
+    });
+    const replicas = await Promise.all(
+      [await env(), await env()].map((each) => openReplica(t, one.etcd.endpoint, one.keys, each)),
+    );
+    await Promise.all(replicas.map(({ ready }) => ready));
+    const ports = replicas.map(({ replica }) =>
+      Number(replica.gatewayAddresses('rtpproxy')[0]?.split(':')[1]),
+    );
+    const [first, second] = await Promise.all(ports.map((port) => proxyOf(t, '127.0.0.1', port)));
+    // Both know this one.
+    await begin(first as Ask, 'c');
+    t.regex(await (second as Ask)(`U c@h 127.0.0.1 4000 f;1 t;1 ${proxy.name} T-c`), isMedia);
+    const [engine] = one.engines as [Rtpproxy];
+    await engine.kill();
+    await one.client.kv.deleteRange({ key: one.keys.relay('default', 'r1') });
+    await eventually(() => proxy.heard.length >= 3, 'timeouts', 20_000);
+    // Nobody can take them a second time.
+    const { kvs } = await one.client.kv.range({
+      key: Buffer.from(one.keys.calls),
+      range_end: endOfPrefix(one.keys.calls),
+    });
+    t.true(kvs.length >= 3);
+    t.false(kvs.some(({ value }) => value.includes('notices')));
+    const told = replicas.map(({ replica }) => replica.gatewayCounters('rtpproxy')['noticesTold'] ?? 0);
+    t.is(
+      told.reduce((sum, each) => sum + each),
+      3,
+    );
+    t.deepEqual([...proxy.heard].sort(), ['T-a', 'T-b', 'T-c']);
   },
 );
 

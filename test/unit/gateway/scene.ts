@@ -138,6 +138,21 @@ export class FakeRouter implements CallRouter, RelayList {
     return binding !== undefined;
   }
 
+  async *withNotices(instance: string): AsyncGenerator<Binding> {
+    yield* [...this.bindings.values()].filter(
+      (each) => each.instance === instance && each.notices.length > 0,
+    );
+  }
+
+  async takeNotices({ call }: Binding): Promise<readonly string[]> {
+    await this.#check();
+    const binding = this.bindings.get(call.key);
+    if (binding) {
+      this.#put({ ...binding, notices: [] });
+    }
+    return binding?.notices ?? [];
+  }
+
   place(_set: string, constraints: SelectRequest['constraints']): RegisteredRelay {
     const { excluded, preferred, needs = [] } = constraints;
     const eligible = this.relays.filter(({ relay }) => !excluded?.includes(relay.id));
@@ -173,6 +188,7 @@ export class FakeRouter implements CallRouter, RelayList {
       ttlSeconds: 300,
       expiresAtMs: nowMs + 300_000,
       moves: [],
+      notices: [],
       ...overrides,
     });
   }

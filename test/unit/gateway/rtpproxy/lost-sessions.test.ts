@@ -1,16 +1,10 @@
 import test from 'ava';
-import { selfHost } from '../../../../services/control/rtpproxy/notify-socket.js';
-import { ownRequest } from '../../../../services/control/rtpproxy/request.js';
-import { type TimeoutNotice, wrapNotice } from '../../../../services/control/rtpproxy/timeout-notice.js';
-import type { Call } from '../../../../services/domain/call.js';
+import type { Binding } from '../../../../services/domain/binding.js';
 import { HoldfastError } from '../../../../services/domain/error.js';
 import type { RelayChange } from '../../../../services/domain/membership.js';
 import type { RegisteredRelay } from '../../../../services/domain/relay.js';
-import { callOf } from '../../../../services/gateway/call-request.js';
 import { graceMs, LostSessions } from '../../../../services/gateway/rtpproxy/lost-sessions.js';
-import { SessionMemory } from '../../../../services/gateway/rtpproxy/session-memory.js';
 import { Subscribers } from '../../../../services/runtime/subscribers.js';
-import type { Answer } from '../../../../services/selection/requests.js';
 import { ManualClock, turns } from '../../../support/clock.js';
 import { aBinding, aRelay } from '../../../support/registry.js';
 import { openLog } from '../../../support/replica.js';
@@ -23,34 +17,42 @@ const registered: RegisteredRelay = {
   load: undefined,
   loadHeardAtMs: undefined,
 };
-const notice: TimeoutNotice = { socket: 'tcp:192.0.2.1:9000', tag: 'T1' };
-const u = `U c 192.0.2.1 4000 f;1 tcp:${selfHost}:1 ${wrapNotice(notice)}`;
+const notice = 'tcp:192.0.2.1:9000%20T1';
+const line = 'tcp:192.0.2.1:9000 T1';
 
-/** A gateway that remembers calls on one relay, all of which ask to be told. */
+/** Calls on one relay, all of which ask to be told, and a gateway that knows them from the registry alone. */
 function scene(calls: number) {
   const clock = new ManualClock();
   const changes = new Subscribers<RelayChange>();
-  const memory = new SessionMemory(new ManualClock());
-  const told: TimeoutNotice[] = [];
+  const told: string[] = [];
+  const bindings = Array.from({ length: calls }, (_, i) =>
+    aBinding(`c${i}`, { relayId: 'r1', instance: relay.instance, notices: [notice] }),
+  );
+  const left = new Map(bindings.map((binding) => [binding.call.key, binding.notices]));
   const state = {
     relays: [] as RegisteredRelay[],
-    answer: (call: Call): Answer | undefined => ({
-      binding: aBinding(call, { relayId: 'r1', instance: relay.instance }),
-      relay: undefined,
-      origin: 'existing',
-      freshness: 'fresh',
-    }),
+    /** Before the notices of a call are taken; what it throws is the answer. */
+    onTake: (_binding: Binding): void => {},
   };
-  for (let i = 0; i < calls; i++) {
-    memory.accepted(callOf(Buffer.from(`c${i}`), { set: undefined }), ownRequest(u), relay);
-  }
+  const { log, lines } = openLog();
   const lost = new LostSessions({
-    router: { lookup: async (call: Call) => state.answer(call) },
+    router: {
+      async *withNotices(instance) {
+        yield* bindings.filter(
+          (each) => each.instance === instance && (left.get(each.call.key) ?? []).length > 0,
+        );
+      },
+      async takeNotices(binding) {
+        state.onTake(binding);
+        const notices = left.get(binding.call.key) ?? [];
+        left.set(binding.call.key, []);
+        return notices;
+      },
+    },
     directory: { list: () => state.relays, subscribe: (listener) => changes.add(listener) },
-    memory,
     tell: (each) => void told.push(each),
     clock,
-    log: openLog().log,
+    log,
   });
   lost.start();
   const pass = async (ms: number) => {
@@ -58,7 +60,7 @@ function scene(calls: number) {
     clock.advance(ms);
     await turns();
   };
-  return { changes, told, state, lost, pass };
+  return { changes, told, state, left, lost, pass, lines };
 }
 
 test('the calls of a relay that has left are told of, not before it could have registered again', async (t) => {
@@ -67,7 +69,7 @@ test('the calls of a relay that has left are told of, not before it could have r
   await pass(graceMs - 1);
   t.deepEqual(told, []);
   await pass(1);
-  t.deepEqual(told, [notice]);
+  t.deepEqual(told, [line]);
 });
 
 test('nobody is told where the relay is back, as its relay node was started again', async (t) => {
@@ -85,7 +87,7 @@ test('a relay that has lost its sessions is another one, whatever it is called',
   state.relays = [restarted];
   changes.tell({ type: 'changed', relay: restarted, before: registered });
   await pass(graceMs);
-  t.deepEqual(told, [notice]);
+  t.deepEqual(told, [line]);
 });
 
 test('many calls are told of bit by bit', async (t) => {
@@ -99,22 +101,51 @@ test('many calls are told of bit by bit', async (t) => {
   t.is(told.length, 120);
 });
 
-test('while the registry does not answer, it is asked again; a stop ends that', async (t) => {
-  const { changes, told, state, lost, pass } = scene(1);
-  const answer = state.answer;
-  state.answer = () => {
-    throw new HoldfastError('unavailable', 'etcd does not answer');
+test('what another gateway has taken is left to it', async (t) => {
+  const { changes, told, left, pass } = scene(3);
+  const [first = ''] = left.keys();
+  left.set(first, []);
+  changes.tell({ type: 'left', relay: registered });
+  await pass(graceMs);
+  t.is(told.length, 2);
+});
+
+test('while the registry takes nothing, it is asked again; a stop ends that', async (t) => {
+  const { changes, told, state, left, lost, pass } = scene(1);
+  state.onTake = () => {
+    throw new HoldfastError('overloaded', 'too many requests');
   };
   changes.tell({ type: 'left', relay: registered });
   await pass(graceMs);
   await pass(1000);
   t.deepEqual(told, []);
-  state.answer = answer;
+  state.onTake = () => {};
   await pass(1000);
-  t.deepEqual(told, [notice]);
+  t.deepEqual(told, [line]);
+  left.set([...left.keys()][0] ?? '', [notice]);
   changes.tell({ type: 'left', relay: registered });
   await turns();
   lost.stop();
   await pass(graceMs);
   t.is(told.length, 1);
+});
+
+test('where nobody knows whether the notices of a call are taken, they are told, and told once', async (t) => {
+  const { changes, told, state, pass, lines } = scene(2);
+  state.onTake = ({ call }) => {
+    if (call.callId === 'c0') {
+      throw new HoldfastError('unavailable', 'etcd does not answer');
+    }
+    throw new HoldfastError('overloaded', 'too many requests');
+  };
+  changes.tell({ type: 'left', relay: registered });
+  await pass(graceMs);
+  t.deepEqual(told, [line]);
+  state.onTake = () => {};
+  await pass(1000);
+  t.deepEqual(told, [line, line], 'that of the other call');
+  t.like(
+    lines.find(({ msg }) => /a relay is lost/.test(String(msg))),
+    { calls: 2 },
+  );
 });

@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
 import test from 'ava';
 import fc from 'fast-check';
-import { type Binding, bindingStates, maxGeneration, maxMoves } from '../../../../services/domain/binding.js';
+import {
+  type Binding,
+  bindingStates,
+  maxGeneration,
+  maxMoves,
+  noticeLimits,
+} from '../../../../services/domain/binding.js';
 import { type Call, isHashed, maxCallIdBytes, parseCall } from '../../../../services/domain/call.js';
 import { InvalidValue } from '../../../../services/etcd/invalid-value.js';
 import { bindingCodec } from '../../../../services/registry/codecs/binding.js';
@@ -44,6 +50,7 @@ const binding: fc.Arbitrary<Binding> = fc
     ttlSeconds: fc.integer({ min: 1, max: 86_400 }),
     expiresAtMs: time,
     moves: fc.array(move, { maxLength: maxMoves }),
+    notices: fc.array(fc.string({ maxLength: noticeLimits.length }), { maxLength: noticeLimits.count }),
   })
   .map(({ beginning, begunAgainAtMs, ...value }) => ({
     ...value,

@@ -169,6 +169,7 @@ const aStored = fc
         maxLength: maxMoves,
       }),
     ),
+    notices: fc.oneof({ weight: 3, arbitrary: fc.constant([]) }, fc.array(aText, { maxLength: 3 })),
     restMs: aRest,
     revision: aRevision,
   })
