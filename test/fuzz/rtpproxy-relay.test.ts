@@ -16,7 +16,7 @@ const seed = Number(process.env['HOLDFAST_FUZZ_SEED'] ?? Date.now() % 2 ** 31);
 const pairs = 50;
 
 test(`${count} hostile datagrams do not harm the built-in relay's rtpproxy front`, async (t) => {
-  t.timeout(600_000);
+  t.timeout(600_000 + 5 * count);
   const { log, lines } = openLog();
   const portMin = await freeUdpBlock(2 * pairs);
   const media = new MediaRelay({
