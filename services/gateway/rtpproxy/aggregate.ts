@@ -17,12 +17,12 @@ const freshMs = 1000;
 
 /** `I` and `G`: all relays are asked, and one answer is made of theirs. Relays that do not answer are left out. */
 export class Aggregate {
-  readonly #clients: RelayAccess;
+  readonly #clients: Pick<RelayAccess, 'ask'>;
   readonly #clock: Clock;
   /** By set. */
   readonly #infos = new Map<string, { readonly atMs: number; readonly info: Promise<Info> }>();
 
-  constructor(clients: RelayAccess, clock: Clock) {
+  constructor(clients: Pick<RelayAccess, 'ask'>, clock: Clock) {
     this.#clients = clients;
     this.#clock = clock;
   }
