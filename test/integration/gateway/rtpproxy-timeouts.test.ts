@@ -107,6 +107,7 @@ testWith.serial(
     // Two streams with one tag are told once.
     t.regex(await ask(`U a@h 127.0.0.1 4004 f;2 ${proxy.name} T-a`), isMedia);
     t.is(await ask('D d@h f t'), '0');
+    await eventually(async () => (await bindingOf('d@h'))?.released === true, 'release');
     await first.kill();
     await client.kv.deleteRange({ key: keys.relay('default', 'r1') });
     await eventually(async () => isMedia.test(await ask('U e@h 127.0.0.1 4000 f;1')), 'loss of the relay');
