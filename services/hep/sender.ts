@@ -1,10 +1,7 @@
-import { createSocket, type Socket } from 'node:dgram';
-import { lookup } from 'node:dns/promises';
-import { messageOf } from '../domain/error.js';
-import { type Address, formatAddress } from '../runtime/address.js';
+import type { Address } from '../runtime/address.js';
 import type { Clock } from '../runtime/clock.js';
+import { type DatagramCounters, DatagramSender } from '../runtime/datagram-sender.js';
 import type { Logger } from '../runtime/log.js';
-import { RateLimitedWarning } from '../runtime/rate-limited-warning.js';
 import { encodeHep, type HepAgent, type HepPacket } from './packet.js';
 
 export interface HepSenderDeps {
@@ -14,129 +11,35 @@ export interface HepSenderDeps {
   readonly log: Logger;
 }
 
-/** What becomes of packets. */
-export type HepCounters = Readonly<Record<'sent' | 'dropped' | 'failed', number>>;
-
-/** Packets that the system has not taken yet. */
-const mostPending = 1000;
-/** The name of the server is looked up again so often, ms. */
-const lookupPeriodMs = 60_000;
-/** The same while it has no address. */
-const lookupRetryMs = 5000;
-const warningPeriodMs = 60_000;
-
-/**
- * Sends HEP3 packets over UDP, and waits for nothing: what cannot be sent at once is dropped and counted. The server's name is
- * looked up again now and then, since nothing that is sent tells whether it is still there.
- */
+/** Sends HEP3 packets over UDP, and waits for nothing. */
 export class HepSender {
-  readonly counters = { sent: 0, dropped: 0, failed: 0 };
-  readonly #deps: HepSenderDeps;
-  readonly #warning: RateLimitedWarning;
-  #socket: Socket | undefined;
-  /** The server's, once it is known. */
-  #address: string | undefined;
-  #local: Address | undefined;
-  #pending = 0;
-  #stopped = false;
-  #cancelLookup = () => {};
+  readonly #agent: HepAgent;
+  readonly #datagrams: DatagramSender;
 
-  constructor(deps: HepSenderDeps) {
-    this.#deps = deps;
-    this.#warning = new RateLimitedWarning(
-      'HEP packets cannot be sent',
-      deps.clock,
-      deps.log,
-      warningPeriodMs,
-    );
+  constructor({ agent, ...deps }: HepSenderDeps) {
+    this.#agent = agent;
+    this.#datagrams = new DatagramSender({ ...deps, what: 'HEP' });
+  }
+
+  get counters(): DatagramCounters {
+    return this.#datagrams.counters;
   }
 
   /** Where packets come from; undefined before the server's address is known. */
   get local(): Address | undefined {
-    return this.#local;
+    return this.#datagrams.local;
   }
 
-  /** Returns at once: a server that cannot be found yet costs packets and nothing else. */
   start(): void {
-    void this.#find();
+    this.#datagrams.start();
   }
 
   stop(): void {
-    this.#stopped = true;
-    this.#cancelLookup();
-    this.#close();
+    this.#datagrams.stop();
   }
 
   /** Never throws. */
   send(packet: HepPacket): void {
-    const { agent } = this.#deps;
-    const socket = this.#socket;
-    const bytes = socket && this.#local && this.#pending < mostPending ? encodeHep(packet, agent) : undefined;
-    if (!socket || !bytes) {
-      this.counters.dropped++;
-      return;
-    }
-    this.#pending++;
-    socket.send(bytes, (error) => {
-      this.#pending--;
-      if (error) {
-        this.#failed(error);
-      } else {
-        this.counters.sent++;
-      }
-    });
-  }
-
-  async #find(): Promise<void> {
-    const { to, clock } = this.#deps;
-    let again = lookupPeriodMs;
-    try {
-      const { address, family } = await lookup(to.host);
-      if (!this.#stopped && address !== this.#address) {
-        await this.#open(address, family === 6 ? 'udp6' : 'udp4');
-      }
-    } catch (error) {
-      again = lookupRetryMs;
-      this.#failed(error);
-    }
-    if (!this.#stopped) {
-      this.#cancelLookup = clock.after(again, () => void this.#find());
-    }
-  }
-
-  /** A connected socket: the system tells where its packets come from, and that nobody listens. */
-  #open(address: string, type: 'udp4' | 'udp6'): Promise<void> {
-    const socket = createSocket(type);
-    socket.unref();
-    return new Promise((resolve, reject) => {
-      socket.once('error', reject);
-      socket.connect(this.#deps.to.port, address, () => {
-        socket.off('error', reject).on('error', (error) => this.#failed(error));
-        if (this.#stopped) {
-          socket.close();
-          return resolve();
-        }
-        this.#close();
-        const { address: host, port } = socket.address();
-        this.#socket = socket;
-        this.#address = address;
-        this.#local = { host, port };
-        this.#deps.log.info(
-          { hep: formatAddress({ host: address, port: this.#deps.to.port }) },
-          'sending HEP',
-        );
-        resolve();
-      });
-    });
-  }
-
-  #close(): void {
-    this.#socket?.close();
-    this.#socket = undefined;
-  }
-
-  #failed(error: unknown): void {
-    this.counters.failed++;
-    this.#warning.warn({ hep: formatAddress(this.#deps.to), reason: messageOf(error) });
+    this.#datagrams.send(() => encodeHep(packet, this.#agent));
   }
 }

@@ -106,7 +106,7 @@ test('a collector that is not there costs packets, and no call', async (t) => {
     const metrics = await (await fetch(`http://${http}/metrics`)).text();
     return /^holdfast_hep_packets_total\{result="failed"\} [1-9]/m.test(metrics);
   }, 'counted failures');
-  const warnings = lines.filter(({ msg }) => msg === 'HEP packets cannot be sent');
+  const warnings = lines.filter(({ msg }) => msg === 'HEP cannot be sent');
   t.is(warnings.length, 1);
 });
 
