@@ -1,3 +1,4 @@
+import type { Clock } from '../../../services/runtime/clock.js';
 import type { Route } from './routes.js';
 import { maxHops, type Ruleset } from './ruleset.js';
 
@@ -7,22 +8,28 @@ export interface Requirement {
   readonly line: string;
 }
 
+/** What the kernel refused is tried again after this long: a device may have been down, or of another kind. */
+const unusableMs = 60_000;
+
 /** The devices that streams come in by, and the hops that they leave by: few, whatever the number of streams. */
 export class Hops {
   readonly #ruleset: Ruleset;
   readonly #numbers = new Map<string, number>();
   readonly #installed = new Set<string>();
-  readonly #unusable = new Set<string>();
+  /** Until when, by the monotonic clock. */
+  readonly #unusable = new Map<string, number>();
+  readonly #clock: Clock;
 
-  constructor(ruleset: Ruleset) {
+  constructor(ruleset: Ruleset, clock: Clock) {
     this.#ruleset = ruleset;
+    this.#clock = clock;
   }
 
-  /** The number of the hop; undefined if streams cannot come and leave like this. */
+  /** The number of the hop; undefined if streams cannot come and leave like this now. */
   numberOf(inbound: Route, outbound: Route): number | undefined {
     const names = [deviceName(inbound), hopName(outbound)] as const;
     const isKnown = names.every((name) => this.#numbers.has(name));
-    if ((!isKnown && this.#numbers.size + 2 > maxHops) || names.some((name) => this.#unusable.has(name))) {
+    if ((!isKnown && this.#numbers.size + 2 > maxHops) || names.some((name) => this.#isUnusable(name))) {
       return undefined;
     }
     const [, hop] = names.map((name) => this.#number(name));
@@ -45,13 +52,12 @@ export class Hops {
 
   /** The kernel refused it. */
   unusable({ name }: Requirement): void {
-    this.#unusable.add(name);
+    this.#unusable.set(name, this.#clock.monotonicMs() + unusableMs);
   }
 
-  clear(): void {
-    this.#numbers.clear();
-    this.#installed.clear();
-    this.#unusable.clear();
+  #isUnusable(name: string): boolean {
+    const untilMs = this.#unusable.get(name);
+    return untilMs !== undefined && this.#clock.monotonicMs() < untilMs;
   }
 
   #number(name: string): number {

@@ -78,12 +78,6 @@ export class Streams {
     this.#byMark.delete(stream.mark % (maxStreams + 1));
   }
 
-  clear(): void {
-    this.#bySource.clear();
-    this.#byMark.clear();
-    this.#keys.clear();
-  }
-
   /** Takes in what the kernel was asked at that time: a stream that it had not then is another one with an earlier mark. */
   count(counts: ReadonlyMap<number, StreamCount>, askedAtMs: number): void {
     for (const [mark, now] of counts) {

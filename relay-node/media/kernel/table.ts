@@ -57,7 +57,7 @@ export class KernelTable {
 
   constructor(deps: KernelTableDeps) {
     this.#deps = deps;
-    this.#hops = new Hops(deps.ruleset);
+    this.#hops = new Hops(deps.ruleset, deps.clock);
     this.lost = new Promise((resolve) => {
       this.#reportLoss = resolve;
     });

@@ -249,6 +249,20 @@ test('a device that the kernel refuses keeps its streams in user space, and does
     ['kernel', 'kernel'],
   );
   t.is(scene.nfts.length, 1);
+
+  scene.answer = () => '';
+  scene.clock.advance(59_000);
+  await scene.talk(...pair);
+  t.is(pair[0].forwardingPath, 'userspace');
+  // A stream waits for up to ten seconds more.
+  scene.clock.advance(11_000);
+  await scene.talk(...pair);
+  await scene.talk(...pair);
+  t.deepEqual(
+    pair.map((leg) => leg.forwardingPath),
+    ['kernel', 'kernel'],
+    'it is tried again',
+  );
 });
 
 test('a route that changes takes its streams back, and they go the new way', async (t) => {
