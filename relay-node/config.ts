@@ -207,6 +207,14 @@ export const relayNodeSettings = {
     allowed: '0-63, where the kernel forwards',
     schema: wholeNumber(0, 63),
   },
+  dtmfLog: {
+    name: 'HOLDFAST_RELAY_DTMF_LOG',
+    flag: '--dtmf-log <host:port>',
+    description:
+      'where the built-in relay tells of each key that a party presses, over UDP, as JSON like that of rtpengine; nobody is told if not set',
+    allowed: 'HOST:PORT, for the built-in relay alone',
+    schema: addressSchema,
+  },
   stateDirectory: {
     name: 'HOLDFAST_RELAY_STATE_DIRECTORY',
     flag: '--state-directory <path>',
@@ -282,15 +290,18 @@ export type RelayNodeConfig = ConfigOf<typeof relayNodeSettings>;
 /** @throws ConfigError */
 export function readRelayNodeConfig(environment: NodeJS.ProcessEnv): RelayNodeConfig {
   const config = readConfig(relayNodeSettings, environment);
-  const { portMin, portMax, rtpproxyListen, dscp } = relayNodeSettings;
+  const { portMin, portMax, rtpproxyListen, dtmfLog, dscp } = relayNodeSettings;
   const problems = etcdProblems(config);
   if (config.portMax <= config.portMin) {
     problems.push(`${portMax.name}=${config.portMax}: allowed: above ${portMin.name} (${config.portMin})`);
   }
-  if (config.rtpproxyListen && config.kind !== 'builtin') {
-    problems.push(
-      `${rtpproxyListen.name} is set for a relay of kind ${config.kind}: allowed: ${rtpproxyListen.allowed}`,
-    );
+  for (const [setting, value] of [
+    [rtpproxyListen, config.rtpproxyListen],
+    [dtmfLog, config.dtmfLog],
+  ] as const) {
+    if (value && config.kind !== 'builtin') {
+      problems.push(`${setting.name} is set for a relay of kind ${config.kind}: allowed: ${setting.allowed}`);
+    }
   }
   if (config.dscp !== undefined && (config.kind !== 'builtin' || config.forwarding === 'userspace')) {
     problems.push(`${dscp.name}=${config.dscp}: allowed: ${dscp.allowed}`);

@@ -1,4 +1,4 @@
-import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import { configuredConnection } from '../services/etcd/configured-connection.js';
 import { MemberFollower } from '../services/etcd/member-follower.js';
 import { OutageLog } from '../services/etcd/outage-log.js';
@@ -109,6 +109,7 @@ export function driverFor(config: RelayNodeConfig, clock: Clock, log: Logger): R
     portMax,
     forwarding: config.forwarding,
     dscp: config.dscp,
+    dtmfLog: config.dtmfLog,
     stateDirectory: config.stateDirectory,
     promptDirectory: config.promptDirectory,
     recordingDirectory: config.recordingDirectory,
@@ -120,6 +121,21 @@ export function driverFor(config: RelayNodeConfig, clock: Clock, log: Logger): R
     deleteDelayMs: config.deleteDelaySeconds * 1000,
     clock,
     log,
+  });
+}
+
+function reportDtmf(registry: Registry, relay: BuiltinRelay): void {
+  new Counter({
+    name: 'holdfast_relay_dtmf_notices_total',
+    help: 'Keys that were told of, by what became of the datagram',
+    registers: [registry],
+    labelNames: ['result'],
+    collect() {
+      this.reset();
+      for (const [result, datagrams] of Object.entries(relay.dtmfCounters ?? {})) {
+        this.inc({ result }, datagrams);
+      }
+    },
   });
 }
 
@@ -142,6 +158,7 @@ function metricsOf(agent: Agent, relay: RelayDriver, certificates: TlsFiles | un
   const registry = new Registry();
   if (relay instanceof BuiltinRelay) {
     reportMedia(registry, relay.media);
+    reportDtmf(registry, relay);
   }
   reportCertificates(registry, { etcd: certificates });
   collectDefaultMetrics({ register: registry });

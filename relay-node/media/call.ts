@@ -1,5 +1,5 @@
 import type { Clock } from '../../services/runtime/clock.js';
-import { Dialog, type DialogLimits } from './dialog.js';
+import { Dialog, type DialogLimits, type Key } from './dialog.js';
 import { RefusedError } from './errors.js';
 import type { PacketRecorder } from './leg.js';
 import { otherSide, type Side } from './side.js';
@@ -37,6 +37,7 @@ export class Call {
   createdAtWallMs: number;
   /** What another process would need has changed. */
   onChange: () => void = () => undefined;
+  onKey: (key: Key) => void = () => undefined;
   /** Where packets of all its dialogs go, also of those to come; undefined while the call is not recorded as a whole. */
   recorder: PacketRecorder | undefined;
   /** Dialogs so far. */
@@ -210,6 +211,7 @@ export class Call {
     }
     const dialog = new Dialog(tags, this.sockets, this.limits, this.clock);
     dialog.onChange = () => this.onChange();
+    dialog.onKey = (key) => this.onKey(key);
     dialog.record(this.recorder);
     this.dialogs.add(dialog);
     this.#begun++;

@@ -11,6 +11,7 @@ import { otherSide, type Side } from './side.js';
 import type { MediaSockets } from './sockets.js';
 import type { DialogState } from './state/call-state.js';
 import { Stream } from './stream.js';
+import type { TelephoneEvent } from './telephone-event.js';
 
 export interface DialogLimits {
   /** Media of one dialog. */
@@ -55,6 +56,15 @@ export interface Deadline {
   readonly reason: 'deleted' | 'unanswered' | 'silent';
 }
 
+/** That a party has pressed one, or told of another event. */
+export interface Key {
+  readonly dialog: Dialog;
+  readonly side: Side;
+  readonly event: TelephoneEvent;
+  /** Where the party sends from. */
+  readonly address: string;
+}
+
 /** The media between two parties. A call has one, or one for each branch and each answer of a forked call. */
 export class Dialog implements PacketListener {
   /** The second party has none until it answers. */
@@ -75,6 +85,7 @@ export class Dialog implements PacketListener {
   #closed = false;
   /** What another process would need has changed. */
   onChange: () => void = () => undefined;
+  onKey: (key: Key) => void = () => undefined;
 
   constructor(
     tags: readonly [string, string | undefined],
@@ -214,6 +225,10 @@ export class Dialog implements PacketListener {
 
   stateChanged(): void {
     this.onChange();
+  }
+
+  keyPressed(side: Side, event: TelephoneEvent, address: string): void {
+    this.onKey({ dialog: this, side, event, address });
   }
 
   packetRelayed(): number {

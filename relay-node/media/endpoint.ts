@@ -1,5 +1,6 @@
 import type { IceCredentials } from './ice/credentials.js';
 import type { Payload } from './packet.js';
+import type { EventFormat } from './telephone-event.js';
 
 /** An IP address (or a name, which is never sent to) and a UDP port. */
 export interface TransportAddress {
@@ -23,6 +24,8 @@ export interface MediaEndpoint {
   readonly payload: Payload;
   /** Payload types, as far as they are numbers: the preferred one first. */
   readonly formats: readonly number[];
+  /** Those of them that are of telephone events. */
+  readonly events?: readonly EventFormat[];
   /** Of the preferred payload type, Hz, if it is said. */
   readonly clockRate?: number | undefined;
   /** `audio`, `video`, `image`, …; for reports. */

@@ -17,6 +17,8 @@ export interface ForwardingOptions {
   readonly interfaces: MediaInterfaces;
   readonly portMin: number;
   readonly portMax: number;
+  /** Telephone events come to user space, whatever forwards. */
+  readonly seesEvents?: boolean;
   /** What all media leave with, which takes nftables; undefined: what they came with. */
   readonly dscp?: number | undefined;
 }
@@ -68,7 +70,14 @@ async function tryKernel(
 }
 
 async function openKernel(
-  { table, interfaces, portMin, portMax, dscp }: ForwardingOptions & { readonly table: string },
+  {
+    table,
+    interfaces,
+    portMin,
+    portMax,
+    dscp,
+    seesEvents = false,
+  }: ForwardingOptions & { readonly table: string },
   { clock, log, sources }: ForwardingDeps,
 ): Promise<KernelOffload> {
   const own = interfaces.all.filter(({ address }) => !isLoopback(address));
@@ -82,7 +91,14 @@ async function openKernel(
   const forwarders = used.map((version) => {
     const addresses = own.filter(({ family }) => family === version).map(({ address }) => address);
     return new KernelForwarder(
-      { table: tableOf(table, version), addresses: [...new Set(addresses)], portMin, portMax, dscp },
+      {
+        table: tableOf(table, version),
+        addresses: [...new Set(addresses)],
+        portMin,
+        portMax,
+        dscp,
+        seesEvents,
+      },
       { openNft: () => new NftProcess(clock), resolveRoutes, clock, log },
     );
   });

@@ -7,7 +7,9 @@ import type { IceCredentials } from './ice/credentials.js';
 import type { Family } from './interfaces.js';
 import type { ForwardingPath, MediaPath, Offload } from './offload.js';
 import { isRtcp, type Payload, silenced } from './packet.js';
+import type { Side } from './side.js';
 import type { LegState } from './state/call-state.js';
+import { payloadTypeOf, type TelephoneEvent } from './telephone-event.js';
 
 /** Keeps a copy of packets; nobody waits for it. */
 export interface PacketRecorder {
@@ -27,6 +29,8 @@ export interface PacketListener {
   packetRelayed(): number;
   /** Where a party is has been found out, or its packets are no longer seen here. */
   stateChanged(): void;
+  /** The party of that side has pressed a key. @param address that it sends from */
+  keyPressed(side: Side, event: TelephoneEvent, address: string): void;
 }
 
 /** RFC 7675 section 5.1. */
@@ -60,6 +64,10 @@ export class Leg {
   lastPacketMs: number | undefined;
   /** Told about its RTCP. */
   onRtcp: ((packet: Buffer) => void) | undefined;
+  /** Told about its telephone events. */
+  onEvent: ((packet: Buffer) => void) | undefined;
+  /** Payload types that are of telephone events. */
+  eventTypes: readonly number[] = [];
   /** Where packets to the party go; empty until it is known. */
   remoteAddress = '';
   remotePort = 0;
@@ -129,6 +137,7 @@ export class Leg {
       at: { address: this.outlet.address, port: this.outlet.port },
       leaving: { address: peer.outlet.address, port: peer.outlet.port },
       to: { address: peer.remoteAddress, port: peer.remotePort },
+      eventTypes: this.eventTypes,
     };
   }
 
@@ -267,13 +276,20 @@ export class Leg {
     if (isReport) {
       this.onRtcp?.(packet);
     }
+    const isEvent = !isReport && this.eventTypes.includes(payloadTypeOf(packet));
+    if (isEvent) {
+      this.onEvent?.(packet);
+    }
     if (this.#handling !== 'pass' && !isReport) {
       this.#peer?.deliver(this.#handling === 'silence' ? silenced(packet) : undefined);
       return;
     }
     const peer = isReport ? this.#rtcpPeer : this.#peer;
     peer?.deliver(packet);
-    this.outlet.offload?.forwarded(this, packet);
+    // That it is seen here is no sign that the kernel does not forward the others.
+    if (!isEvent) {
+      this.outlet.offload?.forwarded(this, packet);
+    }
   }
 
   /** From now on its packets are handled like this. */

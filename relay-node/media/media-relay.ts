@@ -25,6 +25,8 @@ export interface MediaRelayOptions {
   readonly forwarding?: ForwardingOptions['forwarding'];
   /** Name of its nftables tables, if the kernel forwards or has forwarded: no other relay of the host has it. */
   readonly table?: string;
+  /** Somebody is told of telephone events. */
+  readonly seesEvents?: boolean;
   /** What media leave with; default: what they came with. */
   readonly dscp?: number | undefined;
   /** Its calls go on in the next process if this one is killed; default: they end. */

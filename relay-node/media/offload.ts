@@ -11,6 +11,8 @@ export interface MediaPath {
   /** Where they leave from. */
   readonly leaving: TransportAddress;
   readonly to: TransportAddress;
+  /** Payload types of telephone events, which come to user space all the same where somebody is told of them. */
+  readonly eventTypes: readonly number[];
 }
 
 /** The packets of one party: what is handed over. */

@@ -2,7 +2,7 @@ import { type Clock, inTime } from '../../services/runtime/clock.js';
 import type { Logger } from '../../services/runtime/log.js';
 import { Subscribers } from '../../services/runtime/subscribers.js';
 import { Call, type CallLimits, type Parties } from './call.js';
-import type { Deadline, Dialog, Signal, WantedInterfaces } from './dialog.js';
+import type { Deadline, Dialog, Key, Signal, WantedInterfaces } from './dialog.js';
 import type { LocalPorts, MediaEndpoint } from './endpoint.js';
 import { OutOfPortsError, RefusedError, SessionLimitError } from './errors.js';
 import type { IcePolicy } from './ice/credentials.js';
@@ -59,6 +59,7 @@ const stopping = 'The relay is stopping';
 export class Sessions {
   readonly counts: Counts = { managed: 0, rejected: 0, silentTimeouts: 0, offerTimeouts: 0, terminated: 0 };
   readonly ended = new Subscribers<EndedDialog>();
+  readonly keys = new Subscribers<Key & { readonly call: Call }>();
   readonly #calls = new Map<string, Call>();
   /** Deleted calls, the one first that was deleted first. */
   readonly #deleted = new Set<Call>();
@@ -297,6 +298,7 @@ export class Sessions {
   #addCall(callId: string): Call {
     const call = new Call(callId, this.sockets, this.limits, this.clock);
     call.onChange = () => this.#note(callId);
+    call.onKey = (key) => this.keys.tell({ ...key, call });
     this.#calls.set(callId, call);
     return call;
   }

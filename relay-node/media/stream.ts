@@ -10,6 +10,7 @@ import { noMuxPolicy, RtcpMux } from './rtcp-mux.js';
 import { otherSide, type Side } from './side.js';
 import type { MediaSockets, PortPair } from './sockets.js';
 import type { StreamState } from './state/call-state.js';
+import { type EventFormat, EventReader } from './telephone-event.js';
 
 /** Of telephony. */
 const defaultClockRate = 8000;
@@ -36,6 +37,8 @@ export class Stream {
   readonly #ice = new IceNegotiation();
   /** Payload types that each party last signaled. */
   readonly #formats: [readonly number[], readonly number[]] = [[], []];
+  /** Of these, those of telephone events. */
+  readonly #events: [readonly EventFormat[], readonly EventFormat[]] = [[], []];
   /** By source. */
   readonly quality = new Map<number, QualityHistory>();
   #clockRate = defaultClockRate;
@@ -57,10 +60,18 @@ export class Stream {
     this.type = media.type;
     this.protocol = media.protocol;
     this.#connect();
-    for (const { rtp, rtcp } of this.sides) {
+    for (const side of [0, 1] as const) {
+      const { rtp, rtcp } = this.sides[side];
       const onRtcp = (packet: Buffer) => this.#noteReports(packet, rtp.traffic);
       rtp.onRtcp = onRtcp;
       rtcp.onRtcp = onRtcp;
+      const events = new EventReader();
+      rtp.onEvent = (packet) => {
+        const event = events.read(packet, this.#events.flat());
+        if (event) {
+          listener.keyPressed(side, event, rtp.remoteAddress);
+        }
+      };
     }
   }
 
@@ -98,6 +109,7 @@ export class Stream {
     stream.sides[0].rtcp.signal(offerer.rtcp.signaled);
     stream.#quiet[0] = this.#quiet[0];
     stream.#formats[0] = this.#formats[0];
+    stream.#expectEvents(0, this.#events[0]);
     stream.#mux.restore(this.#mux.state);
     const [ofOfferer, told] = this.#ice.sides;
     stream.#ice.restore([ofOfferer, told && { ...told, remoteUfrag: undefined }]);
@@ -115,13 +127,14 @@ export class Stream {
       const pairs = [first, await reopen(state.sides[1])] as const;
       const stream = new Stream(pairs, sockets, state, listener);
       for (const side of [0, 1] as const) {
-        const { payload, rtp, rtcp } = state.sides[side];
+        const { payload, rtp, rtcp, events } = state.sides[side];
         pairs[side].rtp.expect(payload);
         pairs[side].rtcp.expect(payload);
         stream.sides[side].rtp.restore(rtp);
         stream.sides[side].rtcp.restore(rtcp);
         stream.#quiet[side] = state.quiet[side];
         stream.#formats[side] = state.sides[side].formats;
+        stream.#expectEvents(side, events);
       }
       stream.#mux.restore(state.mux);
       stream.#ice.restore([state.sides[0].ice, state.sides[1].ice]);
@@ -146,6 +159,7 @@ export class Stream {
   get state(): StreamState {
     const [one, other] = this.sides.map(({ pair, rtp, rtcp }, side) => ({
       formats: [...(this.#formats[side] ?? [])],
+      events: [...(this.#events[side] ?? [])],
       ice: this.#ice.sides[side],
       interface: pair.local.name,
       address: pair.local.address,
@@ -168,6 +182,7 @@ export class Stream {
     rtp.signal(this.#reachable(media.rtp));
     rtcp.signal(this.#reachable(media.rtcp));
     this.#formats[side] = media.formats;
+    this.#expectEvents(side, media.events ?? []);
     this.#clockRate = media.clockRate ?? defaultClockRate;
     this.#quiet[side] = isUnspecified(media.rtp.address) || expectsSilence(media.direction);
   }
@@ -202,6 +217,15 @@ export class Stream {
   reviewConsent(): void {
     for (const { rtp } of this.sides) {
       rtp.reviewConsent();
+    }
+  }
+
+  /** Of what is encrypted none can be read. A party uses the payload types of the other one, or its own. */
+  #expectEvents(side: Side, formats: readonly EventFormat[]): void {
+    this.#events[side] = /SAVP/i.test(this.protocol) ? [] : formats;
+    const types = [...new Set(this.#events.flat().map(({ type }) => type))];
+    for (const { rtp } of this.sides) {
+      rtp.eventTypes = types;
     }
   }
 

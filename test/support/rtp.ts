@@ -117,6 +117,33 @@ export function rtpPacket(ssrc: number, sequence: number, payloadType = 8): Buff
   return packet;
 }
 
+export interface EventPacket {
+  readonly payloadType?: number;
+  readonly sequence: number;
+  /** Of the event's beginning, the same in all of its packets. */
+  readonly timestamp: number;
+  readonly code: number;
+  readonly isEnd: boolean;
+  /** In ticks of the media's clock. */
+  readonly duration: number;
+  readonly ssrc?: number;
+}
+
+/** RFC 4733 section 2.3: a telephone event, at −10 dBm0. */
+export function eventPacket(event: EventPacket): Buffer {
+  const { payloadType = 101, sequence, timestamp, code, isEnd, duration, ssrc = 7 } = event;
+  const packet = Buffer.alloc(16);
+  packet[0] = 0x80;
+  packet[1] = payloadType;
+  packet.writeUInt16BE(sequence, 2);
+  packet.writeUInt32BE(timestamp, 4);
+  packet.writeUInt32BE(ssrc, 8);
+  packet[12] = code;
+  packet[13] = (isEnd ? 0x80 : 0) | 10;
+  packet.writeUInt16BE(duration, 14);
+  return packet;
+}
+
 /** RFC 3550 section 6.4.2: a receiver report without report blocks. */
 export function rtcpReport(ssrc: number): Buffer {
   const packet = Buffer.alloc(8);

@@ -19,7 +19,8 @@ export function endpointsOf(
 }
 
 function endpoint(media: MediaDescription, source: string | undefined): MediaEndpoint | undefined {
-  const { address, port, rtcp, rtcpMux, direction, type, protocol, formats, iceUfrag, clockRate } = media;
+  const { address, port, rtcp, rtcpMux, direction, type, protocol, formats, iceUfrag, clockRate, events } =
+    media;
   if (port === 0 || address === undefined || !isRelayable(protocol)) {
     return undefined;
   }
@@ -33,6 +34,7 @@ function endpoint(media: MediaDescription, source: string | undefined): MediaEnd
     direction,
     payload: payloadOf(protocol),
     formats,
+    events,
     clockRate,
     type,
     protocol,

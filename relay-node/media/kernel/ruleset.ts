@@ -26,6 +26,8 @@ export interface RulesetOptions {
   readonly addresses: readonly string[];
   readonly portMin: number;
   readonly portMax: number;
+  /** Telephone events of streams come to user space. */
+  readonly seesEvents?: boolean;
   /** What all media leave with (RFC 2474), 0–63; undefined: what they came with, and nothing if user space forwards. */
   readonly dscp?: number | undefined;
 }
@@ -36,6 +38,8 @@ export const maxStreams = 2 ** streamBits - 1;
 export const maxHops = 2 ** 12 - 1;
 const hopMask = '0xfff00000';
 const udpHeaderBytes = 8;
+/** RFC 3551 section 3: those whose meaning is negotiated. */
+const dynamicTypes = Array.from({ length: 32 }, (_, index) => 96 + index);
 
 export function markOf(stream: number, hop: number): number {
   return hop * 2 ** streamBits + stream;
@@ -74,9 +78,12 @@ export class Ruleset {
     const addressType = ip === 'ip6' ? 'ipv6_addr' : 'ipv4_addr';
     // An IPv6 fragment has another next header; neither of them has its UDP header for sure.
     const whole = ip === 'ip6' ? 'ip6 nexthdr udp' : 'ip protocol udp ip frag-off & 0x3fff == 0';
-    const rule = [
+    const isRtp = [
       `${ip} daddr { ${addresses.join(', ')} } ${whole} udp dport ${portMin}-${portMax} udp length >= 20 @th,64,2 2`,
       '@th,72,8 != 192-223',
+    ];
+    const rule = [
+      ...isRtp,
       `meta mark set iifname . ${ip} saddr . udp sport . udp dport map @flows`,
       `${ip} saddr set meta mark map @saddr ${ip} daddr set meta mark map @daddr`,
       'udp sport set meta mark map @sport udp dport set meta mark map @dport',
@@ -99,6 +106,7 @@ export class Ruleset {
       `add map netdev ${table} dport { type mark : inet_service; }`,
       `add map netdev ${table} hops { type mark : verdict; }`,
       `add chain netdev ${table} relay`,
+      ...this.#passEvents(isRtp.join(' '), addressType),
       `add rule netdev ${table} relay ${rule.join(' ')}`,
     );
   }
@@ -110,6 +118,25 @@ export class Ruleset {
   #setDscp(): string[] {
     const { dscp } = this.#options;
     return dscp === undefined ? [] : [`${this.#ip} dscp set ${dscp}`];
+  }
+
+  /**
+   * To user space. With a value that is cut out of a packet nft can look up no set of several fields, so the mark carries it for a
+   * moment: it is no stream's yet.
+   */
+  #passEvents(isRtp: string, addressType: string): string[] {
+    const { table, seesEvents } = this.#options;
+    if (!seesEvents) {
+      return [];
+    }
+    // With the marker bit, and without.
+    const types = dynamicTypes.flatMap((type) => [`${type} : ${hex(type)}`, `${type + 128} : ${hex(type)}`]);
+    const key = `iifname . ${this.#ip} saddr . udp sport . udp dport . meta mark`;
+    return [
+      `add set netdev ${table} events { type ifname . ${addressType} . inet_service . inet_service . mark; }`,
+      `add rule netdev ${table} relay ${isRtp} meta mark set @th,72,8 map { ${types.join(', ')} } ${key} @events meta mark set 0 accept`,
+      `add rule netdev ${table} relay ${isRtp} meta mark 96-127 meta mark set 0`,
+    ];
   }
 
   /** Fails if the table is gone. */
@@ -139,6 +166,7 @@ export class Ruleset {
 
   addStreams(streams: readonly KernelStream[]): string {
     return transaction(
+      ...this.#events('add', streams),
       this.#elements('add', 'flows', streams, (stream) => `${keyOf(stream)} : ${hex(stream.mark)}`),
       this.#elements('add', 'saddr', streams, ({ mark, path }) => `${hex(mark)} : ${path.leaving.address}`),
       this.#elements('add', 'daddr', streams, ({ mark, path }) => `${hex(mark)} : ${path.to.address}`),
@@ -152,7 +180,7 @@ export class Ruleset {
     const byMark = (map: string) => this.#elements('delete', map, streams, ({ mark }) => hex(mark));
     return [
       this.#elements('delete', 'flows', streams, keyOf),
-      transaction(...['saddr', 'daddr', 'sport', 'dport'].map(byMark)),
+      transaction(...['saddr', 'daddr', 'sport', 'dport'].map(byMark), ...this.#events('delete', streams)),
     ];
   }
 
@@ -192,6 +220,14 @@ export class Ruleset {
       counts.set(Number.parseInt(mark as string, 16), count);
     }
     return counts;
+  }
+
+  #events(verb: 'add' | 'delete', streams: readonly KernelStream[]): string[] {
+    const elements = streams.flatMap((stream) =>
+      stream.path.eventTypes.map((type) => `${keyOf(stream)} . ${hex(type)}`),
+    );
+    const isUsed = this.#options.seesEvents && elements.length > 0;
+    return isUsed ? [`${verb} element netdev ${this.#options.table} events { ${elements.join(', ')} }`] : [];
   }
 
   #elements(

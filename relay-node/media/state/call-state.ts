@@ -20,6 +20,7 @@ const sideSchema = z.object({
   /** The even one. */
   port: z.number(),
   formats: z.array(z.number()),
+  events: z.array(z.object({ type: z.number(), clockRate: z.number() })).default([]),
   ice: z.object({ ufrag: z.string(), password: z.string(), remoteUfrag: z.string().optional() }).optional(),
   payload: z.enum(['rtp', 'dtls-srtp', 'opaque']),
   rtp: legSchema,

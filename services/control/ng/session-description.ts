@@ -12,6 +12,8 @@ export interface MediaDescription {
   readonly formats: readonly number[];
   /** Of the preferred payload type, Hz; undefined if no a=rtpmap says it. */
   readonly clockRate: number | undefined;
+  /** Those of them that are of telephone events (RFC 4733). */
+  readonly events: readonly { readonly type: number; readonly clockRate: number }[];
   /** Of the media's own c= line, else of the session's. */
   readonly address: string | undefined;
   /** a=rtcp (RFC 3605), or else the next port up. */
@@ -30,6 +32,8 @@ export interface MediaDescription {
 const maxLines = 4096;
 const maxFormats = 64;
 const maxFormatBytes = 1024;
+/** RFC 3551 section 3: payload types from here on mean what the SDP says. */
+const firstDynamic = 96;
 export const mediaLine = /^m=(\S{1,64}) (\d{1,5})(?:\/\d{1,5})? (\S{1,64})(?= |$)/;
 export const connectionLine = /^c=IN IP[46] ([^\s/]{1,255})/;
 export const rtcpLine = /^a=rtcp:(\d{1,5})(?: IN IP[46] (\S{1,255}))?\s*$/;
@@ -40,6 +44,7 @@ export const iceLine =
 
 const ufragLine = /^a=ice-ufrag:([\w+/]{1,256})\s*$/;
 const rtpmapLine = /^a=rtpmap:(\d{1,3}) [^\s/]{1,64}\/(\d{1,6})/;
+const eventLine = /^a=rtpmap:(\d{1,3}) telephone-event\/(\d{1,6})\s*$/i;
 const sdesLine = /^a=crypto:/;
 const fingerprintLine = /^a=fingerprint:/;
 
@@ -128,6 +133,7 @@ function describe(lines: readonly string[], session: Level): MediaDescription {
     protocol,
     formats,
     clockRate: clockRateOf(lines, formats[0]),
+    events: eventsOf(lines, formats),
     address,
     rtcp: { address: rtcp?.[2] ?? address, port: rtcpPort > 65_535 ? 0 : rtcpPort },
     rtcpMux: rtcpMuxOnly || has(lines, 'a=rtcp-mux'),
@@ -155,6 +161,14 @@ function clockRateOf(lines: readonly string[], format: number | undefined): numb
     }
   }
   return undefined;
+}
+
+function eventsOf(lines: readonly string[], formats: readonly number[]): MediaDescription['events'] {
+  return lines.flatMap((line) => {
+    const [, type, rate] = eventLine.exec(line) ?? [];
+    const event = { type: Number(type), clockRate: Number(rate) };
+    return formats.includes(event.type) && event.type >= firstDynamic && event.clockRate > 0 ? [event] : [];
+  });
 }
 
 function keysOf(lines: readonly string[]): MediaDescription['keys'] {

@@ -60,6 +60,14 @@ export function controlPort(relay: BuiltinRelay): number {
   return Number(/:(\d+)$/.exec(relay.controlUrl)?.[1]);
 }
 
+/** A SIP proxy that controls the relay at that port of loopback. */
+export async function proxyOf(t: ExecutionContext, port: number): Promise<ProxyClient> {
+  const proxy = new ProxyClient('127.0.0.1', port);
+  await proxy.start();
+  t.teardown(() => proxy.stop());
+  return proxy;
+}
+
 export async function party(t: ExecutionContext, address?: string): Promise<RtpParty> {
   const opened = await RtpParty.open(address);
   t.teardown(() => opened.close());

@@ -63,6 +63,10 @@ spec:
           value: {{ $values.setupTimeoutSeconds | quote }}
         - name: HOLDFAST_RELAY_DELETE_DELAY_SECONDS
           value: {{ $values.deleteDelaySeconds | quote }}
+        {{- with $values.dtmfLog }}
+        - name: HOLDFAST_RELAY_DTMF_LOG
+          value: {{ . | quote }}
+        {{- end }}
         {{- end }}
         {{- with $values.features }}
         - name: HOLDFAST_RELAY_FEATURES

@@ -31,6 +31,7 @@ test('one endpoint per media; none for what is rejected or not relayed', (t) => 
     {
       rtp: { address: '192.0.2.1', port: 4000 },
       rtcpMux: false,
+      events: [{ type: 101, clockRate: 8000 }],
       clockRate: 8000,
       iceUfrag: undefined,
       formats: [8, 0, 101],
@@ -45,6 +46,7 @@ test('one endpoint per media; none for what is rejected or not relayed', (t) => 
     {
       rtp: { address: '192.0.2.1', port: 6000 },
       rtcpMux: false,
+      events: [],
       clockRate: undefined,
       iceUfrag: undefined,
       formats: [],

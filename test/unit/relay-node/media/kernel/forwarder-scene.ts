@@ -181,6 +181,7 @@ export class ForwarderScene {
       nowMs: 0,
       packetRelayed: () => 0,
       stateChanged: () => undefined,
+      keyPressed: () => undefined,
     });
   }
 }

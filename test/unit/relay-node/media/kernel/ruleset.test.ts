@@ -18,6 +18,7 @@ const stream: KernelStream = {
     at: { address: '192.0.2.1', port: 30_002 },
     leaving: { address: '192.0.2.7', port: 30_004 },
     to: { address: '198.51.100.2', port: 5000 },
+    eventTypes: [101],
   },
 };
 
@@ -36,6 +37,21 @@ test('the DSCP is set on both paths, or on neither', (t) => {
   t.regex(text, /add rule netdev t relay .* ip dscp set 46 meta mark & 0xfff00000 vmap @hops/);
   t.regex(text, /add rule ip t output ip saddr \{ 192\.0\.2\.1 \} udp sport 30000-39999 ip dscp set 46/);
   t.notRegex(v4.create(), /dscp|output/);
+});
+
+test('telephone events of a stream come to user space where somebody is told of them', (t) => {
+  const options = { table: 't', addresses: ['192.0.2.1'], portMin: 30_000, portMax: 39_999 };
+  const telling = new Ruleset({ ...options, seesEvents: true });
+  t.regex(
+    telling.create(),
+    /relay .* meta mark set @th,72,8 map \{ 96 : 0x00000060, 224 : 0x00000060, .* \} iifname \. ip saddr \. udp sport \. udp dport \. meta mark @events meta mark set 0 accept; .* meta mark 96-127 meta mark set 0; .* @flows/,
+  );
+  const element = 'element netdev t events { "eth0.7" . 198.51.100.1 . 4000 . 30002 . 0x00000065 }';
+  t.true(telling.addStreams([stream]).startsWith(`add ${element}; add element netdev t flows`));
+  t.true(telling.removeStreams([stream])[1].endsWith(`; delete ${element}`));
+  const without = { ...stream, path: { ...stream.path, eventTypes: [] } };
+  t.notRegex(telling.addStreams([without]), /events/);
+  t.notRegex(v4.create() + v4.addStreams([stream]), /events/);
 });
 
 test('whole RTP datagrams for the relay are looked up, and nothing else', (t) => {
