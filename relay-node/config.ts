@@ -215,6 +215,15 @@ export const relayNodeSettings = {
     allowed: 'HOST:PORT, for the built-in relay alone',
     schema: addressSchema,
   },
+  webhook: {
+    name: 'HOLDFAST_RELAY_WEBHOOK',
+    flag: '--webhook <url>',
+    description:
+      'where the built-in relay tells of each key that a party presses, and of each call that timed out, as POSTs of JSON; nowhere if empty',
+    allowed: 'an http or https URL without a user, for the built-in relay alone',
+    fallback: '',
+    schema: z.string().refine((url) => url === '' || isWebhook(url)),
+  },
   stateDirectory: {
     name: 'HOLDFAST_RELAY_STATE_DIRECTORY',
     flag: '--state-directory <path>',
@@ -290,7 +299,7 @@ export type RelayNodeConfig = ConfigOf<typeof relayNodeSettings>;
 /** @throws ConfigError */
 export function readRelayNodeConfig(environment: NodeJS.ProcessEnv): RelayNodeConfig {
   const config = readConfig(relayNodeSettings, environment);
-  const { portMin, portMax, rtpproxyListen, dtmfLog, dscp } = relayNodeSettings;
+  const { portMin, portMax, rtpproxyListen, dtmfLog, webhook, dscp } = relayNodeSettings;
   const problems = etcdProblems(config);
   if (config.portMax <= config.portMin) {
     problems.push(`${portMax.name}=${config.portMax}: allowed: above ${portMin.name} (${config.portMin})`);
@@ -298,6 +307,7 @@ export function readRelayNodeConfig(environment: NodeJS.ProcessEnv): RelayNodeCo
   for (const [setting, value] of [
     [rtpproxyListen, config.rtpproxyListen],
     [dtmfLog, config.dtmfLog],
+    [webhook, config.webhook],
   ] as const) {
     if (value && config.kind !== 'builtin') {
       problems.push(`${setting.name} is set for a relay of kind ${config.kind}: allowed: ${setting.allowed}`);
@@ -325,6 +335,11 @@ function controlProblems({ kind, control, advertise }: RelayNodeConfig): string[
   return advertise && 'path' in control.address
     ? [`${given}: ${advertised.name} cannot stand for a Unix socket`]
     : [];
+}
+
+function isWebhook(text: string): boolean {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  return url !== undefined && /^https?:$/.test(url.protocol) && url.username === '' && url.password === '';
 }
 
 /** An IP address, and not the wildcard. */

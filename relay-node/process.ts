@@ -110,6 +110,7 @@ export function driverFor(config: RelayNodeConfig, clock: Clock, log: Logger): R
     forwarding: config.forwarding,
     dscp: config.dscp,
     dtmfLog: config.dtmfLog,
+    webhook: config.webhook,
     stateDirectory: config.stateDirectory,
     promptDirectory: config.promptDirectory,
     recordingDirectory: config.recordingDirectory,
@@ -124,16 +125,18 @@ export function driverFor(config: RelayNodeConfig, clock: Clock, log: Logger): R
   });
 }
 
-function reportDtmf(registry: Registry, relay: BuiltinRelay): void {
+function reportNotices(registry: Registry, relay: BuiltinRelay): void {
   new Counter({
-    name: 'holdfast_relay_dtmf_notices_total',
-    help: 'Keys that were told of, by what became of the datagram',
+    name: 'holdfast_relay_notices_total',
+    help: 'Notices of keys and timeouts, by who is told, and by what became of them',
     registers: [registry],
-    labelNames: ['result'],
+    labelNames: ['to', 'result'],
     collect() {
       this.reset();
-      for (const [result, datagrams] of Object.entries(relay.dtmfCounters ?? {})) {
-        this.inc({ result }, datagrams);
+      for (const [to, counters] of Object.entries(relay.noticeCounters)) {
+        for (const [result, notices] of Object.entries(counters)) {
+          this.inc({ to, result }, notices);
+        }
       }
     },
   });
@@ -158,7 +161,7 @@ function metricsOf(agent: Agent, relay: RelayDriver, certificates: TlsFiles | un
   const registry = new Registry();
   if (relay instanceof BuiltinRelay) {
     reportMedia(registry, relay.media);
-    reportDtmf(registry, relay);
+    reportNotices(registry, relay);
   }
   reportCertificates(registry, { etcd: certificates });
   collectDefaultMetrics({ register: registry });

@@ -4,9 +4,8 @@ import type { UdpServerCounters } from '../../services/control/udp/server.js';
 import { newInstanceId } from '../../services/registry/instance-id.js';
 import { type Address, formatAddress, isUnspecified } from '../../services/runtime/address.js';
 import { readBootId } from '../../services/runtime/boot-id.js';
-import type { DatagramCounters } from '../../services/runtime/datagram-sender.js';
-import { DtmfLog } from '../control/ng/dtmf-log.js';
 import { NgFront } from '../control/ng/server.js';
+import { type Audience, type NoticeCounters, Notices } from '../control/notices/notices.js';
 import { ownCapabilities } from '../control/rtpproxy/capabilities.js';
 import { RtpproxyFront } from '../control/rtpproxy/server.js';
 import { MediaRelay, type MediaRelayOptions } from '../media/media-relay.js';
@@ -14,15 +13,13 @@ import type { RelayDriver, RelayStatus } from './relay.js';
 
 const { version } = createRequire(import.meta.url)('#package') as { version: string };
 
-export interface BuiltinRelayOptions extends Omit<MediaRelayOptions, 'state' | 'seesEvents'> {
+export interface BuiltinRelayOptions extends Omit<MediaRelayOptions, 'state' | 'seesEvents'>, Audience {
   /** Where it keeps what the next process needs to go on with its calls; empty: they end with this one. */
   readonly stateDirectory?: string;
   /** Where SIP proxies control it; port 0 lets the system choose. */
   readonly ngListen: Address;
   /** The same for SIP proxies that control it as an rtpproxy; none if undefined. */
   readonly rtpproxyListen?: Address | undefined;
-  /** Who is told of keys that parties press; nobody if undefined. */
-  readonly dtmfLog?: Address | undefined;
   /** What SIP proxies are told, where it differs. */
   readonly advertise?: Address | undefined;
 }
@@ -38,20 +35,19 @@ export class BuiltinRelay implements RelayDriver {
   readonly #options: BuiltinRelayOptions;
   readonly #ng: NgFront;
   readonly #rtpproxy: RtpproxyFront | undefined;
-  readonly #dtmfLog: DtmfLog | undefined;
+  readonly #notices: Notices;
   #stopped: Promise<void> | undefined;
 
   /** @throws TypeError, RangeError */
   constructor(options: BuiltinRelayOptions) {
-    const { ngListen, rtpproxyListen, dtmfLog, clock, log } = options;
+    const { ngListen, rtpproxyListen, clock, log } = options;
     this.#options = options;
     const { stateDirectory } = options;
     const state = stateDirectory
       ? { directory: stateDirectory, bootId: readBootId(), instance: this.#instance }
       : undefined;
-    this.media = new MediaRelay({ ...options, state, seesEvents: dtmfLog !== undefined });
-    const { sessions } = this.media;
-    this.#dtmfLog = dtmfLog && new DtmfLog({ sessions, to: dtmfLog, clock, log });
+    this.media = new MediaRelay({ ...options, state, seesEvents: Notices.hearsKeys(options) });
+    this.#notices = new Notices(options, { sessions: this.media.sessions, clock, log });
     this.#ng = new NgFront(ngListen, { media: this.media, clock, log });
     this.#rtpproxy = rtpproxyListen && new RtpproxyFront(rtpproxyListen, { media: this.media, clock, log });
   }
@@ -60,7 +56,7 @@ export class BuiltinRelay implements RelayDriver {
   async start(): Promise<void> {
     try {
       await this.media.start();
-      this.#dtmfLog?.start();
+      this.#notices.start();
       await this.#ng.start();
       await this.#rtpproxy?.start();
     } catch (error) {
@@ -75,14 +71,14 @@ export class BuiltinRelay implements RelayDriver {
   }
 
   async #leave(): Promise<void> {
-    const fronts = [this.#ng, this.#rtpproxy, this.#dtmfLog];
+    const fronts = [this.#ng, this.#rtpproxy, this.#notices];
     this.#stopped ??= Promise.all(fronts.map((front) => front?.stop())).then(() => this.media.leave());
     await this.#stopped;
   }
 
   /** Ends all calls and closes all sockets. */
   stop(): Promise<void> {
-    const parts = [this.media, this.#ng, this.#rtpproxy, this.#dtmfLog];
+    const parts = [this.media, this.#ng, this.#rtpproxy, this.#notices];
     this.#stopped ??= Promise.all(parts.map((part) => part?.stop())).then(() => undefined);
     return this.#stopped;
   }
@@ -113,9 +109,8 @@ export class BuiltinRelay implements RelayDriver {
     return this.#ng.counters;
   }
 
-  /** What became of datagrams about keys; undefined if nobody is told of them. */
-  get dtmfCounters(): DatagramCounters | undefined {
-    return this.#dtmfLog?.counters;
+  get noticeCounters(): NoticeCounters {
+    return this.#notices.counters;
   }
 
   /** It answers for as long as the process runs. */

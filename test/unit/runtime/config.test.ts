@@ -147,6 +147,10 @@ const values: Record<string, { good: readonly string[]; bad: readonly string[] }
   HOLDFAST_RELAY_PROMPT_DIRECTORY: { good: ['/run/holdfast', ''], bad: ['run/holdfast', '.'] },
   HOLDFAST_RELAY_RECORDING_DIRECTORY: { good: ['/run/holdfast', ''], bad: ['run/holdfast', '.'] },
   HOLDFAST_RELAY_DTMF_LOG: { good: ['192.0.2.1:9000', '[2001:db8::1]:9000'], bad: ['192.0.2.1', ':9000'] },
+  HOLDFAST_RELAY_WEBHOOK: {
+    good: ['http://192.0.2.1:8080/calls', 'https://calls.example.org', ''],
+    bad: ['calls.example.org', 'ftp://calls.example.org', 'http://me:secret@calls.example.org', 'http://'],
+  },
   HOLDFAST_RELAY_DSCP: { good: ['0', '63'], bad: ['64', '-1', 'ef'] },
   HOLDFAST_RELAY_STATE_DIRECTORY: { good: ['/run/holdfast', ''], bad: ['run/holdfast', '.'] },
   HOLDFAST_RELAY_FORWARDING: { good: ['auto', 'kernel', 'userspace'], bad: ['nft', 'Kernel'] },

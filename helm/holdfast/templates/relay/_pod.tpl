@@ -67,6 +67,10 @@ spec:
         - name: HOLDFAST_RELAY_DTMF_LOG
           value: {{ . | quote }}
         {{- end }}
+        {{- with $values.webhook }}
+        - name: HOLDFAST_RELAY_WEBHOOK
+          value: {{ . | quote }}
+        {{- end }}
         {{- end }}
         {{- with $values.features }}
         - name: HOLDFAST_RELAY_FEATURES

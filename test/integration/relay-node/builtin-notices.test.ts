@@ -1,10 +1,14 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { json } from 'node:stream/consumers';
 import test, { type ExecutionContext } from 'ava';
 import { systemClock } from '../../../services/runtime/clock.js';
 import { audioSdp, newCall, type ProxyClient, relayedTo } from '../../support/ng.js';
 import { testWith } from '../../support/requirement.js';
 import { eventPacket, PacketSocket, type RtpParty } from '../../support/rtp.js';
 import { startRtpengine } from '../../support/rtpengine.js';
-import { party, proxyOf, scene, sdpOf } from './builtin-scene.js';
+import { established, party, proxyOf, scene, sdpOf } from './builtin-scene.js';
 
 const host = '127.0.0.1';
 
@@ -59,7 +63,7 @@ test('built-in: keys are told, once each', async (t) => {
   const log = await listener(t);
   const { proxy, relay } = await scene(t, { dtmfLog: { host, port: log.port }, clock: systemClock });
   await keysAreTold(t, proxy, log);
-  t.deepEqual(relay.dtmfCounters, { sent: 3, dropped: 0, failed: 0 });
+  t.deepEqual(relay.noticeCounters, { 'dtmf-log': { sent: 3, dropped: 0, failed: 0 } });
 });
 
 testWith(['rtpengine'], 'rtpengine: keys are told, once each', async (t) => {
@@ -93,4 +97,36 @@ test('events have the payload type of either party, and none where they are encr
     const events = log.heard.slice(before).map(({ data }) => JSON.parse(data.toString())['event']);
     t.deepEqual(events, codes);
   }
+});
+
+test('a webhook hears of keys, and of a call that times out', async (t) => {
+  const heard: unknown[] = [];
+  const server = createServer(async (request, response) => {
+    heard.push(await json(request));
+    response.writeHead(204).end();
+    server.emit('heard');
+  });
+  server.listen(0, host);
+  await once(server, 'listening');
+  t.teardown(() => server.close());
+  const { port } = server.address() as AddressInfo;
+  const { relay, call, caller, callee, forCaller, clock } = await established(t, {
+    webhook: `http://${host}:${port}/calls`,
+  });
+  const told = async (notices: number) => {
+    while (heard.length < notices) {
+      await once(server, 'heard', { signal: AbortSignal.timeout(10_000) });
+    }
+  };
+  await press(caller, forCaller, 5);
+  await told(1);
+  await callee.rtp.nth(7);
+  const both = { callid: call.callId, tags: [call.fromTag, call.toTag] };
+  const key = { source_tag: call.fromTag, source_ip: host, event: 5, duration: 100, volume: 10 };
+  const timestamp = Math.floor(clock.wallMs() / 1000);
+  t.deepEqual(heard, [{ ...both, ...key, type: 'DTMF', timestamp }]);
+  clock.advance(61_000);
+  await told(2);
+  t.deepEqual(heard[1], { ...both, type: 'TIMEOUT', reason: 'silent', timestamp: timestamp + 60 });
+  t.is(relay.noticeCounters.webhook?.dropped, 0);
 });
