@@ -124,8 +124,9 @@ export class KernelForwarder implements Offload {
 
   async count(sources: Iterable<MediaSource>): Promise<void> {
     const table = this.#table;
-    const streams = [...sources].flatMap((source) => table?.streams.get(source) ?? []);
-    await inTime(this.#deps.clock, countTimeoutMs, table?.count(streams) ?? Promise.resolve(), undefined);
+    if (table && [...sources].some((source) => table.streams.get(source))) {
+      await inTime(this.#deps.clock, countTimeoutMs, table.count(), undefined);
+    }
   }
 
   async #routed(sources: Iterable<MediaSource>): Promise<Routed[]> {
@@ -175,7 +176,7 @@ export class KernelForwarder implements Offload {
     const startedAtMs = clock.monotonicMs();
     const table = this.#table;
     if (table && !table.isLost) {
-      if (await table.countAll()) {
+      if (await table.count()) {
         this.#countedAtMs = startedAtMs;
       }
       await this.#followRoutes(table);

@@ -1,10 +1,10 @@
-import { type Clock, inTime } from '../../../services/runtime/clock.js';
+import { type Clock, inTime, sleep } from '../../../services/runtime/clock.js';
 import type { Logger } from '../../../services/runtime/log.js';
 import type { MediaPath, MediaSource } from '../offload.js';
 import { Hops } from './hops.js';
 import { type Nft, RefusedLineError } from './nft.js';
 import type { Route } from './routes.js';
-import { keyOf, type Ruleset } from './ruleset.js';
+import { keyOf, type Ruleset, type StreamCount } from './ruleset.js';
 import { type HandedOver, Streams } from './streams.js';
 
 /** What can be handed over. */
@@ -46,6 +46,15 @@ export class KernelTable {
   /** To be installed, and to be removed. */
   readonly #additions = new Set<HandedOver>();
   readonly #removals = new Set<HandedOver>();
+  /** No packet finds them any more, since when, but what they have forwarded is still to be counted. */
+  readonly #leaving = new Map<HandedOver, number>();
+  /** Counted for the last time. */
+  readonly #counted = new Set<HandedOver>();
+  /** The counting that is under way, and what it finds; undefined if that fails. */
+  #counting: Promise<ReadonlyMap<number, StreamCount> | undefined> | undefined;
+  /** How long the last one took, and when it ended. */
+  #countTookMs = 0;
+  #countEndedMs = Number.NEGATIVE_INFINITY;
   /** Removed, or about to be, and carried out in that order. */
   #removalsAsked = 0;
   #removalsDone = 0;
@@ -89,7 +98,10 @@ export class KernelTable {
     }
     if (streams.length > 0) {
       lines.push(ruleset.addStreams(streams));
-      const before = ruleset.countsByKey(await nft.run(ruleset.countAll()).catch(() => ''));
+      const left = await Promise.all(
+        [ruleset.listKeys(), ruleset.countAll()].map((line) => nft.run(line).catch(() => '')),
+      );
+      const before = ruleset.countsByKey(left.join(''));
       for (const stream of streams) {
         const { packets, bytes } = before.get(keyOf(stream)) ?? { packets: 0, bytes: 0 };
         stream.source.countOffloaded(packets, bytes);
@@ -150,16 +162,16 @@ export class KernelTable {
       return;
     }
     this.#examining = true;
-    try {
-      await this.#count([stream]);
-      if (this.streams.get(stream.source) === stream) {
-        this.takeBack(stream.source);
-        this.#leaveOut(stream.source);
-      }
-    } catch (error) {
-      this.#lose(error);
-    } finally {
-      this.#examining = false;
+    const counts = await this.#countAll();
+    this.#examining = false;
+    if (!counts || this.streams.get(stream.source) !== stream) {
+      return;
+    }
+    if (counts.has(stream.mark)) {
+      this.takeBack(stream.source);
+      this.#leaveOut(stream.source);
+    } else {
+      this.#lose(new Error('a stream is gone from the table'));
     }
   }
 
@@ -167,31 +179,57 @@ export class KernelTable {
     this.#unfit.set(source, this.#deps.clock.monotonicMs() + unfitMs);
   }
 
-  /** Takes in what the kernel has forwarded of them; never rejects. */
-  async count(streams: readonly HandedOver[]): Promise<void> {
-    const installed = streams.filter(({ installedAtMs }) => Number.isFinite(installedAtMs));
-    if (installed.length > 0 && !this.#isLost) {
-      await this.#count(installed).catch((error) => this.#lose(error));
-    }
+  /** Takes in what the kernel has forwarded up to now, in at most half of the time; never rejects. @returns whether it could be counted */
+  async count(): Promise<boolean> {
+    return (await this.#countAll()) !== undefined;
   }
 
-  /** The same for all. @returns whether they could be counted */
-  async countAll(): Promise<boolean> {
-    const { nft, ruleset, clock } = this.#deps;
-    const askedAtMs = clock.monotonicMs();
-    if (this.streams.size === 0) {
-      return true;
+  async #countAll(): Promise<ReadonlyMap<number, StreamCount> | undefined> {
+    const { clock } = this.#deps;
+    // What began before says nothing of now.
+    await this.#counting;
+    this.#counting ??= (async () => {
+      const waitMs = this.#countEndedMs + this.#countTookMs - clock.monotonicMs();
+      if (waitMs > 0) {
+        await sleep(clock, waitMs);
+      }
+      const askedAtMs = clock.monotonicMs();
+      const counts = await this.#read(askedAtMs);
+      this.#countEndedMs = clock.monotonicMs();
+      this.#countTookMs = this.#countEndedMs - askedAtMs;
+      this.#counting = undefined;
+      return counts;
+    })();
+    return this.#counting;
+  }
+
+  async #read(askedAtMs: number): Promise<ReadonlyMap<number, StreamCount> | undefined> {
+    const { nft, ruleset } = this.#deps;
+    if (this.#isLost || this.streams.size + this.#leaving.size === 0) {
+      return this.#isLost ? undefined : new Map();
     }
     try {
-      const output = await nft.runApart(ruleset.countAll());
-      this.streams.count(ruleset.countsIn(output), askedAtMs);
-      return true;
+      const counts = ruleset.countsIn(await nft.runApart(ruleset.countAll()));
+      this.streams.count(counts, askedAtMs);
+      this.#finish(askedAtMs);
+      return counts;
     } catch (error) {
       if (error instanceof RefusedLineError) {
         this.#lose(error);
       }
-      return false;
+      return undefined;
     }
+  }
+
+  /** Those that had left by then are counted. */
+  #finish(countedAtMs: number): void {
+    for (const [stream, leftAtMs] of this.#leaving) {
+      if (leftAtMs <= countedAtMs) {
+        this.#leaving.delete(stream);
+        this.#counted.add(stream);
+      }
+    }
+    void this.#pump();
   }
 
   /** The same for a table that is lost, by another nft; never rejects. */
@@ -225,8 +263,9 @@ export class KernelTable {
     }
     this.#pumping = true;
     try {
-      while (!this.#isLost && this.#additions.size + this.#removals.size > 0) {
+      while (!this.#isLost && this.#additions.size + this.#removals.size + this.#counted.size > 0) {
         await this.#removeBatch(take(this.#removals, maxBatch));
+        await this.#forgetBatch(take(this.#counted, maxBatch));
         await this.#addBatch(take(this.#additions, maxBatch));
       }
     } catch (error) {
@@ -240,13 +279,22 @@ export class KernelTable {
     if (batch.length === 0) {
       return;
     }
+    const { nft, ruleset, clock } = this.#deps;
+    const [first] = ruleset.removeStreams(batch);
+    await nft.run(first);
+    this.#removed(batch.length);
+    for (const stream of batch) {
+      this.#leaving.set(stream, clock.monotonicMs());
+    }
+  }
+
+  async #forgetBatch(batch: readonly HandedOver[]): Promise<void> {
+    if (batch.length === 0) {
+      return;
+    }
     const { nft, ruleset } = this.#deps;
-    const [first, second] = ruleset.removeStreams(batch);
-    const removal = async () => {
-      await nft.run(first);
-      this.#removed(batch.length);
-    };
-    await Promise.all([this.#count(batch), removal(), nft.run(second)]);
+    const [, second] = ruleset.removeStreams(batch);
+    await nft.run(second);
     for (const stream of batch) {
       this.streams.retire(stream);
     }
@@ -297,12 +345,6 @@ export class KernelTable {
     return this.#hops.numberOf(inbound, outbound) !== undefined;
   }
 
-  async #count(streams: readonly HandedOver[]): Promise<void> {
-    const { nft, ruleset, clock } = this.#deps;
-    const output = await nft.run(ruleset.countStreams(streams));
-    this.streams.count(ruleset.countsIn(output), clock.monotonicMs());
-  }
-
   #removed(streams: number): void {
     this.#removalsDone += streams;
     const waiting = this.#awaitingRemoval;
@@ -320,6 +362,8 @@ export class KernelTable {
       this.#removed(this.#removalsAsked - this.#removalsDone);
       this.#additions.clear();
       this.#removals.clear();
+      this.#leaving.clear();
+      this.#counted.clear();
       this.#reportLoss((cause as Error).message);
     }
   }

@@ -41,6 +41,10 @@ export class ScriptedNft implements Nft {
 
   async runApart(line: string): Promise<string> {
     this.lines.push(line);
+    // It is a process of its own.
+    if (!this.#gone) {
+      await this.#held;
+    }
     const answer = this.answer(line);
     if (answer instanceof Error) {
       throw answer;
@@ -192,8 +196,12 @@ export function remote(address: string, port: number): RemoteInfo {
 
 /** How the kernel shows the counters of the streams that were added with these lines. */
 export function counters(added: readonly string[], packets: number): string {
-  const elements = added
-    .flatMap((line) => [...line.matchAll(/("[^{},]+?) : (0x[0-9a-f]{8})/g)])
-    .map(([, key, mark]) => `${key} counter packets ${packets} bytes ${200 * packets} : ${mark}`);
-  return `table netdev t {\n\tmap flows {\n\t\telements = { ${elements.join(',\n')} }\n\t}\n}\n`;
+  const streams = added.flatMap((line) => [...line.matchAll(/("[^{},]+?) : (0x[0-9a-f]{8})/g)]);
+  const flows = streams.map(([, key, mark]) => `${key} : ${mark}`);
+  const ports = streams.map(
+    ([, , mark]) => `${mark} counter packets ${packets} bytes ${200 * packets} : 5000`,
+  );
+  const table = (map: string, elements: readonly string[]) =>
+    `table netdev t {\n\tmap ${map} {\n\t\telements = { ${elements.join(',\n')} }\n\t}\n}\n`;
+  return table('flows', flows) + table('dport', ports);
 }
