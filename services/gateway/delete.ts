@@ -87,7 +87,7 @@ export class DeleteHandler {
     formerRelays.end(binding, request);
     if (!relay) {
       void this.#release(found);
-      this.#endLater({ ...deletion, receivedAtMs }, found);
+      this.#putOff({ ...deletion, receivedAtMs }, found);
       return request.ok(`relay ${binding.relayId} of this call is gone`);
     }
     const asked = await clients.ask(relay, request, timeoutMs);
@@ -113,8 +113,18 @@ export class DeleteHandler {
     );
     // The proxy takes the call for ended: what it offers from now on is a new beginning, and must find it released.
     await inTime(clock, deletion.deadlineMs - clock.monotonicMs(), this.#release(found), undefined);
-    this.#endLater({ ...deletion, receivedAtMs }, found);
+    this.#putOff({ ...deletion, receivedAtMs }, found);
     return request.ok(`relay ${relayId} does not answer; the deletion is tried again`);
+  }
+
+  /** The relay of the call is silent or away. */
+  #putOff(deletion: PutOff, found: Answer): void {
+    if (found.freshness === 'provisional') {
+      // Others may have promised it as well, and write that as a call of their own once etcd is back.
+      this.#deleteLater(deletion, found.binding);
+    } else {
+      this.#endLater(deletion, found);
+    }
   }
 
   /**

@@ -154,6 +154,27 @@ test('a call that was deleted where it was promised is deleted where it is, once
   t.is(clients.log.filter((line) => line === 'r2 delete').length, 1);
 });
 
+test('a call on a silent relay that was deleted where it was promised ends where another replica has written it', async (t) => {
+  const { ask, clients, clock, pass, router } = scene(t);
+  await ask(offer);
+  const lastSignal = Math.floor(clock.wallMs() / 1000);
+  router.freshness = 'provisional';
+  clients.tells = () => 'silent';
+  await pass(2000);
+  const reply = ask(deletion);
+  await pass(5000);
+  t.is((await reply)['result'], 'ok');
+  router.freshness = 'fresh';
+  clients.tells = () => ({ result: 'ok', 'last signal': lastSignal });
+  clients.log.length = 0;
+  router.bind(theCall, registered({ id: 'r1' }), {
+    createdAtMs: clock.wallMs(),
+    beginning: 'of another replica',
+  });
+  await pass(10_000);
+  t.true(clients.log.includes('r1 delete'));
+});
+
 test('a relay that was away when a deletion could at last be looked up is told when it is back', async (t) => {
   const made = scene(t);
   const { ask, clients, pass, router } = made;
