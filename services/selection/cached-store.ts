@@ -19,15 +19,13 @@ export interface CachedBindingStoreDeps {
   readonly clock: Clock;
 }
 
-/**
- * So long after etcd was away, an unknown call may be one that is not back yet: etcd has lost it, or a replica that is gone had
- * promised it a relay.
- */
+/** After etcd was away, an unknown call may be one that is not back yet, for so long. */
 const rebuildMs = 5000;
 
 /** The bindings as this replica knows them: what etcd says, and what it has said lately. */
 export class CachedBindingStore {
   readonly #deps: CachedBindingStoreDeps;
+  #backAtMs = Number.NEGATIVE_INFINITY;
   #lostBindingsAtMs = Number.NEGATIVE_INFINITY;
   #replacedAtMs = Number.NEGATIVE_INFINITY;
   /** Since the start, for metrics. */
@@ -47,6 +45,11 @@ export class CachedBindingStore {
     return this.#deps.clock.monotonicMs() - this.#lostBindingsAtMs < rebuildMs;
   }
 
+  /** True just after etcd was away: a replica that is gone may have promised a relay to a call that etcd does not know. */
+  get wasAway(): boolean {
+    return this.#deps.clock.monotonicMs() - this.#backAtMs < rebuildMs;
+  }
+
   /** True while etcd, which was wiped or restored, may not have what was bound before. */
   get isReplaced(): boolean {
     return this.#deps.clock.monotonicMs() - this.#replacedAtMs < rebuildMs;
@@ -54,7 +57,10 @@ export class CachedBindingStore {
 
   /** Bindings may be gone from etcd. */
   beginHistory(loss: HistoryLoss): void {
-    this.#lostBindingsAtMs = this.#deps.clock.monotonicMs();
+    this.#backAtMs = this.#deps.clock.monotonicMs();
+    if (loss.kind === 'replaced' || loss.lostForMs > rebuildMs) {
+      this.#lostBindingsAtMs = this.#backAtMs;
+    }
     if (loss.kind === 'replaced') {
       this.#replacedAtMs = this.#lostBindingsAtMs;
       this.#deps.restored.begin(loss.revision);

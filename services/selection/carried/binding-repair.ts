@@ -81,7 +81,7 @@ export class BindingRepair {
     // A promise for the setup is no more than where this replica would have had it; another one may have been answered.
     const promised = provisional.get(request.call)?.state;
     const isSoughtFor = promised === 'setup' || (isSought(request) && promised !== 'answered');
-    return cachedStore.isRebuilding || isSoughtFor;
+    return cachedStore.wasAway || isSoughtFor;
   }
 
   /**
@@ -107,8 +107,10 @@ export class BindingRepair {
     // What only was to be set up here as well says nothing of where it was answered.
     const answered = isApart && promised.state === 'setup';
     const place = await this.#place(request.call, { answered });
+    const { isRebuilding, wasAway } = this.#deps.cachedStore;
     // At other times it is a new call, most likely.
-    if (!place && !answered && isSought(request) && this.#deps.cachedStore.isRebuilding) {
+    const isAwaited = isRebuilding || (isApart && wasAway);
+    if (!place && !answered && isSought(request) && isAwaited) {
       throw new HoldfastError(
         'relay-awaited',
         `call ${request.call.callId} is unknown, and relays have not said whether they carry it; ask again`,
