@@ -5,13 +5,15 @@ import { parseArgs } from 'node:util';
 import { OwnScope } from '../support/own-scope.js';
 import { missingPrograms } from '../support/program.js';
 import { bugs } from './bugs/bugs.js';
-import { shortestFailure } from './check/print.js';
+import { check } from './check/check.js';
+import { failures, shortestFailure } from './check/print.js';
 import { type Catch, catchTable, hunt } from './hunt.js';
 import { everyFault, type FaultMix, usualFaults } from './plan/schedule.js';
+import { readRecords } from './record/read-records.js';
 import { Session } from './session.js';
 import { summary } from './summary.js';
 
-const usage = `usage: npm run chaos [-- [--minutes M] [--seed S] [--rate R] [--faults LIST] [--directory D] [--bug NAME | --bugs]]
+const usage = `usage: npm run chaos [-- [--minutes M] [--seed S] [--rate R] [--faults LIST] [--directory D] [--bug NAME | --bugs | --check D]]
 
   --minutes M     how long faults are injected (3; for each bug at most 5)
   --seed S        seed of the faults; the same seed draws the same faults (random, printed)
@@ -19,6 +21,7 @@ const usage = `usage: npm run chaos [-- [--minutes M] [--seed S] [--rate R] [--f
   --faults LIST   only these kinds of faults, separated by commas; usual: all but those that take history or time from
                   under a process
   --directory D   for the history and all logs (a temporary directory, kept after a violation)
+  --check D       checks the records of an earlier run again, and prints every failing call
   --bug NAME      replicas have this bug; the exit code is 0 if the checker catches it
   --bugs          the same with each bug in turn:
 ${bugs.map(({ name, title }) => `                  ${name.padEnd(24)} ${title}`).join('\n')}
@@ -31,6 +34,7 @@ const { values } = parseArgs({
     rate: { type: 'string', default: '80' },
     faults: { type: 'string' },
     directory: { type: 'string' },
+    check: { type: 'string' },
     bug: { type: 'string' },
     bugs: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
@@ -58,6 +62,9 @@ async function main(): Promise<number> {
   if (isUnknown || ![seed, durationMs, perSecond].every((number) => Number.isFinite(number) && number >= 0)) {
     process.stderr.write(usage);
     return 2;
+  }
+  if (values.check !== undefined) {
+    return checkAgain(values.check);
   }
   const missing = missingPrograms(['etcd', 'etcdctl']);
   if (missing.length > 0) {
@@ -93,6 +100,13 @@ async function runOnce(): Promise<number> {
     rmSync(directory, { recursive: true, force: true });
   }
   return 0;
+}
+
+async function checkAgain(directory: string): Promise<number> {
+  const { history, log } = await readRecords(directory);
+  const verdict = check(history, log);
+  say(`${[...failures(verdict), `${verdict.violations.length} violations`].join('\n\n')}\n`);
+  return verdict.violations.length > 0 ? 1 : 0;
 }
 
 async function huntAll(): Promise<number> {

@@ -9,8 +9,9 @@ import { Workload } from './clients/workload.js';
 import { Injector } from './faults/injector.js';
 import { Random } from './plan/random.js';
 import { type FaultMix, type Pause, schedule } from './plan/schedule.js';
-import { Journal, readJournal } from './record/journal.js';
+import { Journal } from './record/journal.js';
 import { nowMs } from './record/now.js';
+import { historyFile, logFile, readRecords } from './record/read-records.js';
 import { Recorder } from './record/recorder.js';
 import type { HistoryRecord, LogRecord } from './record/records.js';
 import { WatchLog } from './record/watch-log.js';
@@ -58,8 +59,8 @@ export class Session {
   constructor(scope: Scope, options: SessionOptions) {
     this.#scope = scope;
     this.#options = options;
-    this.#history = new Journal(join(options.directory, 'history.ndjson'));
-    this.#log = new Journal(join(options.directory, 'watch.ndjson'));
+    this.#history = new Journal(join(options.directory, historyFile));
+    this.#log = new Journal(join(options.directory, logFile));
   }
 
   /** @throws Error if the installation does not start, or does not recover after the last fault */
@@ -143,16 +144,7 @@ export class Session {
   }
 
   async #check(untilMs: number): Promise<Verdict> {
-    const history: HistoryRecord[] = [];
-    for await (const record of readJournal<HistoryRecord>(this.#history.path)) {
-      if (record.atMs <= untilMs) {
-        history.push(record);
-      }
-    }
-    const log: LogRecord[] = [];
-    for await (const record of readJournal<LogRecord>(this.#log.path)) {
-      log.push(record);
-    }
+    const { history, log } = await readRecords(this.#options.directory, untilMs);
     return check(history, log);
   }
 

@@ -15,29 +15,35 @@ import { callSetUp } from './sip.js';
 const life: readonly ControlCommand[] = ['offer', 'answer', 'delete'];
 const concurrency = 64;
 const mostMs = 0.1;
+const warmUpCalls = 4000;
 
 /** What the gateway of rtpproxy's protocol costs: known calls, the first whole calls of a fresh replica, and a proxy's wait. */
 export const rtpproxy: BenchCase = {
   name: 'rtpproxy',
-  title: 'rtpproxy gateway: in-dialog commands, whole calls of a fresh replica, set-up through Kamailio',
+  title:
+    'rtpproxy gateway: in-dialog commands, whole calls of a warm replica and of a fresh one, set-up through Kamailio',
   async run(context) {
     const known: Row[] = [];
     for (const bindings of context.pick([1000, 100_000], [1000])) {
       known.push(await measure(context, 'rtpproxy', bindings));
     }
-    return { rows: [...known, await wholeCalls(context), ...(await callSetUp(context, 'rtpproxy'))] };
+    const whole = [await wholeCalls(context, true), await wholeCalls(context, false)];
+    return { rows: [...known, ...whole, ...(await callSetUp(context, 'rtpproxy'))] };
   },
 };
 
-/** `U`, `L` and `D` of calls that nobody knows, at a process that was just started: its code is not compiled yet. */
-async function wholeCalls(context: Context): Promise<Row> {
+/**
+ * `U`, `L` and `D` of calls that nobody knows.
+ * @param isWarm after as many others; else at a process that was just started: its code is not compiled yet
+ */
+async function wholeCalls(context: Context, isWarm: boolean): Promise<Row> {
   const { scope, pick } = context;
   const relayPort = await freeUdpPort();
   const etcd = await startEtcd(scope);
   await RegisteredRelays.register(scope, etcd, 3, { controlPort: relayPort, kind: 'rtpproxy' });
   const load = LoadGenerator.start(scope);
   const count = pick(400, 50);
-  const play = async (port: number, pid: number) => {
+  const playOnce = async (port: number, pid: number) => {
     const calls: Calls & { count: number } = { ...freshCalls(), count };
     let cpuSeconds = 0;
     for (const command of life) {
@@ -49,6 +55,14 @@ async function wholeCalls(context: Context): Promise<Row> {
       cpuSeconds += result.cpuSeconds[0] ?? Number.NaN;
     }
     return (cpuSeconds * 1000) / (count * life.length);
+  };
+  const play = async (port: number, pid: number) => {
+    if (isWarm) {
+      for (let calls = 0; calls < warmUpCalls; calls += count) {
+        await playOnce(port, pid);
+      }
+    }
+    return playOnce(port, pid);
   };
   const { baseline, candidate } = await inTurn(
     context,
@@ -64,7 +78,9 @@ async function wholeCalls(context: Context): Promise<Row> {
   );
   await scope.close();
   return context.measured({
-    name: `rtpproxy gateway, first ${figure(count * life.length)} commands of a replica, CPU per command`,
+    name: isWarm
+      ? 'rtpproxy gateway, whole new calls, CPU per command'
+      : `rtpproxy gateway, first ${figure(count * life.length)} commands of a replica, CPU per command`,
     unit: 'ms',
     against: 'bare UDP forwarder',
     baseline,

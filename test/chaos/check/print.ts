@@ -1,26 +1,30 @@
 import type { Verdict } from './check.js';
 import type { CallEvidence, Evidence, Operation } from './evidence.js';
 import type { Moment, Span } from './story.js';
-import type { Violation } from './violation.js';
 
 const maxLines = 60;
 
-/** The violation whose call has the fewest records, with all of them. */
-export function shortestFailure({ violations, evidence }: Verdict): string {
-  const length = ({ callId }: Violation) => {
+/** The violations of the call that has the fewest records, with all of them. */
+export function shortestFailure(verdict: Verdict): string {
+  const [shortest = ''] = failures(verdict);
+  return shortest;
+}
+
+/** The violations of each call, with all of its records; that with the fewest first. */
+export function failures({ violations, evidence }: Verdict): string[] {
+  const length = (callId: string) => {
     const call = evidence.calls.get(callId);
     return call ? call.operations.length + call.story.states.length : Number.POSITIVE_INFINITY;
   };
-  const [shortest] = [...violations].sort((a, b) => length(a) - length(b));
-  if (!shortest) {
-    return '';
-  }
-  const call = evidence.calls.get(shortest.callId);
-  const of = violations.filter(({ callId }) => callId === shortest.callId);
-  const heading = of.map(({ check, message }) => `${check}: ${message}`);
-  return [`${shortest.callId || 'the log'}`, ...heading, ...(call ? historyOf(evidence, call) : [])].join(
-    '\n  ',
-  );
+  const callIds = [...new Set(violations.map(({ callId }) => callId))];
+  return callIds
+    .sort((a, b) => length(a) - length(b))
+    .map((callId) => {
+      const call = evidence.calls.get(callId);
+      const of = violations.filter((violation) => violation.callId === callId);
+      const heading = of.map(({ check, message }) => `${check}: ${message}`);
+      return [callId || 'the log', ...heading, ...(call ? historyOf(evidence, call) : [])].join('\n  ');
+    });
 }
 
 interface Line {
