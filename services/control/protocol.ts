@@ -19,7 +19,7 @@ export interface ControlProtocol {
   queryRequest(call: CallParties): ControlRequest;
   /** RTP packets of the call so far, as the reply to a query tells; 0 if it does not. */
   packetsIn(reply: Buffer): number;
-  /** Whether the relay has been told of more than one party, as the reply to a query says; false if it does not. */
+  /** Whether more than one party has told where its media are, as the reply to a query says; false if it does not. */
   isAnsweredIn(reply: Buffer): boolean;
   /**
    * When a proxy last told the relay of the call's media, as the reply to a query says: ms since 1970 by the relay's clock, with the

@@ -43,8 +43,7 @@ export const ng: NgProtocol = {
 
   isAnsweredIn(reply) {
     const parties = Object.values(dictionary(readReply(reply)?.['tags']) ?? {});
-    // Until it answers, the other party has no tag.
-    return parties.filter((party) => bytes(dictionary(party)?.['tag'])?.length).length > 1;
+    return parties.filter(hasSignaled).length > 1;
   },
 
   signaledAtMsIn(reply) {
@@ -65,6 +64,18 @@ const mayLackCallId = new Set(['ping', 'list', 'begin', 'unknown']);
 
 function dictionary(value: NgValue | undefined): NgDictionary | undefined {
   return typeof value === 'object' && !Array.isArray(value) && !Buffer.isBuffer(value) ? value : undefined;
+}
+
+/** The party has told where its media are. One that was only offered the call, or a re-INVITE of it, is there without. */
+function hasSignaled(party: NgValue): boolean {
+  const streams = list(dictionary(party)?.['medias']).flatMap((media) =>
+    list(dictionary(media)?.['streams']),
+  );
+  return streams.some((stream) => dictionary(dictionary(stream)?.['advertised endpoint'])?.['address']);
+}
+
+function list(value: NgValue | undefined): readonly NgValue[] {
+  return Array.isArray(value) ? value : [];
 }
 
 /** In rtpengine's words. */

@@ -30,7 +30,7 @@ export interface PlaceHints {
   readonly likeliest?: string | undefined;
   /** Where it was to be set up: it may be elsewhere, where media flow. */
   readonly promised?: string | undefined;
-  /** Only a relay that knows both parties counts: others may have been offered the call, and not have answered. */
+  /** Only a relay that has been told of both parties' media counts: others may only have been offered the call. */
   readonly answered?: boolean;
 }
 

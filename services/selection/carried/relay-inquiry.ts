@@ -6,7 +6,7 @@ import type { RegisteredRelay } from '../../domain/relay.js';
 export interface CarriedCall {
   /** RTP packets so far: where two relays carry one call, media flows on one of them. */
   readonly packets: number;
-  /** It knows both parties. False also where it does not say: another one may have been offered the call, and not have answered. */
+  /** Both parties have told it where their media are. False also where it does not say: it may only have been offered the call. */
   readonly isAnswered: boolean;
   /** When a proxy last told the relay of its media, ms since 1970 by the relay's clock; undefined if it does not say. */
   readonly signaledAtMs?: number | undefined;

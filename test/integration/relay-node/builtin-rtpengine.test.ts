@@ -1,5 +1,6 @@
-import type { NgDictionary } from '../../../services/control/ng/message.js';
-import { audioSdp, mediaAddresses, newCall, relayedTo, reversed } from '../../support/ng.js';
+import { encodeBody, type NgDictionary } from '../../../services/control/ng/message.js';
+import { ng } from '../../../services/control/ng/protocol.js';
+import { audioSdp, type CallTags, mediaAddresses, newCall, relayedTo, reversed } from '../../support/ng.js';
 import { suite } from './builtin-comparison.js';
 import { party, sdpOf } from './builtin-scene.js';
 
@@ -33,6 +34,20 @@ suite('media pass both ways, and re-INVITEs of both parties keep the ports', asy
   t.is((await proxy.delete(call))['result'], 'ok');
   t.deepEqual(await proxy.list(), []);
   t.is((await proxy.query(call))['error-reason'], 'Unknown call-id');
+});
+
+suite('a query tells whether both parties have said where their media are', async (t, proxy) => {
+  const isAnswered = async (call: CallTags) =>
+    ng.isAnsweredIn(encodeBody(await proxy.query(call), 'bencode'));
+  const call = newCall();
+  await proxy.offer(call, audioSdp({ address: '127.0.0.1', port: 4000 }));
+  t.false(await isAnswered(call));
+  await proxy.answer(call, audioSdp({ address: '127.0.0.1', port: 5000 }));
+  t.true(await isAnswered(call));
+  // A re-INVITE to a relay that does not have the call.
+  const reinvited = newCall();
+  await proxy.offer(reinvited, audioSdp({ address: '127.0.0.1', port: 4000 }), { inDialog: true });
+  t.false(await isAnswered(reinvited));
 });
 
 suite('rejected media, hold and other lines of the SDP', async (t, proxy) => {
