@@ -78,6 +78,10 @@ async function main(): Promise<number> {
     say(`\n${table(rows)}\n`);
   }
   const compared = before ? compare(before, rows) : [];
+  if (before && compared.length === 0) {
+    process.stderr.write(`none of these rows is in ${values.compare}\n`);
+    return 1;
+  }
   say(compared.map((each) => `${comparisonText(each)}\n`).join(''));
   const regressed = compared.some(({ isSlower, cost }) => isSlower && cost > mostCost);
   return failures === 0 && !regressed ? 0 : 1;
