@@ -104,8 +104,8 @@ export class BindingRepair {
     if (!isLeft && !isApart && !isLost) {
       return undefined;
     }
-    // What only was to be set up here as well says nothing of where it was answered.
-    const answered = isApart && promised.state === 'setup';
+    // What was to be set up here counts for as much as an offer elsewhere.
+    const answered = promised?.state === 'setup' && (isApart || !isSought(request));
     const place = await this.#place(request.call, { answered });
     const { isRebuilding, wasAway } = this.#deps.cachedStore;
     // At other times it is a new call, most likely.

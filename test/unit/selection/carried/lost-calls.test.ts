@@ -164,6 +164,16 @@ test('a call is bound to the relay that has answered it, though the replica that
   }
 });
 
+test('a promise for a setup is kept, though another relay was offered the call and has not answered', async (t) => {
+  const { during, inquiry, selector } = rebuildScene(t);
+  await during(async () => {
+    t.is((await selector.select(ask(call))).binding.relayId, 'r1');
+    inquiry.carry('r2', 'call-1', 0, false);
+  });
+  await selector.reconcile();
+  t.like((await selector.select(ask(call))).binding, { relayId: 'r1', state: 'setup', generation: 1 });
+});
+
 test('a call that was released, and that its relay carries again, goes on', async (t) => {
   for (const isCarried of [true, false]) {
     const { inquiry, selector } = rebuildScene(t);
