@@ -38,6 +38,10 @@ const { values, positionals } = parseArgs({
     compare: { type: 'string' },
   },
 });
+// What the environment has each process load at its start is no cost of Holdfast's: certificates take as long as all of Node does.
+for (const name of ['NODE_EXTRA_CA_CERTS', 'NODE_OPTIONS']) {
+  delete process.env[name];
+}
 if (values.prof !== undefined) {
   profileReplicas(values.prof);
 }
