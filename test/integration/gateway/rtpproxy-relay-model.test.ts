@@ -66,13 +66,15 @@ testWith.serial(rtpproxyPrograms, 'one without ports, too', async (t) => {
   for (const text of ['U first 127.0.0.1 4000 a;1', 'L first 127.0.0.1 4000 a;1 b;1']) {
     t.is(kindOf(await engine.ask(text)), kindOf(model.handle(text)));
   }
-  // It has fewer than it was given, now and then.
-  const fillers = Array.from({ length: 9 }, (_, i) => `U filler-${i} 127.0.0.1 4000 a;1`);
-  const filled: string[] = [];
-  for (const text of fillers) {
-    filled.push(await engine.ask(text));
+  // It looks for ports at random, and now and then does not find the last ones at once.
+  const answers: string[] = [];
+  while (
+    answers.length < 100 &&
+    !(answers.length >= 20 && answers.slice(-20).every((each) => each === 'E72'))
+  ) {
+    answers.push(await engine.ask(`U filler-${answers.length} 127.0.0.1 4000 a;1`));
   }
-  t.is(filled.at(-1), 'E72');
+  t.deepEqual([...new Set(answers.slice(-20))], ['E72']);
   model.isFull = true;
   for (const text of [
     'U other 127.0.0.1 4000 a;1',
