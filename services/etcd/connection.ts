@@ -11,12 +11,13 @@ import type {
 import { Subscribers } from '../runtime/subscribers.js';
 import type { TlsFiles } from '../runtime/tls-files.js';
 import { ClusterGuard, type WrongClusterError } from './cluster-guard.js';
+import { modRevisionIs } from './compare.js';
 import { Endpoints } from './endpoints.js';
 import type { ChannelFactory } from './handshake-deadline.js';
 import { EtcdHistory, type HistoryChange } from './history.js';
 import { EtcdLogin } from './login.js';
 import { MemberClients } from './member-clients.js';
-import type { Compare, Txn, TxnResult } from './txn-codec.js';
+import type { Txn, TxnResult } from './txn-codec.js';
 
 export interface EtcdConnectionOptions {
   /** `http://HOST:PORT`, `https://HOST:PORT` or `HOST:PORT`, one per member; at least one. */
@@ -136,7 +137,7 @@ export class EtcdConnection {
    * left, and only to a user who is permitted to read the one key and to write the other.
    */
   probe({ reads, writes }: ProbedKeys, timeoutMs: number): Promise<unknown> {
-    const never: Compare = { result: 'Equal', target: 'Mod', key: Buffer.from(reads), mod_revision: -1 };
+    const never = modRevisionIs({ key: Buffer.from(reads), revision: -1 });
     const put = { request_put: { key: Buffer.from(writes), value: Buffer.alloc(0) } };
     return this.txn({ compare: [never], success: [put] }, { deadline: Date.now() + timeoutMs });
   }

@@ -1,6 +1,7 @@
 import { HoldfastError } from '../domain/error.js';
 import type { Intents } from '../domain/membership.js';
 import { type Intent, relayKey } from '../domain/relay.js';
+import { modRevisionIs } from '../etcd/compare.js';
 import type { EtcdConnection } from '../etcd/connection.js';
 import { etcdUnavailable } from '../etcd/errors.js';
 import { InvalidValue } from '../etcd/invalid-value.js';
@@ -54,7 +55,7 @@ export class IntentStore implements Intents {
       ? { request_put: { key, value: intentCodec.encode(intent) } }
       : { request_delete_range: { key } };
     const txn = this.connection.txn({
-      compare: [{ result: 'Equal', target: 'Mod', key, mod_revision: expected }],
+      compare: [modRevisionIs({ key, revision: expected })],
       success: [operation],
     });
     const { succeeded } = await txn.catch((error) => {
