@@ -13,7 +13,7 @@ import type { CachedBindingStore } from './cached-store.js';
 import type { ProvisionalBindings } from './outage/provisional-bindings.js';
 import type { SelectRequest } from './requests.js';
 import type { TtlPolicy } from './ttl-policy.js';
-import { asRefused, bound, guardOf, RelayAwaitedError, withGuard } from './write-result.js';
+import { asRefused, bound, guardOf, relayAwaited, withGuard } from './write-result.js';
 
 export interface BindingWriterDeps {
   readonly cachedStore: CachedBindingStore;
@@ -316,7 +316,7 @@ export class BindingWriter {
     const { placement, provisional, directory, clock } = this.#deps;
     const promised = provisional.get(call);
     if (promised && directory.isSuspect(promised.call.set, promised.relayId)) {
-      return new RelayAwaitedError(promised);
+      return relayAwaited(promised);
     }
     const isWanted =
       promised !== undefined &&

@@ -42,17 +42,17 @@ export class CachedBindingStore {
 
   /** True while bindings that etcd lost are on their way back: an unknown call may be one of them. */
   get isRebuilding(): boolean {
-    return this.#deps.clock.monotonicMs() - this.#lostBindingsAtMs < rebuildMs;
+    return this.#isRecent(this.#lostBindingsAtMs);
   }
 
   /** True just after etcd was away: a replica that is gone may have promised a relay to a call that etcd does not know. */
   get wasAway(): boolean {
-    return this.#deps.clock.monotonicMs() - this.#backAtMs < rebuildMs;
+    return this.#isRecent(this.#backAtMs);
   }
 
   /** True while etcd, which was wiped or restored, may not have what was bound before. */
   get isReplaced(): boolean {
-    return this.#deps.clock.monotonicMs() - this.#replacedAtMs < rebuildMs;
+    return this.#isRecent(this.#replacedAtMs);
   }
 
   /** Bindings may be gone from etcd. */
@@ -136,6 +136,10 @@ export class CachedBindingStore {
     }
     this.counters.guardFailures++;
     return { ...outcome, found: await this.#believed(outcome.found, askedAtMs) };
+  }
+
+  #isRecent(atMs: number): boolean {
+    return this.#deps.clock.monotonicMs() - atMs < rebuildMs;
   }
 
   /** A call that names no set is the one of the default set, or the only one that is remembered in another. */

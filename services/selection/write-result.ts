@@ -30,14 +30,9 @@ export function withGuard(guards: readonly RelayGuard[], target: RelayGuard): Re
 }
 
 /** The relay of a call is not registered at the moment, but not believed to be gone: it is waited for. */
-export class RelayAwaitedError extends HoldfastError {
-  override readonly name = 'RelayAwaitedError';
-
-  constructor({ call, relayId }: Pick<Binding, 'call' | 'relayId'>) {
-    super('relay-awaited', `relay ${relayId} of set ${call.set} is not registered; it is looked for again`, {
-      metadata: { set: call.set, relay: relayId },
-    });
-  }
+export function relayAwaited({ call, relayId }: Pick<Binding, 'call' | 'relayId'>): HoldfastError {
+  const reason = `relay ${relayId} of set ${call.set} is not registered; it is looked for again`;
+  return new HoldfastError('relay-awaited', reason, { metadata: { set: call.set, relay: relayId } });
 }
 
 /** Another try may be answered. */

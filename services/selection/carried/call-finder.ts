@@ -41,7 +41,7 @@ interface Miss {
 }
 
 /** What relays say of a call. */
-interface Found {
+interface Answers {
   readonly carriers: readonly Carrier[];
   /** All have said whether they carry it. */
   readonly isComplete: boolean;
@@ -56,7 +56,7 @@ interface Carrier extends CarriedCall {
 /** Finds the relay that carries a call which the registry does not know, by asking all relays of its set. */
 export class CallFinder {
   readonly #deps: CallFinderDeps;
-  readonly #searches = new Map<string, Promise<Found>>();
+  readonly #searches = new Map<string, Promise<Answers>>();
   /** Calls that were looked for in vain; oldest first. */
   readonly #misses = new Map<string, Miss>();
   #listing: Promise<unknown> = Promise.resolve();
@@ -105,7 +105,7 @@ export class CallFinder {
   }
 
   /** Undefined if too many are under way. */
-  #begin(call: Call): Promise<Found> | undefined {
+  #begin(call: Call): Promise<Answers> | undefined {
     if (this.#searches.size >= maxSearches) {
       return undefined;
     }
@@ -125,7 +125,7 @@ export class CallFinder {
     return carried && true;
   }
 
-  async #search(call: Call): Promise<Found> {
+  async #search(call: Call): Promise<Answers> {
     const candidates = this.#deps.relays.list(call.anySet ? undefined : call.set);
     const lists = this.#takeToken() ? undefined : await this.#lists();
     const answers = await Promise.all(candidates.map((relay) => this.#carries(relay, call, lists)));

@@ -15,7 +15,7 @@ import type { CachedBindingStore } from '../cached-store.js';
 import { newRequestId } from '../request-id.js';
 import { type Answer, answerOf, mayBeginAgain, type SelectRequest } from '../requests.js';
 import type { TtlPolicy } from '../ttl-policy.js';
-import { isOutage, RelayAwaitedError } from '../write-result.js';
+import { isOutage, relayAwaited } from '../write-result.js';
 import type { ProvisionalBindings } from './provisional-bindings.js';
 import type { UsedCalls } from './used-calls.js';
 
@@ -66,7 +66,7 @@ export class OutageFallback {
   assertNotSuspect(call: Call): void {
     const promised = this.#suspectPromise(call);
     if (promised) {
-      throw new RelayAwaitedError(promised);
+      throw relayAwaited(promised);
     }
   }
 

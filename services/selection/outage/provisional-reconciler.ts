@@ -48,15 +48,8 @@ export class ProvisionalReconciler {
     }
     const { requestId, ttlSeconds, state, notices } = promised;
     const inDialog = state === 'answered';
-    const constraints = {};
-    await this.#deps.binder.bind({
-      call: promised.call,
-      requestId,
-      ttlSeconds,
-      constraints,
-      inDialog,
-      notices,
-    });
+    const known = { call: promised.call, requestId, ttlSeconds, notices };
+    await this.#deps.binder.bind({ ...known, constraints: {}, inDialog });
   }
 
   async #reconcileAll(): Promise<void> {
