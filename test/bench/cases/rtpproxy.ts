@@ -17,7 +17,7 @@ const concurrency = 64;
 const mostMs = 0.1;
 const warmUpCalls = 4000;
 
-/** What the gateway of rtpproxy's protocol costs: known calls, the first whole calls of a fresh replica, and a proxy's wait. */
+/** What the gateway of rtpproxy's protocol costs: known calls, whole calls of a warm replica and of a fresh one, and a proxy's wait. */
 export const rtpproxy: BenchCase = {
   name: 'rtpproxy',
   title:
