@@ -1,3 +1,4 @@
+import type { CarriedCall } from '../domain/call.js';
 import type { Relay, RelayKind } from '../domain/relay.js';
 
 /**
@@ -17,15 +18,8 @@ export interface ControlProtocol {
    * relay knows a call by its tags, both kinds of request need them.
    */
   queryRequest(call: CallParties): ControlRequest;
-  /** RTP packets of the call so far, as the reply to a query tells; 0 if it does not. */
-  packetsIn(reply: Buffer): number;
-  /** Whether more than one party has told where its media are, as the reply to a query says; false if it does not. */
-  isAnsweredIn(reply: Buffer): boolean;
-  /**
-   * When a proxy last told the relay of the call's media, as the reply to a query says: ms since 1970 by the relay's clock, with the
-   * fraction of the second cut off; undefined if it does not say.
-   */
-  signaledAtMsIn(reply: Buffer): number | undefined;
+  /** What the reply to a query tells of the call. */
+  callIn(reply: Buffer): CarriedCall;
   /** A request for the Call-IDs that a relay carries, as many as `limit`; undefined if there is none. */
   listRequest(limit: number): ControlRequest | undefined;
   /** Undefined if the reply is no list. */

@@ -159,3 +159,16 @@ function byteLengthOf(callId: string | Buffer): number {
 function sha256(bytes: Buffer): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
+
+/** What a relay tells of a call that it carries. */
+export interface CarriedCall {
+  /** RTP packets so far, 0 if it does not say: where two relays carry one call, media flows on one of them. */
+  readonly packets: number;
+  /** Both parties have told it where their media are. False also where it does not say: it may only have been offered the call. */
+  readonly isAnswered: boolean;
+  /**
+   * When a proxy last told the relay of its media: ms since 1970 by the relay's clock, with the fraction of the second cut off;
+   * undefined if it does not say.
+   */
+  readonly signaledAtMs?: number | undefined;
+}

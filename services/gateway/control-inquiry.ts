@@ -4,9 +4,9 @@ import {
   type ProtocolName,
   protocolsOf,
 } from '../control/protocol.js';
-import { type Call, maxCallIdBytes, parseCall } from '../domain/call.js';
+import { type Call, type CarriedCall, maxCallIdBytes, parseCall } from '../domain/call.js';
 import type { RegisteredRelay } from '../domain/relay.js';
-import type { CarriedCall, CarriedCalls, RelayInquiry } from '../selection/carried/relay-inquiry.js';
+import type { CarriedCalls, RelayInquiry } from '../selection/carried/relay-inquiry.js';
 import type { CallMemory } from './call-memory.js';
 import type { RelayAccess } from './relay-clients.js';
 
@@ -73,11 +73,11 @@ export async function carriedBy(
   const answers = await Promise.all(queries.map((query) => answerTo(clients, relay, query, timeoutMs)));
   const replies = answers.filter((answer) => Buffer.isBuffer(answer));
   if (replies.length > 0) {
-    const { protocol } = memory;
-    const signaled = replies.flatMap((reply) => protocol.signaledAtMsIn(reply) ?? []);
+    const calls = replies.map((reply) => memory.protocol.callIn(reply));
+    const signaled = calls.flatMap(({ signaledAtMs }) => signaledAtMs ?? []);
     return {
-      packets: replies.reduce((sum, reply) => sum + protocol.packetsIn(reply), 0),
-      isAnswered: replies.some((reply) => protocol.isAnsweredIn(reply)),
+      packets: calls.reduce((sum, { packets }) => sum + packets, 0),
+      isAnswered: calls.some(({ isAnswered }) => isAnswered),
       signaledAtMs: signaled.length > 0 ? Math.max(...signaled) : undefined,
     };
   }

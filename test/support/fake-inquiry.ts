@@ -1,10 +1,6 @@
-import { type Call, parseCall } from '../../services/domain/call.js';
+import { type Call, type CarriedCall, parseCall } from '../../services/domain/call.js';
 import type { RegisteredRelay } from '../../services/domain/relay.js';
-import type {
-  CarriedCall,
-  CarriedCalls,
-  RelayInquiry,
-} from '../../services/selection/carried/relay-inquiry.js';
+import type { CarriedCalls, RelayInquiry } from '../../services/selection/carried/relay-inquiry.js';
 
 /** Relays that carry what a test says, and answer when it lets them. */
 export class FakeInquiry implements RelayInquiry {

@@ -36,19 +36,15 @@ export const ng: NgProtocol = {
 
   queryRequest: ({ callId }: CallParties) => ownRequest({ command: 'query', 'call-id': callId }),
 
-  packetsIn(reply) {
-    const rtp = dictionary(dictionary(readReply(reply)?.['totals'])?.['RTP']);
-    return Number(rtp?.['packets'] ?? 0) || 0;
-  },
-
-  isAnsweredIn(reply) {
-    const parties = Object.values(dictionary(readReply(reply)?.['tags']) ?? {});
-    return parties.filter(hasSignaled).length > 1;
-  },
-
-  signaledAtMsIn(reply) {
-    const seconds = Number(readReply(reply)?.['last signal'] ?? 0);
-    return seconds > 0 ? seconds * 1000 : undefined;
+  callIn(reply) {
+    const body = readReply(reply);
+    const rtp = dictionary(dictionary(body?.['totals'])?.['RTP']);
+    const seconds = Number(body?.['last signal'] ?? 0);
+    return {
+      packets: Number(rtp?.['packets'] ?? 0) || 0,
+      isAnswered: Object.values(dictionary(body?.['tags']) ?? {}).filter(hasSignaled).length > 1,
+      signaledAtMs: seconds > 0 ? seconds * 1000 : undefined,
+    };
   },
 
   listRequest: (limit) => ownRequest({ command: 'list', limit }),

@@ -38,9 +38,7 @@ export const rtpproxy: RtpproxyProtocol = {
 
   queryRequest: (call) => ownRequest(`Q ${namesOf({ ...call, toTag: undefined }, (tag) => tag)}`),
 
-  packetsIn,
-  isAnsweredIn: () => false,
-  signaledAtMsIn: () => undefined,
+  callIn: (reply) => ({ packets: packetsIn(reply), isAnswered: false }),
 
   // It has no command that lists calls.
   listRequest: () => undefined,

@@ -1,8 +1,8 @@
-import type { Call } from '../../domain/call.js';
+import type { Call, CarriedCall } from '../../domain/call.js';
 import type { Events } from '../../domain/events.js';
 import type { RegisteredRelay } from '../../domain/relay.js';
 import { type Clock, inTime } from '../../runtime/clock.js';
-import type { CarriedCall, CarriedCalls, RelayInquiry } from './relay-inquiry.js';
+import type { CarriedCalls, RelayInquiry } from './relay-inquiry.js';
 
 /** Calls looked for at once. */
 const maxSearches = 1000;

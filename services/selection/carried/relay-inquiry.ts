@@ -1,16 +1,6 @@
 import type { Binding } from '../../domain/binding.js';
-import type { Call } from '../../domain/call.js';
+import type { Call, CarriedCall } from '../../domain/call.js';
 import type { RegisteredRelay } from '../../domain/relay.js';
-
-/** What a relay tells of a call that it carries. */
-export interface CarriedCall {
-  /** RTP packets so far: where two relays carry one call, media flows on one of them. */
-  readonly packets: number;
-  /** Both parties have told it where their media are. False also where it does not say: it may only have been offered the call. */
-  readonly isAnswered: boolean;
-  /** When a proxy last told the relay of its media, ms since 1970 by the relay's clock; undefined if it does not say. */
-  readonly signaledAtMs?: number | undefined;
-}
 
 /** Asks relays what they carry. Never throws: a relay that cannot be asked is no evidence of anything. */
 export interface RelayInquiry {

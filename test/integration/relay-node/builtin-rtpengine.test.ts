@@ -38,7 +38,7 @@ suite('media pass both ways, and re-INVITEs of both parties keep the ports', asy
 
 suite('a query tells whether both parties have said where their media are', async (t, proxy) => {
   const isAnswered = async (call: CallTags) =>
-    ng.isAnsweredIn(encodeBody(await proxy.query(call), 'bencode'));
+    ng.callIn(encodeBody(await proxy.query(call), 'bencode')).isAnswered;
   const call = newCall();
   await proxy.offer(call, audioSdp({ address: '127.0.0.1', port: 4000 }));
   t.false(await isAnswered(call));

@@ -156,8 +156,8 @@ test('its own requests: a delete ends all streams of a call, a query is about on
   };
   t.is(text(rtpproxy.deleteRequest(parties).body), 'D c;z9hG4bK1 f t');
   t.is(text(rtpproxy.queryRequest(parties).body), 'Q c;z9hG4bK1 f;1');
-  t.is(rtpproxy.packetsIn(Buffer.from('60 12 30 40 1\n')), 42);
-  t.is(rtpproxy.packetsIn(Buffer.from('E50\n')), 0);
+  t.is(rtpproxy.callIn(Buffer.from('60 12 30 40 1\n')).packets, 42);
+  t.is(rtpproxy.callIn(Buffer.from('E50\n')).packets, 0);
 });
 
 test('without a relay each command is answered in numbers', (t) => {
