@@ -176,15 +176,20 @@ export class Ruleset {
   }
 
   /**
-   * In two transactions, so that no packet finds only a part of its stream. The counters are there until the second one: nft reads
-   * one only with all others, which would hold the first one up.
+   * No packet finds the streams any more. What they need stays for a transaction of its own, so that none finds only a part; and
+   * the counters with it, for nft reads one only with all others.
    */
-  removeStreams(streams: readonly KernelStream[]): readonly [string, string] {
+  hideStreams(streams: readonly KernelStream[]): string {
+    return this.#elements('delete', 'flows', streams, keyOf);
+  }
+
+  /** What is left of streams that are hidden. */
+  removeStreams(streams: readonly KernelStream[]): string {
     const byMark = (map: string) => this.#elements('delete', map, streams, ({ mark }) => hex(mark));
-    return [
-      this.#elements('delete', 'flows', streams, keyOf),
-      transaction(...['saddr', 'daddr', 'sport', 'dport'].map(byMark), ...this.#events('delete', streams)),
-    ];
+    return transaction(
+      ...['saddr', 'daddr', 'sport', 'dport'].map(byMark),
+      ...this.#events('delete', streams),
+    );
   }
 
   /** Its output is for `countsIn`. */

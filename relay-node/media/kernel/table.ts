@@ -280,8 +280,7 @@ export class KernelTable {
       return;
     }
     const { nft, ruleset, clock } = this.#deps;
-    const [first] = ruleset.removeStreams(batch);
-    await nft.run(first);
+    await nft.run(ruleset.hideStreams(batch));
     this.#removed(batch.length);
     for (const stream of batch) {
       this.#leaving.set(stream, clock.monotonicMs());
@@ -293,8 +292,7 @@ export class KernelTable {
       return;
     }
     const { nft, ruleset } = this.#deps;
-    const [, second] = ruleset.removeStreams(batch);
-    await nft.run(second);
+    await nft.run(ruleset.removeStreams(batch));
     for (const stream of batch) {
       this.streams.retire(stream);
     }
