@@ -34,6 +34,8 @@ export interface BindingWrite {
   readonly guards: readonly RelayGuard[];
   /** Write only if no other set has the call either. With `expected` 0. */
   readonly alone?: boolean;
+  /** What replicas remember of the call is history with this: it has moved or begun again. They are told. */
+  readonly outdates?: boolean;
   /** How long the key must live at least from now, seconds. */
   readonly lifetimeSeconds: number;
 }
@@ -55,7 +57,7 @@ export type WriteOutcome =
   /** A guard did not hold; nothing was written. `guardsHeld` false: what was seen of a relay is not so any more. */
   | { readonly written: false; readonly found: Found; readonly guardsHeld: boolean };
 
-/** Caches hear of moves by these keys; long enough for the slowest of them to hear, short enough to stay few. */
+/** Caches hear of moves and new beginnings by these keys; long enough for the slowest of them to hear, short enough to stay few. */
 const moveLifetimeSeconds = 60;
 /** Sets and branches of one Call-ID that are looked at. */
 const maxOfCallId = 64;
@@ -109,18 +111,18 @@ export class BindingStore {
     expected,
     guards,
     alone = false,
+    outdates = false,
     lifetimeSeconds,
   }: BindingWrite): Promise<WriteOutcome> {
     const { commits, leases, keys } = this.#deps;
-    const { call, generation } = binding;
+    const { call } = binding;
     const key = keys.call(call);
-    const moved = generation > 1 && expected > 0 && guards.length > 0;
-    const taken = [leases.take(lifetimeSeconds), moved ? leases.take(moveLifetimeSeconds) : ''];
+    const taken = [leases.take(lifetimeSeconds), outdates ? leases.take(moveLifetimeSeconds) : ''];
     const [lease = '', moveLease = ''] = taken.every((each) => typeof each === 'string')
       ? taken
       : await Promise.all(taken);
     const success: Operation[] = [{ request_put: { key, value: bindingCodec.encode(binding), lease } }];
-    if (moved) {
+    if (outdates) {
       success.push({
         request_put: { key: keys.move(call), value: moveCodec.encode(binding), lease: moveLease },
       });

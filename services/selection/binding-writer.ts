@@ -6,7 +6,7 @@ import type { RegisteredRelay } from '../domain/relay.js';
 import type { Reservation } from '../placement/candidate.js';
 import type { Placement } from '../placement/placement.js';
 import type { RelayConstraints } from '../placement/pool.js';
-import type { Found, RelayGuard, WriteOutcome } from '../registry/binding-store.js';
+import type { BindingWrite, Found, RelayGuard, WriteOutcome } from '../registry/binding-store.js';
 import type { RelayDirectory } from '../registry/relay-directory.js';
 import type { Clock } from '../runtime/clock.js';
 import type { CachedBindingStore } from './cached-store.js';
@@ -142,7 +142,7 @@ export class BindingWriter {
 
   /** Whoever has written this tells the notices, and nobody else. */
   takeNotices({ binding, revision }: StoredBinding): Promise<WriteOutcome> {
-    return this.#write({ ...binding, notices: [] }, revision, [], false);
+    return this.#write({ binding: { ...binding, notices: [] }, expected: revision, guards: [] });
   }
 
   /** Binds a call to the relay that was found carrying it. */
@@ -173,7 +173,7 @@ export class BindingWriter {
     // An answered call leaves no relay that has come back meanwhile.
     const gone = before && before.state !== 'setup' ? [this.#goneGuard(before)] : [];
     const guards = withGuard(gone, guardOf(relay));
-    const outcome = await this.#write(binding, found.revision, guards, false);
+    const outcome = await this.#write({ binding, expected: found.revision, guards });
     if (outcome.written) {
       this.counters.adopted++;
       events.callAdopted(outcome.stored.binding);
@@ -184,14 +184,16 @@ export class BindingWriter {
   /**
    * Writes a remembered binding that etcd has lost, or has an older generation of.
    * @param relay that must still be registered as it was seen; undefined for a call that has ended
+   * @param begins the call begins again with it
    */
   async reassert(
     { binding }: StoredBinding,
     found: Found,
     relay: RegisteredRelay | undefined,
+    begins = false,
   ): Promise<WriteOutcome> {
     const guards = relay ? [guardOf(relay)] : [];
-    const outcome = await this.#write(binding, found.revision, guards, false);
+    const outcome = await this.#write({ binding, expected: found.revision, guards, begins });
     if (outcome.written) {
       this.counters.reasserted++;
       this.#deps.events.callReasserted(outcome.stored.binding);
@@ -200,7 +202,8 @@ export class BindingWriter {
   }
 
   async #update({ binding, revision }: StoredBinding, next: Binding): Promise<WriteOutcome> {
-    const outcome = await this.#write(next, revision, [], false);
+    const begins = next.beginning !== binding.beginning;
+    const outcome = await this.#write({ binding: next, expected: revision, guards: [], begins });
     if (!outcome.written) {
       return outcome;
     }
@@ -252,7 +255,8 @@ export class BindingWriter {
         binding: undefined,
         hasOthers: false,
       };
-      return this.reassert({ ...survivor, binding }, none, carrier);
+      const begins = binding.beginning !== survivor.binding.beginning;
+      return this.reassert({ ...survivor, binding }, none, carrier, begins);
     }
     if (survivor) {
       return this.#moveFromGone({ ...survivor, revision: found?.revision ?? 0 }, request);
@@ -347,7 +351,7 @@ export class BindingWriter {
     const all = withGuard(guards, guardOf(target.registered));
     let written = false;
     try {
-      const outcome = await this.#write(binding, expected, all, alone);
+      const outcome = await this.#write({ binding, expected, guards: all, alone });
       written = outcome.written;
       return outcome;
     } finally {
@@ -357,16 +361,19 @@ export class BindingWriter {
     }
   }
 
-  #write(
-    binding: Binding,
-    expected: number,
-    guards: readonly RelayGuard[],
-    alone: boolean,
-  ): Promise<WriteOutcome> {
+  #write({
+    binding,
+    begins = false,
+    ...write
+  }: Pick<BindingWrite, 'binding' | 'expected' | 'guards' | 'alone'> & {
+    /** The call begins again after its release. */
+    readonly begins?: boolean;
+  }): Promise<WriteOutcome> {
     const { cachedStore, ttlPolicy, clock } = this.#deps;
     const lifetimeSeconds = ttlPolicy.lifetimeSeconds(binding);
     const expiresAtMs = clock.wallMs() + lifetimeSeconds * 1000;
-    const write = { binding: { ...binding, expiresAtMs }, expected, guards, lifetimeSeconds };
-    return cachedStore.write(alone ? { ...write, alone } : write);
+    const moves = binding.generation > 1 && write.expected > 0 && write.guards.length > 0;
+    const outdates = moves || begins;
+    return cachedStore.write({ ...write, binding: { ...binding, expiresAtMs }, outdates, lifetimeSeconds });
   }
 }

@@ -75,7 +75,7 @@ export class CachedBindingStore {
       return undefined;
     }
     const stored = this.#remembered(call, (each) => cache.fresh(each));
-    // A call that was released may have begun again at another replica: of that nothing is heard here.
+    // A call that was released may have begun again at another replica, and be about to be heard of.
     if (!stored || stored.binding.state === 'released') {
       return undefined;
     }

@@ -50,7 +50,7 @@ export interface LookupOptions extends Prediction {
   readonly adopts?: boolean;
   /** Without quorum a call of which nothing is known is answered where it would be placed. */
   readonly predicts?: boolean;
-  /** etcd is read, if it can be: that a call has begun again at another replica, caches do not hear. */
+  /** etcd is read, if it can be: that a call has begun again at another replica, caches hear a little later. */
   readonly current?: boolean;
 }
 
@@ -348,7 +348,7 @@ export class Selector {
     this.#fallback.assertNotSuspect(call);
     await this.#reconciler.reconcile(call);
     const fresh = this.#cachedStore.fresh(call);
-    // Another version than the one that was meant may be the one before it: of beginnings caches do not hear.
+    // Another version than the one that was meant may be the one before it: of beginnings caches hear a little later.
     const begin = fresh && version && !isVersionOf(fresh.binding, version) ? undefined : fresh;
     const found = await this.#retry.run<Found | StoredBinding>(begin && foundOf(begin), async (seen) => {
       const found = seen ?? (await this.repair.read(call));

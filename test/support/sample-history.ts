@@ -70,7 +70,7 @@ export class SampleHistory {
     return this.#delete(`relays/default/${relay}`);
   }
 
-  /** Writes a binding of the call to etcd. If `unpublished`, without the key that tells caches of a move. */
+  /** Writes a binding of the call to etcd. If `unpublished`, without the key that tells caches of a move or another beginning. */
   bind(fields: BindingFields = {}, { unpublished = false } = {}): this {
     const { generation = 1, expiresAtMs = this.#nowMs + 22_500, createdAtMs = 0 } = fields;
     const { state = 'setup', begun = 'q1' } = fields;
@@ -85,7 +85,7 @@ export class SampleHistory {
       ttlSeconds: 15,
       expiresAt: new Date(expiresAtMs).toISOString(),
     });
-    if (generation > 1 && !unpublished) {
+    if ((generation > 1 || begun !== 'q1') && !unpublished) {
       this.#revision--;
       this.#put('moves/c/default', { generation });
     }

@@ -64,7 +64,7 @@ behavior(
   },
 );
 
-behavior('a move tells caches, under the revision of the move', async (t, client, { endpoint }) => {
+behavior('caches are told of a write, under its own revision', async (t, client, { endpoint }) => {
   const parts = registryDeps(t, endpoint);
   const { store } = openStore(parts);
   const call = parseCall('moving/with%odd@id');
@@ -73,7 +73,8 @@ behavior('a move tells caches, under the revision of the move', async (t, client
   await write(store, aBinding(call), 0, [guard]);
   t.is((await client.kv.range({ key: parts.keys.move(call) })).kvs.length, 0);
   const { revision: before } = await store.read(call);
-  await write(store, aBinding(call, { generation: 2 }), before, [guard]);
+  const binding = aBinding(call, { generation: 2 });
+  await store.write({ binding, expected: before, guards: [guard], outdates: true, lifetimeSeconds: 450 });
   const [move] = (await client.kv.range({ key: parts.keys.move(call) })).kvs;
   t.is(Number(move?.mod_revision), (await store.read(call)).revision);
   t.like(JSON.parse(String(move?.value)), { generation: 2, relay: 'r1' });

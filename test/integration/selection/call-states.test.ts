@@ -71,6 +71,23 @@ behavior(
   },
 );
 
+behavior(
+  'a replica that remembers the call as it was hears that it has begun again',
+  async (t, client, etcd) => {
+    const { a, b } = await scene(t, client, etcd);
+    const call = parseCall('again-heard');
+    const first = await a.selector.select(ask(call, { inDialog: true }));
+    t.is((await b.selector.select(ask(call, { inDialog: true }))).binding.state, 'answered');
+    await a.selector.release(call);
+    const again = await a.selector.select(ask(call));
+    t.is(where(again), where(first));
+    await eventually(() => b.selector.remembered(call)?.beginning !== first.binding.beginning, 'news of it');
+    const used = await b.selector.select(ask(call, { inDialog: true }));
+    t.is(used.binding.beginning, again.binding.beginning);
+    t.like((await a.store.read(call)).binding, { state: 'answered', ttlSeconds: 3600 }, 'its use counts');
+  },
+);
+
 behavior('the lease of a call that begins again is that of a new call', async (t, client, etcd) => {
   const { a, b, keys } = await scene(t, client, etcd);
   const call = parseCall('again-lives');

@@ -95,6 +95,9 @@ good('a call that was answered, ended and began again', () =>
     .ask('select', { request: 'q1', replica: 's2' }, existing)
     .bind({ ...again, state: 'answered' }),
 );
+bad('another beginning that caches are not told of', 'move is told', () =>
+  ended().bind(again, { unpublished: true }),
+);
 good('a call whose relay takes an answer after its release', () => ended().bind({ state: 'answered' }));
 bad('an answered call that is in setup again', 'state', () => bound().bind({ state: 'answered' }).bind());
 bad('a released call that is in setup without a new beginning', 'state', () => ended().bind());

@@ -73,7 +73,8 @@ function checkChange(
   }
   const wrong = isRebuilding ? [] : checkState(before, binding, say);
   if (isSameGeneration(before, binding)) {
-    return wrong;
+    const begins = before.begun !== binding.begun && binding.state === 'setup' && !isRebuilding;
+    return begins ? [...wrong, ...checkTold(call, state, say)] : wrong;
   }
   if (binding.createdAtMs === before.createdAtMs && binding.generation !== before.generation + 1) {
     return [say('generation', `${before.generation} is followed by ${binding.generation}`)];
@@ -151,7 +152,7 @@ function asksFor(operation: Operation, before: LoggedBinding, { binding, byMs, a
   return isHunting && operation.returnMs + afterOfferMs >= afterMs;
 }
 
-/** A move writes a key that notifies caches. */
+/** A move, or another beginning, writes a key that notifies caches. */
 function checkTold(call: CallEvidence, { binding, revision }: Written, say: Say): Violation[] {
   const told = call.moves.get(revision);
   if (told === binding.generation) {
