@@ -43,6 +43,8 @@ export interface AgentDeps {
 
 /** A report that did not change is repeated this often, so that its age tells whether it can be trusted. */
 const reportRepeatMs = 5000;
+/** That etcd was restored is told for so long: replicas that are there correct what it has, and others start by then. */
+const restoredForMs = 3_600_000;
 const drainPollMs = 1000;
 const warningPeriodMs = 60_000;
 
@@ -60,6 +62,8 @@ export class Agent implements Component {
   #state: AgentState = { name: 'searching' };
   #startedAtMs: number | undefined;
   #hasRegistered = false;
+  /** What etcd has up to that revision it has from before it was wiped or restored, which this node has noticed. */
+  #restored: { readonly revision: number; readonly atMs: number } | undefined;
   #reported: { readonly load: Load; readonly of: Served; readonly atMs: number } | undefined;
   /** Resolves when every registration that was given up has been revoked, or cannot be. */
   #revoked: Promise<unknown> = Promise.resolve();
@@ -78,6 +82,10 @@ export class Agent implements Component {
       log,
       onStatus: (status) => this.#seen(status),
       onSilent: () => this.#on({ name: 'silent' }),
+    });
+    deps.connection.onHistoryChange(({ revision }) => {
+      this.#restored = { revision, atMs: clock.monotonicMs() };
+      this.#reporter.changed();
     });
     const warning = (message: string) => new RateLimitedWarning(message, clock, log, warningPeriodMs);
     this.#warnings = {
@@ -228,7 +236,11 @@ export class Agent implements Component {
   async #reportLoad(served: Served, { calls, packetRate, kernelPacketRate }: RelayStatus): Promise<void> {
     const { clock } = this.#deps;
     const last = this.#reported?.of === served ? this.#reported : undefined;
-    const unchanged = last?.load.calls === calls && last.load.packetRate === packetRate;
+    const restoredRevision = this.#restoredRevision();
+    const unchanged =
+      last?.load.calls === calls &&
+      last.load.packetRate === packetRate &&
+      last.load.restoredRevision === restoredRevision;
     if (last && unchanged && clock.monotonicMs() - last.atMs < reportRepeatMs) {
       return;
     }
@@ -240,11 +252,18 @@ export class Agent implements Component {
       packetRate,
       kernelPacketRate,
       pingMs: Math.round(10 * pingMs) / 10,
+      ...(restoredRevision !== undefined && { restoredRevision }),
       atMs: clock.wallMs(),
     };
     if (await served.registration.report(load)) {
       this.#reported = { load, of: served, atMs: clock.monotonicMs() };
     }
+  }
+
+  /** As long as it matters: replicas correct what they know to be restored. */
+  #restoredRevision(): number | undefined {
+    const ageMs = this.#deps.clock.monotonicMs() - (this.#restored?.atMs ?? Number.NEGATIVE_INFINITY);
+    return ageMs < restoredForMs ? this.#restored?.revision : undefined;
   }
 
   async #drain(): Promise<void> {

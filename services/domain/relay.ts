@@ -84,6 +84,11 @@ export interface Load {
   readonly pingMs?: number | undefined;
   /** Of the last report, a moment before the registration is taken back; a lease that runs out says nothing. */
   readonly departure?: Departure | undefined;
+  /**
+   * Of an etcd that was wiped or restored while the relay node ran, in the last hour: what it has up to this revision, it has
+   * from before. A replica that has started since cannot tell.
+   */
+  readonly restoredRevision?: number | undefined;
   /** By the relay node's clock, ms since 1970. */
   readonly atMs: number;
 }

@@ -142,6 +142,11 @@ export class RelayDirectory implements Membership {
     return absent.sort((a, b) => compare(a.set, b.set) || compare(a.id, b.id));
   }
 
+  /** Up to which etcd has what it has from before it was restored, by what relay nodes say that went through that; 0 if none did. */
+  get restoredRevision(): number {
+    return Math.max(0, ...this.list().map(({ load }) => load?.restoredRevision ?? 0));
+  }
+
   /** The sets that have a relay. */
   sets(): Iterable<string> {
     return this.#registered.keys();

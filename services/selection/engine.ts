@@ -2,6 +2,7 @@ import type { HoldfastError } from '../domain/error.js';
 import type { Events } from '../domain/events.js';
 import type { EtcdConnection } from '../etcd/connection.js';
 import { GroupCommit } from '../etcd/group-commit.js';
+import type { HistoryChange } from '../etcd/history.js';
 import { LeasePool } from '../etcd/lease-pool.js';
 import type { OutageLog } from '../etcd/outage-log.js';
 import { QuorumMonitor } from '../etcd/quorum-monitor.js';
@@ -19,6 +20,7 @@ import { BindingKeeper } from './carried/binding-keeper.js';
 import { CallFinder } from './carried/call-finder.js';
 import { Rebuilder } from './carried/rebuilder.js';
 import type { RelayInquiry } from './carried/relay-inquiry.js';
+import { RestoreNews } from './carried/restore-news.js';
 import { RestoredBindings } from './carried/restored-bindings.js';
 import { LeaseClock } from './outage/lease-clock.js';
 import type { WithoutQuorumMode } from './outage/outage-fallback.js';
@@ -73,6 +75,7 @@ export class Engine {
   readonly keeper: BindingKeeper;
   readonly rebuilder: Rebuilder;
   readonly roster: ReplicaRoster;
+  readonly #restoreNews: RestoreNews;
   readonly #quorumChanges = new Subscribers<HoldfastError | undefined>();
 
   constructor(deps: EngineDeps, options: EngineOptions) {
@@ -132,7 +135,9 @@ export class Engine {
     this.keeper = new BindingKeeper(carried);
     this.rebuilder = new Rebuilder({ ...carried, repair: this.selector.repair, restored });
     this.#subscribe(events, leaseClock, withoutQuorum);
-    connection.onHistoryChange((change) => this.#beginHistory(events, { kind: 'replaced', ...change }));
+    const onReplaced = (change: HistoryChange) => this.#beginHistory(events, { kind: 'replaced', ...change });
+    connection.onHistoryChange(onReplaced);
+    this.#restoreNews = new RestoreNews(deps, onReplaced);
   }
 
   /** True while changes in etcd are heard as they happen. */
@@ -150,11 +155,12 @@ export class Engine {
     await Promise.all([this.directory.start(), this.moves.start(), this.roster.start()]);
     this.quorum.start();
     this.keeper.start();
+    this.#restoreNews.start();
   }
 
   async stop(): Promise<void> {
     this.selector.stop();
-    await Promise.all([this.keeper.stop(), this.rebuilder.stop()]);
+    await Promise.all([this.#restoreNews.stop(), this.keeper.stop(), this.rebuilder.stop()]);
     await Promise.all([this.directory.stop(), this.moves.stop(), this.roster.stop(), this.quorum.stop()]);
   }
 

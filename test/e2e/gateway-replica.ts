@@ -43,7 +43,7 @@ export class GatewayReplica {
     const [ngPort, rtpproxyPort] = [await freeUdpPort(host), await freeUdpPort(host)];
     const ports = [ngPort, rtpproxyPort] as const;
     const replica = new GatewayReplica(scope, etcd, grpcPort, host, ...ports, keepsSocket, env);
-    await replica.#run();
+    await replica.run();
     return replica;
   }
 
@@ -75,14 +75,16 @@ export class GatewayReplica {
     }
     await this.#process?.stop();
     this.#past.push(...this.#log());
-    await this.#run();
+    await this.run();
   }
 
-  #log(): LogLine[] {
-    return this.#process ? logOf(this.#process) : [];
+  /** Ends it at once; `run` starts it again. */
+  async kill(): Promise<void> {
+    await this.#process?.kill();
+    this.#past.push(...this.#log());
   }
 
-  async #run(): Promise<void> {
+  async run(): Promise<void> {
     const env = {
       HOLDFAST_ETCD: this.etcd,
       HOLDFAST_HTTP_LISTEN: '127.0.0.1:0',
@@ -96,5 +98,9 @@ export class GatewayReplica {
       ? await startWithSocket(scope, { host, port }, [process.execPath, holdfast, 'selection'], env)
       : await startHoldfast(scope, ['selection'], env);
     await logged(this.#process, 'ready');
+  }
+
+  #log(): LogLine[] {
+    return this.#process ? logOf(this.#process) : [];
   }
 }

@@ -26,6 +26,8 @@ interface Known {
   readonly tags: CallTags;
   readonly relay: string;
   readonly generation: number;
+  /** It began before the snapshot. */
+  readonly isKept: boolean;
 }
 
 class Stage {
@@ -125,7 +127,7 @@ async function populate(
   await forEach(live, async (tags, at) => {
     const where = await stage.where(tags, at);
     if (where) {
-      known.push({ tags, ...where });
+      known.push({ tags, ...where, isKept: at < liveCalls / 2 });
     }
   });
   return { known, ended };
@@ -191,11 +193,16 @@ interface Loss {
   readonly etcd?: string;
   /** What is kept of etcd while calls come and go. */
   readonly keep?: (etcd: RealEtcd, file: string) => Promise<void>;
+  /** All replicas are killed meanwhile, and nobody remembers anything. */
+  readonly forgets?: boolean;
   /** What becomes of its data. */
   readonly lose: (etcd: RealEtcd, file: string) => Promise<void>;
 }
 
-async function rebuilt(t: ExecutionContext, { title, etcd: program, keep, lose }: Loss): Promise<void> {
+async function rebuilt(
+  t: ExecutionContext,
+  { title, etcd: program, keep, lose, forgets = false }: Loss,
+): Promise<void> {
   t.timeout(240_000);
   await ownTurn(t);
   const directory = mkdtempSync(join(tmpdir(), 'holdfast-snapshot-'));
@@ -211,22 +218,31 @@ async function rebuilt(t: ExecutionContext, { title, etcd: program, keep, lose }
   );
   const endTraffic = traffic(stage);
   t.teardown(endTraffic);
+  if (forgets) {
+    await Promise.all(stage.replicas.map((replica) => replica.kill()));
+  }
   await stage.etcd.kill();
   rmSync(stage.etcd.dataDirectory, { recursive: true });
   await lose(stage.etcd, file);
   await stage.etcd.restart();
+  if (forgets) {
+    await Promise.all(stage.replicas.map((replica) => replica.run()));
+  }
   const backAt = performance.now();
-  const first = await count(stage, known, ended);
+  // What began after the snapshot, and nobody remembers, is found by its next request.
+  const bound = forgets ? known.filter(({ isKept }) => isKept) : known;
+  const first = await count(stage, bound, ended);
   await delay(Math.max(0, 1000 - (performance.now() - backAt)));
-  const second = await count(stage, known, ended);
+  const second = await count(stage, bound, ended);
   await delay(Math.max(0, 5000 - (performance.now() - backAt)));
-  const last = await count(stage, known, ended);
+  const last = await count(stage, bound, ended);
   await endTraffic();
   t.log(
     `${title}: at once ${JSON.stringify(first)}, after 1 s ${JSON.stringify(second)}, after 5 s ${JSON.stringify(last)}`,
   );
-  t.true(last.own >= liveCalls * 0.99, `${last.own} of ${liveCalls} on their own relay`);
-  for (const { wentBack, revived, elsewhere } of [first, second, last]) {
+  t.true(last.own >= bound.length * 0.99, `${last.own} of ${bound.length} on their own relay`);
+  // A replica that remembers nothing learns of it from relay nodes, which notice within their next report.
+  for (const { wentBack, revived, elsewhere } of forgets ? [last] : [first, second, last]) {
     t.is(wentBack, 0, 'generations that went back');
     t.is(revived, 0, 'ended calls that came back');
     t.is(elsewhere, 0, 'calls on another relay');
@@ -265,5 +281,17 @@ testWith.serial(
       etcd: 'etcd-3.6',
       keep: saveSnapshot,
       lose: (etcd, file) => restoreSnapshot([etcd], { program: 'etcdutl-3.6', file, bumps: true }),
+    }),
+);
+
+testWith.serial(
+  ['etcd', 'etcdctl', 'rtpengine'],
+  'so is one that was restored while every replica was killed',
+  (t) =>
+    rebuilt(t, {
+      title: 'restored, and no replica remembers',
+      keep: saveSnapshot,
+      forgets: true,
+      lose: (etcd, file) => restoreSnapshot([etcd], { program: 'etcdctl', file }),
     }),
 );

@@ -14,6 +14,7 @@ const value = z.object({
   kernelPacketRate: z.number().min(0).max(maxCount).optional(),
   pingMs: z.number().min(0).max(maxPingMs).optional(),
   departure: z.enum(departures).optional(),
+  restoredRevision: z.int().min(0).max(Number.MAX_SAFE_INTEGER).optional(),
   at: time,
 });
 

@@ -3,6 +3,7 @@ import { Agent } from '../../../relay-node/agent.js';
 import { HostCpu } from '../../../relay-node/host-cpu.js';
 import type { RelayDriver, RelayStatus } from '../../../relay-node/relays/relay.js';
 import type { EtcdConnection } from '../../../services/etcd/connection.js';
+import type { HistoryChange } from '../../../services/etcd/history.js';
 import type { Txn } from '../../../services/etcd/txn-codec.js';
 import { loadCodec } from '../../../services/registry/codecs/load.js';
 import { Keyspace } from '../../../services/registry/keyspace.js';
@@ -59,6 +60,7 @@ class FakeEtcd {
   /** Reads wait for `release()`. */
   holds = false;
   release: () => void = () => {};
+  changeHistory: (change: HistoryChange) => void = () => {};
   readonly writes: Txn[] = [];
   readonly revoked: string[] = [];
   #leases = 0;
@@ -84,6 +86,9 @@ class FakeEtcd {
         return answer({});
       },
       keepLeaseAlive: () => never,
+      onHistoryChange: (listener: (change: HistoryChange) => void) => {
+        this.changeHistory = listener;
+      },
     } as unknown as EtcdConnection;
   }
 
@@ -258,3 +263,15 @@ for (const uptimeClock of ['monotonicMs', 'wallMs'] as const) {
     t.is(etcd.revoked.length, 1, 'it has restarted');
   });
 }
+
+test('that etcd was restored is told at once, for an hour', async (t) => {
+  const { clock, etcd } = await watched(t);
+  await clock.pass(1500);
+  t.is(etcd.loads.at(-1)?.restoredRevision, undefined);
+  etcd.changeHistory({ reason: 'a test', revision: 4711 });
+  await clock.pass(500);
+  t.is(etcd.loads.at(-1)?.restoredRevision, 4711);
+  clock.advance(3_600_000);
+  await clock.pass(2000);
+  t.is(etcd.loads.at(-1)?.restoredRevision, undefined);
+});
