@@ -3,6 +3,7 @@ import { LeaseSession, type LeaseSessionDeps } from '../etcd/lease-session.js';
 import { type MirrorEntry, PrefixMirror } from '../etcd/prefix-mirror.js';
 import { Backoff } from '../runtime/backoff.js';
 import { RateLimitedWarning } from '../runtime/rate-limited-warning.js';
+import { Subscribers } from '../runtime/subscribers.js';
 import { type ReplicaRecord, replicaCodec } from './codecs/replica.js';
 import { newInstanceId } from './instance-id.js';
 import type { Keyspace } from './keyspace.js';
@@ -20,11 +21,7 @@ export interface ReplicaRosterDeps extends LeaseSessionDeps {
 }
 
 export interface ReplicaRosterOptions {
-  /** Read when it is published. */
-  readonly name: () => string;
   readonly settings: SharedSettings;
-  /** Called when others know this replica again after they may not have known it. */
-  readonly onPublished: () => void;
   /** Another replica has other values of these settings, by their variables. */
   readonly onDiffering: (replica: string, variables: readonly string[]) => void;
 }
@@ -47,6 +44,7 @@ export class ReplicaRoster {
   readonly #id = newInstanceId();
   readonly #differing: RateLimitedWarning;
   readonly #unpublished: RateLimitedWarning;
+  readonly #publications = new Subscribers<void>();
   readonly #stopping = new AbortController();
   /** The lease of the own entry, while it is there. */
   #published: LeaseSession | undefined;
@@ -113,11 +111,19 @@ export class ReplicaRoster {
       .sort((a, b) => a.name.localeCompare(b.name));
   }
 
-  /** Resolves when the settings are published, or etcd has refused that once: it is tried until the roster is stopped. */
-  start(): Promise<void> {
+  /** The listener hears when others know this replica again after they may not have known it. */
+  onPublished(listener: () => void): void {
+    this.#publications.add(listener);
+  }
+
+  /**
+   * Resolves when the settings are published, or etcd has refused that once: it is tried until the roster is stopped.
+   * @param name for people who read what this replica publishes
+   */
+  start(name: string): Promise<void> {
     void this.#mirror.start();
     return new Promise((resolve) => {
-      this.#running = this.#publish(resolve);
+      this.#running = this.#publish(name, resolve);
     });
   }
 
@@ -132,13 +138,13 @@ export class ReplicaRoster {
     return session !== undefined && !session.ended && session.remainingMs > 0;
   }
 
-  async #publish(onAttempt: () => void): Promise<void> {
+  async #publish(name: string, onAttempt: () => void): Promise<void> {
     const { signal } = this.#stopping;
     const backoff = new Backoff(retryPause, this.#deps.clock);
     while (!signal.aborted) {
       try {
         const session = await LeaseSession.open(this.#deps, ttlSeconds);
-        await this.#publishUnder(session, onAttempt).finally(() => session.close());
+        await this.#publishUnder(session, name, onAttempt).finally(() => session.close());
         backoff.reset();
       } catch (error) {
         if (!this.#deps.outages?.isOn) {
@@ -151,16 +157,15 @@ export class ReplicaRoster {
   }
 
   /** Resolves when the session has ended. @throws what etcd answered */
-  async #publishUnder(session: LeaseSession, onPublished: () => void): Promise<void> {
+  async #publishUnder(session: LeaseSession, name: string, onPublished: () => void): Promise<void> {
     const { connection, keys } = this.#deps;
-    const { name, settings } = this.#options;
-    const value = replicaCodec.encode({ name: name(), settings });
+    const value = replicaCodec.encode({ name, settings: this.#options.settings });
     const put = { key: keys.replica(this.#id), value, lease: session.lease };
     await connection.txn({ success: [{ request_put: put }] });
     if (this.#stopping.signal.aborted) {
       return;
     }
-    this.#options.onPublished();
+    this.#publications.tell();
     this.#published = session;
     onPublished();
     await session.done;

@@ -109,9 +109,8 @@ export class Replica implements Component {
     const shared = { connection, keys, directory, events, inquiry, clock, log, outages };
     this.#clients = clients;
     this.#contact = (signal) => waitForEtcd(shared, Buffer.from(keys.relays), signal);
-    const name = () => `${hostname()} (gRPC ${this.grpcAddress})`;
     const metrics = new Metrics();
-    const engine = new Engine({ ...shared, onCommit: (ms) => metrics.committed(ms) }, { ...config, name });
+    const engine = new Engine({ ...shared, onCommit: (ms) => metrics.committed(ms) }, config);
     const { commits, quorum, cache, store } = engine;
     this.#engine = engine;
     this.selector = engine.selector;
@@ -256,7 +255,7 @@ export class Replica implements Component {
     const { directory, cache, quorum, roster } = this.#engine;
     return {
       clock: systemClock,
-      name: () => `${hostname()} (gRPC ${this.grpcAddress})`,
+      name: () => this.#name,
       notReady,
       relays: () => directory.list(),
       isSuspect: (set: string, id: string) => directory.isSuspect(set, id),
@@ -315,7 +314,7 @@ export class Replica implements Component {
       return;
     }
     this.#clients.start();
-    await this.#engine.start();
+    await this.#engine.start(this.#name);
     if (this.#stopped !== undefined) {
       return;
     }
@@ -332,6 +331,11 @@ export class Replica implements Component {
   stop(): Promise<void> {
     this.#stopped ??= this.#stopInOrder();
     return this.#stopped;
+  }
+
+  /** For people: the host, and the address with its real port. */
+  get #name(): string {
+    return `${hostname()} (gRPC ${this.grpcAddress})`;
   }
 
   get #leaving(): string | undefined {

@@ -37,8 +37,6 @@ export interface EngineOptions extends SelectorSettings {
   readonly withoutQuorum: WithoutQuorumMode;
   /** Most that one call to etcd may take, ms. */
   readonly etcdTimeoutMs: number;
-  /** For people who read what this replica publishes. */
-  readonly name: () => string;
 }
 
 export interface EngineDeps {
@@ -84,10 +82,7 @@ export class Engine {
     const { lingerSeconds, setupTtlSeconds, callTtlSeconds, withoutQuorum, placement: policy } = options;
     const ttl = { lingerSeconds, setupTtlSeconds, callTtlSeconds };
     const roster = new ReplicaRoster(deps, {
-      name: options.name,
       settings: { etcdPrefix: keys.prefix, ...ttl, withoutQuorum, placement: policy },
-      // What was read before may have been released by one that did not know how long this replica trusts it.
-      onPublished: () => this.cache.invalidateAll(),
       onDiffering: (replica, variables) => events.settingsDiffer(replica, variables),
     });
     this.roster = roster;
@@ -98,6 +93,8 @@ export class Engine {
       },
     };
     this.cache = new BindingCache({ clock, leaseClock }, cacheOptions);
+    // What was read before may have been released by one that did not know how long this replica trusts it.
+    roster.onPublished(() => this.cache.invalidateAll());
     const { onCommit } = deps;
     this.commits = new GroupCommit(connection, onCommit && { clock, answered: onCommit });
     this.leases = new LeasePool(connection, clock);
@@ -150,9 +147,12 @@ export class Engine {
     this.#quorumChanges.add(listener);
   }
 
-  /** Resolves when it is known what relays there are, however long etcd takes to appear. */
-  async start(): Promise<void> {
-    await Promise.all([this.directory.start(), this.moves.start(), this.roster.start()]);
+  /**
+   * Resolves when it is known what relays there are, however long etcd takes to appear.
+   * @param name for people who read what this replica publishes
+   */
+  async start(name: string): Promise<void> {
+    await Promise.all([this.directory.start(), this.moves.start(), this.roster.start(name)]);
     this.quorum.start();
     this.keeper.start();
     this.#restoreNews.start();

@@ -192,7 +192,6 @@ export async function startSelector(scope: Scope, endpoint: string, options: Sel
     cacheEntries: 10_000,
     provisionalEntries: 10_000,
     etcdTimeoutMs: options.timeoutMs ?? 10_000,
-    name: () => 'a replica of tests',
     ...options.settings,
   });
   let stopping: Promise<unknown> | undefined;
@@ -203,7 +202,7 @@ export async function startSelector(scope: Scope, endpoint: string, options: Sel
   scope.teardown(async () => {
     await stop();
   });
-  await engine.start();
+  await engine.start('a replica of tests');
   await eventually(() => engine.live && engine.roster.live, 'live views');
   const { commits, leases, store, cache, moves, quorum, selector } = engine;
   return { ...parts, engine, commits, leases, store, cache, directory, moves, quorum, selector, stop };

@@ -93,7 +93,6 @@ export class Replica {
       cacheEntries: 10_000,
       provisionalEntries: 10_000,
       etcdTimeoutMs,
-      name: () => process.name,
     });
     const notReady = () => (this.#isReady && this.#process === process ? undefined : 'not ready');
     const metrics = noMetrics;
@@ -132,7 +131,7 @@ export class Replica {
     await gateway.start();
     await waitForEtcd(shared, Buffer.from(keys.relays), new AbortController().signal);
     clients.start();
-    await engine.start();
+    await engine.start(process.name);
     this.#isReady = true;
   }
 }
