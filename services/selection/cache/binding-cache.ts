@@ -220,7 +220,7 @@ export class BindingCache {
     const seen = { verifiedAtMs, deadlineMs, epoch: this.#epoch, history: this.#history };
     writeRecord(this.#log.chunkOf(place), unitOf(place), stored, seen, number, draft);
     if (!this.#index.add(hash, place)) {
-      this.#drop(place);
+      this.#discard(place);
     }
   }
 
@@ -253,6 +253,11 @@ export class BindingCache {
 
   #drop(place: number): void {
     this.#index.remove(this.#log.tagOf(place), place);
+    this.#discard(place);
+  }
+
+  /** Drops a record that the index does not have. */
+  #discard(place: number): void {
     this.#instances.release(instanceAt(this.#log.chunkOf(place), unitOf(place)));
     this.#log.drop(place);
   }

@@ -1,3 +1,5 @@
+import assert from 'node:assert/strict';
+
 /** Sub-tables grow one by one: so no single insertion moves more than its share of all entries. */
 const subTableCount = 256;
 const fewestSlots = 16;
@@ -65,19 +67,20 @@ export class HashIndex {
 
   /** What stood at one place stands at another. */
   move(hash: number, from: number, to: number): void {
-    const table = this.#tables[hash >>> 24];
-    const slot = table && slotOf(table, hash, from);
-    if (table && slot !== undefined) {
-      table.words[slot * slotWords + 1] = to + 1;
-    }
+    const { table, slot } = this.#slotOf(hash, from);
+    table.words[slot * slotWords + 1] = to + 1;
   }
 
   remove(hash: number, place: number): void {
+    const { table, slot } = this.#slotOf(hash, place);
+    empty(table, slot);
+  }
+
+  #slotOf(hash: number, place: number): { readonly table: SubTable; readonly slot: number } {
     const table = this.#tables[hash >>> 24];
     const slot = table && slotOf(table, hash, place);
-    if (table && slot !== undefined) {
-      empty(table, slot);
-    }
+    assert.ok(table && slot !== undefined, 'the place is in the index');
+    return { table, slot };
   }
 }
 

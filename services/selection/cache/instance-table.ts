@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import type { Binding } from '../../domain/binding.js';
 import { relayKey } from '../../domain/relay.js';
 
@@ -52,7 +53,8 @@ export class InstanceTable {
 
   /** Used once less; a life that nobody uses is forgotten. */
   release(number: number): void {
-    const life = this.#byNumber[number] as Numbered;
+    const life = this.#byNumber[number];
+    assert.ok(life, 'a number that is released is taken');
     if (--life.uses > 0) {
       return;
     }

@@ -1,3 +1,5 @@
+import assert from 'node:assert/strict';
+
 /** Places and lengths count in units, so that numbers in a record are aligned and 32 bits name a place. */
 export const unitBytes = 8;
 const chunkBits = 13;
@@ -36,6 +38,12 @@ export const mostUnits = chunkUnits - headUnits;
  * Records in the order in which they were written, in few large buffers, which cost a garbage collector nothing. Room
  * of dropped records comes back: chunks next to each other that are mostly empty become one, a chunk at a time. So the
  * log takes at most about 8/3 of what its records take, and one operation never moves more than a chunk.
+ *
+ *     oldest chunk                               newest chunk
+ *     │ head record │ dropped │ head record │ ◀─▶ │ head record │ free │
+ *       ▲    ▲                                                    ▲
+ *       │    └ place: chunk number, unit                          └ used
+ *       └ first
  */
 export class RecordLog {
   readonly #chunks: (LogChunk | undefined)[] = [];
@@ -66,6 +74,7 @@ export class RecordLog {
    * @returns its place; undefined if there are as many chunks as places can name, 32 GiB
    */
   append(units: number, tag: number): number | undefined {
+    assert.ok(units > 0 && units <= mostUnits, 'a record fits into a chunk');
     let chunk = this.#newest;
     if (!chunk || chunk.used + headUnits + units > chunkUnits) {
       chunk = this.#begin();
@@ -124,6 +133,7 @@ export class RecordLog {
   drop(place: number): void {
     const chunk = this.#at(place);
     const head = unitOf(place) - headUnits;
+    assert.ok(!isDropped(chunk, head), 'a record is dropped once');
     chunk.live -= lengthAt(chunk, head);
     chunk.words[2 * head] = (chunk.words[2 * head] as number) | dropped;
     this.#size--;
@@ -189,8 +199,10 @@ export class RecordLog {
 
   /** All records of both in the older one, in their order. */
   #merge(older: LogChunk, newer: LogChunk): void {
+    const live = older.live + newer.live;
     const used = this.#copy(older, older, 0);
     older.used = this.#copy(newer, older, used);
+    assert.equal(older.used, live, 'what is copied is all that stands');
     older.first = 0;
     older.live = older.used;
     this.#free(newer);

@@ -125,3 +125,18 @@ test('hashes of texts that differ little spread evenly', (t) => {
     t.true(leases.every((each) => Math.abs(each - 1000) < 250));
   }
 });
+
+test('what is not in the index can be neither moved nor removed', (t) => {
+  const { index, add, remove } = open(Number);
+  add('1', 10);
+  const missing = { message: /in the index/ };
+  for (const [hash, place] of [
+    [1, 11],
+    [2, 10],
+  ] as const) {
+    t.throws(() => index.move(hash, place, 12), missing);
+    t.throws(() => index.remove(hash, place), missing);
+  }
+  remove('1', 10);
+  t.throws(() => index.remove(1, 10), missing);
+});

@@ -1,6 +1,6 @@
 import test from 'ava';
 import fc from 'fast-check';
-import { RecordLog, unitBytes, unitOf } from '../../../../services/selection/cache/record-log.js';
+import { mostUnits, RecordLog, unitBytes, unitOf } from '../../../../services/selection/cache/record-log.js';
 
 /** A log whose records say what they are, beside a plain list of what they should be. */
 class Watched {
@@ -131,4 +131,16 @@ test('one record that stays between many that go holds little room, however long
   t.is(watched.log.oldest(), undefined);
   t.is(watched.log.size, 0);
   t.true(watched.log.bytes <= 2 * chunkBytes);
+});
+
+test('a record that was dropped, or does not fit, is a mistake of the caller', (t) => {
+  const log = new RecordLog(() => {});
+  const place = log.append(3, 1) as number;
+  log.append(3, 2);
+  log.drop(place);
+  t.throws(() => log.drop(place), { message: /dropped once/ });
+  t.is(log.size, 1);
+  for (const units of [0, mostUnits + 1]) {
+    t.throws(() => log.append(units, 3), { message: /fits into a chunk/ });
+  }
 });
