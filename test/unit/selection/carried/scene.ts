@@ -56,7 +56,11 @@ export class FakeStore {
 }
 
 /** A replica that rebuilds its bindings, with relays and an etcd that a test commands. */
-export function rebuildScene(t: ExecutionContext, ids: readonly string[] = ['r1', 'r2', 'r3']) {
+export function rebuildScene(
+  t: ExecutionContext,
+  ids: readonly string[] = ['r1', 'r2', 'r3'],
+  { cacheEntries = 1000 } = {},
+) {
   const clock = new ManualClock();
   const events = new Events();
   const inquiry = new FakeInquiry();
@@ -76,7 +80,7 @@ export function rebuildScene(t: ExecutionContext, ids: readonly string[] = ['r1'
     refresh: async () => {},
   } as unknown as RelayDirectory;
   const leaseClock = new LeaseClock(clock);
-  const cache = new BindingCache({ clock, leaseClock }, { capacity: 1000, trustMs: 24_000 });
+  const cache = new BindingCache({ clock, leaseClock }, { capacity: cacheEntries, trustMs: 24_000 });
   const finder = new CallFinder({ inquiry, relays: directory, events, clock });
   const ttlPolicy = new TtlPolicy(defaultSettings, directory, clock);
   const restored = new RestoredBindings({ inquiry, directory, ttlPolicy, clock });
