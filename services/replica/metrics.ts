@@ -39,7 +39,7 @@ const selectorTotals: Record<keyof Selector['counters'], [name: string, help: st
   adopted: ['bindings_adopted', 'Calls found on a relay and bound to it'],
   reasserted: ['bindings_reasserted', 'Bindings written again because etcd had lost them'],
   guardFailures: ['guard_failures', 'Writes refused because this replica was behind'],
-  claimed: ['provisional_claimed', 'Calls bound to the relay that they were given without etcd'],
+  kept: ['provisional_kept', 'Calls bound to the relay that they were given without etcd'],
   conflicts: ['provisional_conflicts', 'Calls given one relay without etcd and bound to another'],
   relaysGone: [
     'provisional_relays_gone',

@@ -25,8 +25,8 @@ const at = fc.nat(replicaCount - 1);
 const call = fc.constantFrom(...calls);
 
 const settledBy = ({ parts }: Replica) => {
-  const { claimed, conflicts, relaysGone } = parts.selector.counters;
-  return claimed + conflicts + relaysGone;
+  const { kept, conflicts, relaysGone } = parts.selector.counters;
+  return kept + conflicts + relaysGone;
 };
 
 const lose = at.map((at) =>

@@ -23,7 +23,7 @@ export class ProvisionalBindings {
   /** Goes along with the oldest: a new iterator would walk over all that were deleted before it. */
   #oldest = this.#bindings.keys();
   /** Since the start, for metrics. */
-  readonly counters = { dropped: 0, claimed: 0, conflicts: 0, relaysGone: 0 };
+  readonly counters = { dropped: 0, kept: 0, conflicts: 0, relaysGone: 0 };
 
   /** @param capacity most bindings; the oldest go first: their calls are the likeliest to have ended */
   constructor({ events, clock }: ProvisionalBindingsDeps, capacity: number) {
@@ -79,7 +79,7 @@ export class ProvisionalBindings {
     }
     this.delete(binding.call);
     if (promised.instance === binding.instance) {
-      this.counters.claimed++;
+      this.counters.kept++;
       this.#events.promiseKept(binding);
     } else if (promised.requestId === binding.requestId) {
       this.counters.relaysGone++;

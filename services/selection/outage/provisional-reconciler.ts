@@ -77,9 +77,9 @@ export class ProvisionalReconciler {
       }
     };
     await Promise.all(Array.from({ length: maxUnderWay }, work));
-    const { claimed, conflicts, relaysGone } = provisional.counters;
+    const { kept, conflicts, relaysGone } = provisional.counters;
     events.promisesReconciled({
-      kept: claimed - before.claimed,
+      kept: kept - before.kept,
       broken: conflicts - before.conflicts + relaysGone - before.relaysGone,
       left: provisional.size,
     });

@@ -94,7 +94,7 @@ behavior(
       t.is(where(bound), `${relayOf(promised[i] as Answer)}/life-of-${relayOf(promised[i] as Answer)}/1`);
     }
     const { counters } = one.selector;
-    t.is(counters.claimed + two.selector.counters.claimed, 2 * many.length, 'each kept its own promises');
+    t.is(counters.kept + two.selector.counters.kept, 2 * many.length, 'each kept its own promises');
     t.is(counters.conflicts, 0);
   },
 );
@@ -206,7 +206,7 @@ behavior('what the gateway asks finds a call that another replica promised', asy
   await comeBack();
   const bound = await two.selector.lookup(call);
   t.is(bound && relayOf(bound), relayOf(offered));
-  t.true((bound?.binding.ttlSeconds ?? 0) >= 3600 || one.selector.counters.claimed === 1);
+  t.true((bound?.binding.ttlSeconds ?? 0) >= 3600 || one.selector.counters.kept === 1);
 });
 
 behavior(
@@ -276,7 +276,7 @@ behavior(
         t.like(binding, { relayId: 'r3', state: 'answered', generation: 2, beginning }, id);
       }
     }
-    t.is(one.selector.counters.claimed, ids.length);
+    t.is(one.selector.counters.kept, ids.length);
     for (const id of [silent, leftover, answeredThere]) {
       const { binding } = await one.selector.select(ask(id, { inDialog: true }));
       t.is(binding.generation, 1, id);
