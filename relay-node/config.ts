@@ -91,7 +91,7 @@ export const relayNodeSettings = {
   kind: {
     name: 'HOLDFAST_RELAY_KIND',
     flag: '--kind <kind>',
-    description: 'which relay it is: one in this process, or a running rtpengine or rtpproxy',
+    description: 'kind of the relay: the built-in one in this process, or a running rtpengine or rtpproxy',
     allowed: servedKinds.join(', '),
     fallback: 'builtin',
     schema: z.enum(servedKinds) as z.ZodType<(typeof servedKinds)[number], string>,
@@ -109,7 +109,7 @@ export const relayNodeSettings = {
   advertise: {
     name: 'HOLDFAST_RELAY_ADVERTISE',
     flag: '--advertise <host:port>',
-    description: 'the control address that gateways and SIP proxies are told, where it differs',
+    description: 'control address that gateways and SIP proxies are given, if it differs',
     allowed: 'HOST:PORT, not with a Unix socket',
     schema: addressSchema,
   },
@@ -117,7 +117,7 @@ export const relayNodeSettings = {
     name: 'HOLDFAST_RELAY_RTPPROXY_LISTEN',
     flag: '--rtpproxy-listen <address:port>',
     description:
-      'where the built-in relay is controlled as an rtpproxy, too, under the host of --advertise if that is set; not at all if not set',
+      'where the built-in relay also speaks rtpproxy’s protocol, advertised under the host of --advertise if that is set; nowhere if not set',
     allowed: 'ADDRESS:PORT, for the built-in relay alone',
     schema: addressSchema,
   },
@@ -125,7 +125,7 @@ export const relayNodeSettings = {
     name: 'HOLDFAST_RELAY_MEDIA',
     flag: '--media <name=ip,...>',
     description:
-      'media addresses by interface name, and behind @ what parties are told instead; the built-in relay listens on all, and the first name is that of media for which none is asked',
+      'media addresses by interface name, each followed by @ and the address that parties are given if that differs; the built-in relay listens on all, and media that ask for no interface use the first name',
     allowed: `1-${maxMediaAddresses} of NAME=IP or NAME=IP@IP, separated by commas; addresses that parties can send to`,
     fallback: 'default=127.0.0.1',
     schema: interfacesSchema,
@@ -149,7 +149,7 @@ export const relayNodeSettings = {
   zone: {
     name: 'HOLDFAST_RELAY_ZONE',
     flag: '--zone <zone>',
-    description: 'where it is, for requests that prefer a zone',
+    description: 'zone of the relay, for requests that prefer one',
     allowed: 'at most 63 characters',
     fallback: '',
     schema: z.string().max(63),
@@ -157,7 +157,7 @@ export const relayNodeSettings = {
   labels: {
     name: 'HOLDFAST_RELAY_LABELS',
     flag: '--labels <name=value,...>',
-    description: 'labels that requests may ask for',
+    description: 'labels that requests can require',
     allowed: `at most ${maxLabels} of NAME=VALUE, separated by commas`,
     fallback: '',
     schema: pairs(maxLabels),
@@ -165,7 +165,7 @@ export const relayNodeSettings = {
   features: {
     name: 'HOLDFAST_RELAY_FEATURES',
     flag: '--features <name,...>',
-    description: 'what the relay can do beyond plain RTP, if not what it says itself',
+    description: 'what the relay can do beyond plain RTP, in place of what it reports itself',
     allowed: `at most ${maxFeatures} names such as srtp, ice, transcode, record, play, ipv4, ipv6, bridge, ng, separated by commas`,
     fallback: '',
     schema: z
@@ -203,7 +203,7 @@ export const relayNodeSettings = {
     name: 'HOLDFAST_RELAY_DSCP',
     flag: '--dscp <codepoint>',
     description:
-      'what media of the built-in relay leave with, such as 46 for expedited forwarding; not set if empty: what they came with in the kernel',
+      'DSCP of all media that the built-in relay sends, such as 46 for expedited forwarding; if not set, packets keep theirs in the kernel, and have none from user space',
     allowed: '0-63, where the kernel forwards',
     schema: wholeNumber(0, 63),
   },
@@ -211,7 +211,7 @@ export const relayNodeSettings = {
     name: 'HOLDFAST_RELAY_DTMF_LOG',
     flag: '--dtmf-log <host:port>',
     description:
-      'where the built-in relay tells of each key that a party presses, over UDP, as JSON like that of rtpengine; nobody is told if not set',
+      'where the built-in relay reports each DTMF key over UDP, as JSON like that of rtpengine; nowhere if not set',
     allowed: 'HOST:PORT, for the built-in relay alone',
     schema: addressSchema,
   },
@@ -219,7 +219,7 @@ export const relayNodeSettings = {
     name: 'HOLDFAST_RELAY_WEBHOOK',
     flag: '--webhook <url>',
     description:
-      'where the built-in relay tells of each key that a party presses, and of each call that timed out, as POSTs of JSON; nowhere if empty',
+      'where the built-in relay POSTs each DTMF key and each call that timed out, as JSON; nowhere if not set',
     allowed: 'an http or https URL without a user, for the built-in relay alone',
     fallback: '',
     schema: z.string().refine((url) => url === '' || isWebhook(url)),
@@ -228,7 +228,7 @@ export const relayNodeSettings = {
     name: 'HOLDFAST_RELAY_STATE_DIRECTORY',
     flag: '--state-directory <path>',
     description:
-      'where the built-in relay keeps what it needs to go on with its calls after it was killed; nowhere if empty',
+      'where the built-in relay keeps what it needs to continue its calls after its process has ended; nowhere if not set',
     allowed: 'an absolute path',
     fallback: '',
     schema: z.string().refine((path) => path === '' || isAbsolute(path)),
@@ -236,7 +236,7 @@ export const relayNodeSettings = {
   recordingDirectory: {
     name: 'HOLDFAST_RELAY_RECORDING_DIRECTORY',
     flag: '--recording-directory <path>',
-    description: 'where the built-in relay writes recordings; it records nothing if empty',
+    description: 'where the built-in relay writes recordings; it records nothing if not set',
     allowed: 'an absolute path',
     fallback: '',
     schema: z.string().refine((path) => path === '' || isAbsolute(path)),
@@ -244,7 +244,7 @@ export const relayNodeSettings = {
   promptDirectory: {
     name: 'HOLDFAST_RELAY_PROMPT_DIRECTORY',
     flag: '--prompt-directory <path>',
-    description: 'where the wav files are that the built-in relay can play; it plays nothing if empty',
+    description: 'where the built-in relay finds the wav files that it plays; it plays nothing if not set',
     allowed: 'an absolute path',
     fallback: '',
     schema: z.string().refine((path) => path === '' || isAbsolute(path)),
@@ -252,7 +252,7 @@ export const relayNodeSettings = {
   idleTimeoutSeconds: {
     name: 'HOLDFAST_RELAY_IDLE_TIMEOUT_SECONDS',
     flag: '--idle-timeout <seconds>',
-    description: 'the built-in relay ends a call that sent no packet for this long, s',
+    description: 'the built-in relay ends a call after this long without a packet, s',
     allowed: '5-86400',
     fallback: '60',
     schema: wholeNumber(5, 86_400),
@@ -277,7 +277,7 @@ export const relayNodeSettings = {
     name: 'HOLDFAST_RELAY_DELETE_DELAY_SECONDS',
     flag: '--delete-delay <seconds>',
     description:
-      'how long the built-in relay keeps a deleted call, in case that only a branch of it ended, s',
+      'how long the built-in relay keeps a deleted call, in case only one branch of it has ended, s',
     allowed: '0-3600',
     fallback: '30',
     schema: wholeNumber(0, 3600),
@@ -285,7 +285,7 @@ export const relayNodeSettings = {
   drainDeadlineSeconds: {
     name: 'HOLDFAST_DRAIN_DEADLINE_SECONDS',
     flag: '--drain-deadline <seconds>',
-    description: 'how long it waits for its calls to end when told to stop, s',
+    description: 'how long a relay node that was told to stop waits for its calls to end, s',
     allowed: '0-86400',
     fallback: '300',
     schema: wholeNumber(0, 86_400),

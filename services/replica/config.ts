@@ -60,7 +60,7 @@ export const selectionSettings = {
   grpcTlsCert: {
     name: 'HOLDFAST_GRPC_TLS_CERT',
     flag: '--grpc-tls-cert <file>',
-    description: 'certificate that gRPC is served with, over TLS; without it gRPC is not encrypted',
+    description: 'certificate for gRPC over TLS; without it gRPC is not encrypted',
     allowed: `${pemRule}, with HOLDFAST_GRPC_TLS_KEY`,
     schema: pathSchema,
   },
@@ -74,28 +74,29 @@ export const selectionSettings = {
   grpcTlsClientCa: {
     name: 'HOLDFAST_GRPC_TLS_CLIENT_CA',
     flag: '--grpc-tls-client-ca <file>',
-    description: 'certificates of the authority that signs those of clients: each client has to show one',
+    description:
+      'certificates of the authority that signs client certificates; if set, every client must present one',
     allowed: `${pemRule}, with HOLDFAST_GRPC_TLS_CERT`,
     schema: pathSchema,
   },
   grpcSelectNames: {
     name: 'HOLDFAST_GRPC_SELECT_NAMES',
     flag: '--grpc-select-names <names>',
-    description: 'certificate names that may select; without it all may that show a certificate',
+    description: 'certificate names that are permitted to select; every name if not set',
     allowed: `${namesRule}, with HOLDFAST_GRPC_TLS_CLIENT_CA`,
     schema: listOf(parseNamePattern, maxNames),
   },
   grpcAdminNames: {
     name: 'HOLDFAST_GRPC_ADMIN_NAMES',
     flag: '--grpc-admin-names <names>',
-    description: 'certificate names that may administer; without it all may that show a certificate',
+    description: 'certificate names that are permitted to administer; every name if not set',
     allowed: `${namesRule}, with HOLDFAST_GRPC_TLS_CLIENT_CA`,
     schema: listOf(parseNamePattern, maxNames),
   },
   grpcMaxConnectionAgeSeconds: {
     name: 'HOLDFAST_GRPC_MAX_CONNECTION_AGE_SECONDS',
     flag: '--grpc-max-connection-age <seconds>',
-    description: 'a gRPC client is told to connect anew after about this long, s; 0 is never',
+    description: 'a gRPC client is told to reconnect after about this long, s; 0 is never',
     allowed: '0-86400',
     fallback: '0',
     schema: wholeNumber(0, 86_400),
@@ -111,7 +112,7 @@ export const selectionSettings = {
   setupTtlSeconds: {
     name: 'HOLDFAST_SETUP_TTL_SECONDS',
     flag: '--setup-ttl <seconds>',
-    description: 'how long a binding lives at least after the request that made it, s',
+    description: 'minimum life of a binding after the request that made it, s',
     allowed: '10-86400',
     fallback: '300',
     schema: wholeNumber(10, 86_400),
@@ -119,7 +120,7 @@ export const selectionSettings = {
   callTtlSeconds: {
     name: 'HOLDFAST_CALL_TTL_SECONDS',
     flag: '--call-ttl <seconds>',
-    description: 'how long a binding lives at least after any later use, s',
+    description: 'minimum life of a binding after any later use, s',
     allowed: '10-86400',
     fallback: '3600',
     schema: wholeNumber(10, 86_400),
@@ -143,7 +144,7 @@ export const selectionSettings = {
   provisionalEntries: {
     name: 'HOLDFAST_PROVISIONAL_ENTRIES',
     flag: '--provisional-entries <count>',
-    description: 'most calls that a replica gives a relay provisionally while etcd is out of reach',
+    description: 'most calls that a replica gives a provisional relay while etcd is out of reach',
     allowed: '0-10000000',
     fallback: '200000',
     schema: wholeNumber(0, 10_000_000),
@@ -152,7 +153,7 @@ export const selectionSettings = {
     name: 'HOLDFAST_WITHOUT_QUORUM',
     flag: '--without-quorum <mode>',
     description:
-      'what becomes of new calls while etcd is out of reach: given a relay provisionally, or refused; the same for all replicas',
+      'what happens to new calls while etcd is out of reach: they get a provisional relay, or are refused; the same for all replicas',
     allowed: withoutQuorumModes.join(', '),
     fallback: 'available',
     schema: z.enum(withoutQuorumModes) as z.ZodType<(typeof withoutQuorumModes)[number], string>,
@@ -161,7 +162,7 @@ export const selectionSettings = {
     name: 'HOLDFAST_MASS_LOSS_PERCENT',
     flag: '--mass-loss <percent>',
     description:
-      'share of the relays that may vanish within 5 s and be believed at once while this replica’s own view is suspect, %; 100 believes all',
+      'share of the relays that can vanish within 5 s and be believed gone at once while this replica’s own view is suspect, %; 100 believes every loss',
     allowed: '0-100',
     fallback: '15',
     schema: wholeNumber(0, 100),
@@ -169,7 +170,7 @@ export const selectionSettings = {
   stopDeadlineSeconds: {
     name: 'HOLDFAST_STOP_DEADLINE_SECONDS',
     flag: '--stop-deadline <seconds>',
-    description: 'most that an orderly stop may take, s',
+    description: 'shutdown deadline, s',
     allowed: '2-3600',
     fallback: '10',
     schema: wholeNumber(2, 3600),
@@ -178,7 +179,7 @@ export const selectionSettings = {
     name: 'HOLDFAST_LEAVE_SECONDS',
     flag: '--leave <seconds>',
     description:
-      'how long it goes on serving after it was told to stop and says that it is not ready, s: as long as a load balancer sends it datagrams',
+      'how long a replica that was told to stop keeps serving while it reports that it is not ready, s: as long as a load balancer still sends it datagrams',
     allowed: '0-600',
     fallback: '0',
     schema: wholeNumber(0, 600),
@@ -187,14 +188,14 @@ export const selectionSettings = {
     name: 'HOLDFAST_NG_LISTEN',
     flag: '--ng <host:port,...>',
     description:
-      'where the ng gateway serves SIP proxies over UDP, and for which calls: their relay set, the zone that is preferred, labels that a relay must have; no gateway if not set',
+      'UDP addresses of the ng gateway for SIP proxies, each with the relay set, the preferred zone and the required labels of its calls; no gateway if not set',
     allowed: listenersRule,
     schema: listenersSchema,
   },
   ngAllow: {
     name: 'HOLDFAST_NG_ALLOW',
     flag: '--ng-allow <networks>',
-    description: 'networks that may ask the ng gateway; datagrams of others are counted and dropped',
+    description: 'networks that the ng gateway serves; datagrams from others are counted and dropped',
     allowed: networksRule,
     fallback: '127.0.0.0/8,::1',
     schema: networksSchema,
@@ -203,7 +204,7 @@ export const selectionSettings = {
     name: 'HOLDFAST_NG_RATE',
     flag: '--ng-rate <count>',
     description:
-      'datagrams per second that one source may send the ng gateway, twice as many in a burst; 0 is no limit',
+      'datagrams per second that the ng gateway accepts from one source, twice as many in a burst; 0 is no limit',
     allowed: '0-1000000',
     fallback: '10000',
     schema: wholeNumber(0, 1_000_000),
@@ -212,14 +213,14 @@ export const selectionSettings = {
     name: 'HOLDFAST_RTPPROXY_LISTEN',
     flag: '--rtpproxy <host:port,...>',
     description:
-      'the same for proxies that speak the protocol of rtpproxy: where their gateway serves them over UDP, and for which calls; none if not set',
+      'UDP addresses of the gateway for SIP proxies that speak rtpproxy’s protocol, each with the same options; no gateway if not set',
     allowed: listenersRule,
     schema: listenersSchema,
   },
   rtpproxyAllow: {
     name: 'HOLDFAST_RTPPROXY_ALLOW',
     flag: '--rtpproxy-allow <networks>',
-    description: 'networks that may ask the rtpproxy gateway; datagrams of others are counted and dropped',
+    description: 'networks that the rtpproxy gateway serves; datagrams from others are counted and dropped',
     allowed: networksRule,
     fallback: '127.0.0.0/8,::1',
     schema: networksSchema,
@@ -228,7 +229,7 @@ export const selectionSettings = {
     name: 'HOLDFAST_RTPPROXY_RATE',
     flag: '--rtpproxy-rate <count>',
     description:
-      'datagrams per second that one source may send the rtpproxy gateway, twice as many in a burst; 0 is no limit',
+      'datagrams per second that the rtpproxy gateway accepts from one source, twice as many in a burst; 0 is no limit',
     allowed: '0-1000000',
     fallback: '10000',
     schema: wholeNumber(0, 1_000_000),
@@ -237,7 +238,7 @@ export const selectionSettings = {
     name: 'HOLDFAST_RTPPROXY_NOTIFY',
     flag: '--rtpproxy-notify <sockets>',
     description:
-      'sockets at which SIP proxies may be told of timeouts, as with -n of rtpproxy; without it the gateway tells none',
+      'sockets on which SIP proxies can be notified of timeouts, as with -n of rtpproxy; without it the gateway notifies nobody',
     allowed: `${notifySocketsRule}, with HOLDFAST_RTPPROXY_NOTIFY_LISTEN`,
     schema: listOf(parseListedSocket, maxNotifySockets),
   },
@@ -245,7 +246,7 @@ export const selectionSettings = {
     name: 'HOLDFAST_RTPPROXY_NOTIFY_LISTEN',
     flag: '--rtpproxy-notify-listen <host:port>',
     description:
-      'where relays tell the rtpproxy gateway of timeouts, over TCP, from networks that may ask it: start each rtpproxy with -n tcp:%%CC_SELF%%:PORT',
+      'TCP address where relays notify the rtpproxy gateway of timeouts, from the networks that it serves: start each rtpproxy with -n tcp:%%CC_SELF%%:PORT',
     allowed: 'HOST:PORT, with HOLDFAST_RTPPROXY_NOTIFY',
     schema: addressSchema,
   },
@@ -253,14 +254,14 @@ export const selectionSettings = {
     name: 'HOLDFAST_HEP',
     flag: '--hep <host:port>',
     description:
-      'where events of calls are told over HEP3, as UDP: Homer, or another reader of it; none are told if not set',
+      'where call events are sent as HEP3 over UDP: Homer, or another receiver; none are sent if not set',
     allowed: 'HOST:PORT',
     schema: addressSchema,
   },
   hepId: {
     name: 'HOLDFAST_HEP_ID',
     flag: '--hep-id <number>',
-    description: 'the number by which Homer knows this replica',
+    description: 'capture agent id of this replica at Homer',
     allowed: '0-4294967295',
     fallback: '2100',
     schema: wholeNumber(0, 4_294_967_295),
@@ -269,7 +270,7 @@ export const selectionSettings = {
     name: 'HOLDFAST_HEP_NG',
     flag: '--hep-ng <mode>',
     description:
-      'whether the commands that the ng gateway gets, and its replies, are mirrored over HEP, as rtpengine does; they hold the SDP of calls',
+      'whether the ng gateway’s commands and replies are mirrored over HEP, as rtpengine does; they contain the SDP of calls',
     allowed: hepNgModes.join(', '),
     fallback: 'off',
     schema: z.enum(hepNgModes) as z.ZodType<(typeof hepNgModes)[number], string>,
@@ -280,7 +281,7 @@ export const selectionSettings = {
     name: 'HOLDFAST_PAGE',
     flag: '--page <mode>',
     description:
-      'whether the same port serves the page and its API, which show relays and calls to whoever can connect; auto: where it listens on loopback',
+      'whether the same port serves the page and its API, which show relays and calls to anyone who can connect; auto: only on loopback',
     allowed: pageModes.join(', '),
     fallback: 'auto',
     schema: z.enum(pageModes) as z.ZodType<(typeof pageModes)[number], string>,
