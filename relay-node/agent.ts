@@ -292,7 +292,7 @@ export class Agent implements Component {
     try {
       await servedIn(this.#state)?.registration.drain();
     } catch (error) {
-      this.#log.warn({ reason: messageOf(error) }, 'draining not published');
+      this.#log.warn({ reason: messageOf(error) }, 'cannot publish that the relay is draining');
     }
   }
 

@@ -132,7 +132,7 @@ async function removeTables(
     // Where nft cannot be used, there is no table, unless it could be used when the calls began.
     if (!sources().next().done) {
       const reason = (error as Error).message;
-      log.warn({ table, reason }, 'what the process before had in the kernel could not be removed');
+      log.warn({ table, reason }, 'what the previous process left in the kernel could not be removed');
     }
   } finally {
     await nft.stop();

@@ -172,13 +172,13 @@ export class MediaRelay {
     }
     const path = join(state.directory, `${table}.calls`);
     const left = await readJournal(path, state.bootId).catch((error: Error) => {
-      log.error({ file: path, reason: error.message }, 'the calls of the process before are lost');
+      log.error({ file: path, reason: error.message }, 'the calls of the previous process are lost');
       return undefined;
     });
     await this.sessions.restore(left?.calls ?? []);
     if (left) {
       this.#startedAtMs = left.life.startedAtMs;
-      log.info({ file: path, calls: this.sessions.size }, 'going on with the calls of the process before');
+      log.info({ file: path, calls: this.sessions.size }, 'continuing the calls of the previous process');
     }
     const life = { bootId: state.bootId, instance: state.instance, startedAtMs: this.#startedAtMs };
     return new Journal(path, left?.life ?? life, { log, calls: () => this.sessions.states() });

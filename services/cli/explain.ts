@@ -38,7 +38,7 @@ function meaningOf({ code, reason, message, server }: HoldfastRpcError): string 
     return `the replica at ${server} did not answer within ${timeoutMs / 1000} s ${help}`;
   }
   if (reason === unknownRelay) {
-    return `${message} (holdfast relays lists those that are; --absent-ok is for one that is to come)`;
+    return `${message} (holdfast relays lists those that are; --absent-ok accepts one that will register later)`;
   }
   return `${status[code] ?? code}: ${message}`;
 }

@@ -14,7 +14,7 @@ export interface IntentOptions {
 /** How the option that permits an unregistered relay is called and described. */
 export const absentOkOption = [
   '--absent-ok',
-  'also if no such relay is registered; it holds for the relay that comes under this name',
+  'even if no such relay is registered; it applies to the one that registers under this name',
 ] as const;
 
 /** Sets an operator's intent for a relay, and prints what it is now. */

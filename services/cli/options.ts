@@ -19,12 +19,18 @@ export interface RemoteOptions {
 
 /** Gives a command the options that name a replica, and its action a client. */
 export function remote(command: Command): Command {
+  return withServers(command, 'replica to ask; of several, separated by commas, the first that answers');
+}
+
+/** The same for a command that asks all replicas that are named. */
+export function remoteAll(command: Command): Command {
+  return withServers(command, 'replicas to ask, separated by commas');
+}
+
+function withServers(command: Command, described: string): Command {
   return command
     .addOption(
-      new Option(
-        '--server <host:port>',
-        'replica to ask; of several, separated by commas, the first that answers',
-      )
+      new Option('--server <host:port>', described)
         .env('HOLDFAST_SERVER')
         .default([defaultServer], defaultServer)
         .argParser(serversOption),

@@ -143,7 +143,7 @@ function changeOf(type: RelayEvent, before: Relay | undefined, relay: Relay): st
   const state = stateOf(before) === stateOf(relay) ? '' : `is ${stateOf(relay)}: ${why(relay)}`;
   const changes = [
     state.replace(/: $/, ''),
-    before.weight === relay.weight ? '' : `has weight ${relay.weight}, not ${before.weight}`,
+    before.weight === relay.weight ? '' : `now has weight ${relay.weight} instead of ${before.weight}`,
     before.instance === relay.instance ? '' : 'has a new instance: it was restarted',
   ];
   return changes.filter(Boolean).join('; ') || undefined;

@@ -92,7 +92,7 @@ export class UnnamedCallHandler {
         await router.adopt(callOf(callId, scope), relay);
       } catch (error) {
         const names = { callId: callId.toString('latin1'), relay: relay.relay.id };
-        log.warn({ ...names, reason: messageOf(error) }, 'a call that a relay has named is not bound');
+        log.warn({ ...names, reason: messageOf(error) }, 'cannot bind a call that a relay has named');
       }
     })();
     await inTime(clock, timeoutMs, bound, undefined);

@@ -63,7 +63,7 @@ export function callRecord({ type, details }: CallEvent, calls: number): NewReco
     }
     case 'callAdopted': {
       const { set, relay } = details;
-      const text = `${some} adopted: ${set}/${relay} carries ${calls === 1 ? 'it' : 'them'}, and etcd did not know`;
+      const text = `${some} adopted: ${set}/${relay} carries ${calls === 1 ? 'it' : 'them'}, unknown to etcd`;
       return { type: 'calls-adopted', severity: 'info', text, set, relay, calls };
     }
     case 'callOnTwoRelays': {
@@ -118,7 +118,7 @@ export function relayRecord({ type, details }: RelayEvent, isBack = false): NewR
     }
     case 'relayWeightChanged': {
       const { weight, before, by } = details;
-      const text = `${name} has weight ${weight}, not ${before}${because('', by)}`;
+      const text = `${name} now has weight ${weight} instead of ${before}${because('', by)}`;
       return { type: 'relay-weight', severity: 'info', text, ...about, by };
     }
     case 'relayFull': {
@@ -132,7 +132,7 @@ export function relayRecord({ type, details }: RelayEvent, isBack = false): NewR
       return { type: 'relay-has-room', severity: 'info', text, ...about, calls };
     }
     case 'relaySuspect': {
-      const text = `${name} vanished with many others; looking again before it is believed`;
+      const text = `${name} vanished along with many others; checking again first`;
       return { type: 'relay-suspect', severity: 'warning', text, ...about };
     }
     case 'relayLeft': {
@@ -184,7 +184,7 @@ export function stateRecord({ type, details }: StateEvent): NewRecord {
     }
     case 'settingsDiffer': {
       const { replica, settings } = details;
-      const text = `replica ${replica} has other values of ${settings.join(', ')}`;
+      const text = `replica ${replica} has different values for ${settings.join(', ')}`;
       return { type: 'settings-differ', severity: 'warning', text };
     }
   }
@@ -204,7 +204,7 @@ export function certificateRecord({ type, details }: CertificateEvent): NewRecor
     }
     case 'certificatesInvalid': {
       const { reason } = details;
-      const text = `new ${name} is invalid, the former one stays: ${reason}`;
+      const text = `new ${name} is invalid; keeping the previous one: ${reason}`;
       return { type: 'certificate-invalid', severity: 'warning', text, reason };
     }
     case 'certificateExpires': {

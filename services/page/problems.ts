@@ -41,14 +41,14 @@ function ofReplica(state: ReplicaState): Problem[] {
     const newCalls = withoutQuorum === 'available' ? 'given a relay provisionally' : 'refused';
     problems.push({
       level: 'critical',
-      text: `etcd is lost, for ${seconds} s: ${lost.message}`,
+      text: `etcd has been lost for ${seconds} s: ${lost.message}`,
       advice: `Repair etcd. Restart nothing: known calls are answered from memory, new ones are ${newCalls}.`,
     });
   } else if (reason === undefined && !etcd.isLive()) {
     problems.push({
       level: 'warning',
-      text: 'this replica gets no updates from etcd; what it shows is the last that it knew',
-      advice: 'It reads again. If this lasts, look at etcd and at the network to it.',
+      text: 'this replica gets no updates from etcd; it shows what it knew last',
+      advice: 'It is reading again. If this lasts, look at etcd and the network to it.',
     });
   }
   const differing = replicas().filter((replica) => replica.differing.length > 0);
@@ -56,7 +56,7 @@ function ofReplica(state: ReplicaState): Problem[] {
     const variables = [...new Set(differing.flatMap((replica) => replica.differing))];
     problems.push({
       level: 'warning',
-      text: `${named(differing.map(({ name }) => name))} ${plural(differing, 'has', 'have')} other values of ${variables.join(', ')}`,
+      text: `${named(differing.map(({ name }) => name))} ${plural(differing, 'has', 'have')} different values for ${variables.join(', ')}`,
       advice: 'Give all replicas of one etcd the same values.',
     });
   }
@@ -143,7 +143,7 @@ function ofSets(state: ReplicaState): Problem[] {
 function waysBack(set: string, ofSet: readonly RegisteredRelay[]): string {
   const stays = ofSet.find(({ relay }) => relay.state === 'active');
   if (!stays) {
-    return 'Start relay nodes: those that there are have been told to stop.';
+    return 'Start relay nodes: all present ones were told to stop.';
   }
   const { id } = stays.relay;
   const resume = holdfastCommand('resume', { set }, id);
@@ -165,7 +165,7 @@ function ofRelays(state: ReplicaState): Problem[] {
       relays.filter(({ relay }) => state.isSuspect(relay.set, relay.id)),
       (names, some) => ({
         level: 'critical',
-        text: `${names} vanished with many others, which is not believed yet`,
+        text: `${names} vanished along with many others; this is being checked again`,
         advice: `Wait a few seconds. If ${plural(some, 'it is', 'they are')} really gone, look for what they share.`,
       }),
     ),

@@ -130,7 +130,7 @@ export class Pool {
       const which = awaited.length === 1 ? `relay ${awaited[0]?.id}` : `${awaited.length} relays`;
       return new HoldfastError(
         'relay-awaited',
-        `${which} of set ${this.set} lost registration a moment ago; looking again before that is believed`,
+        `${which} of set ${this.set} lost registration a moment ago; checking again first`,
         { metadata: { set: this.set } },
       );
     }

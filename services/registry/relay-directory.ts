@@ -223,7 +223,7 @@ export class RelayDirectory implements Membership {
     this.counters.massLosses++;
     this.#log.warn(
       { vanished: vanished.length, left, because: reason },
-      'many relays vanished at once while this view is suspect; listing them again before it is believed',
+      'many relays vanished at once while this view is suspect; listing them again first',
     );
     this.#checking ??= this.#check().finally(() => {
       this.#checking = undefined;

@@ -60,7 +60,7 @@ export async function runUntilSignal(component: Component, options: RunOptions):
     throw error;
   }
   log.info({ signal, deadlineMs }, 'stopping');
-  started.catch((error) => log.warn({ err: error }, 'the start had not ended yet, and failed'));
+  started.catch((error) => log.warn({ err: error }, 'the start was still under way, and failed'));
   const handsOver = signal === handOverSignal;
   const code = await inTime(() => (handsOver ? component.handOver?.() : component.stop()), options);
   log.info({ code }, 'stopped');

@@ -65,13 +65,13 @@ export class Recordings {
     if (!file || file instanceof Error) {
       this.#failures++;
       const reason = file?.message ?? 'the directory does not answer';
-      log.error({ file: path, reason }, 'a recording cannot begin');
+      log.error({ file: path, reason }, 'cannot start a recording');
       void opening.then((late) => discard(late, path)).catch(() => undefined); // told above
       throw new RefusedError('Recording cannot begin');
     }
     const recording = new Recording(path, file, clock, { maxQueuedBytes });
     this.#active.set(recording, onEnd);
-    log.info({ file: path }, 'recording begins');
+    log.info({ file: path }, 'recording started');
     this.#schedule();
     return recording;
   }
@@ -122,10 +122,10 @@ export class Recordings {
 
   #report({ path, failure }: Recording): void {
     if (failure === undefined) {
-      this.#options.log.info({ file: path }, 'recording ends');
+      this.#options.log.info({ file: path }, 'recording ended');
     } else {
       this.#failures++;
-      this.#options.log.error({ file: path, reason: failure }, 'recording has ended before its time');
+      this.#options.log.error({ file: path, reason: failure }, 'recording ended early');
     }
   }
 }

@@ -12,7 +12,7 @@ export function addTo(program: Command): void {
     .command('check')
     .summary('say whether a process with these settings could run here')
     .description(
-      'Takes the settings of a process, and tries what it needs: etcd and the rights there, certificates, addresses, ' +
+      'Takes the settings of a process and tries what it needs: etcd and its permissions there, certificates, addresses, ' +
         'the relay. Nothing is registered or kept. Exit code 0 if all is well, 1 if not.',
     );
   addProcess(check, 'selection', 'a replica of the selection service', selectionSettings, async () => {

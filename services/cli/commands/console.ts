@@ -4,7 +4,7 @@ import { Console } from '../../console/console.js';
 import { type Address, isLoopback, parseAddress } from '../../runtime/address.js';
 import { systemClock } from '../../runtime/clock.js';
 import { silentLogger } from '../../runtime/log.js';
-import { type RemoteOptions, remote } from '../options.js';
+import { type RemoteOptions, remoteAll } from '../options.js';
 import { json, print } from '../output.js';
 
 interface ConsoleOptions extends RemoteOptions {
@@ -15,11 +15,11 @@ const defaultListen = '127.0.0.1:7490';
 const maxActorLength = 64;
 
 export function addTo(program: Command): void {
-  remote(program.command('console'))
+  remoteAll(program.command('console'))
     .summary('the page of all replicas, where relays are drained and calls moved')
     .description(
-      'Serves the page of several --servers together to a browser on this machine, until interrupted. There, drain, resume and ' +
-        'move are buttons that ask for a reason; they are done over gRPC, with --cert where replicas know operators by certificate.',
+      'Serves one page for all --server replicas to a browser on this machine, until interrupted. There, drain, resume and ' +
+        'move are buttons that ask for a reason; they use gRPC, with --cert where replicas know operators by certificate.',
     )
     .addOption(
       new Option('--listen <host:port>', 'where the page is served, on loopback; port 0 takes a free one')

@@ -18,15 +18,15 @@ export function addTo(program: Command): void {
     .summary('what happened: relays, calls that moved or were refused, etcd')
     .description(
       'Lists what a replica has seen happen, oldest first: relays that joined, left, were drained or restarted, calls that ' +
-        'moved, were adopted or refused, etcd lost and back. What happens to many calls for one cause is one line with their ' +
-        'number. Each replica keeps 24 h, and begins anew when it restarts.',
+        'moved, were adopted or refused, etcd lost and back. Calls that share a cause are one line with their ' +
+        'number. Each replica keeps the last 24 h, and starts over when it restarts.',
     )
     .addOption(
       new Option('--since <duration>', 'how far back, as 90s, 10m or 24h')
         .default(600, '10m')
         .argParser(durationOption(maxSinceSeconds)),
     )
-    .option('--follow', 'go on with what happens, until interrupted')
+    .option('--follow', 'keep printing what happens, until interrupted')
     .action((options: EventsOptions) => options.withClient((client) => list(client, options)));
 }
 

@@ -8,8 +8,8 @@ export function addTo(program: Command): void {
       .command('relay-node')
       .summary('run beside a relay: probe, register and drain it')
       .description(
-        'Keeps one relay registered while it is healthy. SIGTERM drains it: no new calls, then it waits for the ' +
-          'present ones, up to a deadline, and leaves. A second signal ends it at once.',
+        'Keeps one relay registered while it is healthy. SIGTERM drains it: the relay gets no new calls, and the ' +
+          'process ends when its calls have ended, or at a deadline. A second signal ends it at once.',
       ),
     relayNodeSettings,
     async (environment) => (await import('../../../relay-node/process.js')).runRelayNode(environment),

@@ -21,9 +21,9 @@ export function addTo(program: Command): void {
   remote(program.command('relays'))
     .summary('the registered relays')
     .description(
-      'Lists the registered relays, what operators want of others, and those that have left. A terminal gets the columns that fit it, and ' +
-        'colors unless NO_COLOR is set; a file or a pipe gets all columns. With --watch, a terminal is drawn again as ' +
-        'relays change, and a pipe gets a line for every change, until interrupted.',
+      'Lists the registered relays, what operators have set for others, and relays that have left. A terminal gets the ' +
+        'columns that fit, in color unless NO_COLOR is set; a file or a pipe gets all columns. With --watch, a terminal ' +
+        'is redrawn as relays change, and a pipe gets a line for each change, until interrupted.',
     )
     .option('--set <name>', 'only this set')
     .option('--watch', 'show changes as they happen')

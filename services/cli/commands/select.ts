@@ -26,7 +26,7 @@ export function addTo(program: Command): void {
     .option('--branch <via-branch>', 'bind this branch of a forked call separately')
     .option(
       '--ttl <seconds>',
-      `least time that the binding lives after this use, ${minTtlSeconds}-${maxTtlSeconds} (default: as the service is configured)`,
+      `minimum life of the binding after this use, ${minTtlSeconds}-${maxTtlSeconds} (default: as the service is configured)`,
       wholeOption(minTtlSeconds, maxTtlSeconds),
     )
     .option('--request-id <id>', 'identifies this request across retries')

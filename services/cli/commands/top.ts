@@ -4,7 +4,7 @@ import { Fleet } from '../../console/fleet.js';
 import { relaysShape, statusShape } from '../../page/shapes.js';
 import { systemClock } from '../../runtime/clock.js';
 import { CommandError, exits } from '../exit.js';
-import { type RemoteOptions, remote } from '../options.js';
+import { type RemoteOptions, remoteAll } from '../options.js';
 import { json, print } from '../output.js';
 import { terminalOf } from '../terminal.js';
 import { newChoice } from '../top/choice.js';
@@ -16,13 +16,13 @@ interface TopOptions extends RemoteOptions {
 }
 
 export function addTo(program: Command): void {
-  remote(program.command('top'))
+  remoteAll(program.command('top'))
     .summary('relays, problems and events, drawn as they change')
     .description(
-      'Draws in a terminal what the page of a replica shows: in one sentence whether all is well, the worst problems with what to ' +
-        'do, the relays, and what happened last. Of several --servers it shows the sum, and which of them does not answer. Keys: s and S ' +
-        'sort by the next or previous column, r turns the order around, / filters, t shows only trouble, e hides the events, ' +
-        'arrows scroll, q ends. Without a terminal it prints everything once.',
+      'Draws in a terminal what the page of a replica shows: in one sentence whether all is well, the worst problems and what ' +
+        'to do about them, the relays, and what happened last. For several replicas it shows the sum, and which of them does ' +
+        'not answer. Keys: s and S sort by the next or previous column, r reverses the order, / filters, t shows only trouble, ' +
+        'e hides the events, arrows scroll, q quits. Without a terminal it prints everything once.',
     )
     .option('--filter <text>', 'only relays with this in their set, name, zone, kind or state')
     .action((options: TopOptions) => options.withClients((clients) => run(clients, options)));

@@ -82,7 +82,7 @@ export async function prove({ a, b, relays, join, report }: ProofDeps): Promise<
   const agreed = again.filter((answer, i) => sameTarget(answer, third[i])).length;
   report.line(
     agreed === callCount,
-    `selected through the other replica each, both agree on ${agreed} of ${callCount}`,
+    `each selected through the other replica: both agree on ${agreed} of ${callCount}`,
   );
   await talk(talking, again, report, 're-INVITEd: heard again, the orphans on their new relay');
 

@@ -94,7 +94,7 @@ async function startAndProve(
   await stack.startEtcd();
   report.note(
     stack.isEmbedded
-      ? `etcd       ${stack.etcd}  embedded: in memory, on this machine alone; nothing is kept when it stops`
+      ? `etcd       ${stack.etcd}  embedded: in memory, for this machine only; lost when it stops`
       : `etcd       ${stack.etcd}`,
   );
   for (const { client, child } of await Promise.all([0, 1].map((index) => stack.startReplica(index)))) {

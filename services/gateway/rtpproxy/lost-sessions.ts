@@ -75,7 +75,7 @@ export class LostSessions {
       );
     }
     if (reason !== undefined && !signal.aborted) {
-      log.warn({ instance, reason }, 'timeouts of calls on a lost relay are not told');
+      log.warn({ instance, reason }, 'proxies are not told of timeouts on a lost relay');
     }
   }
 

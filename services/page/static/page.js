@@ -67,7 +67,7 @@ function drawReplicas({ etcd, replicas }) {
   $('#replicas').replaceChildren(
     make('li', {}, `${etcd.answers && etcd.updates ? marks.ok : marks.critical} etcd ${answer}${updates}`),
     ...replicas.map(({ name, isOwn, differing }) => {
-      const difference = differing.length > 0 ? `, with other values of ${differing.join(', ')}` : '';
+      const difference = differing.length > 0 ? `, with different values for ${differing.join(', ')}` : '';
       const own = isOwn ? ' (this one)' : '';
       return make('li', {}, `${difference ? marks.warning : marks.ok} replica ${name}${own}${difference}`);
     }),

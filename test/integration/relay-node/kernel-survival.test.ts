@@ -53,7 +53,7 @@ for (const [how, end] of Object.entries(ends)) {
     const inBetween = heard();
     await scene.until(async () => heard() > inBetween + packetsPerSecond);
     const next = await scene.startRelay(settings);
-    t.regex(next.output, /"calls":10,"msg":"going on with the calls of the process before"/);
+    t.regex(next.output, /"calls":10,"msg":"continuing the calls of the previous process"/);
     const { packets } = await flood;
     await scene.until(async () => heard() >= heardBefore + packets);
     t.is(heard(), heardBefore + packets, 'none lost, none twice');

@@ -43,7 +43,7 @@ test('the screen has the relays that are there now, in order, and what changed l
   t.deepEqual(shown.slice(6, -1), [
     '09:05:07  default/r3 joined, active',
     '09:05:07  default/r1 is draining: new kernel (ann)',
-    '09:05:07  default/r2 has weight 7, not 100',
+    '09:05:07  default/r2 now has weight 7 instead of 100',
     '09:05:07  default/r3 left, with ? calls',
   ]);
 });
@@ -71,7 +71,7 @@ test('a screen whose watch was lost says so, and goes on with the next one', (t)
   const shown = lines();
   t.deepEqual(shown.slice(0, 2), ['1 relay, 1 active (Ctrl-C ends)', '']);
   t.deepEqual(shown.slice(5, -1), [
-    '09:05:07  default/r2 has weight 7, not 100',
+    '09:05:07  default/r2 now has weight 7 instead of 100',
     '09:05:07  default/r1 left, with ? calls',
   ]);
 });

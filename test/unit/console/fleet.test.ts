@@ -133,7 +133,7 @@ test('what several replicas say is wrong is said once', async (t) => {
       problems: [
         {
           level: StatusLevel.CRITICAL,
-          text: `etcd is lost, for ${at + 3} s: timeout`,
+          text: `etcd has been lost for ${at + 3} s: timeout`,
           advice: 'Repair etcd.',
         },
       ],

@@ -238,7 +238,7 @@ test('its proxy hears of it though the registry does not', async (t) => {
   clients.tells = () => ({ result: 'ok', 'call-id': 'made' });
   router.error = new HoldfastError('unavailable', 'etcd is lost');
   t.is((await ask({ command: 'create' }))['call-id'], 'made');
-  t.true(lines.some(({ msg }) => msg === 'a call that a relay has named is not bound'));
+  t.true(lines.some(({ msg }) => msg === 'cannot bind a call that a relay has named'));
   router.error = undefined;
   router.hangs = true;
   const reply = ask({ command: 'create' });

@@ -121,7 +121,7 @@ test('what operators do is told with who and why, and a relay that they took awa
   t.deepEqual(told(), [
     ['relay-drained', 'relay default/r1 is draining: upgrade (jo)'],
     ['relay-resumed', 'relay default/r1 takes new calls again'],
-    ['relay-weight', 'relay default/r1 has weight 50, not 100 (jo)'],
+    ['relay-weight', 'relay default/r1 now has weight 50 instead of 100 (jo)'],
     ['relay-left', 'relay default/r1 left: it was draining; the relay does not answer its relay node'],
   ]);
   t.is(history.feed.read(3, 1).events[0]?.severity, 'info');
@@ -156,7 +156,7 @@ test('etcd and the settings of others are told as they are', (t) => {
     ['replica-started', 'this replica is ready; 1 relay is registered'],
     ['etcd-lost', 'etcd lost, new calls are given a relay provisionally: no quorum'],
     ['etcd-back', 'etcd answers again, after 1.2 s'],
-    ['settings-differ', 'replica b (gRPC 192.0.2.2:7400) has other values of HOLDFAST_LINGER_SECONDS'],
+    ['settings-differ', 'replica b (gRPC 192.0.2.2:7400) has different values for HOLDFAST_LINGER_SECONDS'],
   ]);
 });
 
@@ -203,7 +203,7 @@ test('certificates that change, cannot be used or expire are told, and etcd with
     ['certificate-changed', 'certificate for grpc has changed, valid until 2030-01-31 12:00 UTC'],
     [
       'certificate-invalid',
-      'new certificate for etcd is invalid, the former one stays: the key belongs to another certificate',
+      'new certificate for etcd is invalid; keeping the previous one: the key belongs to another certificate',
     ],
     ['certificate-expires', 'certificate for grpc expires on 2030-01-31 12:00 UTC'],
     ['certificate-expires', 'certificate for grpc has expired: 2030-01-31 12:00 UTC'],

@@ -46,7 +46,7 @@ test('etcd that is lost comes first, with what becomes of calls', (t) => {
   t.deepEqual(
     problems.map(({ level, text }) => [level, text]),
     [
-      ['critical', 'etcd is lost, for 12 s: no quorum'],
+      ['critical', 'etcd has been lost for 12 s: no quorum'],
       ['warning', 'default/r2 left within the last 24 h and is not back: a test'],
     ],
   );
@@ -56,7 +56,7 @@ test('etcd that is lost comes first, with what becomes of calls', (t) => {
 
 test('a view that is behind, a replica that is not ready, and settings that differ', (t) => {
   t.deepEqual(texts({ etcd: { lost: () => undefined, lostForMs: () => 0, isLive: () => false } }), [
-    'warning: this replica gets no updates from etcd; what it shows is the last that it knew',
+    'warning: this replica gets no updates from etcd; it shows what it knew last',
   ]);
   t.deepEqual(texts({ notReady: () => 'not ready yet' }), ['critical: not ready yet']);
   const differing = ['HOLDFAST_LINGER_SECONDS'];
@@ -65,7 +65,7 @@ test('a view that is behind, a replica that is not ready, and settings that diff
     { name: 'b', isOwn: false, differing },
     { name: 'c', isOwn: false, differing },
   ];
-  t.deepEqual(texts({ replicas }), ['warning: b, c have other values of HOLDFAST_LINGER_SECONDS']);
+  t.deepEqual(texts({ replicas }), ['warning: b, c have different values for HOLDFAST_LINGER_SECONDS']);
 });
 
 test('a set without a relay that takes calls is told with what to do', (t) => {
@@ -112,7 +112,7 @@ test('relays that are gone, suspect, full or silent are one problem of each kind
     ],
   );
   t.deepEqual(texts({ isSuspect: () => true }), [
-    'critical: default/r1 vanished with many others, which is not believed yet',
+    'critical: default/r1 vanished along with many others; this is being checked again',
   ]);
   t.deepEqual(texts({ relays: () => [registered(), full] }), ['warning: default/full is full']);
   const overdue = registered({ loadHeardAtMs: clock.monotonicMs() - 15_001 });

@@ -49,7 +49,7 @@ test.serial(
     });
     process.emit('SIGINT');
     t.is(await ended, exitCodes.ok);
-    const [line] = lines.filter(({ msg }) => msg === 'the start had not ended yet, and failed');
+    const [line] = lines.filter(({ msg }) => msg === 'the start was still under way, and failed');
     t.like(line?.['err'], { message: 'interrupted' });
   },
 );
