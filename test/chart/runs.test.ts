@@ -204,6 +204,11 @@ testWith(
     const readme = readFileSync(join(chart, 'README.md'), 'utf8');
     const commands = [...readme.matchAll(/^ {4}etcdctl ((?:role|user|auth) .*)$/gm)];
     t.true(commands.length > 10);
+    const ofRelays = commands.filter(([text]) => text.includes('holdfast-relay '));
+    t.false(
+      ofRelays.some(([text]) => text.includes('/calls/')),
+      'relay nodes write no bindings',
+    );
     for (const [, text = ''] of commands) {
       const args = ['--endpoints', etcd.endpoint, ...text.replaceAll('PASSWORD', password).split(' ')];
       const env = { ETCDCTL_API: '3' };
