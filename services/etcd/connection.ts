@@ -238,7 +238,7 @@ export class EtcdConnection {
   }
 }
 
-/** Limit of a question that each member answers by itself, ms. */
+/** Limit of a request that each member answers on its own, ms. */
 const checkTimeoutMs = 1500;
 const done = Promise.resolve();
 

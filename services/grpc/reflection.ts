@@ -19,7 +19,7 @@ export const reflectionPaths = ['v1', 'v1alpha'].map(
 
 /**
  * Server reflection (gRPC's server-reflection.md). The library reads two `.proto` files and all descriptors before it serves: a
- * tenth of the time that a replica needs to start, so that is left to the first who asks.
+ * tenth of the time that a replica needs to start, so that is left to the first request.
  * @throws Error if the descriptors are missing from this installation
  */
 export function addReflection(server: Server): void {

@@ -55,7 +55,7 @@ export class BindingWriter {
     this.#deps = deps;
   }
 
-  /** One step from what was found towards a binding to a registered relay that lives long enough. */
+  /** One step from what was found toward a binding to a registered relay that lives long enough. */
   bind(
     request: SelectRequest,
     found: Found | undefined,

@@ -53,7 +53,7 @@ const tests = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8
 const isOwn = (name: string) => /^(services|relay-node|proto|test)\//.test(name);
 const inRoom = (room: string) => (path: string) => path.startsWith(`${room}/`);
 
-/** «from → to» of all imports that break a rule. */
+/** `from → to` of all imports that break a rule. */
 function breaches(from: (path: string) => boolean, mayImport: (name: string) => boolean): string[] {
   return sources
     .filter(({ path }) => from(path))

@@ -221,10 +221,29 @@ test('decisions are numbered, short, of one form, and in the index', (t) => {
   }
 });
 
+/** Foreign quotation marks, British spelling, and words that one reads twice. */
+const odd =
+  /[«»]|\b(?:who asks|by itself|behaviour|colour|favour|centre|grey|spelt|misspelt|towards|labelled|modelled)\b/i;
+
 test('pages are in plain English', (t) => {
-  const odd = /[«»]|\bwho asks\b|\bby itself\b|\bmay not\b|\bbehaviour\b|\bcolour\b|\bcancelled\b/i;
   for (const { path, prose } of pages) {
-    t.is(odd.exec(prose.replace(/`[^`]*`/g, ''))?.[0], undefined, path);
+    const text = prose.replace(/`[^`]*`/g, '');
+    t.is(odd.exec(text)?.[0], undefined, path);
+    t.is(/\b(?:may not|cancelled)\b/i.exec(text)?.[0], undefined, path);
+  }
+});
+
+test('so are comments, messages and tests', (t) => {
+  const own = 'test/unit/pages.test.ts';
+  const paths = ['services', 'relay-node', 'test', 'proto/holdfast', 'helm'].flatMap((folder) =>
+    readdirSync(join(repository, folder), { recursive: true, encoding: 'utf8' }).map((name) =>
+      join(folder, name),
+    ),
+  );
+  const texts = paths.filter((path) => /\.(?:ts|js|proto|tpl|yaml)$/.test(path) && path !== own);
+  t.true(texts.length > 500);
+  for (const path of texts) {
+    t.is(odd.exec(readFileSync(join(repository, path), 'utf8'))?.[0], undefined, path);
   }
 });
 

@@ -30,7 +30,7 @@
 {{- end }}
 {{- end }}
 
-{{/* Certificates are mounted as directories: a file mounted by itself would not change with its Secret. */}}
+{{/* Certificates are mounted as directories: a file mounted on its own would not change with its Secret. */}}
 {{- define "holdfast.mounts" -}}
 - { name: tmp, mountPath: /tmp }
 {{- if .Values.etcd.tls.enabled }}

@@ -19,7 +19,7 @@ const acts: Readonly<Record<string, Act>> = {
 
 /**
  * Commands that no call can begin with, whatever the version of rtpengine: of a call that has no relay they need not be
- * asked. They are spelt with the words that follow for an unknown call.
+ * asked. They are spelled with the words that follow for an unknown call.
  */
 const inDialog: Readonly<Record<string, string>> = {
   ...unknownCallWords('Unknown call-id', ['answer', 'query', 'delete']),

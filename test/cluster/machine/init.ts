@@ -17,7 +17,7 @@ import { provideVolumes } from './volumes.js';
 
 /**
  * Starts the cluster, and is its storage and its network policies. It runs in namespaces of its own (network, mounts, processes),
- * and the cluster ends with it. Prints «ready», or why not. Argument: how many nodes.
+ * and the cluster ends with it. Prints "ready", or why not. Argument: how many nodes.
  */
 
 interface Node extends KubernetesObject {

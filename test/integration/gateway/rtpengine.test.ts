@@ -159,7 +159,7 @@ testWith.serial(
   },
 );
 
-testWith.serial(['rtpengine'], 'however the call id is spelt, both mean the same call', async (t) => {
+testWith.serial(['rtpengine'], 'however the call id is spelled, both mean the same call', async (t) => {
   const { through, direct } = await gateway(t, [await startRtpengine(t)]);
   const [own] = direct as [ProxyClient];
   const offer = { command: 'offer', 'from-tag': 'f', sdp };

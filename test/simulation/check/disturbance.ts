@@ -3,7 +3,7 @@ import type { FaultSpan, Promised } from './history.js';
 const ranks: Readonly<Record<Promised, number>> = { nothing: 0, answered: 1, fresh: 2 };
 
 /**
- * The least that is promised to one who asks that replica, all the time between the two moments. Faults of relays concern all
+ * The least that is promised to a caller of that replica, all the time between the two moments. Faults of relays concern all
  * replicas; those of another replica do not concern this one.
  */
 export function promisedTo(

@@ -296,7 +296,7 @@ test('a target is the only one, and must be eligible like any other', (t) => {
   t.regex(refusal(made, { target: 'b' }), /^relays-full/);
 });
 
-test('«full» and «none» are told apart, and name the set', (t) => {
+test('full and none are told apart, and name the set', (t) => {
   const full = { capacity: 1, load: load(1), loadHeardAtMs: 0 };
   t.regex(refusal(new Placement('rendezvous'), {}, 'x'), /^no-relay: .*none is registered in set x/);
   const gone = placement([{ id: 'a' }]);

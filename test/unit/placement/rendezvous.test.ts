@@ -29,7 +29,7 @@ test('a relay that leaves moves nobody else’s calls, one that joins takes call
   );
 });
 
-test('the order of the candidates does not matter, nor who asks', (t) => {
+test('the order of the candidates does not matter, nor which replica chooses', (t) => {
   const weights = fc.array(fc.integer({ min: 1, max: 10_000 }), { minLength: 1, maxLength: 12 });
   const shuffled = weights.chain((all) => {
     const list = all.map((weight, i) => ({ id: `relay-${i}`, weight }));

@@ -73,7 +73,7 @@ test('a list that leaves out calls, or does not come, leaves open where they are
   }
 });
 
-test('who asks after a list was asked for is told by a later one', async (t) => {
+test('a caller that comes after a list was asked for is answered by a later one', async (t) => {
   const { find, inquiry } = scene('r1');
   const first = Promise.all(many.map((each) => find(each)));
   inquiry.carry('r1', call);
