@@ -19,7 +19,7 @@ export interface CachedBindingStoreDeps {
   readonly clock: Clock;
 }
 
-/** After etcd was away, an unknown call may be one that is not back yet, for so long. */
+/** How long after an outage of etcd an unknown call may be one that is not back yet, ms. */
 const rebuildMs = 5000;
 
 /** The bindings as this replica knows them: what etcd says, and what it has said lately. */
@@ -79,7 +79,7 @@ export class CachedBindingStore {
     if (!stored || stored.binding.state === 'released') {
       return undefined;
     }
-    // Nor of the expiry of a key, so check it.
+    // etcd notifies nobody of expiry, so it is checked here.
     return remainingSeconds(stored.binding, clock.wallMs()) > clockSkewSeconds ? stored : undefined;
   }
 

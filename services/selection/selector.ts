@@ -50,7 +50,7 @@ export interface LookupOptions extends Prediction {
   readonly adopts?: boolean;
   /** Without quorum a call of which nothing is known is answered where it would be placed. */
   readonly predicts?: boolean;
-  /** etcd is read, if it can be: that a call has begun again at another replica, caches hear a little later. */
+  /** etcd is read, if it can be: caches hear a little late that a call has begun again at another replica. */
   readonly current?: boolean;
 }
 
@@ -93,7 +93,7 @@ export class Selector {
     this.#clock = clock;
   }
 
-  /** What is done after an outage is left as it is. */
+  /** Ends the work that follows an outage, however far it is. */
   stop(): void {
     this.#stopping.abort();
   }
