@@ -1,3 +1,4 @@
+import { Backoff } from '../../../services/runtime/backoff.js';
 import { type Clock, inTime } from '../../../services/runtime/clock.js';
 import type { Logger } from '../../../services/runtime/log.js';
 import type { MediaPath, MediaSource, Offload } from '../offload.js';
@@ -15,6 +16,8 @@ export interface KernelForwarderDeps {
   readonly resolveRoutes: RouteResolver;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Uniform in [0, 1), as by default. */
+  readonly random?: () => number;
 }
 
 /** Packets that were in a socket when their stream was handed over have been read by then. */
@@ -26,10 +29,9 @@ const countIntervalMs = 2000;
 const countIdleFactor = 20;
 /** If nothing could be counted for so long, calls that are silent as far as is known end. */
 const maxUncountedMs = 60_000;
-/** A table that is lost sooner than this after it was built is built again after a growing wait. */
+/** A table that is lost sooner than this after it was built is built again after a growing pause. */
 const stableMs = 60_000;
-const minWaitMs = 1000;
-const maxWaitMs = 60_000;
+const rebuildPause = { firstMs: 1000, mostMs: 60_000 };
 
 /**
  * Forwards in the kernel what user space has learned the way of. Every stream begins in user space, and all come back to it when
@@ -44,7 +46,7 @@ export class KernelForwarder implements Offload {
   #rebuilds = 0;
   #stopped: Promise<void> | undefined;
   #builtAtMs = 0;
-  #waitMs = 0;
+  readonly #backoff: Backoff;
   #countedAtMs = 0;
   #rebuilding: Promise<void> = Promise.resolve();
   #cancelRebuild: () => void = () => undefined;
@@ -54,6 +56,7 @@ export class KernelForwarder implements Offload {
     this.#deps = deps;
     this.#ruleset = new Ruleset(options);
     this.#routes = new Routes(deps.resolveRoutes);
+    this.#backoff = new Backoff(rebuildPause, deps.clock, deps.random);
   }
 
   /**
@@ -203,13 +206,19 @@ export class KernelForwarder implements Offload {
       return;
     }
     const isStable = this.#deps.clock.monotonicMs() - this.#builtAtMs >= stableMs;
-    this.#waitMs = isStable ? 0 : grown(this.#waitMs);
-    this.#deps.log.warn({ reason, waitMs: this.#waitMs }, 'media streams in the kernel are lost');
-    this.#scheduleRebuild();
+    if (isStable) {
+      this.#backoff.reset();
+    }
+    this.#scheduleRebuild(
+      isStable ? 0 : this.#backoff.next(),
+      reason,
+      'media streams in the kernel are lost',
+    );
   }
 
-  #scheduleRebuild(): void {
-    this.#cancelRebuild = this.#deps.clock.after(this.#waitMs, () => {
+  #scheduleRebuild(waitMs: number, reason: string, message: string): void {
+    this.#deps.log.warn({ reason, waitMs: Math.round(waitMs) }, message);
+    this.#cancelRebuild = this.#deps.clock.after(waitMs, () => {
       this.#rebuilding = this.#rebuild();
     });
   }
@@ -220,10 +229,8 @@ export class KernelForwarder implements Offload {
       this.#rebuilds++;
     } catch (error) {
       if (this.#stopped === undefined) {
-        this.#waitMs = grown(this.#waitMs);
-        const reason = (error as Error).message;
-        this.#deps.log.warn({ reason, waitMs: this.#waitMs }, 'the kernel does not forward media');
-        this.#scheduleRebuild();
+        const { message } = error as Error;
+        this.#scheduleRebuild(this.#backoff.next(), message, 'the kernel does not forward media');
       }
     }
   }
@@ -245,7 +252,7 @@ export class KernelForwarder implements Offload {
       const reason = (error as Error).message;
       log.warn(
         { reason },
-        'media streams of the process before could not be adopted: they begin in user space',
+        'media streams of the previous process could not be adopted: they begin in user space',
       );
       return this.#build();
     }
@@ -267,8 +274,4 @@ export class KernelForwarder implements Offload {
 /** Packets of the sender come in by the device that answers to it leave by. */
 function waysOf({ from, at, leaving, to }: MediaPath): readonly [string, string] {
   return [wayTo(from.address, at.address), wayTo(to.address, leaving.address)];
-}
-
-function grown(waitMs: number): number {
-  return Math.min(maxWaitMs, Math.max(minWaitMs, 2 * waitMs));
 }

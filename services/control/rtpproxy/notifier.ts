@@ -1,5 +1,6 @@
 import { createConnection, type Socket } from 'node:net';
 import { messageOf } from '../../domain/error.js';
+import { Backoff } from '../../runtime/backoff.js';
 import { type Clock, sleep } from '../../runtime/clock.js';
 import type { Logger } from '../../runtime/log.js';
 import { RateLimitedWarning } from '../../runtime/rate-limited-warning.js';
@@ -10,7 +11,7 @@ import { decodeTag, type TimeoutNotice } from './timeout-notice.js';
 export const notifierLimits = { sockets: 64, lines: 65_536, bytes: 16 << 20 };
 /** As many as rtpproxy makes. */
 const attempts = 3;
-const pauseMs = 1000;
+const pauses = { firstMs: 1000, mostMs: 2000 };
 /** To connect, and to take what is written. */
 const timeoutMs = 2000;
 /** A connection that is not used is closed after this long. */
@@ -47,7 +48,7 @@ export class Notifier {
 
   constructor({ clock, log }: NotifierDeps) {
     this.#clock = clock;
-    this.#warning = new RateLimitedWarning('timeouts not told', clock, log);
+    this.#warning = new RateLimitedWarning('cannot send timeout notices', clock, log);
   }
 
   tell({ socket, tag, event = '' }: TimeoutNotice): void {
@@ -103,6 +104,7 @@ export class Notifier {
   /** @returns why it cannot be told, or undefined */
   async #deliver(socket: string, channel: Channel, text: string): Promise<string | undefined> {
     const { signal } = this.#stopping;
+    const backoff = new Backoff(pauses, this.#clock);
     let reason: string | undefined = 'this process stops';
     for (let attempt = 1; attempt <= attempts && !signal.aborted; attempt++) {
       reason = await this.#write(socket, channel, text);
@@ -110,7 +112,7 @@ export class Notifier {
         return undefined;
       }
       if (attempt < attempts) {
-        await sleep(this.#clock, pauseMs, signal);
+        await backoff.pause(signal);
       }
     }
     return reason;

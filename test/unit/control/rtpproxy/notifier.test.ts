@@ -46,10 +46,10 @@ test('a socket that nobody listens at is tried again, and does not keep others w
   await eventually(() => late.heard.length === 1, 'what can be told later');
   await eventually(() => notifier.counters.noticesLost === 1, 'the end of attempts');
   t.like(
-    lines.find(({ msg }) => msg === 'timeouts not told'),
+    lines.find(({ msg }) => msg === 'cannot send timeout notices'),
     { socket: dead, lines: 1 },
   );
-  t.regex(String(lines.find(({ msg }) => msg === 'timeouts not told')?.['reason']), /ECONNREFUSED/);
+  t.regex(String(lines.find(({ msg }) => msg === 'cannot send timeout notices')?.['reason']), /ECONNREFUSED/);
 });
 
 test('what waits is bounded, and so are the sockets; what is beyond is counted', async (t) => {

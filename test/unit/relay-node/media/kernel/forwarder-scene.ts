@@ -109,6 +109,7 @@ export class ForwarderScene {
         resolveRoutes: async (addresses) => this.#routesTo(addresses),
         clock: this.clock,
         log: silentLogger,
+        random: () => 0.5,
       },
     );
     t.teardown(() => this.forwarder.stop());
