@@ -122,7 +122,10 @@ async function finalState(world: World, workload: Workload): Promise<FinalState[
         states.push({ replica: replica.name, relays: listed?.ids, isFresh: listed?.isFresh ?? false });
         await proxy.select(replica, `last-${replica.name}@sim`, `last-${replica.name}`, false);
         for (const { callId } of workload.live) {
-          await proxy.lookup(replica, callId);
+          const found = await proxy.lookup(replica, callId);
+          if (found.outcome === 'refused') {
+            await proxy.select(replica, callId, `last-${replica.name}-${callId}`, true);
+          }
         }
         left--;
       })();

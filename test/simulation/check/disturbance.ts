@@ -80,3 +80,21 @@ export function mayLackEtcdAnywhere(faults: readonly FaultSpan[], fromMs: number
       endMs + graceMs >= fromMs,
   );
 }
+
+/**
+ * True if that replica might have been without etcd from that time until it was killed: what it promised meanwhile died with it.
+ */
+export function diedWithoutEtcd(faults: readonly FaultSpan[], replica: string, fromMs: number): boolean {
+  const kill = faults.find(({ kind, beginMs }) => kind === `replica-kill ${replica}` && beginMs >= fromMs);
+  if (!kill) {
+    return false;
+  }
+  let lackedUntilMs = fromMs;
+  for (const { touches, beginMs, endMs, graceMs } of [...faults].sort((a, b) => a.beginMs - b.beginMs)) {
+    const isOfEtcd = (touches.includes('etcd') || touches.includes(replica)) && beginMs < kill.beginMs;
+    if (isOfEtcd && beginMs <= lackedUntilMs) {
+      lackedUntilMs = Math.max(lackedUntilMs, endMs + graceMs);
+    }
+  }
+  return lackedUntilMs >= kill.beginMs;
+}

@@ -1,6 +1,6 @@
-import { mayLoseCalls } from './disturbance.js';
+import { diedWithoutEtcd, mayLoseCalls } from './disturbance.js';
 import type { History, Operation, Violation } from './history.js';
-import { isFresh, of, stalenessMs, untilPromised, violation, where } from './view.js';
+import { beginnings, isFresh, of, stalenessMs, untilPromised, violation, where } from './view.js';
 
 export function noCrash({ crashes }: History): Violation[] {
   return crashes.map(({ atMs, process, error }) => ({
@@ -34,6 +34,14 @@ function wasMisled(operations: readonly Operation[]): boolean {
   });
 }
 
+/** Whoever was asked of the call lacked etcd, and was killed before it was back: relays alone know of it. */
+function isForgotten({ faults, healedMs }: History, operations: readonly Operation[]): boolean {
+  const asked = (beginnings(operations).at(-1) ?? []).filter(
+    ({ outcome, invokeMs }) => outcome !== 'refused' && invokeMs < healedMs,
+  );
+  return asked.every(({ replica, invokeMs }) => diedWithoutEtcd(faults, replica, invokeMs));
+}
+
 /** Long after the last fault, calls in progress are found where their media are, by everybody. */
 export function liveCalls(history: History): Violation[] {
   const { operations, live, lives, healedMs, settledMs, faults } = history;
@@ -45,7 +53,7 @@ export function liveCalls(history: History): Violation[] {
   return live.flatMap(({ callId, media: name }) => {
     const all = operations.filter((each) => each.callId === callId);
     const known = untilPromised(history, all);
-    const looks = known.filter(({ method, invokeMs }) => method === 'lookup' && invokeMs >= settledMs);
+    const looks = known.filter(({ invokeMs }) => invokeMs >= settledMs);
     const relay = name.split('.')[0] ?? '';
     const begunMs = all[0]?.invokeMs ?? 0;
     const isHarmed =
@@ -69,7 +77,9 @@ export function liveCalls(history: History): Violation[] {
       }
       const isRight =
         isFresh(look) && (isHarmed || (look.answer.relay === relay && look.carriers.includes(name)));
-      const isLost = isHarmed && look.reason?.startsWith('NOT_FOUND');
+      // A lookup asks no relay; the request within the call that follows it does.
+      const mayBeUnknown = isHarmed || isForgotten(history, all);
+      const isLost = look.method === 'lookup' && mayBeUnknown && look.reason?.startsWith('NOT_FOUND');
       return isRight || isLost
         ? []
         : [
