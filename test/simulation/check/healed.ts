@@ -36,9 +36,7 @@ function wasMisled(operations: readonly Operation[]): boolean {
 
 /** Whoever was asked of the call lacked etcd, and was killed before it was back: relays alone know of it. */
 function isForgotten({ faults, healedMs }: History, operations: readonly Operation[]): boolean {
-  const asked = (beginnings(operations).at(-1) ?? []).filter(
-    ({ outcome, invokeMs }) => outcome !== 'refused' && invokeMs < healedMs,
-  );
+  const asked = operations.filter(({ outcome, invokeMs }) => outcome !== 'refused' && invokeMs < healedMs);
   return asked.every(({ replica, invokeMs }) => diedWithoutEtcd(faults, replica, invokeMs));
 }
 
@@ -54,13 +52,15 @@ export function liveCalls(history: History): Violation[] {
     const all = operations.filter((each) => each.callId === callId);
     const known = untilPromised(history, all);
     const looks = known.filter(({ invokeMs }) => invokeMs >= settledMs);
+    // What came before its last beginning has ended.
+    const current = beginnings(all).at(-1) ?? [];
     const relay = name.split('.')[0] ?? '';
     const begunMs = all[0]?.invokeMs ?? 0;
     const isHarmed =
       mayLoseCalls(faults, relay, begunMs - stalenessMs, healedMs) || !alive.has(name) || wasMisled(all);
     const before = Math.max(
       0,
-      ...all
+      ...current
         .filter(isFresh)
         .filter(({ returnMs }) => returnMs < healedMs)
         .map(({ answer }) => answer.generation),
@@ -78,7 +78,7 @@ export function liveCalls(history: History): Violation[] {
       const isRight =
         isFresh(look) && (isHarmed || (look.answer.relay === relay && look.carriers.includes(name)));
       // A lookup asks no relay; the request within the call that follows it does.
-      const mayBeUnknown = isHarmed || isForgotten(history, all);
+      const mayBeUnknown = isHarmed || isForgotten(history, current);
       const isLost = look.method === 'lookup' && mayBeUnknown && look.reason?.startsWith('NOT_FOUND');
       return isRight || isLost
         ? []
