@@ -27,7 +27,6 @@ import {
 } from '../../proto/generated/holdfast/v1/selection.js';
 import { completeMove, completeSelect, type Fields } from './requests.js';
 import { Retry } from './retry.js';
-import { HoldfastRpcError } from './rpc-error.js';
 import { SelectStream } from './select-stream.js';
 import { type Server, Servers } from './servers.js';
 
@@ -139,7 +138,7 @@ export class HoldfastClient {
     return this.#stream(({ relays }) => relays.listBindings({ set, relayId }));
   }
 
-  /** Closes the connections. Requests in progress fail. */
+  /** Closes the connections, for good. Requests in progress and later ones fail with CANCELLED. */
   close(): void {
     this.#servers.close();
   }
@@ -151,7 +150,7 @@ export class HoldfastClient {
           const deadline = Date.now() + this.#attemptTimeoutMs;
           send(server, new Metadata(), { deadline }, (error, response) => {
             if (error) {
-              reject(HoldfastRpcError.fromStatus(error, server.target));
+              reject(server.errorOf(error));
             } else {
               resolve(response);
             }
@@ -163,7 +162,7 @@ export class HoldfastClient {
   /** Tries servers until one has sent its first message; what happens to the stream after that ends it. */
   async *#stream<T>(open: (server: Server) => ClientReadableStream<T>): AsyncGenerator<T> {
     const [first, rest] = await this.#retry.run(async (server) => {
-      const messages = read(open(server), server.target);
+      const messages = read(open(server), server);
       return [await messages.next(), messages] as const;
     });
     try {
@@ -177,11 +176,11 @@ export class HoldfastClient {
   }
 }
 
-async function* read<T>(stream: ClientReadableStream<T>, target: string): AsyncGenerator<T, undefined> {
+async function* read<T>(stream: ClientReadableStream<T>, server: Server): AsyncGenerator<T, undefined> {
   try {
     yield* stream as AsyncIterable<T>;
   } catch (error) {
-    throw HoldfastRpcError.fromStatus(error as ServiceError, target);
+    throw server.errorOf(error as ServiceError);
   } finally {
     stream.cancel();
   }

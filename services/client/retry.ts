@@ -28,7 +28,7 @@ export class Retry {
   /**
    * After UNAVAILABLE or DEADLINE_EXCEEDED the next server is tried at once. When all have been tried, there is a pause:
    * as long as the last one asks for, and no shorter than the backoff. A server that fails most requests is sent no retries.
-   * @throws HoldfastRpcError of the last attempt
+   * @throws HoldfastRpcError of the last attempt; CANCELLED once the client is closed
    */
   async run<T>(attempt: (server: Server) => Promise<T>): Promise<T> {
     const pauses = new Backoff(backoff, clock);
@@ -51,7 +51,8 @@ export class Retry {
         let next = this.#servers.untried(tried);
         if (!next) {
           tried.clear();
-          await Promise.all([pauses.pause(), sleep(clock, error.retryDelayMs ?? 0)]);
+          const { closing } = this.#servers;
+          await Promise.all([pauses.pause(closing), sleep(clock, error.retryDelayMs ?? 0, closing)]);
           next = this.#servers.untried(tried);
         }
         if (!next) {

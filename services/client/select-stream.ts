@@ -144,7 +144,7 @@ class OneStream {
 
   #fail(ended: StatusObject): void {
     for (const requestId of [...this.#pending.keys()]) {
-      this.#take(requestId)?.reject(HoldfastRpcError.fromStatus(ended, this.#server.target));
+      this.#take(requestId)?.reject(this.#server.errorOf(ended));
     }
   }
 }
