@@ -24,6 +24,8 @@ const requestTimeoutMs = 10_000;
 const maxHeaderBytes = 16 * 1024;
 /** Streams of a connection that are refused before it is closed. */
 const maxRefusals = 512;
+/** Of them, those that the peer has not taken note of: until it reads, each costs as much as a request in progress. */
+const maxUnreadRefusals = 128;
 const sweepPeriodMs = 1000;
 
 export interface StreamGuardDeps {
@@ -41,6 +43,7 @@ interface Load {
   /** Streams that are open. */
   open: number;
   refusals: number;
+  unreadRefusals: number;
 }
 
 /** Bounds what the peers of an HTTP/2 server can make it hold: requests, parts of requests, replies that they do not read. */
@@ -147,9 +150,10 @@ export class StreamGuard {
       return true;
     }
     const load = this.#loads.get(own);
-    if (load && ++load.refusals > maxRefusals) {
+    if (load && (++load.refusals > maxRefusals || ++load.unreadRefusals > maxUnreadRefusals)) {
       this.#cut(own, 'it went on with requests that were refused');
     } else {
+      stream.once('close', () => load && load.unreadRefusals--);
       stream.on('error', () => {});
       stream.close(constants.NGHTTP2_REFUSED_STREAM);
     }
@@ -157,7 +161,7 @@ export class StreamGuard {
   }
 
   #opened(session: Http2Session): void {
-    const load = this.#loads.get(session) ?? { open: 0, refusals: 0 };
+    const load = this.#loads.get(session) ?? { open: 0, refusals: 0, unreadRefusals: 0 };
     this.#loads.set(session, load);
     if (++load.open === 1) {
       this.#deps.onActivity(session, true);

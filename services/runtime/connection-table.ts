@@ -13,6 +13,8 @@ export interface ConnectionLimits {
   readonly mostPerSource: number;
   /** Of one source, of those that have not shown yet that they speak the protocol. */
   readonly mostSilentPerSource: number;
+  /** Of one source, of those that have asked nothing yet, whether or not they speak the protocol; as many as there are unless given. */
+  readonly mostUnusedPerSource?: number;
 }
 
 /**
@@ -98,10 +100,13 @@ export class ConnectionTable {
   }
 
   #makeRoom(key: string): boolean {
-    const { most, mostPerSource, mostSilentPerSource } = this.#limits;
+    const { most, mostPerSource, mostSilentPerSource, mostUnusedPerSource = mostPerSource } = this.#limits;
     const own = this.#sources.get(key);
     if (own && own.silent.size >= mostSilentPerSource) {
       this.#close(own.silent);
+    }
+    if (own && own.silent.size + own.greeted.size >= mostUnusedPerSource) {
+      this.#closeOneOf(own);
     }
     if (own && sizeOf(own) >= mostPerSource && !this.#closeOneOf(own)) {
       return false;

@@ -1,7 +1,11 @@
 import { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
 import test from 'ava';
-import { ConnectionTable, sourceOf } from '../../../services/runtime/connection-table.js';
+import {
+  type ConnectionLimits,
+  ConnectionTable,
+  sourceOf,
+} from '../../../services/runtime/connection-table.js';
 
 class FakeSocket extends EventEmitter {
   destroyed = false;
@@ -18,7 +22,7 @@ class FakeSocket extends EventEmitter {
   }
 }
 
-function scene(limits = { most: 6, mostPerSource: 4, mostSilentPerSource: 2 }) {
+function scene(limits: ConnectionLimits = { most: 6, mostPerSource: 4, mostSilentPerSource: 2 }) {
   const table = new ConnectionTable(limits);
   const open = (from = '192.0.2.1') => {
     // A connection that is closed already has no address any more.
@@ -44,6 +48,29 @@ test('the oldest silent connection of a source makes room for a new one', (t) =>
   );
   t.true(other.isOpen());
   t.is(table.size, 3);
+});
+
+test('those of a source that have asked nothing are bounded, whether they greet or not', (t) => {
+  const { open } = scene({ most: 9, mostPerSource: 9, mostSilentPerSource: 2, mostUnusedPerSource: 3 });
+  const used = open().as('greeted').as('busy').as('idle');
+  const greeted = open().as('greeted');
+  const silent = open();
+  const later = open().as('greeted');
+  t.deepEqual(
+    [greeted, silent, later].map(({ isOpen }) => isOpen()),
+    [true, true, true],
+  );
+  const other = open('192.0.2.2').as('greeted');
+  open();
+  open().as('greeted');
+  t.deepEqual(
+    [greeted, silent, later].map(({ isOpen }) => isOpen()),
+    [false, false, true],
+  );
+  t.deepEqual(
+    [used, other].map(({ isOpen }) => isOpen()),
+    [true, true],
+  );
 });
 
 test('of a full source, those that ask nothing make room, and those that never asked before those that did', (t) => {
