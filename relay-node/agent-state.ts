@@ -42,6 +42,8 @@ export type AgentEvent =
   | { readonly name: 'identified'; readonly served: Served }
   /** The relay has not answered several times in a row. */
   | { readonly name: 'silent' }
+  /** The relay's program has ended, in this way. */
+  | { readonly name: 'ended'; readonly exit: string }
   /** The relay answers. */
   | { readonly name: 'answering' }
   /** The relay is in another life than the one that is served. */
@@ -68,10 +70,16 @@ const stopped: Transition = () => ({ name: 'stopped' });
 const transitions: {
   readonly [S in AgentState['name']]: { readonly [E in AgentEvent['name']]?: Transition };
 } = {
-  searching: { identified: registered, silent: unhealthy, stop: draining },
-  registered: { restarted: searching, silent: unhealthy, stop: draining },
+  searching: { identified: registered, silent: unhealthy, ended: unhealthy, stop: draining },
+  registered: { restarted: searching, silent: unhealthy, ended: unhealthy, stop: draining },
   unhealthy: { answering: searching, stop: draining },
-  draining: { identified: draining, restarted: drainingAlone, silent: drainingAlone, drained: stopped },
+  draining: {
+    identified: draining,
+    restarted: drainingAlone,
+    silent: drainingAlone,
+    ended: drainingAlone,
+    drained: stopped,
+  },
   stopped: {},
 };
 

@@ -1,5 +1,5 @@
 import { messageOf } from '../services/domain/error.js';
-import type { Load, Relay } from '../services/domain/relay.js';
+import type { Load, Parting, Relay } from '../services/domain/relay.js';
 import type { EtcdConnection } from '../services/etcd/connection.js';
 import type { OutageLog } from '../services/etcd/outage-log.js';
 import type { StartTime } from '../services/registry/codecs/instance.js';
@@ -125,6 +125,10 @@ export class Agent implements Component {
     await relay.start();
     const { controlUrl, rtpproxyUrl, kind } = relay;
     this.#log.info({ controlUrl, rtpproxyUrl, kind }, 'watching the relay');
+    relay.onExit?.((exit) => {
+      this.#prober.lost();
+      this.#on({ name: 'ended', exit });
+    });
     this.#cpu.use();
     this.#startedAtMs = this.#deps.clock.monotonicMs();
     this.#prober.start();
@@ -140,7 +144,7 @@ export class Agent implements Component {
   handOver(): Promise<void> {
     const { leave } = this.#deps.relay;
     if (!leave) {
-      this.#log.warn('calls would end with this process, which has no state directory: draining instead');
+      this.#log.warn('calls would end with this process: draining instead');
       return this.stop();
     }
     this.#stopped ??= this.#leave(leave);
@@ -151,8 +155,7 @@ export class Agent implements Component {
     const before = servedIn(this.#state);
     this.#state = nextState(this.#state, event);
     if (before && servedIn(this.#state) !== before) {
-      const departure = event.name === 'silent' || event.name === 'restarted' ? event.name : undefined;
-      const stopped = before.registration.stop(departure).catch(() => undefined);
+      const stopped = before.registration.stop(partingOf(event)).catch(() => undefined);
       this.#revoked = Promise.all([this.#revoked, stopped]);
     }
   }
@@ -312,5 +315,18 @@ export class Agent implements Component {
         this.#log.info({ calls, remainingMs: Math.round(remainingMs()) }, 'draining');
       }
     }
+  }
+}
+
+/** What the last report of a life says. */
+function partingOf(event: AgentEvent): Parting | undefined {
+  switch (event.name) {
+    case 'ended':
+      return { departure: event.name, exit: event.exit };
+    case 'silent':
+    case 'restarted':
+      return { departure: event.name };
+    default:
+      return undefined;
   }
 }

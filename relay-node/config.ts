@@ -15,9 +15,11 @@ import {
   maxMediaAddresses,
   maxWeight,
 } from '../services/domain/relay.js';
+import { commandLineRule } from '../services/runtime/command-line.js';
 import {
   addressSchema,
   type ConfigOf,
+  commandLineSchema,
   commonSettings,
   etcdProblems,
   readConfig,
@@ -91,7 +93,7 @@ export const relayNodeSettings = {
   kind: {
     name: 'HOLDFAST_RELAY_KIND',
     flag: '--kind <kind>',
-    description: 'kind of the relay: the built-in one in this process, or a running rtpengine or rtpproxy',
+    description: 'kind of the relay: the built-in one in this process, or an rtpengine or rtpproxy',
     allowed: servedKinds.join(', '),
     fallback: 'builtin',
     schema: z.enum(servedKinds) as z.ZodType<(typeof servedKinds)[number], string>,
@@ -112,6 +114,15 @@ export const relayNodeSettings = {
     description: 'control address that gateways and SIP proxies are given, if it differs',
     allowed: 'HOST:PORT, not with a Unix socket',
     schema: addressSchema,
+  },
+  run: {
+    name: 'HOLDFAST_RELAY_RUN',
+    flag: '--run',
+    description:
+      'run the rtpengine or rtpproxy with the command after --, in the foreground: start it again when it has ended, and end it with this process',
+    allowed: `${commandLineRule}; not for the built-in relay`,
+    takesRest: true,
+    schema: commandLineSchema,
   },
   rtpproxyListen: {
     name: 'HOLDFAST_RELAY_RTPPROXY_LISTEN',
@@ -299,7 +310,7 @@ export type RelayNodeConfig = ConfigOf<typeof relayNodeSettings>;
 /** @throws ConfigError */
 export function readRelayNodeConfig(environment: NodeJS.ProcessEnv): RelayNodeConfig {
   const config = readConfig(relayNodeSettings, environment);
-  const { portMin, portMax, rtpproxyListen, dtmfLog, webhook, dscp } = relayNodeSettings;
+  const { portMin, portMax, rtpproxyListen, dtmfLog, webhook, dscp, run } = relayNodeSettings;
   const problems = etcdProblems(config);
   if (config.portMax <= config.portMin) {
     problems.push(`${portMax.name}=${config.portMax}: allowed: above ${portMin.name} (${config.portMin})`);
@@ -315,6 +326,9 @@ export function readRelayNodeConfig(environment: NodeJS.ProcessEnv): RelayNodeCo
   }
   if (config.dscp !== undefined && (config.kind !== 'builtin' || config.forwarding === 'userspace')) {
     problems.push(`${dscp.name}=${config.dscp}: allowed: ${dscp.allowed}`);
+  }
+  if (config.run && config.kind === 'builtin') {
+    problems.push(`${run.name} is set for a relay of kind ${config.kind}: allowed: ${run.allowed}`);
   }
   problems.push(...controlProblems(config));
   if (problems.length > 0) {

@@ -55,6 +55,12 @@ export class Prober {
     this.#running ??= this.#run();
   }
 
+  /** It is known otherwise that the relay does not answer: `onSilent` is not told. */
+  lost(): void {
+    this.#misses = Math.max(this.#misses, missesToSilent);
+    this.#status = undefined;
+  }
+
   async stop(): Promise<void> {
     this.#stopping.abort();
     await this.#running;

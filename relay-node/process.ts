@@ -9,6 +9,7 @@ import { reportBuild } from '../services/runtime/build-metric.js';
 import { reportCertificates } from '../services/runtime/certificate-metric.js';
 import { type Clock, systemClock } from '../services/runtime/clock.js';
 import { unknownVariables } from '../services/runtime/config.js';
+import { ConfigError } from '../services/runtime/config-error.js';
 import { HttpServer } from '../services/runtime/http-server.js';
 import { type Component, runUntilSignal } from '../services/runtime/lifecycle.js';
 import { type Logger, openLog } from '../services/runtime/log.js';
@@ -16,8 +17,11 @@ import { processIdentity } from '../services/runtime/process-identity.js';
 import { etcdTls, type TlsFiles } from '../services/runtime/tls-files.js';
 import { Agent } from './agent.js';
 import { type MediaSetting, type RelayNodeConfig, readRelayNodeConfig, relayNodeSettings } from './config.js';
+import { Engine } from './engine/engine.js';
+import { executableProblem } from './engine/executable.js';
 import { reportMedia } from './media/metrics.js';
 import { BuiltinRelay } from './relays/builtin.js';
+import { OwnedRelay } from './relays/owned.js';
 import type { RelayDriver } from './relays/relay.js';
 import { RtpengineDriver } from './relays/rtpengine.js';
 import { RtpproxyDriver } from './relays/rtpproxy.js';
@@ -32,11 +36,11 @@ export async function runRelayNode(environment: NodeJS.ProcessEnv): Promise<numb
   const drainDeadlineMs = config.drainDeadlineSeconds * 1000;
   // What comes after the drain is quick, but etcd may be slow to hear of it.
   const stopDeadlineMs = drainDeadlineMs + 10_000;
-  return runUntilSignal(relayNode(config, log), { log, stopDeadlineMs }).finally(close);
+  return runUntilSignal(relayNode(config, environment, log), { log, stopDeadlineMs }).finally(close);
 }
 
 /** Builds the parts and connects them. */
-function relayNode(config: RelayNodeConfig, log: Logger): Component {
+function relayNode(config: RelayNodeConfig, environment: NodeJS.ProcessEnv, log: Logger): Component {
   const clock = systemClock;
   const certificates = etcdTls(config, { clock, log });
   const connection = configuredConnection(config, certificates);
@@ -44,7 +48,7 @@ function relayNode(config: RelayNodeConfig, log: Logger): Component {
   const keys = new Keyspace(config.etcdPrefix);
   const { id, set, weight, zone, labels, media } = config;
   const capacity = capacityOf(config);
-  const relay = driverFor(config, clock, log);
+  const relay = driverFor(config, { environment, clock, log });
   const agent = new Agent({
     relay,
     identity: { id, set, weight, capacity, zone, labels, mediaAddresses: byName(media) },
@@ -88,7 +92,28 @@ function relayNode(config: RelayNodeConfig, log: Logger): Component {
   };
 }
 
-export function driverFor(config: RelayNodeConfig, clock: Clock, log: Logger): RelayDriver {
+export interface DriverDeps {
+  /** What a program that the node runs gets of it. */
+  readonly environment: NodeJS.ProcessEnv;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** @throws ConfigError if the program that it is to run cannot be run */
+export function driverFor(config: RelayNodeConfig, deps: DriverDeps): RelayDriver {
+  const relay = relayFor(config, deps);
+  const { run: command } = config;
+  if (!command) {
+    return relay;
+  }
+  const problem = executableProblem(command[0], deps.environment['PATH']);
+  if (problem) {
+    throw new ConfigError([`${relayNodeSettings.run.name}: ${problem}`]);
+  }
+  return new OwnedRelay(relay, new Engine({ ...deps, command }));
+}
+
+function relayFor(config: RelayNodeConfig, { clock, log }: DriverDeps): RelayDriver {
   const { control, advertise, portMin, portMax } = config;
   if (config.kind === 'rtpproxy') {
     return new RtpproxyDriver({ control, advertise, clock, log });
@@ -142,6 +167,18 @@ function reportNotices(registry: Registry, relay: BuiltinRelay): void {
   });
 }
 
+function reportEngine(registry: Registry, { engine }: OwnedRelay): void {
+  new Counter({
+    name: 'holdfast_relay_engine_starts_total',
+    help: 'How often the node has started the program of its relay',
+    registers: [registry],
+    collect() {
+      this.reset();
+      this.inc(engine.starts);
+    },
+  });
+}
+
 /** As parties are told them, the first of each name. */
 function byName(interfaces: readonly MediaSetting[]): Record<string, string> {
   return Object.fromEntries(interfaces.toReversed().map(({ name, advertised }) => [name, advertised]));
@@ -162,6 +199,9 @@ function metricsOf(agent: Agent, relay: RelayDriver, certificates: TlsFiles | un
   if (relay instanceof BuiltinRelay) {
     reportMedia(registry, relay.media);
     reportNotices(registry, relay);
+  }
+  if (relay instanceof OwnedRelay) {
+    reportEngine(registry, relay);
   }
   reportCertificates(registry, { etcd: certificates });
   collectDefaultMetrics({ register: registry });

@@ -22,6 +22,8 @@ export interface RelayDriver {
   stop(): Promise<void>;
   /** Stops here, while the relay's calls go on: for the process that is started next. Undefined if they would end. */
   readonly leave: (() => Promise<void>) | undefined;
+  /** Where this node runs the relay's program: tells at once that it has ended, and how: the name of a signal, or `code 1`. */
+  readonly onExit?: (listener: (exit: string) => void) => void;
   /** Where SIP proxies reach it, `udp:HOST:PORT`; known once started. */
   readonly controlUrl: string;
   /** The same for proxies that control it as an rtpproxy, where it can be beside the protocol of its kind. */

@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander';
+import { formatCommandLine } from '../runtime/command-line.js';
 import type { Setting, Settings } from '../runtime/config.js';
 
 const configVariable = 'HOLDFAST_CONFIG';
@@ -25,11 +26,19 @@ export function processCommand(
     '--config <file>',
     `settings in TOML, a key for each flag, such as etcd-prefix = "/x"; flags and variables win [${configVariable}]`,
   );
+  const [restAttribute, rest] = [...byAttribute].find(([, { takesRest }]) => takesRest) ?? [];
+  if (rest) {
+    command.argument('[command...]', `after --: what ${rest.flag} takes`);
+  }
   const secrets = Object.values(settings).filter(({ flag }) => !flag);
   if (secrets.length > 0) {
     command.addHelpText('after', secretsHelp(secrets));
   }
-  command.action(async (options: Record<string, string>) => {
+  command.action(async () => {
+    const options: Record<string, string> = command.opts();
+    if (restAttribute) {
+      Object.assign(options, restOf(command, restAttribute));
+    }
     const { [configVariable]: named, ...given } = setVariables(process.env);
     const path = options['config'] ?? named;
     const environment: NodeJS.ProcessEnv = path
@@ -43,6 +52,15 @@ export function processCommand(
     }
     process.exit(await run(environment));
   });
+}
+
+/** What stands after `--`, for the flag that says that something does. */
+function restOf(command: Command, attribute: string): Record<string, string> {
+  const isAnnounced = command.opts()[attribute] === true;
+  if (isAnnounced !== command.args.length > 0) {
+    command.error(`error: --${attribute} and a command after -- belong together`);
+  }
+  return isAnnounced ? { [attribute]: formatCommandLine(command.args) } : {};
 }
 
 /** An empty variable counts as not set. */

@@ -5,9 +5,16 @@ export const relayStates = ['active', 'draining', 'disabled'] as const;
 /** Whether a relay takes new calls. Calls bound to it stay, whatever the state. */
 export type RelayState = (typeof relayStates)[number];
 
-export const departures = ['silent', 'restarted'] as const;
-/** Why a relay node takes a registration back: the relay does not answer it, or is in another life now. */
+export const departures = ['silent', 'restarted', 'ended'] as const;
+/** Why a relay node takes a registration back: the relay does not answer it, is in another life now, or has ended. */
 export type Departure = (typeof departures)[number];
+
+/** What a relay node says of a registration as it takes it back. */
+export interface Parting {
+  readonly departure: Departure;
+  /** Of a relay that has ended: the name of a signal, or `code 1`. */
+  readonly exit?: string | undefined;
+}
 
 /** A name in a certificate, or what a client says of itself. */
 export const maxActorLength = 253;
@@ -84,6 +91,7 @@ export interface Load {
   readonly pingMs?: number | undefined;
   /** Of the last report, a moment before the registration is taken back; a lease that runs out says nothing. */
   readonly departure?: Departure | undefined;
+  readonly exit?: string | undefined;
   /**
    * Of an etcd that was wiped or restored while the relay node ran, in the last hour: what it has up to this revision, it has
    * from before. A replica that has started since cannot tell.
@@ -138,17 +146,18 @@ export function effectiveWeight({ relay, intent }: RegisteredRelay): number {
 const departureReasons: Readonly<Record<Departure, string>> = {
   silent: 'the relay does not answer its relay node',
   restarted: 'the relay was restarted',
+  ended: 'the process of the relay has ended',
 };
 
 /** Why the registration of a relay has ended, as far as its last report, the registration and the intent tell. */
 export function departureReason(registered: RegisteredRelay): string {
   const { state } = registered.relay;
-  const departure = registered.load?.departure;
+  const { departure, exit } = registered.load ?? {};
   if (state === 'draining' && departure === undefined) {
     return 'its relay node was stopped';
   }
   const reason = departure
-    ? departureReasons[departure]
+    ? `${departureReasons[departure]}${exit ? ` (${exit})` : ''}`
     : 'its lease ran out: its relay node or host is gone, or cannot reach etcd';
   const known = effectiveState(registered);
   return known === 'active' ? reason : `it was ${known}; ${reason}`;

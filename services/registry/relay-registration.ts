@@ -1,5 +1,5 @@
 import { messageOf } from '../domain/error.js';
-import type { Departure, Load, Relay } from '../domain/relay.js';
+import type { Load, Parting, Relay } from '../domain/relay.js';
 import { isAsSeen } from '../etcd/compare.js';
 import type { EtcdConnection } from '../etcd/connection.js';
 import { LeaseSession } from '../etcd/lease-session.js';
@@ -22,7 +22,7 @@ const retryPause = { firstMs: 200, mostMs: 1000 };
 const heldPause = { firstMs: 1000, mostMs: 1000 };
 const warningPeriodMs = 30_000;
 /** How long a registration that ends waits for etcd to take down why: it must not stay for that. */
-const departureMs = 250;
+const partingMs = 250;
 
 export interface RelayRegistrationDeps {
   readonly connection: EtcdConnection;
@@ -116,8 +116,8 @@ export class RelayRegistration {
    * Revokes the registration, so that replicas hear at once, and first says why, where that is given. Resolves when that
    * is done or has proved impossible.
    */
-  stop(departure?: Departure): Promise<void> {
-    this.#stopped ??= this.#stop(departure);
+  stop(parting?: Parting): Promise<void> {
+    this.#stopped ??= this.#stop(parting);
     return this.#stopped;
   }
 
@@ -177,13 +177,13 @@ export class RelayRegistration {
     });
   }
 
-  async #stop(departure: Departure | undefined): Promise<void> {
+  async #stop(parting: Parting | undefined): Promise<void> {
     const { state } = this.#machine;
     this.#machine.enter({ name: 'stopped' });
     this.#stopping.abort();
-    if (state.name === 'registered' && departure && !state.session.ended) {
-      const told = this.#tellDeparture(state, departure).catch(() => undefined);
-      await Promise.race([told, sleep(this.#deps.clock, departureMs)]);
+    if (state.name === 'registered' && parting && !state.session.ended) {
+      const told = this.#tellParting(state, parting).catch(() => undefined);
+      await Promise.race([told, sleep(this.#deps.clock, partingMs)]);
     }
     if (state.name === 'leased' || state.name === 'registered') {
       await state.session.close();
@@ -193,12 +193,12 @@ export class RelayRegistration {
   }
 
   /** In a last report. @throws what etcd answered: the reason is a lost lease then */
-  async #tellDeparture(
+  async #tellParting(
     { session, revision }: Extract<RegistrationState, { name: 'registered' }>,
-    departure: Departure,
+    parting: Parting,
   ): Promise<void> {
     const unknown = { calls: 0, cpu: 0, packetRate: 0, atMs: this.#deps.clock.wallMs() };
-    await this.#putLoad(session, revision, loadCodec.encode({ ...(this.#load ?? unknown), departure }));
+    await this.#putLoad(session, revision, loadCodec.encode({ ...(this.#load ?? unknown), ...parting }));
   }
 
   async #run(): Promise<void> {

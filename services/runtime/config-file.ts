@@ -1,6 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { parse, TomlError } from 'smol-toml';
 import { messageOf } from '../domain/error.js';
+import { formatCommandLine } from './command-line.js';
 import { allowedText, type Setting, type Settings, shownValue } from './config.js';
 import { ConfigError } from './config-error.js';
 
@@ -11,7 +12,8 @@ const readableByAll = 0o004;
 
 /**
  * Reads settings from a TOML file, as environment variables. Each key is a flag without its dashes, or, for a secret, its
- * variable without `HOLDFAST_` in lower case with dashes. A list is an array, or one text with commas.
+ * variable without `HOLDFAST_` in lower case with dashes. A list is an array, or one text with commas; a command is an array of
+ * its words, or one text.
  * @throws ConfigError with all that is wrong in the file
  */
 export async function readConfigFile(path: string, settings: Settings): Promise<Record<string, string>> {
@@ -21,7 +23,7 @@ export async function readConfigFile(path: string, settings: Settings): Promise<
   const problems: string[] = [];
   for (const [key, value] of Object.entries(parseToml(path, text))) {
     const setting = byKey.get(key);
-    const given = textOf(value);
+    const given = setting?.takesRest && isWords(value) ? formatCommandLine(value) : textOf(value);
     if (!setting) {
       problems.push(`${path}: ${key}: no such setting; allowed: ${[...byKey.keys()].sort().join(', ')}`);
     } else if (given === undefined || !setting.schema.safeParse(given).success) {
@@ -72,6 +74,9 @@ function parseToml(path: string, text: string): Record<string, unknown> {
     throw new ConfigError([`${path}:${line}:${column}: ${reason}`]);
   }
 }
+
+const isWords = (value: unknown): value is string[] =>
+  Array.isArray(value) && value.every((word) => typeof word === 'string');
 
 /** As in the environment. Undefined for a table, or an array that has one. */
 function textOf(value: unknown): string | undefined {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type Address, parseAddress } from './address.js';
+import { type CommandLine, parseCommandLine } from './command-line.js';
 import { ConfigError } from './config-error.js';
 import { logLevels } from './log.js';
 
@@ -14,6 +15,8 @@ export interface Setting<T> {
   readonly allowed: string;
   /** The default, as text as in the environment; undefined makes the setting optional. */
   readonly fallback?: string | undefined;
+  /** True of a flag without a value of its own: that is a command line, all that follows `--`. */
+  readonly takesRest?: true | undefined;
   /** True if the process needs the setting and no default makes sense. */
   readonly required?: true | undefined;
   readonly schema: z.ZodType<T, string>;
@@ -85,6 +88,16 @@ export const addressSchema = z.string().transform((text, context): Address => {
     return address;
   }
   context.addIssue('not HOST:PORT');
+  return z.NEVER;
+});
+
+/** A program and its arguments. */
+export const commandLineSchema = z.string().transform((text, context): CommandLine => {
+  const command = parseCommandLine(text);
+  if (command) {
+    return command;
+  }
+  context.addIssue('not words with their quotes in pairs');
   return z.NEVER;
 });
 

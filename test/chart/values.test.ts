@@ -124,6 +124,8 @@ const notInPods = [
   // The image has no wav files, and a pod has no disk that outlives it.
   'HOLDFAST_RELAY_PROMPT_DIRECTORY',
   'HOLDFAST_RELAY_RECORDING_DIRECTORY',
+  // rtpengine has a container of its own, and the image has no other program.
+  'HOLDFAST_RELAY_RUN',
   // Without the kernel media do not outlive the process.
   'HOLDFAST_RELAY_STATE_DIRECTORY',
 ];

@@ -22,15 +22,8 @@ export interface Rtpengine {
   resume(): void;
 }
 
-/**
- * Starts an rtpengine that ends with the scope; register such tests with testWith(['rtpengine'], …). With a media address
- * that no other process uses, it has ports for thousands of calls.
- */
-export async function startRtpengine(
-  scope: Scope,
-  extraArgs: readonly string[] = [],
-  address = loopback,
-): Promise<Rtpengine> {
+/** What runs an rtpengine in the foreground, with its ng port on 127.0.0.1; for testWith(['rtpengine'], …). */
+export async function rtpengineCommand(extraArgs: readonly string[] = [], address = loopback) {
   const program = findProgram('rtpengine');
   if (!program) {
     throw new Error('rtpengine is not installed: register such tests with testWith([rtpengine], …)');
@@ -45,6 +38,19 @@ export async function startRtpengine(
     ...[`--port-min=${portMin}`, `--port-max=${portMax}`],
     ...extraArgs,
   ];
+  return { port, program, args };
+}
+
+/**
+ * Starts an rtpengine that ends with the scope; register such tests with testWith(['rtpengine'], …). With a media address
+ * that no other process uses, it has ports for thousands of calls.
+ */
+export async function startRtpengine(
+  scope: Scope,
+  extraArgs: readonly string[] = [],
+  address = loopback,
+): Promise<Rtpengine> {
+  const { port, program, args } = await rtpengineCommand(extraArgs, address);
   const probe = new ProxyClient('127.0.0.1', port);
   scope.teardown(() => probe.stop());
   let daemon: TestProcess;

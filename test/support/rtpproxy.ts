@@ -43,8 +43,17 @@ export interface RtpproxyOptions {
   readonly address?: string;
 }
 
-/** Starts an rtpproxy that ends with the scope; register such tests with testWith(rtpproxyPrograms, …). */
-export async function startRtpproxy(scope: Scope, options: RtpproxyOptions = {}): Promise<Rtpproxy> {
+/** Something to run, with what it needs of its environment. */
+export interface RtpproxyCommand {
+  /** Its control port on 127.0.0.1. */
+  readonly port: number;
+  readonly program: string;
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** What runs an rtpproxy in the foreground; register such tests with testWith(rtpproxyPrograms, …). */
+export async function rtpproxyCommand(options: RtpproxyOptions = {}): Promise<RtpproxyCommand> {
   const { address = '127.0.0.1', engine = ['-l', address] } = options;
   const isShared = address === '127.0.0.1';
   const portPairs = options.portPairs ?? (isShared ? 50 : 5000);
@@ -57,6 +66,12 @@ export async function startRtpproxy(scope: Scope, options: RtpproxyOptions = {})
   const portMin = isShared ? await freeUdpBlock(2 * portPairs) : 30_000;
   const portMax = portMin + 2 * portPairs - 1;
   const args = ['-c', script, `${portMin}`, `${portMax}`, '-s', `udp:127.0.0.1:${port}`, ...engine];
+  return { port, program: python, args, env: { PYTHONPATH: dirname(library) } };
+}
+
+/** Starts an rtpproxy that ends with the scope; register such tests with testWith(rtpproxyPrograms, …). */
+export async function startRtpproxy(scope: Scope, options: RtpproxyOptions = {}): Promise<Rtpproxy> {
+  const { port, program, args, env } = await rtpproxyCommand(options);
   const client = new UdpClient({ host: '127.0.0.1', port, timeoutMs: 2000 });
   scope.teardown(() => client.stop());
   const ask = async (command: string, timeoutMs?: number) => {
@@ -65,7 +80,7 @@ export async function startRtpproxy(scope: Scope, options: RtpproxyOptions = {})
   };
   let daemon: TestProcess;
   const start = async () => {
-    daemon = await startProcess(scope, python, args, { env: { PYTHONPATH: dirname(library) } });
+    daemon = await startProcess(scope, program, args, { env });
     await daemon.waitUntil(async () => (await ask('V', 200)) === '20040107', 'answer to V');
   };
   await start();

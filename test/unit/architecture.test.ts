@@ -182,7 +182,7 @@ test('media know no control protocol, and a front of the relay knows media alone
 });
 
 test('the agent knows a relay by its interface; what runs the node chooses the relay', (t) => {
-  const rooms = ['relays', 'media', 'control'].map((room) => inRoom(`relay-node/${room}`));
+  const rooms = ['relays', 'media', 'control', 'engine'].map((room) => inRoom(`relay-node/${room}`));
   const inside = (path: string) => rooms.some((room) => room(path));
   const outside = (path: string) =>
     inRoom('relay-node')(path) && !inside(path) && path !== 'relay-node/process.ts';

@@ -6,6 +6,7 @@ import { type Codec, jsonCodec, time } from './codec.js';
 const maxCount = 1_000_000_000;
 const maxCpu = 1000;
 const maxPingMs = 3_600_000;
+const maxExitLength = 63;
 
 const value = z.object({
   calls: z.int().min(0).max(maxCount),
@@ -14,6 +15,7 @@ const value = z.object({
   kernelPacketRate: z.number().min(0).max(maxCount).optional(),
   pingMs: z.number().min(0).max(maxPingMs).optional(),
   departure: z.enum(departures).optional(),
+  exit: z.string().max(maxExitLength).optional(),
   restoredRevision: z.int().min(0).max(Number.MAX_SAFE_INTEGER).optional(),
   at: time,
 });

@@ -62,6 +62,7 @@ const load: fc.Arbitrary<Load> = fc.record(
     cpu: fc.double({ min: 0, max: 64, noNaN: true }).map((value) => value + 0),
     packetRate: fc.nat({ max: 1_000_000_000 }),
     departure: fc.constantFrom(...departures),
+    exit: text(63),
     atMs: time,
   },
   { requiredKeys: ['calls', 'cpu', 'packetRate', 'atMs'], noNullPrototype: true },

@@ -25,6 +25,10 @@ class FakeRelay implements RelayDriver {
   startedAtMs: number;
   listing: Promise<string[]> = Promise.resolve([]);
   leave: RelayDriver['leave'];
+  tellExit: (exit: string) => void = () => {};
+  readonly onExit = (listener: (exit: string) => void) => {
+    this.tellExit = listener;
+  };
 
   constructor(clock: ManualClock) {
     this.startedAtMs = clock.monotonicMs();
@@ -217,6 +221,23 @@ test('a restart of the relay ends one registration and begins another', async (t
   await stopped;
   t.deepEqual(etcd.revoked, ['1', '2']);
   t.is(agent.notReady, 'stopped');
+});
+
+test('a relay whose program has ended is taken back at once, and comes back with another instance', async (t) => {
+  const { agent, clock, relay, etcd } = await watched(t, (_etcd, fake) => {
+    fake.instance = 'first';
+  });
+  await clock.pass(2500);
+  relay.alive = false;
+  relay.tellExit('SIGSEGV');
+  await clock.pass(50);
+  t.deepEqual(etcd.revoked, ['1']);
+  t.like(etcd.loads.at(-1), { departure: 'ended', exit: 'SIGSEGV' });
+  t.regex(agent.notReady ?? '', /does not answer/);
+  relay.alive = true;
+  relay.instance = 'second';
+  await clock.pass(2500);
+  t.is(agent.notReady, undefined);
 });
 
 test('a node that hands over leaves its registration to the next one', async (t) => {

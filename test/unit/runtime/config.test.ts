@@ -112,6 +112,10 @@ const values: Record<string, { good: readonly string[]; bad: readonly string[] }
   HOLDFAST_RELAY_CONTROL: { ...address, bad: [...address.bad, 'tcp:', 'unix:relative'] },
   HOLDFAST_RELAY_ADVERTISE: address,
   HOLDFAST_RELAY_RTPPROXY_LISTEN: address,
+  HOLDFAST_RELAY_RUN: {
+    good: ['rtpproxy', 'rtpproxy -f -s  udp:127.0.0.1:22222', '"/opt/my relay/rtpproxy" -d ""'],
+    bad: [' ', '""', '"rtpproxy', 'rtpproxy -d"x"'],
+  },
   HOLDFAST_RELAY_MEDIA: {
     good: [
       'default=192.0.2.1',
@@ -317,6 +321,12 @@ test('settings that contradict each other are refused', (t) => {
     [
       'HOLDFAST_RELAY_RTPPROXY_LISTEN is set for a relay of kind rtpengine: allowed: ADDRESS:PORT, for the built-in relay alone',
     ],
+  );
+  t.deepEqual(
+    t.throws<ConfigError>(() =>
+      readRelayNodeConfig({ HOLDFAST_RELAY_ID: 'a', HOLDFAST_RELAY_RUN: 'rtpproxy' }),
+    )?.problems,
+    [`HOLDFAST_RELAY_RUN is set for a relay of kind builtin: allowed: ${relayNodeSettings.run.allowed}`],
   );
   const third = { HOLDFAST_RELAY_ID: 'a', HOLDFAST_RELAY_CONTROL: 'unix:/a.sock' };
   t.notThrows(() => readRelayNodeConfig({ ...third, HOLDFAST_RELAY_KIND: 'rtpproxy' }));
