@@ -51,7 +51,10 @@ function optionWords({ long, description, flags, required, optional, argChoices 
 }
 
 function argumentValue(argument: Argument | undefined): Value | undefined {
-  return argument && (argument.argChoices ?? valueNamed(`<${argument.name()}>`));
+  // One that takes the rest of the line has the words of another program.
+  return argument && !argument.variadic
+    ? (argument.argChoices ?? valueNamed(`<${argument.name()}>`))
+    : undefined;
 }
 
 function valueNamed(placeholder: string): Value {
