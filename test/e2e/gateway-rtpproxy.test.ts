@@ -4,7 +4,7 @@ import { findProgram } from '../support/program.js';
 import { eventually } from '../support/registry.js';
 import { testWith } from '../support/requirement.js';
 import { carriedInAll } from './gateway-census.js';
-import { calls, frozenDuringSetup, killedBetween } from './gateway-lost-relay.js';
+import { calls, frozenDuringSetup, killedBetween, promisedMs } from './gateway-lost-relay.js';
 import { rtpproxyPrograms, Scene, threeRtpproxies } from './gateway-scene.js';
 import { allSucceed, relaysTold, tally } from './gateway-sums.js';
 
@@ -98,5 +98,23 @@ testWith.serial(
     t.true(split.length > 0);
     const others = scene.relays.filter(({ id }) => id !== lost.id);
     t.true((await carriedInAll(others)) > 0, 'sessions that no BYE has ended');
+  },
+);
+
+// The same.
+testWith.serial(
+  rtpproxyPrograms,
+  'rtpproxy: without the gateway, new calls wait for a relay that is frozen',
+  async (t) => {
+    const scene = await Scene.start(t, { ...options, through: 'no gateway' });
+    await scene.relay('media-1').freeze();
+    const caller = await scene.caller('call', { calls: 30, perSecond: 30, pauseMs: 100 });
+    await caller.ended();
+    const times = (await caller.responseTimes()).get('invite') ?? [];
+    const late = times.filter((timeMs) => timeMs > promisedMs);
+    t.log(
+      `${late.length} of 30 INVITEs were answered after more than 1 s, the slowest after ${Math.max(...late)} ms`,
+    );
+    t.true(late.length > 0);
   },
 );
