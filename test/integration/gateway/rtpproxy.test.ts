@@ -297,3 +297,14 @@ test.serial('networks that are not allowed are not answered', async (t) => {
   await eventually(() => replica.gatewayCounters('rtpproxy')['notAllowed'] === 1, 'count');
   t.is(replica.gatewayCounters('rtpproxy')['replied'], 0);
 });
+
+test.serial('a source that asks more often than it may is not answered, and others are', async (t) => {
+  const { port, replica, ask } = await rtpproxyGateway(t, [], { HOLDFAST_RTPPROXY_RATE: '10' });
+  const flood = await PacketSocket.open('127.0.0.2');
+  t.teardown(() => flood.close());
+  for (let i = 0; i < 100; i++) {
+    await flood.send(Buffer.from(`${i} V`), port, '127.0.0.1');
+  }
+  await eventually(() => (replica.gatewayCounters('rtpproxy')['tooMany'] ?? 0) > 50, 'count');
+  t.is(await ask('V'), '20040107');
+});
