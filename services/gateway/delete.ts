@@ -84,7 +84,7 @@ export class DeleteHandler {
     const { binding, relay, freshness } = found;
     // A moved call without a re-INVITE since is still on its former relay.
     const former = formerRelays.of(binding);
-    formerRelays.end(binding, request);
+    formerRelays.end(binding, () => request);
     if (!relay) {
       void this.#release(found);
       this.#putOff({ ...deletion, receivedAtMs }, found);

@@ -32,11 +32,14 @@ export class FormerRelays {
     return formerIds(binding).flatMap((id) => this.#deps.directory.get(binding.call.set, id) ?? []);
   }
 
-  /** Ends the call on all of them, also on one that is away: a call moves because its relay is. */
-  end(binding: Binding, deletion: ControlRequest): void {
+  /**
+   * Ends the call on all of them, also on one that is away: a call moves because its relay is.
+   * @param deletion made where there is one: few calls have moved
+   */
+  end(binding: Binding, deletion: () => ControlRequest): void {
     for (const relayId of formerIds(binding)) {
       const instance = this.#deps.directory.get(binding.call.set, relayId)?.relay.instance;
-      this.endOn({ ...binding, relayId, instance }, deletion);
+      this.endOn({ ...binding, relayId, instance }, deletion());
     }
   }
 

@@ -62,7 +62,7 @@ export class InDialogHandler {
         if (isAnswer) {
           this.#answered(answer, answer.relay);
           // Both parties know the new relay by now.
-          formerRelays.end(answer.binding, memory.protocol.endRequest(parties));
+          formerRelays.end(answer.binding, () => memory.protocol.endRequest(parties));
         }
       }
       return asked.reply;
