@@ -72,6 +72,7 @@ const interfacesSchema = z
   );
 
 const forwardingChoices = ['auto', 'kernel', 'userspace'] as const;
+const recordingFormats = ['pcap', 'wav', 'wav-channels'] as const;
 
 export const relayNodeSettings = {
   id: {
@@ -251,6 +252,15 @@ export const relayNodeSettings = {
     allowed: 'an absolute path',
     fallback: '',
     schema: z.string().refine((path) => path === '' || isAbsolute(path)),
+  },
+  recordingFormat: {
+    name: 'HOLDFAST_RELAY_RECORDING_FORMAT',
+    flag: '--recording-format <format>',
+    description:
+      'what the built-in relay records where a request does not say it: packets, or the sound of G.711, with both parties mixed or one a channel',
+    allowed: recordingFormats.join(', '),
+    fallback: 'pcap',
+    schema: z.enum(recordingFormats) as z.ZodType<(typeof recordingFormats)[number], string>,
   },
   promptDirectory: {
     name: 'HOLDFAST_RELAY_PROMPT_DIRECTORY',

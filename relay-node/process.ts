@@ -139,6 +139,7 @@ function relayFor(config: RelayNodeConfig, { clock, log }: DriverDeps): RelayDri
     stateDirectory: config.stateDirectory,
     promptDirectory: config.promptDirectory,
     recordingDirectory: config.recordingDirectory,
+    recordingFormat: config.recordingFormat,
     table: `holdfast.${config.set}.${config.id}`,
     maxSessions: capacityOf(config),
     idleTimeoutMs: config.idleTimeoutSeconds * 1000,

@@ -200,7 +200,7 @@ export class Dialog implements PacketListener {
   /** The media that sound can be played in: the first one that is not encrypted and may be audio. */
   get audio(): Stream | undefined {
     return this.streams.find(
-      (stream) => stream && ['audio', 'unknown'].includes(stream.type) && !/SAVP/i.test(stream.protocol),
+      (stream) => stream && ['audio', 'unknown'].includes(stream.type) && !stream.isEncrypted,
     );
   }
 

@@ -11,9 +11,20 @@ import type { Side } from './side.js';
 import type { LegState } from './state/call-state.js';
 import { payloadTypeOf, type TelephoneEvent } from './telephone-event.js';
 
+/** Where a packet comes from. */
+export interface PacketOrigin {
+  /** Of the party. */
+  readonly side: Side;
+  /** What is in it cannot be read. */
+  readonly isEncrypted: boolean;
+  readonly from: TransportAddress;
+  /** The relay's own. */
+  readonly to: TransportAddress;
+}
+
 /** Keeps a copy of packets; nobody waits for it. */
 export interface PacketRecorder {
-  record(packet: Buffer, from: TransportAddress, to: TransportAddress): void;
+  record(packet: Buffer, origin: PacketOrigin): void;
 }
 
 /** What becomes of the RTP that a party sends. */
@@ -68,6 +79,8 @@ export class Leg {
   onEvent: ((packet: Buffer) => void) | undefined;
   /** Payload types that are of telephone events. */
   eventTypes: readonly number[] = [];
+  /** The parties have the keys of what it sends. */
+  isEncrypted = false;
   /** Where packets to the party go; empty until it is known. */
   remoteAddress = '';
   remotePort = 0;
@@ -88,6 +101,7 @@ export class Leg {
   constructor(
     private readonly outlet: Outlet,
     private readonly listener: PacketListener,
+    private readonly side: Side,
   ) {}
 
   get signaled(): TransportAddress | undefined {
@@ -270,7 +284,11 @@ export class Leg {
     const { recorder } = this.listener;
     if (recorder) {
       const { address, port } = this.outlet;
-      recorder.record(packet, { address: this.remoteAddress, port: this.remotePort }, { address, port });
+      const from = { address: this.remoteAddress, port: this.remotePort };
+      recorder.record(packet, {
+        ...{ side: this.side, isEncrypted: this.isEncrypted },
+        ...{ from, to: { address, port } },
+      });
     }
     const isReport = isRtcp(packet);
     if (isReport) {

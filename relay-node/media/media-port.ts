@@ -5,6 +5,7 @@ import type { Family, LocalAddress } from './interfaces.js';
 import { Leg, type Outlet, type PacketListener } from './leg.js';
 import type { Offload, OffloadHolder } from './offload.js';
 import { isAcceptable, type Payload } from './packet.js';
+import type { Side } from './side.js';
 
 /**
  * One UDP port of the relay. Usually one party uses it. When several phones answer one offer, all were told the same
@@ -51,8 +52,8 @@ export class MediaPort implements Outlet {
     return this.#legs.length > 0;
   }
 
-  addLeg(listener: PacketListener): Leg {
-    const leg = new Leg(this, listener);
+  addLeg(listener: PacketListener, side: Side): Leg {
+    const leg = new Leg(this, listener, side);
     this.#legs = [...this.#legs, leg];
     return leg;
   }

@@ -12,6 +12,7 @@ import { Sounds } from './prompts/sounds.js';
 import { RateMeter } from './rate-meter.js';
 import { CallRecorder } from './recording/call-recorder.js';
 import { Recordings } from './recording/recordings.js';
+import type { RecordingFormat } from './recording/track.js';
 import { Sessions } from './sessions.js';
 import { MediaSockets } from './sockets.js';
 import { Journal, readJournal } from './state/journal.js';
@@ -33,6 +34,8 @@ export interface MediaRelayOptions {
   readonly state?: StateOptions | undefined;
   /** Where recordings are written; empty: nothing is recorded. */
   readonly recordingDirectory?: string | undefined;
+  /** Of recordings for which none is asked; default `pcap`. */
+  readonly recordingFormat?: RecordingFormat;
   /** Where the wav files are that can be played; empty: none. */
   readonly promptDirectory?: string | undefined;
   /** Most calls at a time; deleted ones do not count. */
@@ -110,10 +113,10 @@ export class MediaRelay {
       deleteDelayMs: options.deleteDelayMs ?? 30_000,
     };
     this.sessions = new Sessions(this.sockets, limits, clock, log);
-    const { recordingDirectory: directory, promptDirectory } = options;
+    const { recordingDirectory: directory, recordingFormat: format = 'pcap', promptDirectory } = options;
     this.#sounds = promptDirectory ? new Sounds(promptDirectory, clock) : undefined;
     this.player = this.#sounds && new Player(this.sessions, this.#sounds, clock);
-    this.#recordings = directory ? new Recordings({ directory, clock, log }) : undefined;
+    this.#recordings = directory ? new Recordings({ directory, format, clock, log }) : undefined;
     this.recorder = this.#recordings && new CallRecorder(this.sessions, this.#recordings);
   }
 

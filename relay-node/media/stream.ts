@@ -51,14 +51,14 @@ export class Stream {
     media: Pick<MediaEndpoint, 'type' | 'protocol'>,
     listener: PacketListener,
   ) {
-    const side = (pair: PortPair): StreamSide => ({
-      pair,
-      rtp: pair.rtp.addLeg(listener),
-      rtcp: pair.rtcp.addLeg(listener),
-    });
-    this.sides = [side(pairs[0]), side(pairs[1])];
+    const at = (side: Side): StreamSide => {
+      const pair = pairs[side];
+      return { pair, rtp: pair.rtp.addLeg(listener, side), rtcp: pair.rtcp.addLeg(listener, side) };
+    };
+    this.sides = [at(0), at(1)];
     this.type = media.type;
     this.protocol = media.protocol;
+    this.#noteKeys();
     this.#connect();
     for (const side of [0, 1] as const) {
       const { rtp, rtcp } = this.sides[side];
@@ -173,10 +173,16 @@ export class Stream {
     return { type: this.type, protocol: this.protocol, quiet: [...this.#quiet], mux, sides };
   }
 
+  /** The parties have the keys. */
+  get isEncrypted(): boolean {
+    return /SAVP/i.test(this.protocol);
+  }
+
   /** Takes in what a party signals. */
   signal(side: Side, media: MediaEndpoint): void {
     this.type = media.type;
     this.protocol = media.protocol;
+    this.#noteKeys();
     this.#expect(media);
     const { rtp, rtcp } = this.sides[side];
     rtp.signal(this.#reachable(media.rtp));
@@ -220,9 +226,16 @@ export class Stream {
     }
   }
 
+  #noteKeys(): void {
+    for (const { rtp, rtcp } of this.sides) {
+      rtp.isEncrypted = this.isEncrypted;
+      rtcp.isEncrypted = this.isEncrypted;
+    }
+  }
+
   /** Of what is encrypted none can be read. A party uses the payload types of the other one, or its own. */
   #expectEvents(side: Side, formats: readonly EventFormat[]): void {
-    this.#events[side] = /SAVP/i.test(this.protocol) ? [] : formats;
+    this.#events[side] = this.isEncrypted ? [] : formats;
     const types = [...new Set(this.#events.flat().map(({ type }) => type))];
     for (const { rtp } of this.sides) {
       rtp.eventTypes = types;
@@ -231,7 +244,7 @@ export class Stream {
 
   /** What is encrypted says nothing. */
   #noteReports(packet: Buffer, traffic: Traffic): void {
-    if (/SAVP/i.test(this.protocol)) {
+    if (this.isEncrypted) {
       return;
     }
     for (const report of reportsIn(packet)) {
@@ -256,8 +269,7 @@ export class Stream {
 
   /** What becomes of the RTP of one party. What is encrypted cannot be silenced, and is blocked. */
   handle(side: Side, handling: Handling): void {
-    const isEncrypted = /SAVP/i.test(this.protocol);
-    this.sides[side].rtp.handle(handling === 'silence' && isEncrypted ? 'block' : handling);
+    this.sides[side].rtp.handle(handling === 'silence' && this.isEncrypted ? 'block' : handling);
   }
 
   /** Payload types that a party takes, those first that the other one has, too. */

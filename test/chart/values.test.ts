@@ -126,6 +126,7 @@ const notInPods = [
   'HOLDFAST_RELAY_RECORDING_DIRECTORY',
   // rtpengine has a container of its own, and the image has no other program.
   'HOLDFAST_RELAY_RUN',
+  'HOLDFAST_RELAY_RECORDING_FORMAT',
   // Without the kernel media do not outlive the process.
   'HOLDFAST_RELAY_STATE_DIRECTORY',
 ];

@@ -23,6 +23,7 @@ import type { CallRecorder } from '../../media/recording/call-recorder.js';
 import type { Side } from '../../media/side.js';
 import { endpointsOf } from './endpoints.js';
 import { mediaOptions } from './options.js';
+import { recordingFormat } from './recording-format.js';
 import { callReport } from './report.js';
 import { rewriteSdp } from './rewrite.js';
 import { statisticsReport } from './statistics.js';
@@ -182,9 +183,10 @@ export class Commands {
     if (!ports) {
       return errorReply('Unknown call-id');
     }
-    if (isRecorded) {
+    if (isRecorded && media.recorder) {
+      const format = recordingFormat(body, media.recorder.format);
       // The call goes on, whatever the disk does: that it does not is told by the log and by metrics.
-      await media.recorder?.startCall(request.callId).catch(ignoreRefusal);
+      await media.recorder.startCall(request.callId, format).catch(ignoreRefusal);
     }
     const told = ports.map((each) => each && { ...each, address: mediaAddress ?? each.address });
     const address = told.find((each) => each)?.address ?? interfaces.first.advertised;
@@ -203,7 +205,9 @@ export class Commands {
     recorder: CallRecorder,
   ): Promise<NgDictionary> {
     const id = requiredCallId(body);
-    const isKnown = await (name === 'start recording' ? recorder.startCall(id) : recorder.stopCall(id));
+    const isKnown = await (name === 'start recording'
+      ? recorder.startCall(id, recordingFormat(body, recorder.format))
+      : recorder.stopCall(id));
     return isKnown ? { result: 'ok' } : errorReply('Unknown call-id');
   }
 

@@ -3,7 +3,7 @@ import type { Dialog } from '../dialog.js';
 import { RefusedError } from '../errors.js';
 import type { EndedDialog, Sessions } from '../sessions.js';
 import type { Side } from '../side.js';
-import { type G711, pcma, pcmu } from './g711.js';
+import { type G711, pcma, pcmu } from '../sound/g711.js';
 import { Prompt } from './prompt.js';
 import type { Sounds } from './sounds.js';
 

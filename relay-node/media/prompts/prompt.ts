@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../../../services/runtime/clock.js';
-import { type G711, pcmu } from './g711.js';
+import { type G711, pcmu } from '../sound/g711.js';
 
 /** Who hears it: while it plays, nothing else. */
 export interface Listener {

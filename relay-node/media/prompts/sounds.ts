@@ -2,8 +2,8 @@ import { constants } from 'node:fs';
 import { access, open, realpath } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
 import { type Clock, inTime } from '../../../services/runtime/clock.js';
-import { encode, type G711, pcma, pcmu } from './g711.js';
-import { sampleRate, samplesOf } from './wav.js';
+import { encode, type G711, pcma, pcmu } from '../sound/g711.js';
+import { sampleRate, samplesOf } from '../sound/wav.js';
 
 export interface Sound {
   readonly bytes: Buffer;

@@ -4,6 +4,7 @@ import { RefusedError } from '../errors.js';
 import type { EndedDialog, Sessions } from '../sessions.js';
 import type { Recording } from './recording.js';
 import type { Recordings } from './recordings.js';
+import type { RecordingFormat } from './track.js';
 
 /** What is recorded: calls as a whole, or one dialog of a call. A recording ends with them. */
 export class CallRecorder {
@@ -32,13 +33,18 @@ export class CallRecorder {
     return this.#recordings.failures;
   }
 
-  /** @returns whether there is such a call @throws RefusedError */
-  async startCall(callId: string): Promise<boolean> {
+  /** Of recordings for which none is asked. */
+  get format(): RecordingFormat {
+    return this.#recordings.format;
+  }
+
+  /** One that is recorded already goes on as it is. @returns whether there is such a call @throws RefusedError */
+  async startCall(callId: string, format = this.format): Promise<boolean> {
     const found = await this.#sessions.change(callId, async (call) => {
       if (this.#ofCalls.has(call)) {
         return true;
       }
-      const recording = await this.#recordings.begin(callId, () => void this.#stop(call));
+      const recording = await this.#recordings.begin(callId, format, () => void this.#stop(call));
       if (call.dialogs.size === 0) {
         await this.#recordings.end(recording);
         throw new RefusedError('The call has ended');
@@ -75,7 +81,11 @@ export class CallRecorder {
     return this.#sessions.change(callId, async (call) => {
       const dialogs = choose(call).filter(({ recorder }) => recorder === undefined);
       for (const dialog of dialogs) {
-        const recording = await this.#recordings.begin(name, () => void this.#stopDialog(dialog));
+        const recording = await this.#recordings.begin(
+          name,
+          this.format,
+          () => void this.#stopDialog(dialog),
+        );
         this.#ofDialogs.set(dialog, recording);
         dialog.record(recording);
       }

@@ -1,45 +1,50 @@
 import type { FileHandle } from 'node:fs/promises';
-import type { Clock } from '../../../services/runtime/clock.js';
-import type { TransportAddress } from '../endpoint.js';
-import type { PacketRecorder } from '../leg.js';
-import { packetHeader, pcapHeader } from './pcap.js';
+import type { PacketOrigin, PacketRecorder } from '../leg.js';
+import type { Track } from './track.js';
 
 export interface RecordingLimits {
   /** What one recording may have waiting for the disk. */
   readonly maxQueuedBytes: number;
 }
 
-/** A capture file that packets are put into. Nobody waits for the disk: what the file does not take in time ends it. */
+/**
+ * A file that packets are put into. Nobody waits for the disk: what the file does not take in time ends it. What the file says of
+ * its length is written after what it tells of, each time, so that a process that is killed leaves a file that is right.
+ */
 export class Recording implements PacketRecorder {
   readonly path: string;
   /** Why it has ended before its time. */
   failure: string | undefined;
   readonly #file: FileHandle;
-  readonly #clock: Clock;
+  readonly #track: Track;
   readonly #limits: RecordingLimits;
-  #queue: Buffer[] = [pcapHeader()];
-  #queuedBytes = 0;
+  #header: Buffer = Buffer.alloc(0);
+  /** After the header. */
+  #bytes = 0;
+  #beingWritten = 0;
   #writing: Promise<void> | undefined;
   #closed = false;
 
-  constructor(path: string, file: FileHandle, clock: Clock, limits: RecordingLimits) {
+  /** @param file is empty, and open for writing */
+  constructor(path: string, file: FileHandle, track: Track, limits: RecordingLimits) {
     this.path = path;
     this.#file = file;
-    this.#clock = clock;
+    this.#track = track;
     this.#limits = limits;
   }
 
-  record(packet: Buffer, from: TransportAddress, to: TransportAddress): void {
+  get skippedPackets(): number {
+    return this.#track.skippedPackets;
+  }
+
+  record(packet: Buffer, origin: PacketOrigin): void {
     if (this.#closed || this.failure !== undefined) {
       return;
     }
-    const header = packetHeader(this.#clock.wallMs(), from, to, packet);
-    this.#queuedBytes += header.length + packet.length;
-    if (this.#queuedBytes > this.#limits.maxQueuedBytes) {
+    this.#track.add(packet, origin);
+    if (this.#track.queuedBytes + this.#beingWritten > this.#limits.maxQueuedBytes) {
       this.#fail('the disk is too slow');
-      return;
     }
-    this.#queue.push(header, packet);
   }
 
   /** Writes what is waiting; never rejects. */
@@ -62,26 +67,51 @@ export class Recording implements PacketRecorder {
   }
 
   async #write(): Promise<void> {
-    const queue = this.#queue;
-    const bytes = this.#queuedBytes;
-    this.#queue = [];
-    if (queue.length === 0 || this.failure !== undefined) {
+    if (this.failure !== undefined) {
       return;
     }
+    const queued = this.#track.take(this.#closed);
+    this.#beingWritten = queued.length;
     try {
-      await this.#file.appendFile(Buffer.concat(queue));
+      await this.#writeHeader();
+      if (this.#bytes + queued.length > this.#track.maxBytes) {
+        this.#fail('the file is as long as its format allows');
+        return;
+      }
+      await this.#writeAt(this.#header.length + this.#bytes, queued);
+      this.#bytes += queued.length;
+      await this.#writeHeader();
       // A file that was removed takes everything and keeps nothing.
       if ((await this.#file.stat()).nlink === 0) {
         this.#fail('the file was removed');
       }
     } catch (error) {
       this.#fail((error as Error).message);
+    } finally {
+      this.#beingWritten = 0;
     }
-    this.#queuedBytes -= bytes;
+  }
+
+  async #writeHeader(): Promise<void> {
+    const header = this.#track.header(this.#bytes);
+    if (!header.equals(this.#header)) {
+      await this.#writeAt(0, header);
+      this.#header = header;
+    }
+  }
+
+  async #writeAt(position: number, bytes: Buffer): Promise<void> {
+    for (let done = 0; done < bytes.length; ) {
+      const { bytesWritten } = await this.#file.write(bytes, done, bytes.length - done, position + done);
+      done += bytesWritten;
+    }
   }
 
   #fail(reason: string): void {
-    this.failure ??= reason;
-    this.#queue = [];
+    if (this.failure === undefined) {
+      this.failure = reason;
+      // Its memory is not kept for a disk that hangs.
+      this.#track.take(true);
+    }
   }
 }

@@ -5,11 +5,16 @@ import { join } from 'node:path';
 import { type Clock, inTime } from '../../../services/runtime/clock.js';
 import type { Logger } from '../../../services/runtime/log.js';
 import { RefusedError } from '../errors.js';
+import { PcapTrack } from './pcap-track.js';
 import { Recording } from './recording.js';
+import type { RecordingFormat, Track } from './track.js';
+import { WavTrack } from './wav-track.js';
 
 export interface RecordingsOptions {
   readonly directory: string;
-  /** Default 1 MiB: 48 s of a call with G.711. */
+  /** Of those for which none is asked. */
+  readonly format: RecordingFormat;
+  /** Default 1 MiB: of a call with G.711 48 s as packets, 32 s as sound of two channels. */
   readonly maxQueuedBytes?: number;
   readonly clock: Clock;
   readonly log: Logger;
@@ -52,15 +57,20 @@ export class Recordings {
     return this.#failures;
   }
 
+  get format(): RecordingFormat {
+    return this.#options.format;
+  }
+
   /**
    * A new file, named after the call. @param name part of its name
    * @param onEnd it has ended before its time @throws RefusedError
    */
-  async begin(name: string, onEnd: () => void): Promise<Recording> {
+  async begin(name: string, format: RecordingFormat, onEnd: () => void): Promise<Recording> {
     const { directory, clock, log, maxQueuedBytes = 1024 * 1024 } = this.#options;
-    const path = join(directory, `${fileName(name)}-${randomBytes(8).toString('hex')}.pcap`);
+    const track = newTrack(format, clock);
+    const path = join(directory, `${fileName(name)}-${randomBytes(8).toString('hex')}.${track.extension}`);
     // Exclusive, and not through a link that somebody has put there.
-    const opening = open(path, 'ax', 0o600);
+    const opening = open(path, 'wx', 0o600);
     const file = await inTime(clock, maxOpenMs, opening, undefined).catch((error: Error) => error);
     if (!file || file instanceof Error) {
       this.#failures++;
@@ -69,7 +79,7 @@ export class Recordings {
       void opening.then((late) => discard(late, path)).catch(() => undefined); // told above
       throw new RefusedError('Recording cannot begin');
     }
-    const recording = new Recording(path, file, clock, { maxQueuedBytes });
+    const recording = new Recording(path, file, track, { maxQueuedBytes });
     this.#active.set(recording, onEnd);
     log.info({ file: path }, 'recording started');
     this.#schedule();
@@ -120,14 +130,19 @@ export class Recordings {
     }
   }
 
-  #report({ path, failure }: Recording): void {
+  #report({ path, failure, skippedPackets }: Recording): void {
+    const { log } = this.#options;
     if (failure === undefined) {
-      this.#options.log.info({ file: path }, 'recording ended');
+      log.info({ file: path, skippedPackets }, 'recording ended');
     } else {
       this.#failures++;
-      this.#options.log.error({ file: path, reason: failure }, 'recording ended early');
+      log.error({ file: path, reason: failure }, 'recording ended early');
     }
   }
+}
+
+function newTrack(format: RecordingFormat, clock: Clock): Track {
+  return format === 'pcap' ? new PcapTrack(clock) : new WavTrack(clock, format === 'wav' ? 1 : 2);
 }
 
 async function discard(file: FileHandle, path: string): Promise<void> {

@@ -51,6 +51,10 @@ const noRecording: Rule = {
   when: (_, { relay }) => !relay?.records,
   because: 'describes recordings, and there are none',
 };
+const recordingAs = (...allowed: readonly string[]): Rule => ({
+  when: (values, { relay }) => relay?.records === true && isOneOf(...allowed)(values),
+  because: 'done, if anything is recorded',
+});
 const faxTuning: Rule = { because: 'tunes a fax gateway that only T.38-decode and T.38-force start' };
 
 /**
@@ -166,6 +170,8 @@ const forwarding: Readonly<Record<string, Rule>> = {
     when: (values, { relay }) => relay?.records === true || isOneOf('no', 'off')(values),
     because: 'done',
   },
+  'output-format': recordingAs('pcap', 'wav'),
+  'mix-method': recordingAs('direct', 'channels'),
   metadata: noRecording,
   'discard-recording': noRecording,
   'exclude-recording': noRecording,
@@ -191,7 +197,7 @@ const features: readonly (readonly [RegExp, string])[] = [
   [/^(?:trickle-)?ice(?:-|$)/, 'ice'],
   [/^(?:codec-(?:accept|consume|mask|set|transcode)|(?:always-)?transcode|ptime)/, 'transcode'],
   [/^(?:t\.38-|(?:inject|detect)-dtmf$|dtmf-|delay-buffer$)/, 'transcode'],
-  [/^record/, 'record'],
+  [/^(?:record|output-format$|mix-method$)/, 'record'],
   [/^(?:audio-player|moh)$/, 'play'],
   [/^(?:direction|interface|from-interface|to-interface|internal|external)$/, 'bridge'],
 ];

@@ -4,13 +4,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import test, { type ExecutionContext } from 'ava';
+import type { RecordingFormat } from '../../../relay-node/media/recording/track.js';
+import { decode, pcma } from '../../../relay-node/media/sound/g711.js';
 import { BuiltinRelay } from '../../../relay-node/relays/builtin.js';
+import type { NgDictionary } from '../../../services/control/ng/message.js';
 import { silentLogger } from '../../../services/runtime/log.js';
 import { ManualClock } from '../../support/clock.js';
 import { interfacesAt } from '../../support/media-interface.js';
 import { audioSdp, newCall } from '../../support/ng.js';
 import { findProgram } from '../../support/program.js';
 import { testWith } from '../../support/requirement.js';
+import { rtpPacket } from '../../support/rtp.js';
 import { mediaOf, rtpproxyScene, toldBy } from './builtin-rtpproxy-scene.js';
 import { type Established, established, party, until } from './builtin-scene.js';
 
@@ -78,6 +82,81 @@ test('record-call in an offer records from the first packet on, and ends with th
   await proxy.delete(tags);
   await until(() => relay.media.recorder?.active === 0);
   t.regex(readdirSync(directory).join(), /^%2e\.%2f\.\.%2fetc%2f%c3%a9%20and%20%2a-[0-9a-f]{16}\.pcap$/);
+});
+
+interface Wav {
+  readonly channels: number;
+  readonly rate: number;
+  readonly bytes: number;
+  readonly samples: number[];
+}
+
+/** As Python's own reader has it. */
+async function readWav(path: string): Promise<Wav> {
+  const program = [
+    'import json, struct, sys, wave',
+    'with wave.open(sys.argv[1]) as wav:',
+    '    sound = wav.readframes(wav.getnframes())',
+    '    samples = struct.unpack("<%dh" % (len(sound) // 2), sound)',
+    '    head = {"channels": wav.getnchannels(), "rate": wav.getframerate(), "bytes": wav.getsampwidth()}',
+    '    print(json.dumps({**head, "samples": samples}))',
+  ].join('\n');
+  const { stdout } = await promisify(execFile)(findProgram('python3') ?? 'python3', ['-c', program, path]);
+  return JSON.parse(stdout) as Wav;
+}
+
+testWith(
+  ['python3'],
+  'wav: both parties mixed, or one a channel, as the request or the setting has it',
+  async (t) => {
+    const [level = 0] = decode(rtpPacket(1, 1).subarray(12, 13), pcma);
+    const mixed = [
+      ...new Array(160).fill(2 * level),
+      ...new Array(160).fill(level),
+      ...new Array(8000 - 320).fill(0),
+    ];
+    const apart = [
+      ...new Array(160).fill([level, level]),
+      ...new Array(160).fill([level, 0]),
+      ...new Array(8000 - 320).fill([0, 0]),
+    ];
+    const asks: readonly (readonly [RecordingFormat, NgDictionary, number])[] = [
+      ['pcap', { 'output-format': 'wav' }, 1],
+      ['pcap', { flags: ['output-format=wav', 'mix-method=channels'] }, 2],
+      ['wav', {}, 1],
+      ['wav-channels', {}, 2],
+      ['wav-channels', { 'mix-method': 'direct' }, 1],
+    ];
+    for (const [setting, asked, channels] of asks) {
+      const directory = directoryOf(t);
+      const call = await established(t, { recordingDirectory: directory, recordingFormat: setting });
+      const about = { 'call-id': call.call.callId };
+      t.is((await call.proxy.request({ command: 'start recording', ...about, ...asked }))['result'], 'ok');
+      await talk(call);
+      await call.caller.sendRtp(call.forCaller);
+      await call.callee.rtp.nth(2);
+      call.clock.advance(1000);
+      await call.proxy.request({ command: 'stop recording', ...about });
+      const [file = ''] = readdirSync(directory);
+      t.regex(file, /\.wav$/);
+      const { samples, ...head } = await readWav(join(directory, file));
+      t.deepEqual(head, { channels, rate: 8000, bytes: 2 });
+      t.deepEqual(samples, channels === 1 ? mixed : apart.flat());
+    }
+  },
+);
+
+test('formats that are not there are refused by their option', async (t) => {
+  const { proxy, call, relay } = await established(t, { recordingDirectory: directoryOf(t) });
+  const start = { command: 'start recording', 'call-id': call.callId };
+  const refusal = (option: string) => `Option "${option}" is not supported by this relay`;
+  t.is((await proxy.request({ ...start, 'output-format': 'mp3' }))['error-reason'], refusal('output-format'));
+  t.is((await proxy.request({ ...start, 'mix-method': 'all' }))['error-reason'], refusal('mix-method'));
+  const offered = await proxy.offer(newCall(), audioSdp({ address: '127.0.0.1', port: 4000 }), {
+    extra: { 'record-call': 'on', 'output-format': 'mp3' },
+  });
+  t.is(offered['error-reason'], refusal('output-format'));
+  t.is(relay.media.recorder?.active, 0);
 });
 
 testWith(['tshark'], 'tshark reads the capture as RTP of both parties', async (t) => {

@@ -149,6 +149,7 @@ const values: Record<string, { good: readonly string[]; bad: readonly string[] }
   HOLDFAST_RELAY_PORT_MIN: whole(1024, 65_534),
   HOLDFAST_RELAY_PORT_MAX: whole(1025, 65_535),
   HOLDFAST_RELAY_PROMPT_DIRECTORY: { good: ['/run/holdfast', ''], bad: ['run/holdfast', '.'] },
+  HOLDFAST_RELAY_RECORDING_FORMAT: { good: ['pcap', 'wav', 'wav-channels'], bad: ['mp3', 'WAV'] },
   HOLDFAST_RELAY_RECORDING_DIRECTORY: { good: ['/run/holdfast', ''], bad: ['run/holdfast', '.'] },
   HOLDFAST_RELAY_DTMF_LOG: { good: ['192.0.2.1:9000', '[2001:db8::1]:9000'], bad: ['192.0.2.1', ':9000'] },
   HOLDFAST_RELAY_WEBHOOK: {

@@ -79,6 +79,7 @@ const impossible: readonly (readonly [NgDictionary, string])[] = [
   [{ ptime: 30 }, 'ptime'],
   [{ 'record-call': 'yes' }, 'record-call'],
   [{ flags: ['record call'] }, 'record-call'],
+  [{ 'output-format': 'wav' }, 'output-format'],
   [{ 'rtcp-mux': ['tomorrow'] }, 'rtcp-mux-tomorrow'],
   [{ replace: ['origin', 'username'] }, 'replace-username'],
   [{ TOS: 184 }, 'TOS'],

@@ -1,7 +1,7 @@
 import test from 'ava';
-import { decode, encode, pcma, pcmu } from '../../../../relay-node/media/prompts/g711.js';
 import { Prompt } from '../../../../relay-node/media/prompts/prompt.js';
-import { samplesOf } from '../../../../relay-node/media/prompts/wav.js';
+import { decode, encode, pcma, pcmu } from '../../../../relay-node/media/sound/g711.js';
+import { samplesOf } from '../../../../relay-node/media/sound/wav.js';
 import { ManualClock } from '../../../support/clock.js';
 import { wavFile } from '../../../support/wav.js';
 

@@ -181,13 +181,14 @@ export class ForwarderScene {
       offload,
       send,
     } as const;
-    return new Leg(outlet, {
+    const listener = {
       recorder: undefined,
       nowMs: 0,
       packetRelayed: () => 0,
       stateChanged: () => undefined,
       keyPressed: () => undefined,
-    });
+    };
+    return new Leg(outlet, listener, 0);
   }
 }
 

@@ -3,6 +3,12 @@ import { decode, pcma, pcmu } from './g711.js';
 /** Of a telephone, and of G.711. */
 export const sampleRate = 8000;
 
+/** Of PCM. */
+export const sampleBytes = 2;
+const headerBytes = 44;
+/** Sizes have 32 bits, and that of the whole file leaves out its first 8 bytes. */
+export const maxSoundBytes = 0xff_ff_ff_ff - (headerBytes - 8) - 3;
+
 /** Formats of the WAVE registry (RFC 2361). */
 const formats = { pcm: 1, aLaw: 6, muLaw: 7 } as const;
 
@@ -64,4 +70,23 @@ function mixed(samples: Int16Array, channels: number): Int16Array {
     const [left = 0, right = 0] = samples.subarray(2 * index, 2 * index + 2);
     return (left + right) >> 1;
   });
+}
+
+/** What a file of PCM of 16 bits begins with that has so many bytes of sound after it. */
+export function wavHeader(channels: number, bytes: number): Buffer {
+  const frameBytes = channels * sampleBytes;
+  const header = Buffer.alloc(headerBytes);
+  header.write('RIFF', 0, 'latin1');
+  header.writeUInt32LE(headerBytes - 8 + bytes, 4);
+  header.write('WAVEfmt ', 8, 'latin1');
+  header.writeUInt32LE(16, 16);
+  header.writeUInt16LE(formats.pcm, 20);
+  header.writeUInt16LE(channels, 22);
+  header.writeUInt32LE(sampleRate, 24);
+  header.writeUInt32LE(sampleRate * frameBytes, 28);
+  header.writeUInt16LE(frameBytes, 32);
+  header.writeUInt16LE(8 * sampleBytes, 34);
+  header.write('data', 36, 'latin1');
+  header.writeUInt32LE(bytes, 40);
+  return header;
 }

@@ -10,7 +10,12 @@ export function encode(samples: Int16Array, codec: G711): Buffer {
 }
 
 export function decode(bytes: Buffer, codec: G711): Int16Array {
-  return Int16Array.from(bytes, codec === pcmu ? fromMuLaw : fromALaw);
+  const table = decoded[codec];
+  const samples = new Int16Array(bytes.length);
+  for (let index = 0; index < bytes.length; index++) {
+    samples[index] = table[bytes[index] as number] as number;
+  }
+  return samples;
 }
 
 const muLawBias = 0x84;
@@ -47,3 +52,10 @@ function fromALaw(byte: number): number {
   const magnitude = exponent === 0 ? mantissa : (mantissa + 0x1_00) << (exponent - 1);
   return (bits & 0x80) !== 0 ? magnitude : -magnitude;
 }
+
+const allBytes = Uint8Array.from({ length: 256 }, (_, byte) => byte);
+/** What each byte is as a sample. */
+const decoded: Readonly<Record<G711, Int16Array>> = {
+  [pcmu]: Int16Array.from(allBytes, fromMuLaw),
+  [pcma]: Int16Array.from(allBytes, fromALaw),
+};

@@ -1,6 +1,9 @@
 import { isIPv6 } from 'node:net';
+import type { Clock } from '../../../services/runtime/clock.js';
 import { bytesOf } from '../../../services/runtime/ip-bytes.js';
 import type { TransportAddress } from '../endpoint.js';
+import type { PacketOrigin } from '../leg.js';
+import type { Track } from './track.js';
 
 /** Each packet begins with its IP header: LINKTYPE_RAW of the registry of tcpdump.org. */
 const linkTypeRaw = 101;
@@ -9,8 +12,39 @@ const udpProtocol = 17;
 const udpHeaderBytes = 8;
 const recordHeaderBytes = 16;
 
+/** The packets as they came, RTCP too. */
+export class PcapTrack implements Track {
+  readonly extension = 'pcap';
+  readonly maxBytes = Number.POSITIVE_INFINITY;
+  readonly skippedPackets = 0;
+  readonly #clock: Clock;
+  #queue: Buffer[] = [];
+  queuedBytes = 0;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  add(packet: Buffer, { from, to }: PacketOrigin): void {
+    const header = packetHeader(this.#clock.wallMs(), from, to, packet);
+    this.queuedBytes += header.length + packet.length;
+    this.#queue.push(header, packet);
+  }
+
+  take(): Buffer {
+    const queue = this.#queue;
+    this.#queue = [];
+    this.queuedBytes = 0;
+    return Buffer.concat(queue);
+  }
+
+  header(): Buffer {
+    return pcapHeader();
+  }
+}
+
 /** The first bytes of a capture file: libpcap's format 2.4, little endian, with microseconds. */
-export function pcapHeader(): Buffer {
+function pcapHeader(): Buffer {
   const header = Buffer.alloc(24);
   header.writeUInt32LE(0xa1_b2_c3_d4, 0);
   header.writeUInt16LE(2, 4);
@@ -21,12 +55,7 @@ export function pcapHeader(): Buffer {
 }
 
 /** What comes before the payload of one datagram: the headers of the record, of IP, and of UDP. */
-export function packetHeader(
-  wallMs: number,
-  from: TransportAddress,
-  to: TransportAddress,
-  payload: Buffer,
-): Buffer {
+function packetHeader(wallMs: number, from: TransportAddress, to: TransportAddress, payload: Buffer): Buffer {
   const payloadBytes = payload.length;
   const isV6 = isIPv6(to.address);
   const ipBytes = isV6 ? 40 : 20;
