@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { access, open, realpath } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { type Clock, inTime } from '../../../services/runtime/clock.js';
 import { encode, type G711, pcma, pcmu } from '../sound/g711.js';
 import { sampleRate, samplesOf } from '../sound/wav.js';
@@ -21,7 +22,11 @@ const maxCachedBytes = 256 * 1024 * 1024;
 /** A request waits no longer for the directory. */
 const maxReadMs = 500;
 
-/** The wav files that may be played, all below one directory. */
+/** The one that is there if nobody has put one of that name into the directory. */
+const musicOnHold = 'music-on-hold.wav';
+const shipped = fileURLToPath(new URL(musicOnHold, import.meta.url));
+
+/** The wav files that may be played, all below one directory, and music on hold. */
 export class Sounds {
   readonly #directory: string;
   readonly #clock: Clock;
@@ -51,11 +56,7 @@ export class Sounds {
   }
 
   async #read(name: string): Promise<Cached> {
-    const directory = await realpath(this.#directory);
-    const path = await realpath(resolve(join(this.#directory, '.'), name));
-    if (relative(directory, path).startsWith('..')) {
-      throw new Error(`not below ${this.#directory}`);
-    }
+    const path = await this.#locate(name);
     const file = await open(path, 'r');
     try {
       const { size, mtimeMs } = await file.stat();
@@ -73,6 +74,21 @@ export class Sounds {
     } finally {
       await file.close();
     }
+  }
+
+  async #locate(name: string): Promise<string> {
+    const directory = await realpath(this.#directory);
+    const wanted = resolve(directory, name);
+    const path = await realpath(wanted).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT' && wanted === join(directory, musicOnHold)) {
+        return shipped;
+      }
+      throw error;
+    });
+    if (path !== shipped && relative(directory, path).startsWith('..')) {
+      throw new Error(`not below ${this.#directory}`);
+    }
+    return path;
   }
 
   #keep(path: string, cached: Cached): Cached {

@@ -72,20 +72,21 @@ function mixed(samples: Int16Array, channels: number): Int16Array {
   });
 }
 
-/** What a file of PCM of 16 bits begins with that has so many bytes of sound after it. */
-export function wavHeader(channels: number, bytes: number): Buffer {
-  const frameBytes = channels * sampleBytes;
+/** What a file begins with that has so many bytes of sound after it: PCM of 16 bits, or µ-law. */
+export function wavHeader(channels: number, bytes: number, coding: 'pcm' | 'muLaw' = 'pcm'): Buffer {
+  const bytesOfSample = coding === 'pcm' ? sampleBytes : 1;
+  const frameBytes = channels * bytesOfSample;
   const header = Buffer.alloc(headerBytes);
   header.write('RIFF', 0, 'latin1');
   header.writeUInt32LE(headerBytes - 8 + bytes, 4);
   header.write('WAVEfmt ', 8, 'latin1');
   header.writeUInt32LE(16, 16);
-  header.writeUInt16LE(formats.pcm, 20);
+  header.writeUInt16LE(formats[coding], 20);
   header.writeUInt16LE(channels, 22);
   header.writeUInt32LE(sampleRate, 24);
   header.writeUInt32LE(sampleRate * frameBytes, 28);
   header.writeUInt16LE(frameBytes, 32);
-  header.writeUInt16LE(8 * sampleBytes, 34);
+  header.writeUInt16LE(8 * bytesOfSample, 34);
   header.write('data', 36, 'latin1');
   header.writeUInt32LE(bytes, 40);
   return header;

@@ -54,6 +54,21 @@ test('play media, stop media: a party hears a wav file, and meanwhile nothing el
   t.is((await ask('stop media'))['result'], 'ok');
 });
 
+test('music on hold is there without being put there, unless another file of its name is', async (t) => {
+  const directory = promptsOf(t);
+  const { proxy, call, caller } = await established(t, { promptDirectory: directory, clock: systemClock });
+  const play = async () =>
+    proxy.request({
+      ...{ command: 'play media', 'call-id': call.callId, 'from-tag': call.fromTag },
+      ...{ file: 'music-on-hold.wav' },
+    });
+  t.deepEqual({ ...(await play()) }, { duration: 16_000, result: 'ok' });
+  await caller.rtp.nth(2);
+  t.true(new Set((await caller.rtp.nth(2)).data.subarray(12)).size > 10, 'there is sound in it');
+  symlinkSync(join(directory, 'tone.wav'), join(directory, 'music-on-hold.wav'));
+  t.is((await play())['duration'], 60);
+});
+
 test('what cannot be played is refused, and why', async (t) => {
   const { proxy, call } = await established(t, { promptDirectory: promptsOf(t), clock: systemClock });
   const play = async (extra: object) => {
@@ -84,6 +99,7 @@ test('P and S of rtpproxy play to the party of the first tag', async (t) => {
   await callee.rtp.nth(3);
   t.is(await ask('P-1 c tone 0 f t'), '0');
   t.is((await caller.rtp.nth(1)).data[1], 0x80);
+  t.is(await ask('P c music-on-hold session f t'), '0');
   t.is(await ask('S c f t'), '0');
   t.is(await ask('S c f t'), '0');
   t.is(await ask('P c nosuch session f t'), 'E60');

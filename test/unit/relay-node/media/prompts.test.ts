@@ -1,4 +1,5 @@
 import test from 'ava';
+import { musicOnHold } from '../../../../relay-node/media/prompts/music-on-hold.js';
 import { Prompt } from '../../../../relay-node/media/prompts/prompt.js';
 import { decode, encode, pcma, pcmu } from '../../../../relay-node/media/sound/g711.js';
 import { samplesOf } from '../../../../relay-node/media/sound/wav.js';
@@ -25,6 +26,25 @@ test('wav files of PCM, A-law and µ-law are read, and both channels are mixed',
   t.deepEqual([...samplesOf(wavFile({ data: law, format: 6, bits: 8 }))], [...decode(law, pcma)]);
   const extra = wavFile({ samples, before: Buffer.from('LIST\x03\0\0\0abc\0', 'latin1') });
   t.deepEqual([...samplesOf(extra)], samples);
+});
+
+test('music on hold: 16 s, as loud as a voice, that can be heard again and again without a click', (t) => {
+  const file = musicOnHold();
+  t.deepEqual(file, musicOnHold(), 'the same each time');
+  const samples = samplesOf(file);
+  t.is(samples.length, 16 * 8000);
+  const steps = samples.map((sample, at) => Math.abs(sample - (samples.at(at - 1) as number)));
+  const most = (values: Int16Array) => values.reduce((max, value) => Math.max(max, value), 0);
+  t.true((steps[0] as number) <= most(steps.subarray(1)), 'from the end to the beginning');
+  t.true(most(samples.map(Math.abs)) < 8500);
+  for (let second = 0; second < 16; second++) {
+    const energy = samples
+      .slice(second * 8000, (second + 1) * 8000)
+      .reduce((sum, each) => sum + each ** 2, 0);
+    // dBm0 of RMS, about (ITU-T G.711: full scale is 3.14 dBm0).
+    const level = 10 * Math.log10(energy / 8000 / 32_768 ** 2) + 6.15;
+    t.true(level > -25 && level < -10, `second ${second}: ${level} dBm0`);
+  }
 });
 
 test('another kind of file is refused, and why', (t) => {
