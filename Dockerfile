@@ -16,8 +16,9 @@ RUN npm run build && npm prune --omit=dev && chmod +x dist/services/cli/main.js
 # What is in the image, for scanners: CycloneDX, from the lockfile.
 RUN npm sbom --package-lock-only --omit=dev --sbom-format=cyclonedx >sbom.cdx.json
 
-# Node and what it links against; no npm, no compiler.
+# Node and what it links against, and what the built-in relay forwards in the kernel with; no npm, no compiler.
 FROM debian:bookworm-slim
+RUN apt-get update && apt-get install -y --no-install-recommends nftables iproute2 && rm -rf /var/lib/apt/lists/*
 LABEL org.opencontainers.image.title="Holdfast"
 LABEL org.opencontainers.image.description="A distributed session registry for SIP media relays: a call stays on its relay."
 LABEL org.opencontainers.image.version="0.1.0"

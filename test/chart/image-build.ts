@@ -116,12 +116,28 @@ export class ImageBuild {
     }
   }
 
+  /** Packages of Debian, without what they depend on, which is that of this machine. */
+  async #unpack(packages: readonly string[]): Promise<void> {
+    const directory = join(this.directory, 'packages');
+    await mkdir(directory, { recursive: true });
+    const unpack = 'apt-get download -qq "$@" && for each in ./*.deb; do dpkg-deb -x "$each" "$0"; done';
+    const child = await startProcess(this.scope, 'nice', ['sh', '-ec', unpack, this.root, ...packages], {
+      cwd: directory,
+    });
+    await child.success(300_000);
+  }
+
   async #command(text: string): Promise<void> {
     const link = /^ln -s (\/\S+) (\/\S+)$/.exec(text);
     if (link) {
       const [, target = '', path = ''] = link;
       await mkdir(dirname(join(this.root, path)), { recursive: true });
       return symlink(join(this.root, target), join(this.root, path));
+    }
+    const [, packages] =
+      /^apt-get update && apt-get install -y --no-install-recommends ([\w -]+) && rm /.exec(text) ?? [];
+    if (packages !== undefined) {
+      return this.#unpack(packages.split(' '));
     }
     const child = await startProcess(this.scope, 'nice', ['sh', '-ec', text], {
       cwd: join(this.root, this.#workdir),

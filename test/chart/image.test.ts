@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { chmod, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { access, chmod, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
@@ -83,7 +83,7 @@ test('the image runs the command with the flags of its first line', (t) => {
 });
 
 testWith(
-  ['npm', ...(isRoot ? ['setpriv'] : [])],
+  ['npm', 'apt-get', 'dpkg-deb', ...(isRoot ? ['setpriv'] : [])],
   'the Dockerfile builds an installation that runs as an unprivileged user',
   async (t) => {
     t.timeout(600_000);
@@ -118,6 +118,9 @@ testWith(
       packages.filter((name) => developmentOnly.has(name)),
       [],
     );
+    for (const file of ['usr/sbin/nft', 'bin/ip', 'app/dist/relay-node/media/prompts/music-on-hold.wav']) {
+      await access(join(build.root, file));
+    }
     const installed = join(build.root, 'usr/local/bin/holdfast');
     const holdfast = (...args: readonly string[]) =>
       startProcess(t, 'nice', [...asUser(build.user), installed, ...args], {

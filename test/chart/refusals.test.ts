@@ -47,6 +47,14 @@ const refused: Readonly<Record<string, readonly [Values, RegExp]>> = {
     },
     /Set both selectionSecret and relaySecret/,
   ],
+  'forwarding in the kernel by rtpengine': [
+    {
+      relay: { kind: 'rtpengine', forwarding: 'kernel', rtpengine: { image: { repository: 'r', tag: 't' } } },
+    },
+    /use relay\.rtpengine\.table/,
+  ],
+  'a DSCP in user space': [{ relay: { dscp: 46 } }, /relay\.dscp \(46\).*relay\.forwarding is userspace/],
+  'a DSCP that is none': [{ relay: { dscp: 64 } }, /relay\/dscp/],
   'an etcd quota as large as its volume': [{ etcd: { bundled: { quotaGiB: 8 } } }, /has to be below/],
   'an etcd quota as large as its volume in the pod': [
     { etcd: { bundled: { quotaGiB: 8, persistence: { enabled: false } } } },

@@ -18,11 +18,21 @@ interface Claim {
 /** Violations of the restricted Pod Security Standard that a value file asks for, by file. */
 const exceptions: Readonly<Record<string, RegExp>> = {
   'host-network-rtpengine': /^host namespaces: hostNetwork=true$/,
+  'kernel-forwarding':
+    /^host namespaces: hostNetwork=true$|must not include "NET_ADMIN"|runAsNonRoot=false|runAsUser=0/,
   everything: /^host namespaces: hostNetwork=true$|must not include "NET_ADMIN"/,
 };
 
 test('there are value files for the usual deployments', (t) => {
-  const names = ['autoscaling', 'defaults', 'everything', 'external-etcd', 'host-network-rtpengine', 'tls'];
+  const names = [
+    'autoscaling',
+    'defaults',
+    'everything',
+    'external-etcd',
+    'host-network-rtpengine',
+    'kernel-forwarding',
+    'tls',
+  ];
   t.deepEqual([...valueFiles].sort(), names);
 });
 
@@ -260,6 +270,35 @@ testWith(renderTools, 'rtpengine outlives its relay node', async (t) => {
   );
   t.true(spec.hostNetwork);
 });
+
+testWith(
+  renderTools,
+  'the kernel forwards for root with one capability, and for nobody by default',
+  async (t) => {
+    const relayNode = async (file: string, kind: string) => {
+      const { spec } = (await render(file)).pod(kind, 'holdfast-relay');
+      const { securityContext, env = [] } = spec.containers[0] as Container;
+      const set = Object.fromEntries(env.map(({ name, value }) => [name, value]));
+      const { HOLDFAST_RELAY_FORWARDING: forwarding, HOLDFAST_RELAY_DSCP: dscp } = set;
+      return { securityContext, forwarding, dscp };
+    };
+    const restricted = { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true };
+    t.deepEqual(await relayNode('kernel-forwarding', 'DaemonSet'), {
+      forwarding: 'kernel',
+      dscp: '46',
+      securityContext: {
+        ...restricted,
+        ...{ runAsUser: 0, runAsGroup: 0, runAsNonRoot: false },
+        capabilities: { drop: ['ALL'], add: ['NET_ADMIN'] },
+      },
+    });
+    t.deepEqual(await relayNode('defaults', 'StatefulSet'), {
+      forwarding: 'userspace',
+      dscp: undefined,
+      securityContext: { ...restricted, capabilities: { drop: ['ALL'] } },
+    });
+  },
+);
 
 testWith(renderTools, 'disruption budgets that would have no effect are left out', async (t) => {
   const { names } = await render('host-network-rtpengine');

@@ -117,17 +117,13 @@ for (const file of valueFiles) {
 const notInPods = [
   // Proxies reach a relay where it listens: at the address of the pod or node.
   'HOLDFAST_RELAY_ADVERTISE',
-  // As `HOLDFAST_RELAY_FORWARDING`.
-  'HOLDFAST_RELAY_DSCP',
-  // The image has no nft, and its user no capability: `auto` forwards in user space.
-  'HOLDFAST_RELAY_FORWARDING',
-  // The image has no wav files, and a pod has no disk that outlives it.
+  // A pod has no directory of wav files, and no disk that outlives it.
   'HOLDFAST_RELAY_PROMPT_DIRECTORY',
   'HOLDFAST_RELAY_RECORDING_DIRECTORY',
   // rtpengine has a container of its own, and the image has no other program.
   'HOLDFAST_RELAY_RUN',
   'HOLDFAST_RELAY_RECORDING_FORMAT',
-  // Without the kernel media do not outlive the process.
+  // The next pod has another name.
   'HOLDFAST_RELAY_STATE_DIRECTORY',
 ];
 

@@ -16,7 +16,10 @@ spec:
   {{- end }}
   containers:
     - name: relay-node
-      {{- include "holdfast.container" . | nindent 6 }}
+      image: {{ include "holdfast.image" (list .Values.image .Chart.AppVersion) | quote }}
+      imagePullPolicy: {{ .Values.image.pullPolicy }}
+      securityContext:
+        {{- include "holdfast.relay.security" . | nindent 8 }}
       args: [relay-node]
       env:
         {{- include "holdfast.podIpEnv" . | nindent 8 }}
@@ -55,6 +58,12 @@ spec:
           value: {{ $values.ports.mediaMin | quote }}
         - name: HOLDFAST_RELAY_PORT_MAX
           value: {{ $values.ports.mediaMax | quote }}
+        - name: HOLDFAST_RELAY_FORWARDING
+          value: {{ $values.forwarding }}
+        {{- if ne $values.dscp nil }}
+        - name: HOLDFAST_RELAY_DSCP
+          value: {{ $values.dscp | quote }}
+        {{- end }}
         - name: HOLDFAST_RELAY_IDLE_TIMEOUT_SECONDS
           value: {{ $values.idleTimeoutSeconds | quote }}
         - name: HOLDFAST_RELAY_HOLD_TIMEOUT_SECONDS
@@ -98,6 +107,16 @@ spec:
         {{- include "holdfast.mounts" . | nindent 8 }}
   volumes:
     {{- include "holdfast.volumes" . | nindent 4 }}
+{{- end }}
+
+{{/*
+Forwarding in the kernel takes one capability. Kubernetes gives it to root alone: other users lose it when the program starts,
+for there are no ambient capabilities.
+*/}}
+{{- define "holdfast.relay.security" -}}
+{{- $kernel := dict "runAsUser" 0 "runAsGroup" 0 "runAsNonRoot" false "capabilities" (dict "add" (list "NET_ADMIN")) -}}
+{{- $changes := eq .Values.relay.forwarding "userspace" | ternary dict $kernel -}}
+{{- mustMergeOverwrite (include "holdfast.restricted" . | fromYaml) $changes | toYaml }}
 {{- end }}
 
 {{/*
