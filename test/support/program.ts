@@ -14,6 +14,7 @@ const parts: Readonly<Record<string, string>> = {
 /** Packages that come from registries of their own, in the cache directory; `.ci/run` puts them there. */
 const cached: Readonly<Record<string, string>> = {
   aioice: 'aioice/aioice',
+  'podman-compose': 'podman-compose/podman_compose.py',
   'rtp-io': 'rtp-io/rtp',
   sippy: 'sippy/sippy',
 };
