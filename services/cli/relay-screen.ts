@@ -1,4 +1,5 @@
 import { type Relay, RelayEvent, type WatchRelaysResponse } from '../client/index.js';
+import { causeText } from '../domain/cause.js';
 import { counted, timeOfDay } from './output.js';
 import { relayTable, stateOf } from './relay-table.js';
 import { cut, printable, type Terminal, terminalOf } from './terminal.js';
@@ -150,7 +151,7 @@ function changeOf(type: RelayEvent, before: Relay | undefined, relay: Relay): st
 }
 
 function why({ reason, actor }: Relay): string {
-  return [reason, actor && `(${actor})`].filter(Boolean).join(' ');
+  return causeText(reason, actor);
 }
 
 function stateCounts(relays: readonly Relay[]): string {

@@ -2,6 +2,7 @@ import { timingSafeEqual } from 'node:crypto';
 import { status } from '@grpc/grpc-js';
 import { z } from 'zod';
 import { type HoldfastClient, HoldfastRpcError, RelayState } from '../client/index.js';
+import { causeText } from '../domain/cause.js';
 import { isLocal, json, secured } from '../page/page.js';
 import type { HttpAnswer, HttpRequest } from '../runtime/http-server.js';
 
@@ -107,10 +108,8 @@ export class Actions {
     const { client, actor } = this.#deps;
     const state = action === 'drain' ? RelayState.DRAINING : RelayState.ACTIVE;
     const { intent } = await client.setIntent({ set, relayId: id, state, reason, actor });
-    const by = intent?.actor ? ` (${intent.actor})` : '';
-    return action === 'drain'
-      ? `${set}/${id} is draining: ${reason}${by}`
-      : `${set}/${id} takes new calls again: ${reason}${by}`;
+    const cause = causeText(reason, intent?.actor ?? '');
+    return `${set}/${id} ${action === 'drain' ? 'is draining' : 'takes new calls again'}: ${cause}`;
   }
 
   async #move(fields: z.output<typeof moveAction>): Promise<string> {

@@ -70,6 +70,11 @@ export interface Intent {
   readonly atMs: number;
 }
 
+/** False for an intent that only says who has taken a relay back, and when. */
+export function hasEffect({ state, weight }: Intent): boolean {
+  return state !== 'active' || weight !== undefined;
+}
+
 /** An intent for a relay that is not registered. */
 export interface AbsentIntent {
   readonly set: string;

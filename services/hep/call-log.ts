@@ -1,3 +1,4 @@
+import { causeText } from '../domain/cause.js';
 import type { CallDetails, HoldfastEvent } from '../domain/events.js';
 import type { Address } from '../runtime/address.js';
 import type { Clock } from '../runtime/clock.js';
@@ -45,7 +46,7 @@ function lineOf({ type, details }: HoldfastEvent): string | undefined {
       return `bound to ${at(details)}`;
     case 'callMoved': {
       const { from, reason, by } = details;
-      return `moved from ${from} to ${at(details)}: ${reason}${by && ` (${by})`}`;
+      return `moved from ${from} to ${at(details)}: ${causeText(reason, by)}`;
     }
     case 'callAnswered':
       return `answered on ${at(details)}`;

@@ -1,3 +1,4 @@
+import { causeText } from '../domain/cause.js';
 import type { HoldfastEvent } from '../domain/events.js';
 import type { NewRecord } from './event-ring.js';
 
@@ -229,7 +230,8 @@ function dateOf(ms: number): string {
   return `${new Date(ms).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
 }
 
-/** `: one-way audio (jo)`, or less where less is known. */
+/** `: one-way audio, by jo`, or nothing where nothing is known. */
 function because(reason: string, by: string): string {
-  return `${reason && `: ${reason}`}${by && ` (${by})`}`;
+  const cause = causeText(reason, by);
+  return cause && `: ${cause}`;
 }

@@ -1,6 +1,6 @@
 import type { Membership, RelayChange } from '../domain/membership.js';
 import type { AbsentIntent, Intent, Load, RegisteredRelay, Relay } from '../domain/relay.js';
-import { relayKey } from '../domain/relay.js';
+import { hasEffect, relayKey } from '../domain/relay.js';
 import { etcdUnavailable } from '../etcd/errors.js';
 import { InvalidValue } from '../etcd/invalid-value.js';
 import {
@@ -130,12 +130,12 @@ export class RelayDirectory implements Membership {
       .sort((a, b) => compare(a.relay.set, b.relay.set) || compare(a.relay.id, b.relay.id));
   }
 
-  /** Intents for relays that are not registered, ordered by set, then id. */
+  /** Intents that wait for relays which are not registered, ordered by set, then id. */
   absent(set?: string): AbsentIntent[] {
     const absent: AbsentIntent[] = [];
     for (const [key, { value: intent }] of this.#intents.entries) {
       const name = nameOf(key);
-      if (name && (!set || name.set === set) && !this.get(name.set, name.id)) {
+      if (name && (!set || name.set === set) && hasEffect(intent) && !this.get(name.set, name.id)) {
         absent.push({ ...name, intent });
       }
     }

@@ -1,6 +1,8 @@
+import { causeText } from '../../domain/cause.js';
 import {
   effectiveState,
   effectiveWeight,
+  hasEffect,
   isFull,
   type RegisteredRelay,
   relayKey,
@@ -65,7 +67,7 @@ export function rowsOf(state: ShownState): Row[] {
       packetRate: load?.packetRate,
       path: pathOf(each),
       reportAgeSeconds: loadHeardAtMs === undefined ? undefined : Math.round((nowMs - loadHeardAtMs) / 1000),
-      why: intent ? [intent.reason, intent.actor && `(${intent.actor})`].filter(Boolean).join(' ') : '',
+      why: intent && hasEffect(intent) ? causeText(intent.reason, intent.actor) : '',
     };
   });
   const gone = state.gone().map(

@@ -4,7 +4,7 @@ import {
   RelayState as WireState,
 } from '../../../proto/generated/holdfast/v1/relay.js';
 import { HoldfastError, invalidArgument } from '../../domain/error.js';
-import { type Intent, maxWeight, type RelayState, relayKey } from '../../domain/relay.js';
+import { hasEffect, type Intent, maxWeight, type RelayState, relayKey } from '../../domain/relay.js';
 import { type Caller, callerName } from '../certificate-names.js';
 import type { RelayServiceDeps } from '../deps.js';
 import { intentMessage } from '../replies.js';
@@ -28,7 +28,8 @@ export function setIntent({
         throw unknownRelay(set, id);
       }
       const after = change(before);
-      return hasEffect(after) ? after : undefined;
+      // Of a relay that is there it stays: it says who took the relay back.
+      return hasEffect(after) || directory.get(set, id) ? after : undefined;
     });
     // What holds without an intent.
     const now = intent ?? { state: 'active', reason: '', actor: '', atMs: nowMs };
@@ -75,11 +76,6 @@ function parse(
     actor,
     atMs: nowMs,
   });
-}
-
-/** False for one that says what holds without it. */
-function hasEffect({ state, weight, reason }: Intent): boolean {
-  return state !== 'active' || weight !== undefined || reason !== '';
 }
 
 function unknownRelay(set: string, id: string): HoldfastError {

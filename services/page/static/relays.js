@@ -302,9 +302,9 @@ function details(relay) {
     [
       'intent',
       intent &&
-        [intent.state, intent.reason, intent.by && `(${intent.by})`, ago(intent.at)]
+        [intent.state, intent.reason, intent.by && `by ${intent.by}`, ago(intent.at)]
           .filter(Boolean)
-          .join(' '),
+          .join(', '),
     ],
     ['left', relay.leftAt && `${relay.leftAt}: ${relay.leftBecause}`],
   ].filter(([, value]) => value);

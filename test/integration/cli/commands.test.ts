@@ -197,6 +197,7 @@ test('drain, resume and weights', async (t) => {
   });
   await eventually(async () => (await listed()).weight === 100, 'weight of its own');
   t.like(await listed(), { state: 'active', reason: '' });
+  t.truthy((await listed()).intentAt, 'it is told since when, and by whom');
   t.regex(await fails(t, 2, 'weight', 'd1', '10001', ...set), /allowed: 0-10000, or own/);
 });
 

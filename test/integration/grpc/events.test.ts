@@ -85,6 +85,10 @@ test('the life of a relay is told as it happens, and again to whoever asks later
     set: 'default',
     severity: EventSeverity.INFO,
   });
+  t.like(told[4], {
+    actor: 'jo (unverified)',
+    text: 'relay default/r4 takes new calls again: by jo (unverified)',
+  });
   t.is(told[5]?.severity, EventSeverity.CRITICAL);
   t.deepEqual((await past(relays)).slice(1), told);
 

@@ -36,7 +36,7 @@ testWith.serial(
     await page.fill('#action-reason', 'new <b>kernel</b>');
     await page.click('#action button[type="submit"]');
     await page.waitForSelector(
-      '#action-result:has-text("default/media-2 is draining: new <b>kernel</b> (jo")',
+      '#action-result:has-text("default/media-2 is draining: new <b>kernel</b>, by jo")',
     );
     await page.click('#action-close');
     await page.waitForSelector(`${row('default/media-2')}.draining`);

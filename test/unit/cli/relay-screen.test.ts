@@ -42,7 +42,7 @@ test('the screen has the relays that are there now, in order, and what changed l
   );
   t.deepEqual(shown.slice(6, -1), [
     '09:05:07  default/r3 joined, active',
-    '09:05:07  default/r1 is draining: new kernel (ann)',
+    '09:05:07  default/r1 is draining: new kernel, by ann',
     '09:05:07  default/r2 now has weight 7 instead of 100',
     '09:05:07  default/r3 left, with ? calls',
   ]);

@@ -48,7 +48,7 @@ test('drain, resume and move ask a replica, with the reason', async (t) => {
   const { asked, post } = scene();
   t.deepEqual(await post('drain', drain), {
     status: 200,
-    done: 'default/media-1 is draining: new kernel (jo)',
+    done: 'default/media-1 is draining: new kernel, by jo',
   });
   t.is((await post('resume', drain)).status, 200);
   const move = { callId: 'a', set: 'default', generation: 1, target: 'media-2', reason: 'one-way audio' };

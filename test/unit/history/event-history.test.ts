@@ -45,7 +45,9 @@ test('what moves for one cause is one record with the number of calls', (t) => {
   }
   t.deepEqual(told(), [], 'more may follow');
   clock.advance(1000);
-  t.deepEqual(told(), [['calls-moved', '336 calls of default/r1 moved: its relay is gone (selection)', 336]]);
+  t.deepEqual(told(), [
+    ['calls-moved', '336 calls of default/r1 moved: its relay is gone, by selection', 336],
+  ]);
 });
 
 test('a storm that lasts for long takes a bounded number of records, and each call is counted', (t) => {
@@ -119,9 +121,9 @@ test('what operators do is told with who and why, and a relay that they took awa
   change({ type: 'changed', relay: weighted, before: active });
   change({ type: 'left', relay: { ...draining, load: silent } });
   t.deepEqual(told(), [
-    ['relay-drained', 'relay default/r1 is draining: upgrade (jo)'],
+    ['relay-drained', 'relay default/r1 is draining: upgrade, by jo'],
     ['relay-resumed', 'relay default/r1 takes new calls again'],
-    ['relay-weight', 'relay default/r1 now has weight 50 instead of 100 (jo)'],
+    ['relay-weight', 'relay default/r1 now has weight 50 instead of 100: by jo'],
     ['relay-left', 'relay default/r1 left: it was draining; the relay does not answer its relay node'],
   ]);
   t.is(history.feed.read(3, 1).events[0]?.severity, 'info');
