@@ -17,10 +17,17 @@ export interface FleetDeps {
 
 /** Several replicas tell of one thing that happened to a relay within this time, ms. */
 const sameEventMs = 15_000;
-/** Things that are remembered for that. */
-const mostRemembered = 1000;
+/** Kinds of such things that are remembered for that, and things of one kind. */
+const mostKinds = 1000;
+const mostOfOneKind = 100;
 /** What was told before that is stale, ms. */
 const staleMs = 5000;
+
+/** One thing that happened to a relay, and the replicas that have told it. */
+interface Telling {
+  readonly atMs: number;
+  readonly targets: Set<string>;
+}
 
 /** Several replicas of one etcd as one: what one of them knows of relays, and the sum of what they do. */
 export class Fleet implements ShownState {
@@ -28,8 +35,8 @@ export class Fleet implements ShownState {
   readonly #watches: readonly ReplicaWatch[];
   readonly #events: EventRing;
   readonly #news = new Subscribers<undefined>();
-  /** When something happened to a relay, by what it was. */
-  readonly #seen = new Map<string, number>();
+  /** By what happened, and to which relay. */
+  readonly #told = new Map<string, readonly Telling[]>();
 
   constructor({ clock, clients }: FleetDeps) {
     this.clock = clock;
@@ -193,7 +200,7 @@ export class Fleet implements ShownState {
   #hear(target: string, event: Omit<RecordedEvent, 'sequence'>): void {
     const isShared = event.type.startsWith('relay-');
     const { atMs, ...record } = event;
-    if (isShared && !this.#isNews(`${event.type} ${event.instance} ${event.text}`, atMs)) {
+    if (isShared && !this.#isNews(`${event.type} ${event.instance} ${event.text}`, target, atMs)) {
       return;
     }
     const isOwn = !this.#isOne && !isShared && !event.type.startsWith('calls-');
@@ -201,17 +208,21 @@ export class Fleet implements ShownState {
     this.#events.add({ ...record, text }, Math.max(0, this.clock.wallMs() - atMs));
   }
 
-  /** Whether no other replica has told it. */
-  #isNews(what: string, atMs: number): boolean {
-    const knownMs = this.#seen.get(what);
-    if (knownMs !== undefined && Math.abs(atMs - knownMs) < sameEventMs) {
+  /** Whether no other replica has told it. What one replica tells twice has happened twice. */
+  #isNews(what: string, target: string, atMs: number): boolean {
+    const tellings = this.#told.get(what) ?? [];
+    const same = tellings.find(
+      (telling) => Math.abs(atMs - telling.atMs) < sameEventMs && !telling.targets.has(target),
+    );
+    if (same) {
+      same.targets.add(target);
       return false;
     }
-    this.#seen.delete(what);
-    this.#seen.set(what, atMs);
-    if (this.#seen.size > mostRemembered) {
-      const [oldest = ''] = this.#seen.keys();
-      this.#seen.delete(oldest);
+    this.#told.delete(what);
+    this.#told.set(what, [...tellings, { atMs, targets: new Set([target]) }].slice(-mostOfOneKind));
+    if (this.#told.size > mostKinds) {
+      const [oldest = ''] = this.#told.keys();
+      this.#told.delete(oldest);
     }
     return true;
   }

@@ -175,3 +175,19 @@ test('a relay that left is told once, whoever saw it; what a replica went throug
   );
   fleet.stop();
 });
+
+test('a relay that is drained twice was drained twice, whichever replica tells its whole past first', async (t) => {
+  const { clock, fleet, replicas, pass } = await scene();
+  const times = [60_000, 50_000, 10_000].map((agoMs) => new Date(clock.wallMs() - agoMs));
+  const event = { type: 'relay-drained', set: 'default', relayId: 'media-1', text: 'media-1 is draining' };
+  for (const replica of replicas) {
+    for (const time of times) {
+      replica.tell({ ...event, time });
+    }
+  }
+  fleet.start();
+  t.teardown(() => fleet.stop());
+  await pass();
+  await turns();
+  t.is(fleet.feed.read(0, 100).events.length, times.length);
+});
