@@ -8,6 +8,7 @@ export {
   type ListBindingsResponse,
   type ListRelaysResponse,
   type Relay,
+  type RelayBindings,
   type RelayIntent,
   RelayKind,
   type RelayLoad,

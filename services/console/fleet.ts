@@ -96,7 +96,6 @@ export class Fleet implements ShownState {
   readonly absent = () => this.#best?.absent ?? [];
   /** Replicas do not tell. */
   readonly isSuspect = () => false;
-  readonly bindings = () => undefined;
   readonly isLive = () => this.#best?.fresh ?? false;
 
   /** Those that any replica has seen leave, the latest first. */
@@ -126,6 +125,15 @@ export class Fleet implements ShownState {
     };
   };
 
+  /** Of each relay what the replica knows that remembers most of its bindings. */
+  readonly bindings = (): ReadonlyMap<string, number> => {
+    const most = new Map<string, number>();
+    for (const [key, count] of this.#live.flatMap(({ status }) => [...status.bindings])) {
+      most.set(key, Math.max(most.get(key) ?? 0, count));
+    }
+    return most;
+  };
+
   readonly status = (): ReplicaStatus => {
     const live = this.#live.map(({ status }) => status);
     const problems = this.#problems();
@@ -148,6 +156,7 @@ export class Fleet implements ShownState {
       relays: this.relays().length,
       calls,
       traffic,
+      bindings: this.bindings(),
       etcd: live.find(({ etcd }) => !etcd.answers)?.etcd ?? first?.etcd ?? { answers: false, updates: false },
       replicas: [...names.values()].map((replica) => ({ ...replica, isOwn: this.#isOne && replica.isOwn })),
     };

@@ -109,7 +109,7 @@ export function absentOf({
 }
 
 export function statusOf(message: GetStatusResponse): ReplicaStatus {
-  const { etcd, relayRates, newPerSecond, p99Ms } = message;
+  const { etcd, relayRates, relayBindings, newPerSecond, p99Ms } = message;
   return {
     atMs: msOf(message.time),
     name: message.name,
@@ -129,6 +129,7 @@ export function statusOf(message: GetStatusResponse): ReplicaStatus {
       newByRelay: new Map(relayRates.map((rate) => [relayKey(rate.set, rate.relayId), rate.newPerSecond])),
       p99Ms,
     },
+    bindings: new Map(relayBindings.map((each) => [relayKey(each.set, each.relayId), Number(each.bindings)])),
     etcd: {
       answers: etcd?.answers ?? false,
       reason: etcd?.reason || undefined,

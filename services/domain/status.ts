@@ -27,6 +27,8 @@ export interface ReplicaStatus {
   /** Concurrent calls, by the last reports of the relays. */
   readonly calls: number;
   readonly traffic: TrafficRates;
+  /** Bindings that are remembered, by `relayKey`. */
+  readonly bindings: ReadonlyMap<string, number>;
   readonly etcd: {
     /** False while its quorum does not answer, or it refuses writes. */
     readonly answers: boolean;

@@ -18,7 +18,7 @@ import type { ShownState } from './state.js';
 
 const iso = (ms: number) => new Date(ms).toISOString();
 
-export function statusShape({ atMs, name, version, traffic, ...status }: ReplicaStatus) {
+export function statusShape({ atMs, name, version, traffic, bindings: _, ...status }: ReplicaStatus) {
   const { newPerSecond, p99Ms } = traffic;
   return {
     at: iso(atMs),
@@ -42,7 +42,7 @@ export function relaysShape(state: ShownState) {
     relays: state.relays().map((relay) => ({
       ...relayShape(relay),
       suspect: state.isSuspect(relay.relay.set, relay.relay.id),
-      bindings: bindings && (bindings.get(relayKey(relay.relay.set, relay.relay.id)) ?? 0),
+      bindings: bindings.get(relayKey(relay.relay.set, relay.relay.id)) ?? 0,
       newPerSecond: rounded(newByRelay.get(relayKey(relay.relay.set, relay.relay.id)) ?? 0),
       reportAgeSeconds:
         relay.loadHeardAtMs === undefined ? undefined : Math.round((nowMs - relay.loadHeardAtMs) / 1000),

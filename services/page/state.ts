@@ -18,8 +18,8 @@ export interface ShownState {
   readonly gone: () => readonly GoneRelay[];
   /** Intents for relays that are not registered. */
   readonly absent: () => readonly AbsentIntent[];
-  /** Bindings that are remembered, by `relayKey`; undefined where nobody tells. */
-  readonly bindings: () => ReadonlyMap<string, number> | undefined;
+  /** Bindings that are remembered, by `relayKey`. */
+  readonly bindings: () => ReadonlyMap<string, number>;
   readonly traffic: () => TrafficRates;
   readonly feed: EventFeed;
   /** True while changes in etcd are heard as they happen. */

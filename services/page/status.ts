@@ -24,6 +24,7 @@ export function statusOf(state: ReplicaState): ReplicaStatus {
     relays: relays.length,
     calls,
     traffic,
+    bindings: state.bindings(),
     etcd: {
       answers: lost === undefined,
       reason: lost?.message,

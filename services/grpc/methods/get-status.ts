@@ -15,7 +15,7 @@ const levels: Readonly<Record<ReplicaStatus['level'], StatusLevel>> = {
 /** `GetStatus`: how this replica is. */
 export function getStatus({ status }: RelayServiceDeps): (request: GetStatusRequest) => GetStatusResponse {
   return () => {
-    const { atMs, level, advice, problems, calls, traffic, etcd, replicas, ...told } = status();
+    const { atMs, level, advice, problems, calls, traffic, bindings, etcd, replicas, ...told } = status();
     return {
       ...told,
       time: new Date(atMs),
@@ -27,6 +27,10 @@ export function getStatus({ status }: RelayServiceDeps): (request: GetStatusRequ
       relayRates: [...traffic.newByRelay].sort().map(([key, newPerSecond]) => {
         const [set = '', relayId = ''] = key.split('/');
         return { set, relayId, newPerSecond };
+      }),
+      relayBindings: [...bindings].sort().map(([key, count]) => {
+        const [set = '', relayId = ''] = key.split('/');
+        return { set, relayId, bindings: BigInt(count) };
       }),
       p99Ms: traffic.p99Ms,
       etcd: {

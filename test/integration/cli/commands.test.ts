@@ -283,6 +283,12 @@ test('bindings: a table for people, one JSON object per line for programs', asyn
       ['b-2', 'z9hG4bK2'],
     ],
   );
+  t.regex(
+    await succeeds(t, 'bindings', '--set', 'bound'),
+    /^SET +RELAY +BINDINGS\nbound +b1 +2\n2 bindings, as far as/,
+  );
+  const [counted] = JSON.parse(await succeeds(t, 'bindings', '--set', 'bound', '--json'));
+  t.deepEqual(counted, { set: 'bound', relay: 'b1', bindings: 2 });
   t.is(await succeeds(t, 'bindings', '--relay', 'nobody'), '0 bindings on default/nobody\n');
   t.is(await succeeds(t, 'bindings', '--relay', 'nobody', '--json'), '');
 });

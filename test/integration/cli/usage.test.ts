@@ -78,7 +78,6 @@ const wrong: [string[], RegExp][] = [
     ['move', 'a', '--generation', 'x', '--reason', 'x'],
     /'--generation <number>' argument 'x' is invalid\. allowed: 1-/,
   ],
-  [['bindings'], /^error: required option '--relay <relay>' not specified/],
   [
     ['weight', 'r1', '10001'],
     /argument value '10001' is invalid for argument 'weight'\. allowed: 0-10000, or own/,

@@ -80,12 +80,14 @@ test('what replicas do is summed up, and what they know of relays is counted onc
     newPerSecond: 3,
     p99Ms: 2,
     relayRates: [{ set: 'default', relayId: 'media-1', newPerSecond: 3 }],
+    relayBindings: [{ set: 'default', relayId: 'media-1', bindings: 7n }],
   };
   two.status = {
     ...two.status,
     newPerSecond: 8,
     p99Ms: 6,
     relayRates: [{ set: 'default', relayId: 'media-1', newPerSecond: 8 }],
+    relayBindings: [{ set: 'default', relayId: 'media-1', bindings: 5n }],
   };
   one.list = { fresh: true, relays: relays as never };
   two.list = { fresh: true, relays: relays as never };
@@ -95,6 +97,7 @@ test('what replicas do is summed up, and what they know of relays is counted onc
   const status = fleet.status();
   t.is(status.summary, 'All well: 2 relays, 14 calls, 11 new/s, p99 6.0 ms, etcd answers');
   t.is(status.traffic.newByRelay.get('default/media-1'), 11);
+  t.deepEqual([...fleet.bindings()], [['default/media-1', 7]], 'the replicas know the same ones');
   t.is(status.name, '2 of 2 replicas answer');
   t.is(fleet.notReady(), undefined);
   fleet.stop();
