@@ -1,8 +1,7 @@
 import type { Fields, HoldfastClient, SetIntentRequest } from '../client/index.js';
+import { actor } from './actor.js';
 import { json, print } from './output.js';
 import { intentShape } from './shapes.js';
-
-const maxActorLength = 64;
 
 /** Options of every command that changes what operators want of a relay. */
 export interface IntentOptions {
@@ -23,8 +22,7 @@ export async function setIntent(
   change: Fields<SetIntentRequest>,
   { set, json: asJson, absentOk }: IntentOptions,
 ): Promise<void> {
-  const actor = (process.env.USER ?? '').slice(0, maxActorLength);
-  const { registered, intent } = await client.setIntent({ ...change, set, actor, absentOk });
+  const { registered, intent } = await client.setIntent({ ...change, set, actor: actor(), absentOk });
   const { relay, state, weight } = intentShape(intent);
   if (asJson) {
     return print(json({ set, relay, state, weight, registered }));

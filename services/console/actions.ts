@@ -114,13 +114,15 @@ export class Actions {
 
   async #move(fields: z.output<typeof moveAction>): Promise<string> {
     const { callId, set, branch, generation, target, reason } = fields;
-    const { binding } = await this.#deps.client.move({
+    const { client, actor } = this.#deps;
+    const { binding } = await client.move({
       callId,
       set,
       viaBranch: branch,
       generation: BigInt(generation),
       reason,
       targetRelayId: target,
+      actor,
     });
     return `the call is on ${binding?.relay?.set}/${binding?.relay?.id}, generation ${binding?.generation}; a re-INVITE takes its media there`;
   }

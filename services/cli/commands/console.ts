@@ -4,6 +4,7 @@ import { Console } from '../../console/console.js';
 import { type Address, isLoopback, parseAddress } from '../../runtime/address.js';
 import { systemClock } from '../../runtime/clock.js';
 import { silentLogger } from '../../runtime/log.js';
+import { actor } from '../actor.js';
 import { type RemoteOptions, remoteAll } from '../options.js';
 import { json, print } from '../output.js';
 
@@ -12,7 +13,6 @@ interface ConsoleOptions extends RemoteOptions {
 }
 
 const defaultListen = '127.0.0.1:7490';
-const maxActorLength = 64;
 
 export function addTo(program: Command): void {
   remoteAll(program.command('console'))
@@ -29,13 +29,12 @@ export function addTo(program: Command): void {
     .action((options: ConsoleOptions) =>
       options.withClient((client) =>
         options.withClients(async (clients) => {
-          const actor = (process.env.USER ?? '').slice(0, maxActorLength);
           const { listen } = options;
           const served = new Console({
             listen,
             clients,
             client,
-            actor,
+            actor: actor(),
             clock: systemClock,
             log: silentLogger,
           });

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { actor } from '../actor.js';
 import {
   type ConstraintOptions,
   callSetOption,
@@ -46,6 +47,7 @@ export function addTo(program: Command): void {
         reason,
         targetRelayId: to,
         requestId,
+        actor: actor(),
       };
       await options.withClient(async (client) =>
         printAnswer(await client.move({ ...request, ...constraintsOf(options) }), options),

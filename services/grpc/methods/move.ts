@@ -6,7 +6,8 @@ import { maxGeneration } from '../../domain/binding.js';
 import { invalidArgument } from '../../domain/error.js';
 import { parseName } from '../../domain/name.js';
 import type { MoveRequest } from '../../selection/requests.js';
-import { type Caller, callerName } from '../certificate-names.js';
+import { actorOf } from '../actor.js';
+import type { Caller } from '../certificate-names.js';
 import type { SelectionServiceDeps } from '../deps.js';
 import { bindingMessage } from '../replies.js';
 import { maxTextLength, parseCallOf, parseConstraints, parseRequestId, parseText } from '../requests.js';
@@ -16,12 +17,14 @@ export function move({
   selector,
 }: SelectionServiceDeps): (request: WireMove, caller: Caller) => Promise<MoveResponse> {
   return async (request, caller) => {
-    const { binding, relay } = await selector.move(parse(request, callerName(caller)));
+    const { binding, relay } = await selector.move(
+      parse(request, actorOf(request.actor, caller) || 'client'),
+    );
     return { binding: bindingMessage(binding, relay) };
   };
 }
 
-function parse(request: WireMove, by = 'client'): MoveRequest {
+function parse(request: WireMove, by: string): MoveRequest {
   const { generation, reason, targetRelayId } = request;
   if (generation < 1n || generation > BigInt(maxGeneration)) {
     throw invalidArgument('generation', `${generation}`, `1-${maxGeneration}, the one to replace`);

@@ -5,12 +5,11 @@ import {
 } from '../../../proto/generated/holdfast/v1/relay.js';
 import { HoldfastError, invalidArgument } from '../../domain/error.js';
 import { hasEffect, type Intent, maxWeight, type RelayState, relayKey } from '../../domain/relay.js';
-import { type Caller, callerName } from '../certificate-names.js';
+import { actorOf } from '../actor.js';
+import type { Caller } from '../certificate-names.js';
 import type { RelayServiceDeps } from '../deps.js';
 import { intentMessage } from '../replies.js';
 import { maxTextLength, parseRelayName, parseText } from '../requests.js';
-
-const maxActorLength = 64;
 
 /** `SetIntent`: drains, disables or reactivates a relay, or overrides its weight. */
 export function setIntent({
@@ -22,7 +21,7 @@ export function setIntent({
   return async (request, caller) => {
     const { set, id } = parseRelayName(request);
     const nowMs = clock.wallMs();
-    const change = parse(request, actorOf(request, caller), nowMs);
+    const change = parse(request, actorOf(request.actor, caller), nowMs);
     const intent = await intents.update(set, id, (before) => {
       if (!before && !request.absentOk && !directory.get(set, id)) {
         throw unknownRelay(set, id);
@@ -44,12 +43,6 @@ const states = new Map<WireState, RelayState | undefined>([
   [WireState.DRAINING, 'draining'],
   [WireState.DISABLED, 'disabled'],
 ]);
-
-/** The certificate says who it is; what a client says of itself is marked as such. */
-function actorOf(request: SetIntentRequest, caller: Caller): string {
-  const said = parseText('actor', request.actor, maxActorLength);
-  return callerName(caller) ?? (said && `${said} (unverified)`);
-}
 
 /** What the request makes of an intent. */
 function parse(

@@ -6,7 +6,10 @@ import { fails, succeeds } from './scene.js';
 test("every replica tells a call's history, also one that starts after the others have ended", async (t) => {
   const first = await replicaScene(t);
   const holdfast = async (server: string, ...args: string[]) => {
-    const { code, stdout, output } = await runHoldfast(t, [...args, '--server', server]);
+    const { code, stdout, output } = await runHoldfast(t, [...args, '--server', server], {
+      USER: 'root',
+      SUDO_USER: 'jo',
+    });
     t.is(code, 0, output);
     return stdout;
   };
@@ -18,11 +21,13 @@ test("every replica tells a call's history, also one that starts after the other
   const { relays, ...call } = JSON.parse(told);
   t.like(call, { callId: 'a', set: 'default', state: 'setup', freshness: 'fresh' });
   t.deepEqual(
-    relays.map(({ relay, generation, reason }: Record<string, unknown>) => [relay, generation, reason]),
+    relays.map(({ relay, generation, reason, actor }: Record<string, unknown>) => [
+      ...[relay, generation, reason, actor],
+    ]),
     [
-      ['r1', 1, 'bound'],
-      ['r2', 2, 'one-way audio'],
-      ['r3', 3, 'a test'],
+      ['r1', 1, 'bound', undefined],
+      ['r2', 2, 'one-way audio', 'jo (unverified)'],
+      ['r3', 3, 'a test', 'jo (unverified)'],
     ],
   );
   await first.stop();

@@ -65,6 +65,7 @@ const moving: [object, Refusal][] = [
   [{ reason: '' }, { field: 'reason', problem: 'is empty', allowed: '1-256 characters' }],
   [{ reason: x(257) }, { field: 'reason', problem: '(257 characters)', allowed: 'at most 256 characters' }],
   [{ targetRelayId: 'R' }, { field: 'target_relay_id', problem: '"R"', allowed: name }],
+  [{ actor: x(65) }, { field: 'actor', problem: x(65), allowed: 'at most 64 characters' }],
 ];
 const intent: [object, Refusal][] = [
   [{ relayId: '' }, { field: 'relay_id', problem: 'is empty', allowed: name }],

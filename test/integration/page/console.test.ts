@@ -59,7 +59,7 @@ testWith.serial(
     await page.waitForSelector('#action-result:has-text("the call is on default/media-2, generation 2")');
     const { binding } = await lookup(selection, callId);
     t.is(binding?.relay?.id, 'media-2');
-    t.is(binding?.moves[0]?.reason, 'one-way audio');
+    t.like(binding?.moves[0], { reason: 'one-way audio', actor: 'jo (unverified)' });
     t.deepEqual(opened.complaints, []);
     t.true(opened.requests.every((address) => address.startsWith(url) || address.startsWith('data:')));
     t.is(await page.locator('b').count(), 0);

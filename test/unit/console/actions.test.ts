@@ -55,7 +55,13 @@ test('drain, resume and move ask a replica, with the reason', async (t) => {
   t.regex((await post('move', move)).done, /^the call is on default\/media-2, generation 2/);
   t.like(asked[0], { relayId: 'media-1', state: RelayState.DRAINING, reason: 'new kernel', actor: 'jo' });
   t.like(asked[1], { state: RelayState.ACTIVE });
-  t.like(asked[2], { callId: 'a', generation: 1n, targetRelayId: 'media-2', reason: 'one-way audio' });
+  t.like(asked[2], {
+    callId: 'a',
+    generation: 1n,
+    targetRelayId: 'media-2',
+    reason: 'one-way audio',
+    actor: 'jo',
+  });
 });
 
 for (const [what, headers] of Object.entries({
