@@ -30,32 +30,34 @@ export interface ForwardingDeps {
   readonly sources: () => IterableIterator<MediaSource>;
 }
 
-const families: readonly Family[] = [4, 6];
-
-/**
- * What forwards in the kernel, started; undefined if user space is to forward. What a process before has left in the kernel is
- * taken over or removed. @throws Error if `kernel` is impossible
- */
-export async function openForwarding(
-  options: ForwardingOptions,
-  deps: ForwardingDeps,
-): Promise<KernelOffload | undefined> {
-  const forwarder = options.forwarding === 'userspace' ? undefined : await tryKernel(options, deps);
-  const unclaimed = families.filter((family) => !forwarder?.families.includes(family));
-  await removeTables(options, unclaimed, deps);
-  return forwarder;
+/** Who forwards. */
+export interface Forwarding {
+  /** What forwards in the kernel, started; undefined if user space is to forward. */
+  readonly offload: KernelOffload | undefined;
+  /** The same for people: `in the kernel`, or `in user space` and why. */
+  readonly where: string;
 }
 
-async function tryKernel(
-  options: ForwardingOptions,
-  deps: ForwardingDeps,
-): Promise<KernelOffload | undefined> {
+const families: readonly Family[] = [4, 6];
+
+/** What a process before has left in the kernel is taken over or removed. @throws Error if `kernel` is impossible */
+export async function openForwarding(options: ForwardingOptions, deps: ForwardingDeps): Promise<Forwarding> {
+  const opened =
+    options.forwarding === 'userspace'
+      ? { offload: undefined, where: 'in user space, as set' }
+      : await tryKernel(options, deps);
+  const unclaimed = families.filter((family) => !opened.offload?.families.includes(family));
+  await removeTables(options, unclaimed, deps);
+  return opened;
+}
+
+async function tryKernel(options: ForwardingOptions, deps: ForwardingDeps): Promise<Forwarding> {
   const { forwarding, table = 'holdfast', dscp } = options;
   const { log } = deps;
   try {
-    const forwarder = await openKernel({ ...options, table }, deps);
+    const offload = await openKernel({ ...options, table }, deps);
     log.info({ forwarding: 'kernel', table }, 'media are forwarded in the kernel');
-    return forwarder;
+    return { offload, where: 'in the kernel' };
   } catch (error) {
     const reason = (error as Error).message;
     if (forwarding === 'kernel') {
@@ -65,7 +67,7 @@ async function tryKernel(
       throw new Error(`the DSCP of media cannot be set without nftables: ${reason}`);
     }
     log.info({ forwarding: 'userspace', reason }, 'media are forwarded in user space');
-    return undefined;
+    return { offload: undefined, where: `in user space: ${reason}` };
   }
 }
 

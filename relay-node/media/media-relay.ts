@@ -95,6 +95,7 @@ export class MediaRelay {
   /** The kernel's counters are read less often than our own. */
   readonly #rates = { userspace: new RateMeter(), kernel: new RateMeter() };
   #forwarder: KernelOffload | undefined;
+  #where = '';
   #journal: Journal | undefined;
 
   /** @throws TypeError, RangeError */
@@ -130,11 +131,13 @@ export class MediaRelay {
     this.#startedAtMs = clock.monotonicMs();
     this.#journal = await this.#restore();
     const sources = () => this.sessions.legs();
-    this.#forwarder = await openForwarding(
+    const { offload, where } = await openForwarding(
       { ...this.#options, interfaces: this.sockets.interfaces, forwarding, table },
       { ...this.#options, sources },
     );
-    this.sockets.offload = this.#forwarder;
+    this.#forwarder = offload;
+    this.#where = where;
+    this.sockets.offload = offload;
     await this.#journal?.start();
     this.sessions.journal = this.#journal;
     this.#rates.userspace.start(clock.monotonicMs());
@@ -190,6 +193,11 @@ export class MediaRelay {
   /** What forwards in the kernel; undefined if user space does. */
   get offload(): Offload | undefined {
     return this.sockets.offload;
+  }
+
+  /** Where media are forwarded, for people: `in the kernel`, or `in user space` and why; empty before the start. */
+  get forwardedWhere(): string {
+    return this.#where;
   }
 
   /** What all media leave with; undefined: that is not set. */

@@ -113,6 +113,10 @@ export class BuiltinRelay implements RelayDriver {
     return this.#notices.counters;
   }
 
+  get forwardedWhere(): string {
+    return this.media.forwardedWhere;
+  }
+
   /** It answers for as long as the process runs. */
   async ping(): Promise<void> {}
 

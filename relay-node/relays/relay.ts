@@ -28,6 +28,8 @@ export interface RelayDriver {
   readonly controlUrl: string;
   /** The same for proxies that control it as an rtpproxy, where it can be beside the protocol of its kind. */
   readonly rtpproxyUrl?: string | undefined;
+  /** Where it forwards media, for people, if it tells; known once started. */
+  readonly forwardedWhere?: string;
   /** Resolves if the relay answers. @throws why not */
   ping(): Promise<void>;
   /** @throws if the relay does not answer */

@@ -1,4 +1,4 @@
-import { messageOf } from '../../domain/error.js';
+import { reasonOf } from '../../domain/error.js';
 import { printable } from '../terminal.js';
 
 /** One thing that a process needs. */
@@ -22,7 +22,7 @@ export async function runChecks(checks: readonly Check[], print: (line: string) 
       line('ok', await inTime(run()));
     } catch (error) {
       isWell = false;
-      line('failed', messageOf(error));
+      line('failed', reasonOf(error));
     }
   }
   return isWell;

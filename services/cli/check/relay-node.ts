@@ -37,7 +37,8 @@ async function askRelay(config: RelayNodeConfig, environment: NodeJS.ProcessEnv)
     await firstPing(driver, config.run ? runStartMs : 0);
     const { version, calls } = await driver.status();
     const features = await driver.features();
-    return `${config.kind} ${version} answers at ${driver.controlUrl}: ${calls} calls; features ${features.join(', ')}`;
+    const where = driver.forwardedWhere ? `; media are forwarded ${driver.forwardedWhere}` : '';
+    return `${config.kind} ${version} answers at ${driver.controlUrl}: ${calls} calls; features ${features.join(', ')}${where}`;
   } finally {
     await driver.stop();
   }
