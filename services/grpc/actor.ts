@@ -4,7 +4,7 @@ import { parseText } from './requests.js';
 const maxActorLength = 64;
 
 /**
- * Who asks: the name in the client's certificate, else what the client says, marked as such; empty if it says nothing.
+ * The caller: the name in the client's certificate, else what the client says, marked as such; empty if it says nothing.
  *
  * @param said the request's `actor`
  * @throws HoldfastError `invalid-argument` if it is too long
