@@ -8,10 +8,11 @@ import { createServer } from 'node:net';
  */
 const lowest = 20_000;
 const highest = 32_000;
-const attempts = 500;
 
 /** Ports that this process has handed out: their owners may not have bound them yet. */
 const taken = new Set<string>();
+/** One search at a time: two of them would take ports from under each other. */
+let searching: Promise<unknown> = Promise.resolve();
 
 export async function freeTcpPort(host = '127.0.0.1'): Promise<number> {
   return await freeBlock('tcp', 1, 1, (port) => bindsTcp(port, host));
@@ -34,31 +35,42 @@ export async function freeTcpPorts(count: number, host = '127.0.0.1'): Promise<n
   return ports;
 }
 
-async function freeBlock(
+function freeBlock(
   protocol: 'tcp' | 'udp',
   count: number,
   step: number,
   isFree: (port: number) => Promise<boolean>,
 ): Promise<number> {
-  for (let attempt = 0; attempt < attempts; attempt++) {
-    const first = randomInt(Math.ceil(lowest / step), Math.floor((highest - count) / step)) * step;
-    const ports = Array.from({ length: count }, (_, index) => first + index);
-    const keys = ports.map((port) => `${protocol}:${port}`);
-    if (keys.some((key) => taken.has(key))) {
-      continue;
+  const found = searching.then(() => search(protocol, count, step, isFree));
+  searching = found.catch(() => undefined);
+  return found;
+}
+
+/** Looks at one port after the other, from a random one on, until so many in a row are free. */
+async function search(
+  protocol: 'tcp' | 'udp',
+  count: number,
+  step: number,
+  isFree: (port: number) => Promise<boolean>,
+): Promise<number> {
+  let first = randomInt(Math.ceil(lowest / step), Math.floor(highest / step)) * step;
+  let free = 0;
+  for (let looked = 0; looked < highest - lowest + count; looked++) {
+    const port = first + free;
+    if (port < highest && !taken.has(`${protocol}:${port}`) && (await isFree(port))) {
+      free++;
+    } else {
+      first = port < highest ? Math.ceil((port + 1) / step) * step : lowest;
+      free = 0;
     }
-    for (const key of keys) {
-      taken.add(key);
-    }
-    const free = await Promise.all(ports.map(isFree));
-    if (free.every(Boolean)) {
+    if (free === count) {
+      for (let each = first; each < first + count; each++) {
+        taken.add(`${protocol}:${each}`);
+      }
       return first;
     }
-    for (const key of keys) {
-      taken.delete(key);
-    }
   }
-  throw new Error(`no ${count} free ${protocol} ports between ${lowest} and ${highest}`);
+  throw new Error(`no ${count} free ${protocol} ports in a row between ${lowest} and ${highest}`);
 }
 
 function bindsTcp(port: number, host: string): Promise<boolean> {
