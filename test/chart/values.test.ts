@@ -120,9 +120,9 @@ const notInPods = [
   // A pod has no directory of wav files, and no disk that outlives it.
   'HOLDFAST_RELAY_PROMPT_DIRECTORY',
   'HOLDFAST_RELAY_RECORDING_DIRECTORY',
+  'HOLDFAST_RELAY_RECORDING_FORMAT',
   // rtpengine has a container of its own, and the image has no other program.
   'HOLDFAST_RELAY_RUN',
-  'HOLDFAST_RELAY_RECORDING_FORMAT',
   // The next pod has another name.
   'HOLDFAST_RELAY_STATE_DIRECTORY',
 ];
