@@ -55,9 +55,8 @@ export class Prober {
     this.#running ??= this.#run();
   }
 
-  /** It is known otherwise that the relay does not answer: `onSilent` is not told. */
+  /** It is known otherwise that the relay has ended. */
   lost(): void {
-    this.#misses = Math.max(this.#misses, missesToSilent);
     this.#status = undefined;
   }
 
