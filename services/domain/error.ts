@@ -51,13 +51,21 @@ export function messageOf(error: unknown): string {
   return withoutEmptyNote(error instanceof Error ? error.message : String(error));
 }
 
-/** The same for people: of what gRPC says of a connection that it does not get, the part that says why. */
+/** The same for people: of what gRPC says of a connection that it does not get, or of a deadline, the part that says why. */
 export function reasonOf(error: unknown): string {
-  return messageOf(error).replace(
-    /^(?:\d+ [A-Z_]+: )?(?:[\w ]+: )?No connection established\. Last error: (?:[^:]*No connection established\. Last error: )?(?:Error: )?/s,
-    '',
-  );
+  return messageOf(error)
+    .replace(
+      /^(?:\d+ [A-Z_]+: )?(?:[\w ]+: )?No connection established\. Last error: (?:[^:]*No connection established\. Last error: )?(?:Error: )?/s,
+      '',
+    )
+    .replace(
+      /^\d+ DEADLINE_EXCEEDED: Deadline exceeded after ([\d.]+)s.*?(?:remote_addr=([^,\s]+).*)?$/s,
+      deadline,
+    );
 }
+
+const deadline = (_: string, seconds: string, peer?: string) =>
+  `no answer${peer ? ` from ${peer}` : ''} within ${seconds} s`;
 
 /** gRPC ends what it says of a connection with the words for a note, whether there is one or not. */
 export function withoutEmptyNote(message: string): string {

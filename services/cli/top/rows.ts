@@ -8,6 +8,7 @@ import {
   relayKey,
 } from '../../domain/relay.js';
 import type { ShownState } from '../../page/state.js';
+import { timeOfDay } from '../output.js';
 
 /** A relay as one line of a screen, registered or gone. */
 export interface Row {
@@ -82,7 +83,7 @@ export function rowsOf(state: ShownState): Row[] {
       packetRate: undefined,
       path: '',
       reportAgeSeconds: undefined,
-      why: each.reason,
+      why: `${timeOfDay(new Date(each.atMs))}: ${each.reason}`,
     }),
   );
   return [...registered, ...gone];

@@ -112,3 +112,11 @@ test('what is old is said to be stale, and nothing that others wrote reaches the
   t.true(all.includes('evil'));
   t.false(all.includes('\x1b') || all.includes('\u202e'));
 });
+
+test('a relay that is gone says when it left, and why', (t) => {
+  const left = new Date(2026, 0, 31, 4, 5, 6);
+  const gone = [{ ...relay('media-7', 0), atMs: left.getTime(), reason: 'its lease ran out' }];
+  const { told } = scene({ gone: () => gone });
+  const lines = topLines(told, newChoice(), { width: undefined, colors: false });
+  t.regex(lines.join('\n'), / media-7 +✕ gone .* 04:05:06: its lease ran out$/m);
+});

@@ -11,6 +11,11 @@ for (const [message, reason] of [
     'connect ECONNREFUSED 127.0.0.1:1',
   ],
   ['No connection established. Last error: connect ETIMEDOUT. Resolution note: ', 'connect ETIMEDOUT'],
+  [
+    '4 DEADLINE_EXCEEDED: Deadline exceeded after 0.735s,LB pick: 0.622s,remote_addr=127.0.0.1:2379',
+    'no answer from 127.0.0.1:2379 within 0.735 s',
+  ],
+  ['4 DEADLINE_EXCEEDED: Deadline exceeded after 1.5s,name resolution: 0.1s', 'no answer within 1.5 s'],
   ['14 UNAVAILABLE: etcdserver: no leader', '14 UNAVAILABLE: etcdserver: no leader'],
   ['its space is exhausted', 'its space is exhausted'],
 ] as const) {
