@@ -32,6 +32,8 @@ export interface EventDetails {
   };
   /** Not registered at the moment, which may be a mistake. */
   relaySuspect: RelayDetails;
+  /** It was: it is registered again, in the same life. */
+  relayBack: RelayDetails;
   /** Registered again, with another instance: the sessions that it had are lost. */
   relayRestarted: RelayDetails & { readonly before: string };
   relayWeightChanged: RelayDetails & {
@@ -153,6 +155,10 @@ export class Events {
 
   relaySuspect(relay: RegisteredRelay): void {
     this.#tell({ type: 'relaySuspect', details: relayDetails(relay) });
+  }
+
+  relayBack(relay: RegisteredRelay): void {
+    this.#tell({ type: 'relayBack', details: relayDetails(relay) });
   }
 
   relayRestarted(relay: RegisteredRelay, before: string): void {

@@ -58,15 +58,18 @@ export class EventHistory {
       case 'relayFull':
       case 'relayHasRoom':
       case 'relaySuspect':
+      case 'relayBack':
       case 'relayLeft':
         return relayRecord(event);
       case 'relayStateChanged':
       case 'etcdLost':
       case 'etcdBack':
       case 'historyChanged':
-      case 'bindingsReasserted':
       case 'settingsDiffer':
         return stateRecord(event);
+      case 'bindingsReasserted':
+        // After most outages there was nothing to do.
+        return Object.values(event.details).some((calls) => calls > 0) ? stateRecord(event) : undefined;
       case 'certificatesChanged':
       case 'certificatesInvalid':
       case 'certificateExpires':

@@ -29,6 +29,7 @@ type RelayEvent = Event<
   | 'relayFull'
   | 'relayHasRoom'
   | 'relaySuspect'
+  | 'relayBack'
   | 'relayLeft'
 >;
 
@@ -135,6 +136,9 @@ export function relayRecord({ type, details }: RelayEvent, isBack = false): NewR
     case 'relaySuspect': {
       const text = `${name} vanished along with many others; checking again first`;
       return { type: 'relay-suspect', severity: 'warning', text, ...about };
+    }
+    case 'relayBack': {
+      return { type: 'relay-joined', severity: 'info', text: `${name} is back`, ...about };
     }
     case 'relayLeft': {
       const { reason, isOrderly } = details;

@@ -19,6 +19,7 @@ const lines: Record<EventType, readonly [LogLevel, string]> = {
   relayJoined: ['info', 'relay joined'],
   relayStateChanged: ['info', 'relay state changed'],
   relaySuspect: ['debug', 'relay vanished along with many others; checking again first'],
+  relayBack: ['debug', 'relay that had vanished with many others is registered'],
   relayRestarted: ['warn', 'relay has a new instance; the calls of its previous one move'],
   relayWeightChanged: ['info', 'relay weight changed'],
   relayFull: ['warn', 'relay is full'],

@@ -12,6 +12,7 @@ import {
 export function relayTeller(events: Events): (change: RelayChange) => void {
   /** By `relayKey`. */
   const full = new Set<string>();
+  const suspect = new Set<string>();
   const tellFill = (relay: RegisteredRelay) => {
     const key = relayKey(relay.relay.set, relay.relay.id);
     const isFull = fillChange(relay, full.has(key));
@@ -29,11 +30,17 @@ export function relayTeller(events: Events): (change: RelayChange) => void {
       events.relayJoined(relay);
       tellFill(relay);
     } else if (type === 'suspect') {
+      suspect.add(relayKey(relay.relay.set, relay.relay.id));
       events.relaySuspect(relay);
     } else if (type === 'left') {
       full.delete(relayKey(relay.relay.set, relay.relay.id));
+      suspect.delete(relayKey(relay.relay.set, relay.relay.id));
       events.relayLeft(relay);
     } else {
+      const wasSuspect = suspect.delete(relayKey(relay.relay.set, relay.relay.id));
+      if (wasSuspect && relay.relay.instance === change.before.relay.instance) {
+        events.relayBack(relay);
+      }
       tellChange(events, relay, change.before);
       tellFill(relay);
     }

@@ -104,6 +104,31 @@ test('a relay that comes back under another instance was restarted', (t) => {
   ]);
 });
 
+test('of a relay that vanished with many others it is told that it is back, or left, or was restarted', (t) => {
+  const { change, told } = scene();
+  const relay = registered();
+  for (let round = 0; round < 2; round++) {
+    change({ type: 'suspect', relay });
+    change({ type: 'changed', relay, before: relay });
+    change({ type: 'changed', relay, before: relay });
+  }
+  change({ type: 'suspect', relay });
+  change({ type: 'left', relay });
+  t.deepEqual(
+    told().map(([type]) => type),
+    ['relay-suspect', 'relay-joined', 'relay-suspect', 'relay-joined', 'relay-suspect', 'relay-left'],
+  );
+  t.is(told()[1]?.[1], 'relay default/r1 is back');
+});
+
+test('an outage after which nothing had to be written again leaves no record of that', (t) => {
+  const { events, told } = scene();
+  events.bindingsReasserted({ reasserted: 0, ended: 0, left: 0 });
+  t.deepEqual(told(), []);
+  events.bindingsReasserted({ reasserted: 2, ended: 0, left: 0 });
+  t.is(told().length, 1);
+});
+
 /** The last report of a relay that is silent. */
 const silent: Load = { calls: 0, cpu: 0, packetRate: 0, departure: 'silent', atMs: 0 };
 
