@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events';
 import { type ChannelCredentials, connectivityState, type StatusObject, status } from '@grpc/grpc-js';
 import { RelayServiceClient } from '../../proto/generated/holdfast/v1/relay.js';
 import { SelectionServiceClient } from '../../proto/generated/holdfast/v1/selection.js';
@@ -54,8 +53,6 @@ export class Servers {
     if (targets.length === 0) {
       throw new TypeError('at least one server is required');
     }
-    // Every request that waits listens.
-    setMaxListeners(0, this.closing);
     this.#all = targets.map((target) => new Server(target, credentials));
   }
 

@@ -1,3 +1,5 @@
+import { setMaxListeners } from 'node:events';
+
 /**
  * The source of time for all components, which tests replace by one that they advance.
  * Deadlines and ages use `monotonicMs`, which no clock adjustment can move; only times that are shown to people
@@ -37,7 +39,11 @@ export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Prom
       resolve();
     };
     const cancel = clock.after(delayMs, finish);
-    signal?.addEventListener('abort', finish, { once: true });
+    if (signal) {
+      // However many sleep until the same end: Node would print a warning.
+      setMaxListeners(0, signal);
+      signal.addEventListener('abort', finish, { once: true });
+    }
   });
 }
 

@@ -46,3 +46,16 @@ test('a task that was canceled does not run', async (t) => {
   });
   t.deepEqual(ran, []);
 });
+
+test('however many sleep until the same end, Node warns of no leak', async (t) => {
+  const warnings: string[] = [];
+  const hear = ({ message }: Error) => void warnings.push(message);
+  process.on('warning', hear);
+  t.teardown(() => void process.off('warning', hear));
+  const end = new AbortController();
+  const sleeping = Array.from({ length: 20 }, () => sleep(systemClock, 1e6, end.signal));
+  end.abort();
+  await Promise.all(sleeping);
+  await new Promise((resolve) => setImmediate(resolve));
+  t.deepEqual(warnings, []);
+});
