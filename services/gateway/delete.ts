@@ -4,6 +4,7 @@ import type { Call } from '../domain/call.js';
 import { messageOf } from '../domain/error.js';
 import { type Clock, inTime } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
+import { RateLimitedWarning } from '../runtime/rate-limited-warning.js';
 import { newRequestId } from '../selection/request-id.js';
 import type { Answer } from '../selection/requests.js';
 import type { CallMemory } from './call-memory.js';
@@ -61,20 +62,27 @@ export interface DeleteDeps {
  */
 export class DeleteHandler {
   readonly #deps: DeleteDeps;
+  readonly #putOffs: Readonly<Record<'unknown' | 'silent', RateLimitedWarning>>;
 
   constructor(deps: DeleteDeps) {
     this.#deps = deps;
+    const warning = (reason: string) =>
+      new RateLimitedWarning(`delete put off: ${reason}`, deps.clock, deps.log);
+    this.#putOffs = {
+      unknown: warning('the call cannot be looked up'),
+      silent: warning('the relay does not answer'),
+    };
   }
 
   async handle(deletion: CallRequest): Promise<Buffer> {
-    const { router, clients, formerRelays, memory, clock, log } = this.#deps;
+    const { router, clients, formerRelays, memory, clock } = this.#deps;
     const { request, call } = deletion;
     const receivedAtMs = clock.wallMs();
     const remembered = router.remembered(call);
     const found = await this.#lookup(deletion);
     memory.ended(call, request);
     if (typeof found === 'string') {
-      log.warn({ callId: call.callId, reason: found }, 'delete put off: the call cannot be looked up');
+      this.#putOffs.unknown.warn({ callId: call.callId, reason: found });
       this.#deleteLater({ ...deletion, receivedAtMs }, remembered);
       return request.ok('the registry does not answer; the deletion is tried again');
     }
@@ -107,10 +115,7 @@ export class DeleteHandler {
       return asked.reply;
     }
     const { relayId } = binding;
-    log.warn(
-      { callId: call.callId, relay: relayId, reason: asked.reason },
-      'delete put off: the relay does not answer',
-    );
+    this.#putOffs.silent.warn({ callId: call.callId, relay: relayId, reason: asked.reason });
     // The proxy takes the call for ended: what it offers from now on is a new beginning, and must find it released.
     await inTime(clock, deletion.deadlineMs - clock.monotonicMs(), this.#release(found), undefined);
     this.#putOff({ ...deletion, receivedAtMs }, found);

@@ -1,6 +1,7 @@
 import type { RegisteredRelay } from '../domain/relay.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
+import { RateLimitedWarning } from '../runtime/rate-limited-warning.js';
 import type { Answer } from '../selection/requests.js';
 import type { CallMemory } from './call-memory.js';
 import type { CallRequest } from './call-request.js';
@@ -27,9 +28,11 @@ export interface InDialogDeps {
  */
 export class InDialogHandler {
   readonly #deps: InDialogDeps;
+  readonly #silent: RateLimitedWarning;
 
   constructor(deps: InDialogDeps) {
     this.#deps = deps;
+    this.#silent = new RateLimitedWarning('relay did not answer', deps.clock, deps.log);
   }
 
   /**
@@ -37,7 +40,7 @@ export class InDialogHandler {
    * @throws HoldfastError `unavailable`, `overloaded`
    */
   async handle({ request, call, parties, scope, deadlineMs }: CallRequest): Promise<Buffer | undefined> {
-    const { router, clients, formerRelays, memory, clock, callTtlSeconds, log } = this.#deps;
+    const { router, clients, formerRelays, memory, clock, callTtlSeconds } = this.#deps;
     const isAnswer = request.act === 'answer';
     const options = { adopts: true, predicts: true };
     const answer = await router.lookup(
@@ -68,10 +71,7 @@ export class InDialogHandler {
       return asked.reply;
     }
     const { command } = request;
-    log.warn(
-      { callId: call.callId, relay: relayId, generation, command, reason: asked.reason },
-      'relay did not answer',
-    );
+    this.#silent.warn({ callId: call.callId, relay: relayId, generation, command, reason: asked.reason });
     return request.error(`relay ${relayId} of this call did not answer: ${asked.reason}`);
   }
 

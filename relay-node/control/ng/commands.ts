@@ -13,6 +13,7 @@ import { SdpError, SessionDescription } from '../../../services/control/ng/sessi
 import { unsupportedOption } from '../../../services/control/ng/unsupported.js';
 import type { Clock } from '../../../services/runtime/clock.js';
 import type { Logger } from '../../../services/runtime/log.js';
+import { RateLimitedWarning } from '../../../services/runtime/rate-limited-warning.js';
 import type { Call } from '../../media/call.js';
 import type { Dialog } from '../../media/dialog.js';
 import { NoInterfaceError, OutOfPortsError, RefusedError, SessionLimitError } from '../../media/errors.js';
@@ -59,9 +60,11 @@ export interface CommandsDeps {
  */
 export class Commands {
   readonly #deps: CommandsDeps;
+  readonly #refused: RateLimitedWarning;
 
   constructor(deps: CommandsDeps) {
     this.#deps = deps;
+    this.#refused = new RateLimitedWarning('request refused', deps.clock, deps.log);
   }
 
   async handle(message: NgMessage): Promise<NgDictionary> {
@@ -84,7 +87,6 @@ export class Commands {
   }
 
   async #replyTo({ body }: NgMessage): Promise<NgDictionary> {
-    const { log } = this.#deps;
     try {
       return await this.#dispatch(body);
     } catch (error) {
@@ -93,15 +95,15 @@ export class Commands {
         return hasFlag(body, 'supports', 'load limit') ? { result: 'load limit' } : errorReply(error.message);
       }
       if (error instanceof SdpError) {
-        log.info({ callId: callId(body), reason: error.message }, 'SDP refused');
+        this.#refused.warn({ callId: callId(body), reason: `SDP: ${error.message}` });
         return errorReply('Failed to parse SDP');
       }
       if (error instanceof NoInterfaceError) {
-        log.info({ callId: callId(body), reason: error.message }, 'request refused');
+        this.#refused.warn({ callId: callId(body), reason: error.message });
         return errorReply(unsupportedOption(error.missing === 'name' ? 'direction' : 'address-family'));
       }
       if (error instanceof OutOfPortsError || error instanceof RefusedError) {
-        log.warn({ callId: callId(body), reason: error.message }, 'request refused');
+        this.#refused.warn({ callId: callId(body), reason: error.message });
         return errorReply(error.message);
       }
       throw error;

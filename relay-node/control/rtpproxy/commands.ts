@@ -5,6 +5,7 @@ import { formatInfo, mergeCounters } from '../../../services/control/rtpproxy/st
 import type { UdpServerCounters } from '../../../services/control/udp/server.js';
 import type { Clock } from '../../../services/runtime/clock.js';
 import type { Logger } from '../../../services/runtime/log.js';
+import { RateLimitedWarning } from '../../../services/runtime/rate-limited-warning.js';
 import type { Call } from '../../media/call.js';
 import { NoInterfaceError, OutOfPortsError, RefusedError, SessionLimitError } from '../../media/errors.js';
 import type { MediaRelay } from '../../media/media-relay.js';
@@ -34,9 +35,11 @@ export class Commands {
   readonly #deps: CommandsDeps;
   readonly #holds = new Holds();
   readonly #timeouts: Timeouts;
+  readonly #refused: RateLimitedWarning;
 
   constructor(deps: CommandsDeps) {
     this.#deps = deps;
+    this.#refused = new RateLimitedWarning('request refused', deps.clock, deps.log);
     this.#timeouts = new Timeouts({ ...deps, sessions: deps.media.sessions });
   }
 
@@ -69,7 +72,7 @@ export class Commands {
         error instanceof OutOfPortsError ||
         error instanceof RefusedError
       ) {
-        log.warn({ callId, command, reason: error.message }, 'request refused');
+        this.#refused.warn({ callId, command, reason: error.message });
         return errorReply(request.name === 'L' ? errorCodes.noSecondPort : errorCodes.noSession);
       }
       throw error;
