@@ -38,6 +38,7 @@ const tails = [
 test('junk in etcd is logged and skipped: nothing crashes, and calls go on', async (t) => {
   const scene = await replicaScene(t);
   const { client, keys, selection, relays, lines, etcd } = scene;
+  const begunMs = performance.now();
   const prefixes = [keys.relays, keys.load, keys.intents, keys.calls, keys.moves, keys.instances];
   for (const value of values) {
     for (const prefix of prefixes) {
@@ -65,7 +66,9 @@ test('junk in etcd is logged and skipped: nothing crashes, and calls go on', asy
       `${prefix}: ${lines.length} lines`,
     );
   }
-  t.true(warned.length < 60, `${warned.length} lines for ${values.length * tails.length * 4} values`);
+  // One a second for each prefix that is watched, with a line at each end.
+  const most = 5 * ((performance.now() - begunMs) / 1000 + 2);
+  t.true(warned.length <= most, `${warned.length} lines for ${values.length * tails.length * 4} values`);
 
   // A call whose key holds junk is bound as if the key were empty.
   const junkKey = 'junk-call/default';
