@@ -142,7 +142,7 @@ testWith.serial(['etcd'], 'replies that nobody reads', async (t) => {
         12_000,
       );
     },
-    { goodClient: goodClient(replica.grpc), end: () => attacker.leave() },
+    { goodClient: goodClient(replica.grpc), end: () => attacker.leave(), growthMib: 128 },
   );
 });
 
@@ -224,7 +224,7 @@ testWith.serial(['etcd'], 'streams whose answers nobody reads', async (t) => {
         8000,
       );
     },
-    { goodClient: goodClient(replica.grpc), end: () => attacker.leave() },
+    { goodClient: goodClient(replica.grpc), end: () => attacker.leave(), growthMib: 128 },
   );
 });
 
