@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { NgClient } from '../../services/control/ng/client.js';
 import type { NgDictionary } from '../../services/control/ng/message.js';
+import { UdpClient } from '../../services/control/udp/client.js';
 import { PacketSocket, rtpPacket } from './rtp.js';
 
 /** Packets from a socket to an address. */
@@ -49,6 +50,15 @@ const tasks = {
     await client.start();
     try {
       return await client.request(body);
+    } finally {
+      await client.stop();
+    }
+  },
+  /** A command of rtpproxy's protocol. @returns the reply, without its end of line */
+  async rtpproxy(host: string, port: number, command: string): Promise<string> {
+    const client = new UdpClient({ host, port, timeoutMs: 5000 });
+    try {
+      return (await client.request(Buffer.from(command, 'latin1'))).toString('latin1').trimEnd();
     } finally {
       await client.stop();
     }
