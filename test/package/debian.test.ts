@@ -1,9 +1,9 @@
-import { appendFile, mkdir, readdir, readFile, readlink } from 'node:fs/promises';
+import { appendFile, mkdir, readdir, readFile, readlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import type { ExecutionContext } from 'ava';
 import { fileScope, startEmbeddedEtcd } from '../support/etcd.js';
-import { type Scope, startProcess } from '../support/process.js';
+import { type Scope, startProcess, type TestProcess } from '../support/process.js';
 import { repository } from '../support/repository.js';
 import { testWith } from '../support/requirement.js';
 import { logged } from '../support/stack.js';
@@ -30,6 +30,7 @@ async function run(scope: Scope, command: string, ...args: string[]): Promise<st
 }
 
 async function system(t: ExecutionContext) {
+  t.timeout(timeoutMs);
   built ??= build();
   const deb = await built;
   const root = await scratchDirectory(t);
@@ -50,6 +51,39 @@ async function system(t: ExecutionContext) {
       ...args,
     );
   return { deb, root, dpkg };
+}
+
+/** The same package as the next version. */
+async function nextVersion(t: ExecutionContext, deb: string): Promise<string> {
+  const directory = await scratchDirectory(t);
+  const [files, next] = [join(directory, 'files'), join(directory, 'next.deb')];
+  await run(t, 'dpkg-deb', '--raw-extract', deb, files);
+  const control = await readFile(join(files, 'DEBIAN/control'), 'utf8');
+  await writeFile(join(files, 'DEBIAN/control'), control.replace(/^(Version: .*)$/m, '$1+next'));
+  await run(t, 'dpkg-deb', '--root-owner-group', '-Zgzip', '--build', files, next);
+  return next;
+}
+
+/** Starts what a unit starts, with the settings that systemd would hand it. */
+async function startUnit(
+  t: ExecutionContext,
+  { root, unit, instance, settings }: { root: string; unit: string; instance: string; settings: string },
+): Promise<TestProcess> {
+  const text = await readFile(join(root, 'lib/systemd/system', unit), 'utf8');
+  const credentials = await scratchDirectory(t);
+  await writeFile(join(credentials, 'config'), settings, { mode: 0o600 });
+  const states = await scratchDirectory(t);
+  const filled = (line: string) => line.replaceAll('%i', instance).replaceAll('%S', states);
+  const environment = [...text.matchAll(/^Environment=(\w+)=(.*)$/gm)].map(([, name = '', value = '']) => [
+    name,
+    filled(value),
+  ]);
+  await Promise.all(environment.map(([, directory = '']) => mkdir(directory, { recursive: true })));
+  const [, command = ''] = /^ExecStart=(.*)$/m.exec(text) ?? [];
+  const [program = '', ...args] = filled(command)
+    .replace(/\$\{CREDENTIALS_DIRECTORY\}/, credentials)
+    .split(' ');
+  return startProcess(t, join(root, program), args, { env: Object.fromEntries(environment) });
 }
 
 /** All files below, but those of dpkg itself. */
@@ -76,12 +110,23 @@ testWith.serial(programs, 'the Debian package is installed, runs, is upgraded an
   const { endpoint } = await startEmbeddedEtcd(t);
   const settings = join(root, 'etc/holdfast/selection.toml');
   await appendFile(settings, `\netcd = "${endpoint}"\ngrpc = "127.0.0.1:0"\nhttp = "127.0.0.1:0"\n`);
-  const child = await startProcess(t, holdfast, ['selection', '--config', settings]);
-  t.regex(`${(await logged(child, 'ready'))['grpc']}`, /^127\.0\.0\.1:\d+$/);
-  child.signal('SIGTERM');
-  t.deepEqual(await child.exited, { code: 0, signal: null });
+  const replica = await startUnit(t, {
+    ...{ root, unit: 'holdfast-selection.service', instance: '' },
+    settings: await readFile(settings, 'utf8'),
+  });
+  t.regex(`${(await logged(replica, 'ready'))['grpc']}`, /^127\.0\.0\.1:\d+$/);
+  const relayNode = await startUnit(t, {
+    ...{ root, unit: 'holdfast-relay-node@.service', instance: 'media-1' },
+    settings: `etcd = "${endpoint}"\nkind = "builtin"\ncontrol = "127.0.0.1:0"\nhttp = "127.0.0.1:0"\n`,
+  });
+  t.is((await logged(replica, 'relay joined'))['relay'], 'media-1');
+  for (const child of [relayNode, replica]) {
+    child.signal('SIGTERM');
+    t.deepEqual(await child.exited, { code: 0, signal: null }, child.output);
+  }
 
-  await dpkg('--install', deb);
+  await dpkg('--install', await nextVersion(t, deb));
+  t.regex(await run(t, 'dpkg-query', `--admindir=${root}/var/lib/dpkg`, '--show', 'holdfast'), /\+next$/m);
   t.true((await readFile(settings, 'utf8')).includes(endpoint), 'an upgrade keeps what was set');
   await dpkg('--remove', 'holdfast');
   t.deepEqual(await filesOf(root), ['/etc/holdfast/selection.toml']);
