@@ -114,6 +114,12 @@ async function finalState(world: World, workload: Workload): Promise<FinalState[
   if (!proxy) {
     throw new Error('no proxy has begun');
   }
+  const alive = new Set(
+    world.relays
+      .flatMap(({ lives }) => lives)
+      .filter(({ diedMs }) => diedMs === Number.POSITIVE_INFINITY)
+      .map(({ name }) => name),
+  );
   let left = world.replicas.length;
   proxy.process.enter(() => {
     for (const replica of world.replicas) {
@@ -121,9 +127,10 @@ async function finalState(world: World, workload: Workload): Promise<FinalState[
         const listed = await proxy.listRelays(replica);
         states.push({ replica: replica.name, relays: listed?.ids, isFresh: listed?.isFresh ?? false });
         await proxy.select(replica, `last-${replica.name}@sim`, `last-${replica.name}`, false);
-        for (const { callId } of workload.live) {
+        for (const { callId, media } of workload.live) {
           const found = await proxy.lookup(replica, callId);
-          if (found.outcome === 'refused') {
+          // Without its relay it would begin anew.
+          if (found.outcome === 'refused' && alive.has(media)) {
             await proxy.select(replica, callId, `last-${replica.name}-${callId}`, true);
           }
         }

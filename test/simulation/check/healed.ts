@@ -34,9 +34,12 @@ function wasMisled(operations: readonly Operation[]): boolean {
   });
 }
 
-/** Whoever was asked of the call lacked etcd, and was killed before it was back: relays alone know of it. */
+/** Whoever did something about the call lacked etcd, and was killed before it was back: relays alone know of it. */
 function isForgotten({ faults, healedMs }: History, operations: readonly Operation[]): boolean {
-  const asked = operations.filter(({ outcome, invokeMs }) => outcome !== 'refused' && invokeMs < healedMs);
+  const asked = operations.filter(
+    ({ outcome, method, invokeMs }) =>
+      outcome !== 'refused' && method !== 'query' && method !== 'lookup' && invokeMs < healedMs,
+  );
   return asked.every(({ replica, invokeMs }) => diedWithoutEtcd(faults, replica, invokeMs));
 }
 
