@@ -130,7 +130,7 @@ testWith.serial(
     await page.focus(`${row('default/media-2')} button`);
     await page.keyboard.press('Enter');
     await page.waitForSelector('code:has-text("holdfast resume media-2")');
-    t.regex(await page.innerText('#relays'), /draining upgrade \(jo\b/);
+    t.regex(await page.innerText('#relays'), /draining, upgrade, by jo\b/);
     isClean(t, url, opened);
   },
 );

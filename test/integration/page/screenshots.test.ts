@@ -100,7 +100,7 @@ testWith.serial(['chromium'], 'a picture of a page while etcd is lost', async (t
   );
   const { page } = await open(t, url, desktop);
   await etcd.stop();
-  await page.waitForSelector('#summary.critical:has-text("etcd is lost")');
+  await page.waitForSelector('#summary.critical:has-text("etcd has been lost")');
   await shoot(t, page, 'etcd-lost');
 });
 

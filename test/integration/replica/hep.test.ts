@@ -52,7 +52,7 @@ test('each event of a call is a line for Homer, found by the Call-ID', async (t)
   await eventually(() => packets.length >= 2, 'two lines');
   const [bound, moved] = packets as [ReadonlyMap<number, Buffer>, ReadonlyMap<number, Buffer>];
   t.is(textOf(bound, 0x0f), 'holdfast: bound to default/r1, generation 1');
-  t.is(textOf(moved, 0x0f), 'holdfast: moved from r1 to default/r2, generation 2: one-way audio (client)');
+  t.is(textOf(moved, 0x0f), 'holdfast: moved from r1 to default/r2, generation 2: one-way audio, by client');
   t.deepEqual(
     packets.map((chunks) => textOf(chunks, 0x11)),
     [callId, callId],
