@@ -15,7 +15,7 @@ const sources = readdirSync(tests).map((name) => readFileSync(join(tests, name),
 
 /** Titles of tests, as they are written. */
 function titles(by: 'suite' | 'test'): string[] {
-  const names = by === 'suite' ? 'suite' : '(?:suite|test|testWith)';
+  const names = by === 'suite' ? 'suite' : '(?:suite|test|testWith)(?:\\.serial)?';
   const title = new RegExp(`^ *${names}\\(\\s*(?:\\[[^\\]]*\\],\\s*)?['\`]([^'\`]+)['\`]`, 'gm');
   return sources.flatMap((source) => [...source.matchAll(title)].map(([, each = '']) => each));
 }
