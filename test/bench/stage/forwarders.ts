@@ -28,8 +28,10 @@ export interface Forwarder {
 
 export type Start = (scene: KernelScene) => Promise<Forwarder>;
 
-/** Each with ports of its own for media: so many from the first one on, with that for control below them. */
+/** Each with ports of its own for media: so many from the first one on. */
 const mediaPorts = 10_000;
+/** Below all of them. */
+const controlOf = (portMin: number) => 2000 + portMin / 1000;
 
 export const ipForward: Start = async (scene) => {
   await scene.relay.exec('sysctl', '-qw', 'net.ipv4.ip_forward=1');
@@ -44,7 +46,7 @@ export const ipForward: Start = async (scene) => {
 export const builtin =
   (forwarding: 'kernel' | 'userspace', portMin: number): Start =>
   async (scene) => {
-    const control = portMin - 1;
+    const control = controlOf(portMin);
     const { pid } = await scene.startRelay({
       HOLDFAST_RELAY_FORWARDING: forwarding,
       HOLDFAST_RELAY_ID: `media-${portMin}`,
@@ -74,7 +76,7 @@ export const rtpengine =
     if (program === undefined) {
       throw new MissingProgramError('rtpengine');
     }
-    const control = portMin - 1;
+    const control = controlOf(portMin);
     const daemon = await scene.relay.run([
       ...[program, '--table=-1', `--listen-ng=${address}:${control}`, `--interface=${address}`],
       ...[`--port-min=${portMin}`, `--port-max=${portMin + mediaPorts - 1}`, `--timeout=${idleSeconds}`],
