@@ -6,9 +6,12 @@ import { UsedCalls } from '../../../../services/selection/outage/used-calls.js';
 import { ManualClock } from '../../../support/clock.js';
 import { aBinding, aRelay } from '../../../support/registry.js';
 
+const lingerSeconds = 30;
+
 /** Calls that etcd has in these states, and those that a relay carries though etcd does not know them. */
 function scene(stored: Readonly<Record<string, BindingState>>, carried: readonly string[] = []) {
   const done: string[] = [];
+  let endedAtMs = 0;
   const down = new Set<string>();
   const etcd: { lost: HoldfastError | undefined } = { lost: undefined };
   const clock = new ManualClock();
@@ -17,6 +20,7 @@ function scene(stored: Readonly<Record<string, BindingState>>, carried: readonly
     carried.includes(call.callId) ? { ...relay, loadHeardAtMs: undefined } : undefined;
   const used = new UsedCalls({
     cachedStore: etcd,
+    ttlPolicy: { lifetimeSeconds: () => lingerSeconds },
     clock,
     stopping: new AbortController().signal,
     repair: {
@@ -25,7 +29,8 @@ function scene(stored: Readonly<Record<string, BindingState>>, carried: readonly
           throw new HoldfastError('unavailable', 'etcd is out of reach');
         }
         const state = stored[call.callId];
-        const binding = state && aBinding(call, { state });
+        const releasedAtMs = state === 'released' ? endedAtMs : clock.wallMs();
+        const binding = state && aBinding(call, { state, expiresAtMs: releasedAtMs + lingerSeconds * 1000 });
         return { call, revision: binding ? 1 : 0, binding, hasOthers: false };
       },
       find,
@@ -41,7 +46,10 @@ function scene(stored: Readonly<Record<string, BindingState>>, carried: readonly
       },
     },
   });
-  return { used, done, down, etcd, clock };
+  const end = () => {
+    endedAtMs = clock.wallMs();
+  };
+  return { used, done, down, etcd, clock, end };
 }
 
 const call = (callId: string) => parseCall(callId, '', 'default');
@@ -66,7 +74,19 @@ test('one that etcd does not know any more is bound where it is carried, or not 
   t.deepEqual(done, ['adopted carried']);
 });
 
-test('one that was released since is left alone', async (t) => {
+test('one that another replica has released since is not begun again', async (t) => {
+  const { used, done, clock, end } = scene({ a: 'released', b: 'released', c: 'released' });
+  used.note({ call: call('a') });
+  used.note({ call: call('b'), inDialog: true });
+  clock.advance(10_000);
+  end();
+  clock.advance(10_000);
+  used.note({ call: call('c') });
+  await used.goOn();
+  t.deepEqual(done, ['selected c'], 'which was used after its release');
+});
+
+test('one that was released here since is left alone', async (t) => {
   const { used, done } = scene({ a: 'answered' });
   used.note({ call: call('a'), inDialog: true });
   used.forget(call('a'));
