@@ -47,9 +47,11 @@ export const remembered: Rule = ({ faults }, operations) =>
       known.replica === replica &&
       known.life === life &&
       known.returnMs > outage.beginMs - inUseMs;
+    // Where its memory had ended, by a clock that was set, it has asked the relays.
+    const isThere = known?.answer.relay === answer.relay && known.answer.instance === answer.instance;
     const isOver = before.some(({ method }) => ends.has(method));
     const mayBeGone = known && mayLoseCalls(faults, known.answer.relay, known.invokeMs, returnMs);
-    return isKnown && !isOver && !mayBeGone
+    return isKnown && !isThere && !isOver && !mayBeGone
       ? [
           violation(
             'remembered',
