@@ -142,7 +142,10 @@ export class BindingRepair {
    * A call in progress that etcd has as released, and that its relay carries: it began again where the release was not known,
    * at a replica without etcd.
    */
-  async goesOn({ call, inDialog }: SelectRequest, { binding }: Found): Promise<boolean> {
+  async goesOn(
+    { call, inDialog }: Pick<SelectRequest, 'call' | 'inDialog'>,
+    { binding }: Found,
+  ): Promise<boolean> {
     if (binding?.state !== 'released' || inDialog !== true) {
       return false;
     }

@@ -1,4 +1,3 @@
-import { type Binding, clockSkewSeconds } from '../../domain/binding.js';
 import type { Call } from '../../domain/call.js';
 import { type Clock, sleep } from '../../runtime/clock.js';
 import { dropOldest } from '../../runtime/drop-oldest.js';
@@ -8,7 +7,6 @@ import type { CachedBindingStore } from '../cached-store.js';
 import type { BindingRepair } from '../carried/binding-repair.js';
 import { newRequestId } from '../request-id.js';
 import type { SelectRequest } from '../requests.js';
-import type { TtlPolicy } from '../ttl-policy.js';
 import { isOutage } from '../write-result.js';
 
 /** Most calls that are remembered as used; those that were used longest ago go first. */
@@ -20,20 +18,16 @@ const timeoutMs = 30_000;
 const pauseMs = 250;
 
 export interface UsedCallsDeps {
-  readonly repair: Pick<BindingRepair, 'read' | 'find' | 'adopt'>;
+  readonly repair: Pick<BindingRepair, 'read' | 'goesOn' | 'find' | 'adopt'>;
   readonly binder: Pick<Binder, 'bind'>;
   readonly cachedStore: Pick<CachedBindingStore, 'lost'>;
-  readonly ttlPolicy: Pick<TtlPolicy, 'lifetimeSeconds'>;
   readonly clock: Clock;
   /** Aborts when this replica stops. */
   readonly stopping: AbortSignal;
 }
 
 /** What is known of the last use of a call. */
-type Use = Pick<SelectRequest, 'call' | 'inDialog' | 'maybeCarried'> & {
-  /** Ms since 1970. */
-  readonly atMs: number;
-};
+type Use = Pick<SelectRequest, 'call' | 'inDialog' | 'maybeCarried'>;
 
 /**
  * Calls that were answered from memory while etcd was away. Once it is back each is selected again: its time runs from then, and one
@@ -48,14 +42,9 @@ export class UsedCalls {
     this.#deps = deps;
   }
 
-  note({ call, inDialog, maybeCarried }: Omit<Use, 'atMs'>, atMs = this.#deps.clock.wallMs()): void {
+  note({ call, inDialog, maybeCarried }: Use): void {
     this.#uses.delete(call.key);
-    this.#uses.set(call.key, {
-      call,
-      atMs,
-      ...(inDialog && { inDialog }),
-      ...(maybeCarried && { maybeCarried }),
-    });
+    this.#uses.set(call.key, { call, ...(inDialog && { inDialog }), ...(maybeCarried && { maybeCarried }) });
     dropOldest(this.#uses, capacity);
   }
 
@@ -80,11 +69,13 @@ export class UsedCalls {
     }
   }
 
-  async #select({ atMs, ...use }: Use): Promise<void> {
+  async #select(use: Use): Promise<void> {
     const { repair, binder } = this.#deps;
     try {
-      const { binding } = await repair.read(use.call);
-      if (binding && this.#endedAfter(binding, atMs)) {
+      const found = await repair.read(use.call);
+      const { binding } = found;
+      // It may have been released after it was used here: a use of that time does not begin it again.
+      if (binding?.state === 'released' && !(await repair.goesOn({ ...use, inDialog: true }, found))) {
         return;
       }
       if (binding) {
@@ -99,14 +90,8 @@ export class UsedCalls {
     } catch (error) {
       // Otherwise there is no relay for it, which its next request is told.
       if (isOutage(error)) {
-        this.note(use, atMs);
+        this.note(use);
       }
     }
-  }
-
-  /** It was released when it had been used: that neither begins it again nor has it go on. */
-  #endedAfter(binding: Binding, usedAtMs: number): boolean {
-    const releasedAtMs = binding.expiresAtMs - this.#deps.ttlPolicy.lifetimeSeconds(binding) * 1000;
-    return binding.state === 'released' && releasedAtMs + clockSkewSeconds * 1000 > usedAtMs;
   }
 }

@@ -6,12 +6,9 @@ import { UsedCalls } from '../../../../services/selection/outage/used-calls.js';
 import { ManualClock } from '../../../support/clock.js';
 import { aBinding, aRelay } from '../../../support/registry.js';
 
-const lingerSeconds = 30;
-
 /** Calls that etcd has in these states, and those that a relay carries though etcd does not know them. */
 function scene(stored: Readonly<Record<string, BindingState>>, carried: readonly string[] = []) {
   const done: string[] = [];
-  let endedAtMs = 0;
   const down = new Set<string>();
   const etcd: { lost: HoldfastError | undefined } = { lost: undefined };
   const clock = new ManualClock();
@@ -20,7 +17,6 @@ function scene(stored: Readonly<Record<string, BindingState>>, carried: readonly
     carried.includes(call.callId) ? { ...relay, loadHeardAtMs: undefined } : undefined;
   const used = new UsedCalls({
     cachedStore: etcd,
-    ttlPolicy: { lifetimeSeconds: () => lingerSeconds },
     clock,
     stopping: new AbortController().signal,
     repair: {
@@ -29,11 +25,11 @@ function scene(stored: Readonly<Record<string, BindingState>>, carried: readonly
           throw new HoldfastError('unavailable', 'etcd is out of reach');
         }
         const state = stored[call.callId];
-        const releasedAtMs = state === 'released' ? endedAtMs : clock.wallMs();
-        const binding = state && aBinding(call, { state, expiresAtMs: releasedAtMs + lingerSeconds * 1000 });
+        const binding = state && aBinding(call, { state });
         return { call, revision: binding ? 1 : 0, binding, hasOthers: false };
       },
       find,
+      goesOn: async ({ call }) => carried.includes(call.callId),
       adopt: async (call) => {
         done.push(`adopted ${call.callId}`);
         return { binding: aBinding(call), revision: 2 };
@@ -46,16 +42,13 @@ function scene(stored: Readonly<Record<string, BindingState>>, carried: readonly
       },
     },
   });
-  const end = () => {
-    endedAtMs = clock.wallMs();
-  };
-  return { used, done, down, etcd, clock, end };
+  return { used, done, down, etcd, clock };
 }
 
 const call = (callId: string) => parseCall(callId, '', 'default');
 
 test('each is selected again as it was used last, once', async (t) => {
-  const { used, done } = scene({ a: 'answered', b: 'released', c: 'setup' });
+  const { used, done } = scene({ a: 'answered', b: 'released', c: 'setup' }, ['b']);
   used.note({ call: call('a') });
   used.note({ call: call('a'), inDialog: true });
   used.note({ call: call('b'), inDialog: true });
@@ -74,16 +67,13 @@ test('one that etcd does not know any more is bound where it is carried, or not 
   t.deepEqual(done, ['adopted carried']);
 });
 
-test('one that another replica has released since is not begun again', async (t) => {
-  const { used, done, clock, end } = scene({ a: 'released', b: 'released', c: 'released' });
-  used.note({ call: call('a') });
-  used.note({ call: call('b'), inDialog: true });
-  clock.advance(10_000);
-  end();
-  clock.advance(10_000);
-  used.note({ call: call('c') });
+test('one that another replica has released goes on where it is carried, and is not begun again', async (t) => {
+  const { used, done } = scene({ carried: 'released', ended: 'released', offered: 'released' }, ['carried']);
+  used.note({ call: call('carried') });
+  used.note({ call: call('ended'), inDialog: true });
+  used.note({ call: call('offered') });
   await used.goOn();
-  t.deepEqual(done, ['selected c'], 'which was used after its release');
+  t.deepEqual(done, ['selected carried']);
 });
 
 test('one that was released here since is left alone', async (t) => {
