@@ -83,9 +83,10 @@ export function mayLackEtcdAnywhere(faults: readonly FaultSpan[], fromMs: number
 
 /**
  * True if that replica might have been without etcd from that time until it was killed: what it promised meanwhile died with it.
+ * Also of one that was dead at that time.
  */
 export function diedWithoutEtcd(faults: readonly FaultSpan[], replica: string, fromMs: number): boolean {
-  const kill = faults.find(({ kind, beginMs }) => kind === `replica-kill ${replica}` && beginMs >= fromMs);
+  const kill = faults.find(({ kind, endMs }) => kind === `replica-kill ${replica}` && endMs >= fromMs);
   if (!kill) {
     return false;
   }
