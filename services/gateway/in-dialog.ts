@@ -78,16 +78,19 @@ export class InDialogHandler {
   /** From now on the call is in progress. The proxy is not kept waiting: as one that is set up it has minutes to live. */
   #answered({ binding }: Answer, relay: RegisteredRelay): void {
     const { router, retries } = this.#deps;
+    let attempts = 0;
     retries.schedule({
       purpose: `note that call ${binding.call.callId} is answered`,
       attempt: async () => {
-        if (await router.answered(binding.call, binding)) {
+        // Another gateway may have released the call by the time that etcd confirms it.
+        const isLate = attempts++ > 0;
+        if (await router.answered(binding.call, binding, isLate)) {
           return 'done';
         }
         const now = (await router.lookup(binding.call))?.binding;
         if (now?.instance === binding.instance) {
           // What this replica remembered was a former beginning of the call, on the same relay.
-          await router.answered(now.call, now);
+          await router.answered(now.call, now, isLate);
         } else if (now?.state === 'setup' && now.beginning === binding.beginning) {
           // Another gateway had no answer of the relay in time, and has moved the call.
           await router.adopt(now.call, relay, { duringSetup: true });

@@ -189,13 +189,15 @@ export class Selector {
   /**
    * The call is in progress: it moves only if its relay's instance is gone, and lives the TTL of calls from now on.
    * @param version that was answered; the call may have begun anew since
+   * @param isLate it was answered some time ago, and what was released since stays so
    * @returns undefined if there is no such binding
    * @throws HoldfastError `unavailable`, `overloaded`
    */
-  async answered(call: Call, version: BindingVersion): Promise<Answer | undefined> {
+  async answered(call: Call, version: BindingVersion, isLate = false): Promise<Answer | undefined> {
     const { callTtlSeconds } = this.#ttlPolicy.settings;
+    const isOver = ({ state }: Binding) => isLate && state === 'released';
     return this.#updated(call, version, ({ binding }) =>
-      binding.state !== 'answered' || !this.#ttlPolicy.livesFor(binding, callTtlSeconds)
+      !isOver(binding) && (binding.state !== 'answered' || !this.#ttlPolicy.livesFor(binding, callTtlSeconds))
         ? (stored) => this.#writer.answer(stored)
         : undefined,
     );

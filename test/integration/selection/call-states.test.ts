@@ -35,6 +35,19 @@ behavior(
   },
 );
 
+behavior('an answer that is told late does not take a release back', async (t, client, etcd) => {
+  const { a, b } = await scene(t, client, etcd);
+  const call = parseCall('answered-late');
+  const { binding } = await a.selector.select(ask(call));
+  await b.selector.release(call);
+  t.is((await a.selector.answered(call, binding, true))?.binding.state, 'released');
+  t.is(
+    (await a.selector.answered(call, binding))?.binding.state,
+    'answered',
+    'one that was given just now does',
+  );
+});
+
 behavior('a use within the dialog says that the call was answered', async (t, client, etcd) => {
   const { a, b } = await scene(t, client, etcd);
   const first = await a.selector.select(ask('in-dialog'));

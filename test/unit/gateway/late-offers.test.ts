@@ -1,4 +1,6 @@
 import test from 'ava';
+import type { Binding } from '../../../services/domain/binding.js';
+import { HoldfastError } from '../../../services/domain/error.js';
 import type { RegisteredRelay } from '../../../services/domain/relay.js';
 import { turns } from '../../support/clock.js';
 import { offer, scene, sessionLimit, theCall } from './scene.js';
@@ -61,6 +63,22 @@ test('a call that its relay answers while another gateway moves it is bound wher
   await ask({ ...offer, command: 'answer', 'to-tag': 't' });
   await turns();
   t.like(router.bindings.get(theCall.key), { relayId: 'r1', state: 'answered' });
+});
+
+test('an answer that etcd confirms late does not take back what another gateway has released since', async (t) => {
+  const { ask, clients, pass, router } = scene(t);
+  await ask(offer);
+  clients.tells = () => {
+    router.error = new HoldfastError('unavailable', 'etcd did not answer');
+    return { result: 'ok' };
+  };
+  await ask({ ...offer, command: 'answer', 'to-tag': 't' });
+  await turns();
+  const binding = router.bindings.get(theCall.key) as Binding;
+  router.bindings.set(theCall.key, { ...binding, state: 'released' });
+  router.error = undefined;
+  await pass(5000);
+  t.is(router.bindings.get(theCall.key)?.state, 'released');
 });
 
 test('without etcd, a re-INVITE to a slow relay does not move a call that another gateway may have seen answered', async (t) => {

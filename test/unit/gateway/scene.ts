@@ -104,12 +104,14 @@ export class FakeRouter implements CallRouter, RelayList {
     return this.hasForgotten ? undefined : this.bindings.get(call.key);
   }
 
-  async answered(call: Call, version: BindingVersion): Promise<Answer | undefined> {
+  async answered(call: Call, version: BindingVersion, isLate = false): Promise<Answer | undefined> {
     await this.#check();
     const binding = this.bindings.get(call.key);
-    return binding && isVersionOf(binding, version)
-      ? this.#answer(this.#put({ ...binding, state: 'answered' }), '')
-      : undefined;
+    if (!binding || !isVersionOf(binding, version)) {
+      return undefined;
+    }
+    const isOver = isLate && binding.state === 'released';
+    return this.#answer(isOver ? binding : this.#put({ ...binding, state: 'answered' }), '');
   }
 
   async move(request: MoveRequest): Promise<Answer> {
