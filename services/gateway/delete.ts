@@ -75,7 +75,7 @@ export class DeleteHandler {
   }
 
   async handle(deletion: CallRequest): Promise<Buffer> {
-    const { router, clients, formerRelays, memory, clock } = this.#deps;
+    const { router, memory, clock } = this.#deps;
     const { request, call } = deletion;
     const receivedAtMs = clock.wallMs();
     const remembered = router.remembered(call);
@@ -86,21 +86,28 @@ export class DeleteHandler {
       this.#deleteLater({ ...deletion, receivedAtMs }, remembered);
       return request.ok('the registry does not answer; the deletion is tried again');
     }
-    if (!found) {
-      return request.unknownCall();
-    }
+    return found ? this.#delete({ ...deletion, receivedAtMs }, found) : request.unknownCall();
+  }
+
+  async #delete(deletion: PutOff, found: Answer): Promise<Buffer> {
+    const { clients, formerRelays, clock } = this.#deps;
+    const { request, call } = deletion;
     const { binding, relay, freshness } = found;
     // A moved call without a re-INVITE since is still on its former relay.
     const former = formerRelays.of(binding);
     formerRelays.end(binding, () => request);
     if (!relay) {
       void this.#release(found);
-      this.#putOff({ ...deletion, receivedAtMs }, found);
+      this.#putOff(deletion, found);
       return request.ok(`relay ${binding.relayId} of this call is gone`);
     }
-    const asked = await clients.ask(relay, request, timeoutMs);
+    const asked = await clients.ask(relay, request, this.#leftMs(deletion.deadlineMs));
     if (asked.kind === 'replied') {
       const { kind } = request.judge(asked.reply);
+      const elsewhere = kind === 'unchanged' ? await this.#elsewhere(deletion, found) : undefined;
+      if (elsewhere) {
+        return this.#delete(deletion, elsewhere);
+      }
       // Where nothing was deleted, the relay may have ended the call before.
       if (kind === 'accepted' || kind === 'unchanged' || former.length > 0) {
         this.#releaseOnceEnded(deletion.parties, found, 0);
@@ -110,7 +117,7 @@ export class DeleteHandler {
       }
       // Where it really is, etcd alone can say; if it is there, the call may have begun anew since it was deleted.
       if (freshness === 'provisional') {
-        this.#deleteLater({ ...deletion, receivedAtMs }, binding, binding.instance);
+        this.#deleteLater(deletion, binding, binding.instance);
       }
       return asked.reply;
     }
@@ -118,7 +125,7 @@ export class DeleteHandler {
     this.#putOffs.silent.warn({ callId: call.callId, relay: relayId, reason: asked.reason });
     // The proxy takes the call for ended: what it offers from now on is a new beginning, and must find it released.
     await inTime(clock, deletion.deadlineMs - clock.monotonicMs(), this.#release(found), undefined);
-    this.#putOff({ ...deletion, receivedAtMs }, found);
+    this.#putOff(deletion, found);
     return request.ok(`relay ${relayId} does not answer; the deletion is tried again`);
   }
 
@@ -152,11 +159,24 @@ export class DeleteHandler {
   }
 
   /** Or why it cannot be known in time. */
-  #lookup({ call }: CallRequest): Promise<Answer | undefined | string> {
+  #lookup({ call, deadlineMs }: CallRequest, deniedBy?: string): Promise<Answer | undefined | string> {
     // What is done about the call from here on is meant for the binding of now, and for no other.
-    const options = { adopts: true, predicts: true, current: true };
+    const options = { adopts: true, predicts: true, current: true, deniedBy };
     const lookup = this.#deps.router.lookup(call, options).catch(messageOf);
-    return inTime(this.#deps.clock, timeoutMs, lookup, `no answer within ${timeoutMs} ms`);
+    const leftMs = this.#leftMs(deadlineMs);
+    return inTime(this.#deps.clock, leftMs, lookup, `no answer within ${leftMs} ms`);
+  }
+
+  /** For one step of what the proxy waits for, ms. */
+  #leftMs(deadlineMs: number): number {
+    return Math.min(timeoutMs, deadlineMs - this.#deps.clock.monotonicMs());
+  }
+
+  /** The call was being set up on a relay that does not know it: it may have been answered on another one. */
+  async #elsewhere(deletion: CallRequest, { binding }: Answer): Promise<Answer | undefined> {
+    const { instance, state } = binding;
+    const found = state === 'setup' ? await this.#lookup(deletion, instance) : undefined;
+    return typeof found === 'object' && found.binding.instance !== instance ? found : undefined;
   }
 
   /** Resolves when it is done, however long that takes. */

@@ -39,40 +39,54 @@ export class InDialogHandler {
    * Undefined if the call is not bound, and no relay carries it.
    * @throws HoldfastError `unavailable`, `overloaded`
    */
-  async handle({ request, call, parties, scope, deadlineMs }: CallRequest): Promise<Buffer | undefined> {
-    const { router, clients, formerRelays, memory, clock, callTtlSeconds } = this.#deps;
-    const isAnswer = request.act === 'answer';
-    const options = { adopts: true, predicts: true };
-    const answer = await router.lookup(
-      call,
-      isAnswer ? { ...options, keepSeconds: callTtlSeconds } : options,
-    );
-    if (!answer) {
+  async handle(inDialog: CallRequest): Promise<Buffer | undefined> {
+    const found = await this.#lookup(inDialog);
+    if (!found) {
       return undefined;
     }
+    const { reply, isDenied } = await this.#ask(found, inDialog);
+    const { instance, state } = found.binding;
+    // It may have been answered on another one.
+    const now = isDenied && state === 'setup' ? await this.#lookup(inDialog, instance) : undefined;
+    return now && now.binding.instance !== instance ? (await this.#ask(now, inDialog)).reply : reply;
+  }
+
+  /** @param deniedBy instance of a relay that does not know the call */
+  #lookup({ request, call }: CallRequest, deniedBy?: string): Promise<Answer | undefined> {
+    const options = { adopts: true, predicts: true, deniedBy };
+    const keepSeconds = this.#deps.callTtlSeconds;
+    return this.#deps.router.lookup(call, request.act === 'answer' ? { ...options, keepSeconds } : options);
+  }
+
+  async #ask(
+    answer: Answer,
+    { request, call, parties, scope, deadlineMs }: CallRequest,
+  ): Promise<{ readonly reply: Buffer; readonly isDenied?: boolean }> {
+    const { router, clients, formerRelays, memory, clock } = this.#deps;
     const { relayId, generation } = answer.binding;
     if (!answer.relay) {
-      return request.error(`relay ${relayId} of this call is gone; offer again`);
+      return { reply: request.error(`relay ${relayId} of this call is gone; offer again`) };
     }
     const apart = await whyApart(router, request, scope, answer.relay);
     if (apart !== undefined) {
-      return request.error(`${request.command}: ${apart}`);
+      return { reply: request.error(`${request.command}: ${apart}`) };
     }
     const asked = await clients.ask(answer.relay, request, deadlineMs - clock.monotonicMs());
-    if (asked.kind === 'replied') {
-      if (request.judge(asked.reply).kind === 'accepted') {
-        memory.accepted(answer.binding.call, request, answer.relay.relay);
-        if (isAnswer) {
-          this.#answered(answer, answer.relay);
-          // Both parties know the new relay by now.
-          formerRelays.end(answer.binding, () => memory.protocol.endRequest(parties));
-        }
-      }
-      return asked.reply;
+    if (asked.kind !== 'replied') {
+      const { command } = request;
+      this.#silent.warn({ callId: call.callId, relay: relayId, generation, command, reason: asked.reason });
+      return { reply: request.error(`relay ${relayId} of this call did not answer: ${asked.reason}`) };
     }
-    const { command } = request;
-    this.#silent.warn({ callId: call.callId, relay: relayId, generation, command, reason: asked.reason });
-    return request.error(`relay ${relayId} of this call did not answer: ${asked.reason}`);
+    const { kind } = request.judge(asked.reply);
+    if (kind === 'accepted') {
+      memory.accepted(answer.binding.call, request, answer.relay.relay);
+      if (request.act === 'answer') {
+        this.#answered(answer, answer.relay);
+        // Both parties know the new relay by now.
+        formerRelays.end(answer.binding, () => memory.protocol.endRequest(parties));
+      }
+    }
+    return { reply: asked.reply, isDenied: kind === 'unknown-call' };
   }
 
   /** From now on the call is in progress. The proxy is not kept waiting: as one that is set up it has minutes to live. */

@@ -52,6 +52,8 @@ export interface LookupOptions extends Prediction {
   readonly predicts?: boolean;
   /** etcd is read, if it can be: caches hear a little late that a call has begun again at another replica. */
   readonly current?: boolean;
+  /** Instance of a relay that says that it does not know the call: one that is being set up there is looked for on the others. */
+  readonly deniedBy?: string | undefined;
 }
 
 /** The one algorithm: which relay carries a call. All fronts ask it; it alone writes bindings. */
@@ -162,7 +164,14 @@ export class Selector {
       }
       if (stored) {
         const successor = options.adopts ? await this.repair.successorOf(stored.binding) : undefined;
-        return successor ? this.adopt(call, successor) : this.#answer(stored.binding, '');
+        if (successor) {
+          return this.adopt(call, successor);
+        }
+        const isDenied = options.deniedBy === stored.binding.instance;
+        const elsewhere = isDenied ? await this.repair.carrierElsewhere(stored.binding, isDenied) : undefined;
+        return elsewhere
+          ? this.adopt(call, elsewhere, { duringSetup: true })
+          : this.#answer(stored.binding, '');
       }
       const { isReplaced } = this.#cachedStore;
       const survivor = isReplaced ? this.#cachedStore.survivor(call)?.binding : undefined;

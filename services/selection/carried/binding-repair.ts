@@ -67,7 +67,7 @@ export class BindingRepair {
     const { cachedStore, ttlPolicy, finder } = this.#deps;
     const remembered = cachedStore.survivor(call)?.binding;
     const relay = remembered?.state === 'answered' ? ttlPolicy.relayOf(remembered) : undefined;
-    if (remembered && relay && (await finder.isOn(relay, remembered.call)) === false) {
+    if (remembered && relay && (await finder.on(relay, remembered.call)) === false) {
       cachedStore.forget(remembered.call);
     }
   }
@@ -102,7 +102,8 @@ export class BindingRepair {
       binding?.state === 'setup' && promised !== undefined && promised.instance !== binding.instance;
     const isLost = !binding && this.#mayBeLost(request, found);
     if (!isLeft && !isApart && !isLost) {
-      return undefined;
+      const isUnheard = binding && !promised && isSought(request);
+      return isUnheard ? this.carrierElsewhere(binding) : undefined;
     }
     // What was to be set up here counts for as much as an offer elsewhere.
     const answered = promised?.state === 'setup' && (isApart || !isSought(request));
@@ -135,7 +136,22 @@ export class BindingRepair {
   async successorOf(binding: Binding): Promise<RegisteredRelay | undefined> {
     const { ttlPolicy, finder } = this.#deps;
     const successor = binding.state === 'released' ? undefined : ttlPolicy.successorOf(binding);
-    return successor && (await finder.isOn(successor, binding.call)) ? successor : undefined;
+    return successor && (await finder.on(successor, binding.call)) ? successor : undefined;
+  }
+
+  /**
+   * The relay that carries a call in progress, where etcd has it as being set up on another one: a replica that was cut off from
+   * etcd may have promised it, and be gone since.
+   * @param isDenied the relay that etcd has of it says that it does not know the call; else it is asked
+   */
+  async carrierElsewhere(binding: Binding, isDenied = false): Promise<RegisteredRelay | undefined> {
+    const { ttlPolicy, finder } = this.#deps;
+    const relay = binding.state === 'setup' ? ttlPolicy.relayOf(binding) : undefined;
+    if (!relay || !(isDenied || (await finder.on(relay, binding.call)) === false)) {
+      return undefined;
+    }
+    const place = await this.#place(binding.call, { answered: true });
+    return place === 'nowhere' || place?.relay.instance === binding.instance ? undefined : place;
   }
 
   /**

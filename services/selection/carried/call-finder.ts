@@ -2,12 +2,15 @@ import type { Call, CarriedCall } from '../../domain/call.js';
 import type { Events } from '../../domain/events.js';
 import type { RegisteredRelay } from '../../domain/relay.js';
 import { type Clock, inTime } from '../../runtime/clock.js';
+import { TokenBucket } from '../../runtime/token-bucket.js';
 import type { CarriedCalls, RelayInquiry } from './relay-inquiry.js';
 
 /** Calls looked for at once. */
 const maxSearches = 1000;
-/** Calls for each of which relays are asked, per second; twice as many in a burst. Those beyond it share the lists of relays. */
-const inquiriesPerSecond = 200;
+/** Calls for each of which all relays are asked, per second; twice as many in a burst. Those beyond it share the lists of relays. */
+const searchesPerSecond = 200;
+/** Calls for each of which one relay is asked, per second; twice as many in a burst. */
+const inquiriesPerSecond = 1000;
 /** A list that comes later is not waited for, ms: a proxy may be waiting. */
 const listTimeoutMs = 300;
 /** A call that no relay carried is not looked for again so soon. */
@@ -61,14 +64,15 @@ export class CallFinder {
   readonly #misses = new Map<string, Miss>();
   #listing: Promise<unknown> = Promise.resolve();
   #nextLists: Promise<Lists> | undefined;
-  #tokens = 2 * inquiriesPerSecond;
-  #tokensAtMs: number;
+  readonly #searchBudget: TokenBucket;
+  readonly #inquiryBudget: TokenBucket;
   /** Since the start, for metrics. */
   readonly counters = { searches: 0, found: 0, refused: 0 };
 
   constructor(deps: CallFinderDeps) {
     this.#deps = deps;
-    this.#tokensAtMs = deps.clock.monotonicMs();
+    this.#searchBudget = new TokenBucket(deps.clock, searchesPerSecond);
+    this.#inquiryBudget = new TokenBucket(deps.clock, inquiriesPerSecond);
   }
 
   /**
@@ -115,19 +119,18 @@ export class CallFinder {
     return search;
   }
 
-  /** Whether this relay carries the call; undefined if it does not say, or too many calls are looked for. */
-  async isOn(relay: RegisteredRelay, call: Call): Promise<boolean | undefined> {
-    if (!this.#takeToken()) {
+  /** What this relay has of the call; undefined if it does not say, or too many calls are looked for. */
+  async on(relay: RegisteredRelay, call: Call): Promise<CarriedCall | false | undefined> {
+    if (!this.#inquiryBudget.take()) {
       this.counters.refused++;
       return undefined;
     }
-    const carried = await this.#deps.inquiry.carries(relay, call);
-    return carried && true;
+    return this.#deps.inquiry.carries(relay, call);
   }
 
   async #search(call: Call): Promise<Answers> {
     const candidates = this.#deps.relays.list(call.anySet ? undefined : call.set);
-    const lists = this.#takeToken() ? undefined : await this.#lists();
+    const lists = this.#searchBudget.take() ? undefined : await this.#lists();
     const answers = await Promise.all(candidates.map((relay) => this.#carries(relay, call, lists)));
     const carriers = answers.filter((answer) => typeof answer === 'object');
     return { carriers, isComplete: !answers.includes(undefined) };
@@ -175,18 +178,6 @@ export class CallFinder {
       const [oldest] = this.#misses.keys();
       this.#misses.delete(oldest as string);
     }
-  }
-
-  #takeToken(): boolean {
-    const nowMs = this.#deps.clock.monotonicMs();
-    const earned = ((nowMs - this.#tokensAtMs) / 1000) * inquiriesPerSecond;
-    this.#tokens = Math.min(2 * inquiriesPerSecond, this.#tokens + earned);
-    this.#tokensAtMs = nowMs;
-    if (this.#tokens < 1) {
-      return false;
-    }
-    this.#tokens--;
-    return true;
   }
 }
 

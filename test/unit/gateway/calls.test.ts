@@ -263,3 +263,26 @@ test('every request is answered within 0.9 s', async (t) => {
   t.deepEqual(results, ['error', 'error', 'ok', 'error']);
   t.is(clients.asked.length, 1);
 });
+
+test('a call that its relay does not know while it is being set up is looked for on the others', async (t) => {
+  const said = {
+    answer: { result: 'error', 'error-reason': 'Unknown call-id' },
+    query: { result: 'error', 'error-reason': 'Unknown call-id' },
+    delete: { result: 'ok', warning: "Call-ID not found or tags didn't match" },
+  };
+  for (const [command, denial] of Object.entries(said)) {
+    for (const isFound of [true, false]) {
+      const { ask, clients, router } = scene(t);
+      await ask(offer);
+      const [, second] = router.relays;
+      router.carrier = isFound ? second : undefined;
+      clients.tells = (relay) => (relay === 'r1' ? denial : { result: 'ok' });
+      const reply = await ask({ ...deletion, command, 'to-tag': 't' });
+      t.deepEqual(plain(reply), isFound ? { result: 'ok' } : denial);
+      t.deepEqual(clients.log.slice(1, isFound ? 3 : 2), [
+        `r1 ${command}`,
+        ...(isFound ? [`r2 ${command}`] : []),
+      ]);
+    }
+  }
+});

@@ -91,11 +91,12 @@ export class FakeRouter implements CallRouter, RelayList {
     return this.#answer(binding, requestId);
   }
 
-  async lookup(call: Call, { adopts }: LookupOptions = {}): Promise<Answer | undefined> {
+  async lookup(call: Call, { adopts, deniedBy }: LookupOptions = {}): Promise<Answer | undefined> {
     await this.#check();
     const binding = this.bindings.get(call.key);
-    if (!binding && adopts && this.carrier) {
-      return this.adopt(call, this.carrier);
+    const isElsewhere = !binding || (binding.state === 'setup' && binding.instance === deniedBy);
+    if (isElsewhere && adopts && this.carrier) {
+      return this.adopt(call, this.carrier, { duringSetup: true });
     }
     return binding && this.#answer(binding, '');
   }

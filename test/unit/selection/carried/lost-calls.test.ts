@@ -188,3 +188,34 @@ test('a call that was released, and that its relay carries again, goes on', asyn
     t.is(again.beginning === binding.beginning, !isCarried);
   }
 });
+
+test('a call in progress that another replica has begun to set up elsewhere stays on the relay that was answered', async (t) => {
+  for (const use of [{ maybeCarried: true }, { inDialog: true }]) {
+    for (const known of ['elsewhere', 'on both', 'unanswered', 'nowhere']) {
+      const { inquiry, selector } = rebuildScene(t);
+      // The replica that promised r2 without etcd is gone.
+      await selector.select(ask(call, { constraints: { target: 'r1' } }));
+      if (known !== 'nowhere') {
+        inquiry.carry('r2', 'call-1', 0, known !== 'unanswered');
+      }
+      if (known === 'on both') {
+        inquiry.carry('r1', 'call-1');
+      }
+      const { binding } = await selector.select(ask(call, use));
+      const stays = { relayId: 'r2', state: 'answered', generation: 2 };
+      t.like(binding, known === 'elsewhere' ? stays : { relayId: 'r1', generation: 1 }, known);
+    }
+  }
+});
+
+test('and is looked for where its relay says that it does not know it', async (t) => {
+  const { inquiry, selector } = rebuildScene(t);
+  const { binding } = await selector.select(ask(call, { constraints: { target: 'r1' } }));
+  inquiry.carry('r2', 'call-1');
+  t.is((await selector.lookup(call, { adopts: true }))?.binding.relayId, 'r1');
+  const deniedBy = binding.instance;
+  t.is((await selector.lookup(call, { adopts: true, deniedBy: 'another' }))?.binding.relayId, 'r1');
+  t.like((await selector.lookup(call, { adopts: true, deniedBy }))?.binding, {
+    ...{ relayId: 'r2', state: 'answered', generation: 2 },
+  });
+});
