@@ -222,8 +222,8 @@ const beginAgain = fc.tuple(call, at, at).map(([call, at, other]) =>
     await askTogether(model, world, [{ ask: 'select', at, call }]);
   }),
 );
-const restore = onReplica('restore', (_world, { connection }, model) => {
-  Object.assign(model, { isCut: false, isLate: false });
+const restore = onReplica('restore', ({ clock }, { connection }, model) => {
+  Object.assign(model, { isCut: false, isLate: false, restoredAtMs: clock.monotonicMs() });
   connection.restore();
 });
 
@@ -277,8 +277,9 @@ const outage = step('etcd is down', async (model, world) => {
 const back = step('etcd is back', healAll);
 
 export async function healAll(model: Model, world: SelectorWorld): Promise<void> {
+  const restoredAtMs = world.clock.monotonicMs();
   for (const [at, replica] of world.replicas.entries()) {
-    Object.assign(model.replicas[at] as ReplicaModel, { isCut: false, isLate: false });
+    Object.assign(model.replicas[at] as ReplicaModel, { isCut: false, isLate: false, restoredAtMs });
     replica.connection.restore();
   }
   await settle(model, world);

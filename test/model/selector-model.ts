@@ -44,6 +44,8 @@ export interface ReplicaModel {
   isCut: boolean;
   /** News come late. */
   isLate: boolean;
+  /** When everything went through again last. */
+  restoredAtMs: number;
   /** Some of its calls to etcd may fail still. */
   failing: number;
   /** By call: where in the call's history its last answer stood. */
@@ -87,12 +89,15 @@ export const newModel = (): Model => ({
 export const newReplica = (): ReplicaModel => ({
   isCut: false,
   isLate: false,
+  restoredAtMs: Number.NEGATIVE_INFINITY,
   failing: 0,
   answered: new Map(),
 });
 
 const place = ({ relayId, instance, generation }: Binding) => `${relayId}/${instance}/${generation}`;
 const placeOf = (version: BindingVersion | undefined) => version?.binding && place(version.binding);
+/** So long after an outage an unknown call may be one that is not back yet; and then it takes a moment to notice that it is over. */
+const rebuildMs = 5000 + 1000;
 const isWell = ({ isCut, isLate, failing }: ReplicaModel) => !isCut && !isLate && failing === 0;
 
 // --- what answers must be ------------------------------------------------------------------------------------------
@@ -251,7 +256,7 @@ const eligible = (model: Model): string[] =>
 
 function checkError(
   model: Model,
-  { question, generation, outcome }: Asked,
+  { question, generation, outcome, atMs }: Asked,
   before: Binding | undefined,
   alone: boolean,
   text: string,
@@ -282,6 +287,12 @@ function checkError(
       if (alone && before && error === 'failed-precondition') {
         assert.notEqual(before.generation, generation, text);
       }
+      return;
+    case 'relay-awaited':
+      // The relays here do not say what they carry.
+      assert.equal(question.ask, 'use', text);
+      assert.ok(!alone || !before, `a binding stood: ${text}`);
+      assert.ok(!isWell(replica) || atMs - replica.restoredAtMs < rebuildMs, `nothing was lost: ${text}`);
       return;
     default:
       assert.fail(text);
