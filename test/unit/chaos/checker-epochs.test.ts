@@ -198,6 +198,20 @@ good('a binding whose expiry was dated by a clock that was ahead', () =>
     .pass(23)
     .unbind(),
 );
+good('one that was dated so before etcd was restored, and ends after it', () =>
+  back(
+    registered()
+      .fault('clock-step', 's1', 2, 300_000)
+      .bind({ expiresAtMs: 1_800_000_000_000 + 322_500 })
+      .save()
+      .pass(10)
+      .bind({ expiresAtMs: 1_800_000_000_000 + 40_000 })
+      .wipe()
+      .restore(),
+  )
+    .pass(23)
+    .unbind(),
+);
 bad('one whose expiry was dated by a clock that was right', 'lifetime', () =>
   registered()
     .bind({ expiresAtMs: 1_800_000_000_000 + 322_500 })

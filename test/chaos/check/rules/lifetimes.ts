@@ -15,8 +15,8 @@ export function checkLifetimes(evidence: Evidence, call: CallEvidence): Violatio
   const violations: Violation[] = [];
   let before: LoggedBinding | undefined;
   let releasedAfterMs = 0;
-  /** By how much the wall clock that dated its expiry may have been ahead. */
-  let aheadMs = 0;
+  /** By how much the wall clock that dated an expiry may have been ahead. */
+  const aheadMs = new Map<number, number>();
   let begun = { afterMs: 0, byMs: 0 };
   for (const state of call.story.states) {
     const { binding, isLoss } = state;
@@ -28,7 +28,7 @@ export function checkLifetimes(evidence: Evidence, call: CallEvidence): Violatio
       continue;
     }
     if (!binding && before) {
-      const expiresMs = before.expiresAtMs - aheadMs;
+      const expiresMs = before.expiresAtMs - (aheadMs.get(before.expiresAtMs) ?? 0);
       const dueMs =
         before.state === 'released'
           ? Math.max(expiresMs, releasedAfterMs + evidence.run.lingerSeconds * 1000)
@@ -53,7 +53,9 @@ export function checkLifetimes(evidence: Evidence, call: CallEvidence): Violatio
     if (binding && binding.begun !== before?.begun) {
       begun = { afterMs: state.afterMs, byMs: state.byMs };
     }
-    aheadMs = clocksAhead(evidence, state);
+    if (binding) {
+      aheadMs.set(binding.expiresAtMs, clocksAhead(evidence, state));
+    }
     before = binding;
   }
   return violations;
