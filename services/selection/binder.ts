@@ -3,7 +3,7 @@ import type { BindingWriter, Tried } from './binding-writer.js';
 import type { CachedBindingStore } from './cached-store.js';
 import type { BindingRepair } from './carried/binding-repair.js';
 import type { ProvisionalBindings } from './outage/provisional-bindings.js';
-import type { SelectRequest } from './requests.js';
+import { isSought, type SelectRequest } from './requests.js';
 import type { Retry } from './retry.js';
 import type { TtlPolicy } from './ttl-policy.js';
 import { asksAlike, bound, foundOf, isOutage } from './write-result.js';
@@ -73,7 +73,7 @@ export class Binder {
         const isRead = !seen && repair.isSearchedFor(request);
         const found = isRead ? await cachedStore.read(request.call) : seen;
         if (found && !found.binding) {
-          await repair.forgetIfEnded(request.call);
+          await repair.forgetIfEnded(request.call, isSought(request));
         }
         const carrier = found && (await repair.carrierOf(request, found));
         if (carrier) {

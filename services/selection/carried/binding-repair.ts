@@ -62,11 +62,15 @@ export class BindingRepair {
     return survivor && (await this.reassert(survivor)) ? cachedStore.read(call) : found;
   }
 
-  /** An answered call that etcd has lost and its relay does not know has ended: this replica did not hear of its release. */
-  async forgetIfEnded(call: Call): Promise<void> {
+  /**
+   * An answered call that etcd has lost and its relay does not know has ended: this replica did not hear of its release.
+   * @param isInProgress it is asked for as such: then it was answered, though this replica remembers no more than its setup
+   */
+  async forgetIfEnded(call: Call, isInProgress = false): Promise<void> {
     const { cachedStore, ttlPolicy, finder } = this.#deps;
     const remembered = cachedStore.survivor(call)?.binding;
-    const relay = remembered?.state === 'answered' ? ttlPolicy.relayOf(remembered) : undefined;
+    const wasAnswered = remembered?.state === 'answered' || (remembered?.state === 'setup' && isInProgress);
+    const relay = wasAnswered ? ttlPolicy.relayOf(remembered) : undefined;
     if (remembered && relay && (await finder.on(relay, remembered.call)) === false) {
       cachedStore.forget(remembered.call);
     }

@@ -72,6 +72,20 @@ test('a call whose release etcd has lost begins anew, unless its relay carries i
   }
 });
 
+test('nor does a request within it go on with a call that was in setup when last seen, and that its relay does not know', async (t) => {
+  for (const isCarried of [true, false]) {
+    const { inquiry, replace, selector, store } = rebuildScene(t);
+    const { binding } = await selector.select(ask(call, { constraints: { target: 'r2' } }));
+    if (isCarried) {
+      inquiry.carry('r2', 'call-1');
+    }
+    store.bindings.clear();
+    replace();
+    const again = await selector.select(ask(call, { inDialog: true }));
+    t.is(again.binding.beginning === binding.beginning, isCarried);
+  }
+});
+
 test('a call being set up elsewhere goes to the relay that was answered, though only its setup was promised here', async (t) => {
   for (const isAnswered of [true, false]) {
     const { during, inquiry, selector, store } = rebuildScene(t);
