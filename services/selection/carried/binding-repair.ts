@@ -154,7 +154,7 @@ export class BindingRepair {
     if (!relay || !(isDenied || (await finder.on(relay, binding.call)) === false)) {
       return undefined;
     }
-    const place = await this.#place(binding.call, { answered: true });
+    const place = await this.#place(binding.call);
     return place === 'nowhere' || place?.relay.instance === binding.instance ? undefined : place;
   }
 
