@@ -3,14 +3,16 @@ import type { CallEvidence, Evidence, Operation } from './evidence.js';
 import type { Moment, Span } from './story.js';
 
 const maxLines = 60;
+/** What follows a violation tells whether, and when, it was put right. */
+const afterMs = 2000;
 
-/** The violations of the call that has the fewest records, with all of them. */
+/** The same of the call that has the fewest records. */
 export function shortestFailure(verdict: Verdict): string {
   const [shortest = ''] = failures(verdict);
   return shortest;
 }
 
-/** The violations of each call, with all of its records; that with the fewest first. */
+/** The records of each call, up to its last violation, and what that is; the call with the fewest first. */
 export function failures({ violations, evidence }: Verdict): string[] {
   const length = (callId: string) => {
     const call = evidence.calls.get(callId);
@@ -22,8 +24,14 @@ export function failures({ violations, evidence }: Verdict): string[] {
     .map((callId) => {
       const call = evidence.calls.get(callId);
       const of = violations.filter((violation) => violation.callId === callId);
-      const heading = of.map(({ check, message }) => `${check}: ${message}`);
-      return [callId || 'the log', ...heading, ...(call ? historyOf(evidence, call) : [])].join('\n  ');
+      const untilMs = Math.max(...of.map(({ atMs }) => atMs)) + afterMs;
+      const found = of.map(
+        ({ check, atMs, message }) => `${check}, ${sinceBegin(evidence, atMs)} s: ${message}`,
+      );
+      // At the end, which is all that some readers of a long log see.
+      return [callId || 'the log', ...(call ? historyOf(evidence, call, untilMs) : []), ...found].join(
+        '\n  ',
+      );
     });
 }
 
@@ -32,7 +40,7 @@ interface Line {
   readonly text: string;
 }
 
-function historyOf(evidence: Evidence, call: CallEvidence): string[] {
+function historyOf(evidence: Evidence, call: CallEvidence, untilMs: number): string[] {
   const lines = [
     ...call.operations.flatMap(linesOfOperation),
     ...call.story.states.map(
@@ -40,10 +48,13 @@ function historyOf(evidence: Evidence, call: CallEvidence): string[] {
     ),
     ...registrationLines(evidence, call),
     ...faultLines(evidence, call),
-  ].sort((a, b) => a.atMs - b.atMs);
-  const beginMs = evidence.run.atMs;
-  const shown = lines.slice(0, maxLines).map(({ atMs, text }) => `${seconds(atMs - beginMs)} ${text}`);
-  return lines.length > maxLines ? [...shown, `… ${lines.length - maxLines} more lines`] : shown;
+  ]
+    .filter(({ atMs }) => atMs <= untilMs)
+    .sort((a, b) => a.atMs - b.atMs);
+  const shown = lines
+    .slice(-maxLines)
+    .map(({ atMs, text }) => `${sinceBegin(evidence, atMs).padStart(9)} ${text}`);
+  return lines.length > maxLines ? [`… ${lines.length - maxLines} lines before`, ...shown] : shown;
 }
 
 function linesOfOperation(operation: Operation): Line[] {
@@ -104,6 +115,7 @@ function faultLines({ faults }: Evidence, { operations }: CallEvidence): Line[] 
     ]);
 }
 
-function seconds(ms: number): string {
-  return (ms / 1000).toFixed(3).padStart(9);
+/** In seconds. */
+function sinceBegin({ run }: Evidence, atMs: number): string {
+  return ((atMs - run.atMs) / 1000).toFixed(3);
 }
