@@ -236,3 +236,31 @@ testWith.serial(['rtpengine'], 'a call id is any bytes, and each is a call of it
     t.deepEqual(await own.list(100), []);
   }
 });
+
+testWith.serial(
+  ['rtpengine'],
+  'a call that is being set up on one rtpengine, and was answered on another, is served there',
+  async (t) => {
+    const { through, direct, selection } = await gateway(t, [
+      await startRtpengine(t),
+      await startRtpengine(t),
+    ]);
+    const uses: Record<string, (call: CallTags) => Promise<unknown>> = {
+      reInvite: (call) => inTime(() => through.offer(call, sdp, { inDialog: true })),
+      query: (call) => inTime(() => through.query(call)),
+      delete: (call) => inTime(() => through.delete(call)),
+      select: ({ callId }) => select(selection, { callId, inDialog: true }),
+    };
+    for (const [name, use] of Object.entries(uses)) {
+      const call = newCall();
+      const bound = (await select(selection, { callId: call.callId })).binding?.relay?.id;
+      const [other, proxy] = bound === 'r1' ? ['r2', direct[1]] : ['r1', direct[0]];
+      // As a gateway does that is cut off from etcd.
+      await proxy?.offer(call, sdp);
+      await proxy?.answer(call, sdp);
+      await use(call);
+      t.is((await lookup(selection, call.callId)).binding?.relay?.id, other, name);
+      t.is(((await proxy?.list(100)) ?? []).includes(call.callId), name !== 'delete', name);
+    }
+  },
+);
