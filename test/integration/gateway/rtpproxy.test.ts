@@ -1,6 +1,7 @@
 import test from 'ava';
 import { newCall } from '../../support/ng.js';
 import { eventually } from '../../support/registry.js';
+import { select } from '../../support/replica.js';
 import { testWith } from '../../support/requirement.js';
 import { PacketSocket, rtpPacket } from '../../support/rtp.js';
 import { type Rtpproxy, rtpproxyPrograms, sessionsOn, startRtpproxy } from '../../support/rtpproxy.js';
@@ -308,3 +309,29 @@ test.serial('a source that asks more often than it may is not answered, and othe
   await eventually(() => (replica.gatewayCounters('rtpproxy')['tooMany'] ?? 0) > 50, 'count');
   t.is(await ask('V'), '20040107');
 });
+
+testWith.serial(
+  rtpproxyPrograms,
+  'a call that is being set up on one rtpproxy, and was answered on another, is served there',
+  async (t) => {
+    const { engines, ask, selection, bindingOf } = await enginesBehind(t, 2);
+    const [first, second] = engines as [Rtpproxy, Rtpproxy];
+    const uses = [
+      (id: string) => `U ${id} 127.0.0.1 4000 f;1 t;1`,
+      (id: string) => `L ${id} 127.0.0.1 4002 f;1 t;1`,
+      (id: string) => `Q ${id} f;1 t;1`,
+      (id: string) => `D ${id} f t`,
+    ];
+    for (const use of uses) {
+      const { callId } = newCall();
+      await select(selection, { callId });
+      t.is((await bindingOf(callId))?.relay, 'r1');
+      // As a gateway does that is cut off from etcd.
+      await second.ask(`U ${callId} 127.0.0.1 4000 f;1`);
+      await second.ask(`L ${callId} 127.0.0.1 4002 f;1 t;1`);
+      t.regex(await ask(use(callId)), /^(0$|\d)/, use(callId));
+      t.is((await bindingOf(callId))?.relay, 'r2', use(callId));
+    }
+    t.deepEqual([await sessionsOn(first), await sessionsOn(second)], [0, 3]);
+  },
+);
