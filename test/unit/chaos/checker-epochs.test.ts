@@ -139,6 +139,21 @@ good('a call that was promised elsewhere by another replica without etcd, until 
     .pass(1)
     .bind({ generation: 2, state: 'answered' }),
 );
+const promisedElsewhere = () =>
+  registered()
+    .fault('etcd-down', 'etcd', 5)
+    .ask('answer', {}, { mediaRelay: 'r1' })
+    .bind({ relay: 'r2', instance: 'i2' })
+    .pass(1);
+good('until the replica that knows where it is goes on', () =>
+  promisedElsewhere().fault('replica-stop', 's1', 10).pass(2).bind({ generation: 2, state: 'answered' }),
+);
+good('or, if that one was killed, for good', () =>
+  promisedElsewhere().fault('replica-kill', 's1', 1).pass(30),
+);
+bad('one that nobody corrects while that replica is well', 'call stays', () =>
+  promisedElsewhere().fault('replica-stop', 's2', 10).pass(2).bind({ generation: 2, state: 'answered' }),
+);
 bad('a relay that carries a call long after its end was acknowledged', 'ended stays ended', () =>
   talking().ask('delete', {}).bind({ state: 'released' }).pass(17).carry('r1'),
 );

@@ -13,12 +13,14 @@ const deletedByMs = 15_000;
 const skewMs = 10_000;
 /** How long a relay is awaited after etcd has lost its registration, at least. */
 const awaitedMs = 3000;
-/** What another replica has promised, or what etcd has lost, is corrected by then. */
-const correctedByMs = 5000;
+/** What another replica has promised, or what etcd has lost, is corrected by then, once the one that knows can. */
+const correctedWithinMs = 5000;
 
 /** A call through gateways from its answer to its first BYE, or until a gateway without etcd has sent it elsewhere. */
 interface Talk {
   readonly relay: string;
+  /** The answer went through its gateway. */
+  readonly replica: string;
   readonly answeredMs: number;
   readonly byeMs: number;
 }
@@ -40,14 +42,14 @@ function talkOf(evidence: Evidence, { operations }: CallEvidence): Talk | undefi
   if (!answered?.mediaRelay || answers.some(({ outcome }) => outcome !== 'ok')) {
     return undefined;
   }
-  const { mediaRelay: relay, returnMs: answeredMs } = answered;
+  const { mediaRelay: relay, replica, returnMs: answeredMs } = answered;
   // Without etcd it goes by what it has promised or heard of, and need not have heard of this.
   const isElsewhere = ({ method, mediaRelay = relay }: Operation) =>
     method === 'reoffer' && mediaRelay !== relay;
   const ends = operations
     .filter((each) => each.method === 'delete' || (isElsewhere(each) && impaired(evidence, each)))
     .map(({ invokeMs }) => invokeMs);
-  return { relay, answeredMs, byeMs: Math.min(Number.POSITIVE_INFINITY, ...ends) };
+  return { relay, replica, answeredMs, byeMs: Math.min(Number.POSITIVE_INFINITY, ...ends) };
 }
 
 /** No call of a living relay is bound elsewhere for long, or goes back to an earlier generation. */
@@ -89,26 +91,25 @@ function checkStays(
 }
 
 /**
- * The call is bound to its relay again, lost again, or ended, soon after; or after the replica that knows where it is can write
- * again.
+ * The call is bound to its relay again, lost again, or ended, before the replica that knows where it is had time to correct it. If that
+ * one was killed, nobody knows until a request within the call comes.
  */
 function isCorrected(
-  { faults }: Evidence,
+  evidence: Evidence,
   states: readonly BindingState[],
   wrong: BindingState,
-  { answeredMs, byeMs }: Talk,
+  { replica, answeredMs, byeMs }: Talk,
   isRight: (binding: LoggedBinding) => boolean,
 ): boolean {
-  const disturbed = faults.filter(({ beginMs, endMs }) => beginMs < wrong.byMs && endMs > answeredMs);
-  const healedMs = Math.max(...disturbed.map(({ endMs }) => endMs), wrong.byMs);
-  const byMs = healedMs + correctedByMs;
-  return (
-    byeMs < byMs ||
-    states.some(
-      ({ revision, binding, isLoss, afterMs }) =>
-        revision > wrong.revision && afterMs < byMs && (isLoss || (binding && isRight(binding))),
-    )
+  const right = states.find(
+    ({ revision, binding, isLoss }) => revision > wrong.revision && (isLoss || (binding && isRight(binding))),
   );
+  const untilMs = Math.min(right?.afterMs ?? Number.POSITIVE_INFINITY, byeMs);
+  const wasKilled = evidence.faults.some(
+    ({ kind, subject, beginMs, endMs }) =>
+      kind === 'replica-kill' && subject === replica && beginMs < untilMs && endMs > answeredMs,
+  );
+  return wasKilled || wellMs(evidence, replica, wrong.byMs, untilMs) <= correctedWithinMs;
 }
 
 /** The relay has its calls and its registration from the answer until then, as far as that is its own affair. */
