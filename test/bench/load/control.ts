@@ -24,7 +24,7 @@ const timeoutMs = 1000;
 const proxies = 4;
 const bufferBytes = 4 << 20;
 
-/** Acts as the SIP proxies in front of a gateway and, on another port, as the relay behind it. */
+/** Acts as the SIP proxies in front of a gateway and, where it is told so, on another port as the relay behind it. */
 export class ControlCommands implements Operations {
   readonly size = 1;
   readonly unexpected = 0;
@@ -49,7 +49,9 @@ export class ControlCommands implements Operations {
 
   static async open(target: ControlTarget): Promise<ControlCommands> {
     const commands = new ControlCommands(target);
-    await commands.#beRelay();
+    if (target.relayPort !== undefined) {
+      await commands.#beRelay(target.relayPort);
+    }
     for (let i = 0; i < proxies; i++) {
       await commands.#beProxy();
     }
@@ -83,11 +85,11 @@ export class ControlCommands implements Operations {
     this.#sockets.push(socket);
   }
 
-  async #beRelay(): Promise<void> {
+  async #beRelay(relayPort: number): Promise<void> {
     const socket = createSocket('udp4');
     await new Promise<void>((resolve, reject) => {
       socket.once('error', reject);
-      socket.bind(this.#target.relayPort, '127.0.0.1', resolve);
+      socket.bind(relayPort, '127.0.0.1', resolve);
     });
     socket.setRecvBufferSize(bufferBytes);
     socket.on('message', (datagram, { port, address }) => {

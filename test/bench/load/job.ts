@@ -74,12 +74,13 @@ export type Target =
       readonly lease: string;
       readonly guard: { readonly key: string; readonly revision: number };
     }
-  /** Commands to a gateway. The load generator is also the relay that they are forwarded to. */
+  /** Commands to a gateway. */
   | {
       readonly kind: 'control';
       readonly protocol: ProtocolName;
       readonly port: number;
-      readonly relayPort: number;
+      /** The load generator is also the relay that they are forwarded to; undefined if that is a process of its own. */
+      readonly relayPort?: number | undefined;
       readonly calls: Calls;
       /** In turn. */
       readonly commands: readonly ControlCommand[];

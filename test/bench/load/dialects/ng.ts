@@ -10,6 +10,8 @@ const doneWithSdp = encodeBody(
   'bencode',
 );
 
+const unknown = encodeBody({ result: 'error', 'error-reason': 'Unknown call-id' }, 'bencode');
+
 /** As Kamailio's rtpengine module writes it. */
 export const ngDialect: Dialect = {
   request: (command, callId) => encodeBody(bodyOf(command, callId), 'bencode'),
@@ -34,4 +36,16 @@ function bodyOf(command: ControlCommand, callId: string) {
     ...(inDialog ? { 'to-tag': 'callee-tag-0815' } : {}),
     command: command === 'reoffer' ? 'offer' : command,
   };
+}
+
+/** What a relay says that has ended the call of the request. */
+export function replyOfEnded(request: Buffer): Buffer {
+  return request.includes('7:command5:query') ? unknown : ngDialect.reply(request);
+}
+
+/** The Call-ID of a request; empty if it names none. */
+export function callIdIn(request: Buffer): string {
+  const at = request.indexOf('7:call-id');
+  const [name = '', length = '0'] = /^7:call-id(\d+):/.exec(request.toString('latin1', at, at + 20)) ?? [];
+  return request.toString('latin1', at + name.length, at + name.length + Number(length));
 }
