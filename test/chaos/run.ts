@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { messageOf } from '../../services/domain/error.js';
 import { OwnScope } from '../support/own-scope.js';
 import { missingPrograms } from '../support/program.js';
 import { bugs } from './bugs/bugs.js';
@@ -113,8 +114,13 @@ async function huntAll(): Promise<number> {
   const catches: Catch[] = [];
   for (const bug of bugs.filter(({ name }) => values.bugs || name === values.bug)) {
     say(`${bug.name}: ${bug.title}\n`);
-    const caught = await hunt(bug, { seed, durationMs, perSecond, say: tell }, (own) => {
+    const hunting = hunt(bug, { seed, durationMs, perSecond, say: tell }, (own) => {
       scope = own;
+    });
+    // The others are hunted all the same.
+    const caught = await hunting.catch((error: unknown): Catch => {
+      tell(`the run has failed: ${messageOf(error)}`);
+      return { bug, check: undefined, checks: [], operations: 0, seconds: 0 };
     });
     say(
       `  ${caught.check ? `caught by "${caught.check}"` : 'NOT CAUGHT'} (all: ${caught.checks.join(', ')})\n`,

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { join } from 'node:path';
 import type { Scope } from '../support/process.js';
 import { check, type Verdict } from './check/check.js';
@@ -61,6 +62,8 @@ export class Session {
     this.#options = options;
     this.#history = new Journal(join(options.directory, historyFile));
     this.#log = new Journal(join(options.directory, logFile));
+    // Each snapshot that is still to be taken waits for it.
+    setMaxListeners(0, this.#stopping.signal);
   }
 
   /** @throws Error if the installation does not start, or does not recover after the last fault */
