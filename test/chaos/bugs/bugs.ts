@@ -46,7 +46,7 @@ export const bugs: readonly Bug[] = [
   {
     name: 'watch-resumes-late',
     title: 'a broken watch resumes from now',
-    mix: { 'link-cut': 3, 'link-freeze': 1, 'relay-kill': 1, 'node-stop': 2 },
+    mix: { 'link-cut': 3, 'link-freeze': 1, 'relay-restart': 1, 'node-stop': 2 },
     caughtBy: ['answer is of its time', 'relay was registered'],
   },
   {
