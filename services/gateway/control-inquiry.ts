@@ -22,10 +22,10 @@ export type CallMemories = Readonly<Partial<Record<ProtocolName, CallMemory>>>;
 
 /** Asks relays over their control protocols what they carry. */
 export class ControlInquiry implements RelayInquiry {
-  readonly #clients: Pick<RelayAccess, 'ask'>;
+  readonly #clients: Pick<RelayAccess, 'ask' | 'isSilent'>;
   readonly #memories: CallMemories;
 
-  constructor(clients: Pick<RelayAccess, 'ask'>, memories: CallMemories) {
+  constructor(clients: Pick<RelayAccess, 'ask' | 'isSilent'>, memories: CallMemories) {
     this.#clients = clients;
     this.#memories = memories;
   }
@@ -47,6 +47,10 @@ export class ControlInquiry implements RelayInquiry {
       }
     }
     return undefined;
+  }
+
+  isSilent(relay: RegisteredRelay): boolean {
+    return this.#clients.isSilent(relay);
   }
 
   #memoryFor({ relay }: RegisteredRelay): CallMemory | undefined {

@@ -31,6 +31,10 @@ export class FakeInquiry implements RelayInquiry {
     return this.silent.has(relay.id) ? undefined : (this.#carried.get(relay.id)?.get(call.callId) ?? false);
   }
 
+  isSilent({ relay }: RegisteredRelay): boolean {
+    return this.silent.has(relay.id);
+  }
+
   async list({ relay }: RegisteredRelay): Promise<CarriedCalls | undefined> {
     this.listed++;
     await Promise.resolve();

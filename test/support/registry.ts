@@ -27,6 +27,7 @@ import type { Scope } from './process.js';
 /** Relays that do not say what they carry. */
 const silentInquiry: RelayInquiry = {
   carries: async () => undefined,
+  isSilent: () => false,
   list: async () => undefined,
 };
 

@@ -151,7 +151,9 @@ export class BindingRepair {
   async carrierElsewhere(binding: Binding, isDenied = false): Promise<RegisteredRelay | undefined> {
     const { ttlPolicy, finder } = this.#deps;
     const relay = binding.state === 'setup' ? ttlPolicy.relayOf(binding) : undefined;
-    if (!relay || !(isDenied || (await finder.on(relay, binding.call)) === false)) {
+    const isAsked = relay && !isDenied && !finder.isSilent(relay);
+    const isElsewhere = isAsked ? (await finder.on(relay, binding.call)) === false : isDenied;
+    if (!relay || !isElsewhere) {
       return undefined;
     }
     const place = await this.#place(binding.call);

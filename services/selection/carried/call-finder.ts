@@ -128,6 +128,11 @@ export class CallFinder {
     return this.#deps.inquiry.carries(relay, call);
   }
 
+  /** It is not worth asking, where a wrong guess costs less than to wait for it. */
+  isSilent(relay: RegisteredRelay): boolean {
+    return this.#deps.inquiry.isSilent(relay);
+  }
+
   async #search(call: Call): Promise<Answers> {
     const candidates = this.#deps.relays.list(call.anySet ? undefined : call.set);
     const lists = this.#searchBudget.take() ? undefined : await this.#lists();

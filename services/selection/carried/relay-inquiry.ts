@@ -11,6 +11,8 @@ export interface RelayInquiry {
    * @returns undefined if it did not say; `isComplete` false if there may be more
    */
   list(relay: RegisteredRelay): Promise<CarriedCalls | undefined>;
+  /** It has not answered what it was asked last: most likely it will not answer the next question either. */
+  isSilent(relay: RegisteredRelay): boolean;
 }
 
 export interface CarriedCalls {
