@@ -84,6 +84,7 @@ export async function simulate(given: SimulationOptions): Promise<Result> {
   const history: History = {
     seed,
     withoutQuorum: options.withoutQuorum,
+    settings: options.settings,
     operations: workload.operations,
     faults: schedule.spans,
     lives: new Map(world.relays.map((relay) => [relay.id, relay.lives])),

@@ -22,7 +22,7 @@ export function check(history: History): Violation[] {
     ...rules.flatMap((rule) => rule(history)),
     ...[...calls.values()].flatMap((operations) => [
       ...rulesOfCalls.flatMap((rule) => rule(history, operations)),
-      ...beginnings(untilPromised(history, operations)).flatMap((life) =>
+      ...beginnings(history, untilPromised(history, operations)).flatMap((life) =>
         rulesOfBeginnings.flatMap((rule) => rule(history, life)),
       ),
     ]),

@@ -56,7 +56,7 @@ export function liveCalls(history: History): Violation[] {
     const known = untilPromised(history, all);
     const looks = known.filter(({ invokeMs }) => invokeMs >= settledMs);
     // What came before its last beginning has ended.
-    const current = beginnings(all).at(-1) ?? [];
+    const current = beginnings(history, all).at(-1) ?? [];
     const relay = name.split('.')[0] ?? '';
     const begunMs = all[0]?.invokeMs ?? 0;
     const isHarmed =

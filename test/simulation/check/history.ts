@@ -1,3 +1,4 @@
+import type { SelectorSettings } from '../../../services/selection/ttl-policy.js';
 import type { Answer, Method } from '../../chaos/record/records.js';
 import type { LogLine } from '../world/log.js';
 import type { MediaLife } from '../world/relay-host.js';
@@ -58,6 +59,7 @@ export interface FinalState {
 export interface History {
   readonly seed: number;
   readonly withoutQuorum: 'available' | 'strict';
+  readonly settings: Pick<SelectorSettings, 'setupTtlSeconds' | 'callTtlSeconds'>;
   readonly operations: readonly Operation[];
   readonly faults: readonly FaultSpan[];
   readonly lives: ReadonlyMap<string, readonly MediaLife[]>;

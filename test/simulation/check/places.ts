@@ -14,7 +14,7 @@ import {
 
 /** A call in progress stays on its relay, unless that is gone or somebody moves it. */
 export const stickiness: Rule = (history, operations) =>
-  beginnings(untilPromised(history, operations)).flatMap((life) => {
+  beginnings(history, untilPromised(history, operations)).flatMap((life) => {
     const { faults } = history;
     const violations: Violation[] = [];
     const answered = life.find(answers);
@@ -56,7 +56,7 @@ export const stickiness: Rule = (history, operations) =>
 
 /** Where a fresh answer sends a call in progress, it is carried, if it is carried anywhere. */
 export const media: Rule = (history, operations) =>
-  beginnings(untilPromised(history, operations)).flatMap((life) => {
+  beginnings(history, untilPromised(history, operations)).flatMap((life) => {
     const { faults } = history;
     const answered = life.find(answers);
     return life.flatMap((operation) => {
@@ -93,7 +93,7 @@ export const media: Rule = (history, operations) =>
 
 /** A relay that is well does not lose a call in progress: somebody must have ended it there. */
 export const kept: Rule = (history, operations) =>
-  beginnings(untilPromised(history, operations)).flatMap((life) => {
+  beginnings(history, untilPromised(history, operations)).flatMap((life) => {
     const answered = life.find(answers);
     const end = life.find(({ method }) => ends.has(method));
     return life.flatMap((operation) => {

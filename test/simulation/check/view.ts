@@ -22,17 +22,39 @@ export const of = ({ method, replica, life, invokeMs }: Operation) =>
 /** What ends a call. */
 export const ends = new Set(['delete', 'release']);
 
+/** What a binding lives its TTL after. */
+const uses = new Set(['select', 'offer', 'reoffer', 'answer', 'move']);
+const isUse = ({ outcome, method }: Operation) => outcome === 'ok' && uses.has(method);
+
 /** The operations from one beginning of the call to its end. */
-export function beginnings(operations: readonly Operation[]): Operation[][] {
+export function beginnings({ settings }: History, operations: readonly Operation[]): Operation[][] {
   const lives: Operation[][] = [[]];
   for (const operation of operations) {
-    const isAfterEnd = lives.at(-1)?.some(({ method }) => ends.has(method)) ?? false;
-    if (isAfterEnd && !ends.has(operation.method) && !operation.inDialog) {
+    const life = lives.at(-1) ?? [];
+    const isAfterEnd = life.some(({ method }) => ends.has(method));
+    const beginsAgain = isAfterEnd && !ends.has(operation.method) && !operation.inDialog;
+    if (beginsAgain || mayHaveRunOut(settings, life, operation)) {
       lives.push([]);
     }
     lives.at(-1)?.push(operation);
   }
   return lives;
+}
+
+/**
+ * Nobody has used the call for its TTL, and no relay carries it, which would have kept it: this request may have begun it anew,
+ * at the first generation. A request that still finds its binding has not, nor has one that begins nothing.
+ */
+function mayHaveRunOut(
+  { setupTtlSeconds, callTtlSeconds }: History['settings'],
+  before: readonly Operation[],
+  operation: Operation,
+): boolean {
+  const { carriers, returnMs, answer } = operation;
+  const known = before.findLast((each) => isUse(each) || each.carriers.length > 0);
+  const ttlSeconds = before.findLast(isUse)?.inDialog ? callTtlSeconds : setupTtlSeconds;
+  const mayBegin = isUse(operation) && (answer?.generation ?? 1) === 1 && carriers.length === 0;
+  return mayBegin && known !== undefined && returnMs - known.invokeMs > ttlSeconds * 1000;
 }
 
 /** What says that the call is in progress, as far as its proxy can know. */

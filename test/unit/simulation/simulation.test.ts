@@ -85,6 +85,7 @@ function historyOf(...operations: Partial<Operation>[]): History {
   return {
     seed: 1,
     withoutQuorum: 'available',
+    settings: { setupTtlSeconds: 300, callTtlSeconds: 3600 },
     operations: operations.map((each, at) => ({
       ...base,
       invokeMs: at * 100,
@@ -125,6 +126,22 @@ test('a replica that goes back is found at once, another one after it must have 
   t.deepEqual(namesOf(historyOf({ answer: answer('r1', 1) }, moved, { ...old, replica: 'replica2' })), []);
   const late = { ...old, replica: 'replica2', invokeMs: 20_000, returnMs: 20_001 };
   t.deepEqual(namesOf(historyOf({ answer: answer('r1', 1) }, moved, late)), ['order']);
+});
+
+test('a call that nobody has used for its TTL, and no relay carries, may begin anew', (t) => {
+  const moved = { method: 'move', generation: 1, inDialog: true, answer: answer('r2', 2) } as const;
+  const anew = (seconds: number, carriers: string[] = []) => ({
+    ...historyOf(
+      { answer: answer('r1', 1) },
+      moved,
+      { method: 'lookup', inDialog: true, answer: answer('r2', 2), carriers, invokeMs: 9000, returnMs: 9001 },
+      { inDialog: true, answer: answer('r3', 1), invokeMs: seconds * 1000, returnMs: seconds * 1000 + 1 },
+    ),
+    settings: { setupTtlSeconds: 12, callTtlSeconds: 15 },
+  });
+  t.deepEqual(namesOf(anew(20)), []);
+  t.deepEqual(namesOf(anew(14)), ['agreement', 'order']);
+  t.deepEqual(namesOf(anew(20, ['r2.1'])), ['agreement', 'order']);
 });
 
 test('two moves of one generation are found', (t) => {
