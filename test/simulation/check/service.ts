@@ -40,7 +40,14 @@ export const remembered: Rule = ({ faults }, operations) =>
     }
     const before = operations.slice(0, at);
     const known = before.filter(isFresh).at(-1);
-    const outage = faults.find(({ beginMs, endMs }) => beginMs < invokeMs && endMs > returnMs);
+    // Other faults that last as long say nothing of when etcd went away.
+    const outage = faults.find(
+      ({ touches, promised, beginMs, endMs }) =>
+        promised === 'answered' &&
+        (touches.includes('etcd') || touches.includes(replica)) &&
+        beginMs < invokeMs &&
+        endMs > returnMs,
+    );
     const isKnown =
       known &&
       outage &&

@@ -202,6 +202,28 @@ test('a refusal while nothing is wrong is found, and no promise while etcd is aw
   t.deepEqual(namesOf({ ...historyOf(refused), withoutQuorum: 'strict', faults: [outage] }), []);
 });
 
+test('a promise of another relay for a call that was answered just before is found', (t) => {
+  const fault = {
+    kind: 'etcd-outage',
+    touches: ['etcd'],
+    beginMs: 30_000,
+    endMs: 80_000,
+    promised: 'answered',
+    graceMs: 5000,
+    excusesMoves: false,
+  } as const;
+  const elsewhere = { ...answer('r2', 0), freshness: 'provisional' } as const;
+  const known = (seconds: number) =>
+    historyOf(
+      { answer: answer('r1', 1), invokeMs: seconds * 1000, returnMs: seconds * 1000 + 1 },
+      { answer: elsewhere, inDialog: true, invokeMs: 50_000, returnMs: 50_001 },
+    );
+  t.deepEqual(namesOf({ ...known(25), faults: [fault] }), ['remembered']);
+  // Its time may have run out between.
+  const other = { ...fault, kind: 'relay-freeze', touches: ['r3'], beginMs: 10_000 };
+  t.deepEqual(namesOf({ ...known(5), faults: [other, fault] }), []);
+});
+
 test('in the end every living relay is listed, and every call in progress is found', (t) => {
   const life = { name: 'r1.1', bornMs: 0, diedMs: Number.POSITIVE_INFINITY };
   const lives = new Map([['r1', [life]]]);
