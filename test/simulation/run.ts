@@ -144,7 +144,10 @@ async function huntAll(hunted: readonly Bug[]): Promise<number> {
     });
     const [code] = await once(child, 'exit');
     const [, checked = ''] = /^ +[\d.]+ ([a-z ]+): /m.exec(output) ?? [];
-    const [, seeds = '?'] = /^(\d+) seeds/m.exec(output) ?? [];
+    const [, seeds] = /^(\d+) seeds/m.exec(output) ?? [];
+    if (seeds === undefined) {
+      throw new Error(`${name}: the process that has it ended with ${code} before it had run its seeds`);
+    }
     say(`${name}: ${code === 1 ? `found after ${seeds} seeds, by "${checked}"` : 'NOT FOUND'}\n`);
     lines.push([name, title, code === 1 ? checked : 'nothing', code === 1 ? seeds : `not in ${seeds}`]);
   }

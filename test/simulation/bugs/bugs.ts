@@ -70,8 +70,8 @@ export const bugs: readonly Bug[] = [
     reverts: [
       {
         file: 'services/gateway/offer.js',
-        fixed: "isSetup = binding.state === 'setup';",
-        broken: 'isSetup = request.toTag === undefined;',
+        fixed: "isSetup = binding.state === 'setup' && !mayBeAnswered(request, answer);",
+        broken: 'isSetup = request.parties?.toTag === undefined;',
       },
       { file: 'services/gateway/offer.js', fixed: 'inSetupOnly: true,', broken: 'inSetupOnly: false,' },
     ],
@@ -84,9 +84,10 @@ export const bugs: readonly Bug[] = [
     reverts: [
       {
         file: 'services/gateway/delete.js',
-        fixed: 'if (!isVersionOf(now.binding, found.binding)) {',
-        broken: 'if (!now.binding) {',
+        fixed: 'if (!isVersionOf(binding, found.binding)) {',
+        broken: 'if (!binding) {',
       },
+      { file: 'services/gateway/delete.js', fixed: 'return !isBegunAgain;', broken: 'return true;' },
     ],
     kinds: ['relay-freeze'],
     caughtBy: ['live calls', 'media', 'stickiness'],
@@ -110,7 +111,7 @@ export const bugs: readonly Bug[] = [
     reverts: [
       {
         file: 'services/selection/outage/lease-clock.js',
-        fixed: 'this.#pausedAtMs ??= this.#clock.monotonicMs();',
+        fixed: 'this.#pausedAtMs ??= Math.max(sinceMs, this.#resumedAtMs);',
         broken: '',
       },
     ],
