@@ -30,6 +30,10 @@ export const stickiness: Rule = (history, operations) =>
         continue;
       }
       const before = last;
+      // An older generation is what a replica remembers that has not heard of the move yet: how long it may, `order` says.
+      if ((operation.answer?.generation ?? 0) < (before?.answer?.generation ?? 0)) {
+        continue;
+      }
       last = operation;
       const from = before && relayOf(before);
       if (!before || from === relay || from === undefined) {
