@@ -61,19 +61,49 @@ export class TimeoutListener {
     this.#open.add(socket);
     socket.once('close', () => this.#open.delete(socket));
     socket.on('error', (error) => log.debug({ err: error, source }, 'a connection of a relay failed'));
-    let rest = '';
-    socket.setEncoding('latin1');
-    socket.on('data', (text: string) => {
-      const lines = (rest + text).split('\n');
-      rest = lines.pop() ?? '';
-      if (rest.length > maxLineBytes) {
+    const lines = new Lines(maxLineBytes);
+    socket.on('data', (bytes) => {
+      const isWithin = lines.read(bytes, (line) => {
+        if (accept(source)) {
+          this.#connections.greeted(socket);
+          heard(line());
+        }
+      });
+      if (!isWithin) {
         socket.destroy();
       }
-      for (const line of lines.filter(() => accept(source))) {
-        this.#connections.greeted(socket);
-        heard(line);
-      }
     });
+  }
+}
+
+/** Lines of a stream. None is made a text unless it is asked for: 64 KiB may hold as many of them. */
+class Lines {
+  readonly #mostBytes: number;
+  /** The part of a line that has come. */
+  #rest = '';
+
+  constructor(mostBytes: number) {
+    this.#mostBytes = mostBytes;
+  }
+
+  /** @returns false if a line is too long: then nothing more must be read */
+  read(bytes: Buffer, heard: (line: () => string) => void): boolean {
+    let start = 0;
+    for (;;) {
+      const lineFeed = bytes.indexOf('\n', start);
+      const end = lineFeed === -1 ? bytes.length : lineFeed;
+      if (this.#rest.length + end - start > this.#mostBytes) {
+        return false;
+      }
+      const text = () => this.#rest + bytes.toString('latin1', start, end);
+      if (lineFeed === -1) {
+        this.#rest = text();
+        return true;
+      }
+      heard(text);
+      this.#rest = '';
+      start = lineFeed + 1;
+    }
   }
 }
 
