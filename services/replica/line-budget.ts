@@ -1,14 +1,13 @@
 import type { Clock } from '../runtime/clock.js';
 
 /** Lines of one kind that are written in full within a period; the rest are counted. */
-const mostLines = 100;
-const periodMs = 10_000;
+export const lineLimit = { most: 100, periodMs: 10_000 };
 
 /** Bounds the lines of one kind: a set of relays that dies would write one for each relay, and one for each of its calls. */
 export class LineBudget {
   readonly #clock: Clock;
   readonly #onFolded: (count: number) => void;
-  #left = mostLines;
+  #left = lineLimit.most;
   #folded = 0;
   #isRunning = false;
 
@@ -22,7 +21,7 @@ export class LineBudget {
   spend(): boolean {
     if (!this.#isRunning) {
       this.#isRunning = true;
-      this.#clock.after(periodMs, () => this.#renew());
+      this.#clock.after(lineLimit.periodMs, () => this.#renew());
     }
     if (this.#left === 0) {
       this.#folded++;
@@ -34,7 +33,7 @@ export class LineBudget {
 
   #renew(): void {
     const folded = this.#folded;
-    this.#left = mostLines;
+    this.#left = lineLimit.most;
     this.#folded = 0;
     this.#isRunning = false;
     if (folded > 0) {

@@ -2,24 +2,23 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import type { ExecutionContext } from 'ava';
 import { NgClient } from '../../services/control/ng/client.js';
-import { Keyspace } from '../../services/registry/keyspace.js';
-import { connect, startRealEtcd } from '../support/etcd.js';
+import { startRealEtcd } from '../support/etcd.js';
 import { audioSdp } from '../support/ng.js';
-import { aRelay, eventually, putRelay } from '../support/registry.js';
 import { testWith } from '../support/requirement.js';
 import { logged, startRelayNode, startReplica } from '../support/stack.js';
 import { wait, withstand } from './target.js';
+import { withstandUnusableRelays } from './unusable-relays.js';
 
 const sdp = audioSdp({ address: '127.0.0.1', port: 30_000 });
 
 async function scene(t: ExecutionContext, env: Readonly<Record<string, string>> = {}) {
   const etcd = await startRealEtcd(t);
   await startRelayNode(t, { id: 'good', etcd: etcd.endpoint, env: { HOLDFAST_RELAY_WEIGHT: '1' } });
-  const { process, client } = await startReplica(t, etcd.endpoint, {
+  const replica = await startReplica(t, etcd.endpoint, {
     HOLDFAST_NG_LISTEN: '127.0.0.1:0',
     ...env,
   });
-  const { ng } = await logged(process, 'listening; reading etcd');
+  const { ng } = await logged(replica.process, 'listening; reading etcd');
   const port = Number(
     String((ng as string[])[0])
       .split(':')
@@ -40,7 +39,7 @@ async function scene(t: ExecutionContext, env: Readonly<Record<string, string>> 
       throw new Error(`${reply['error-reason']}`);
     }
   };
-  return { etcd, process, client, port, offer };
+  return { etcd, replica, port, offer };
 }
 
 /** No route, broadcast, multicast, port 0, none at all, names that do not resolve, and what is no address. */
@@ -62,35 +61,17 @@ const addresses = [
 ];
 
 testWith.serial(['etcd'], 'relays whose addresses cannot be used lose their calls to the next', async (t) => {
-  const { etcd, process, client, offer } = await scene(t);
-  const registry = connect(t, etcd.endpoint);
-  const keys = new Keyspace('/holdfast/v1');
-  const attack = async () => {
-    for (const [i, controlUrl] of addresses.entries()) {
-      await putRelay(registry, keys, aRelay({ id: `bad-${i}`, controlUrl, weight: 10_000 }));
-    }
-    const listed = async () => (await client.listRelays('')).relays.length === addresses.length + 1;
-    await eventually(listed, 'relays');
-    // Each of them is tried, many times.
-    await Promise.allSettled(Array.from({ length: 200 }, offer));
-  };
-  const end = async () => {
-    for (const i of addresses.keys()) {
-      await registry.kv.deleteRange({ key: keys.relay('default', `bad-${i}`) });
-    }
-    await eventually(async () => (await client.listRelays('')).relays.length === 1, 'one relay');
-  };
-  // An offer tries as many relays as there is time for; most here are silent or dead.
-  await withstand(t, process, attack, { goodClient: offer, end, tolerated: 1, served: 'after' });
+  const { etcd, replica, offer } = await scene(t);
+  await withstandUnusableRelays(t, etcd.endpoint, replica, { kind: 'rtpengine', addresses, call: offer });
 });
 
 testWith.serial(['etcd'], 'datagrams of 5,000 sources', async (t) => {
-  const { process, port, offer } = await scene(t);
+  const { replica, port, offer } = await scene(t);
   const datagrams = [
     Buffer.from('junk'),
     Buffer.from('c d7:command4:pinge'),
     Buffer.from(`c ${'l'.repeat(30_000)}`),
-    Buffer.from(`${'c'.repeat(250)} d7:command7:statise`),
+    Buffer.from(`${'c'.repeat(256)} d7:command7:statise`),
     Buffer.concat([Buffer.from('c d7:call-id60000:'), Buffer.alloc(60_000, 'x')]),
   ];
   const attack = async () => {
@@ -110,11 +91,11 @@ testWith.serial(['etcd'], 'datagrams of 5,000 sources', async (t) => {
       await wait(1);
     }
   };
-  await withstand(t, process, attack, { goodClient: offer, end: () => {} });
+  await withstand(t, replica.process, attack, { goodClient: offer, end: () => {} });
 });
 
 testWith.serial(['etcd'], 'a flood of one source', async (t) => {
-  const { process, port, offer } = await scene(t);
+  const { replica, port, offer } = await scene(t);
   const attack = async () => {
     const socket = createSocket('udp4');
     socket.on('error', () => {});
@@ -131,5 +112,5 @@ testWith.serial(['etcd'], 'a flood of one source', async (t) => {
     }
     socket.close();
   };
-  await withstand(t, process, attack, { goodClient: offer, end: () => {}, growthMib: 96 });
+  await withstand(t, replica.process, attack, { goodClient: offer, end: () => {}, growthMib: 256 });
 });

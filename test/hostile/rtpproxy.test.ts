@@ -2,14 +2,14 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import type { ExecutionContext } from 'ava';
 import { UdpClient } from '../../services/control/udp/client.js';
-import { Keyspace } from '../../services/registry/keyspace.js';
-import { connect, startRealEtcd } from '../support/etcd.js';
+import { startRealEtcd } from '../support/etcd.js';
 import { freeTcpPort } from '../support/ports.js';
-import { aRelay, eventually, putRelay } from '../support/registry.js';
+import { eventually } from '../support/registry.js';
 import { testWith } from '../support/requirement.js';
 import { logged, startRelayNode, startReplica } from '../support/stack.js';
 import { Attacker, flood } from './attacker.js';
 import { wait, withstand } from './target.js';
+import { withstandUnusableRelays } from './unusable-relays.js';
 
 async function scene(t: ExecutionContext) {
   const etcd = await startRealEtcd(t);
@@ -19,12 +19,12 @@ async function scene(t: ExecutionContext) {
     env: { HOLDFAST_RELAY_RTPPROXY_LISTEN: '127.0.0.1:0', HOLDFAST_RELAY_WEIGHT: '1' },
   });
   const notices = `127.0.0.1:${await freeTcpPort()}`;
-  const { process, client } = await startReplica(t, etcd.endpoint, {
+  const replica = await startReplica(t, etcd.endpoint, {
     HOLDFAST_RTPPROXY_LISTEN: '127.0.0.1:0',
     HOLDFAST_RTPPROXY_NOTIFY: 'tcp:127.0.0.1:9',
     HOLDFAST_RTPPROXY_NOTIFY_LISTEN: notices,
   });
-  const { rtpproxy } = await logged(process, 'listening; reading etcd');
+  const { rtpproxy } = await logged(replica.process, 'listening; reading etcd');
   const port = Number(String((rtpproxy as string[])[0]).split(':')[1]);
   const proxy = new UdpClient({ host: '127.0.0.1', port, timeoutMs: 2000 });
   await proxy.start();
@@ -36,7 +36,7 @@ async function scene(t: ExecutionContext) {
       throw new Error(String(reply));
     }
   };
-  return { etcd, relay, process, client, port, notices, update };
+  return { etcd, relay, replica, port, notices, update };
 }
 
 /** As those of the ng gateway, and what a stream can be. */
@@ -62,27 +62,8 @@ const addresses = [
 ];
 
 testWith.serial(['etcd'], 'relays whose addresses cannot be used lose their calls to the next', async (t) => {
-  const { etcd, process, client, update } = await scene(t);
-  const registry = connect(t, etcd.endpoint);
-  const keys = new Keyspace('/holdfast/v1');
-  const attack = async () => {
-    for (const [i, controlUrl] of addresses.entries()) {
-      const relay = aRelay({ id: `bad-${i}`, kind: 'rtpproxy', controlUrl, weight: 10_000 });
-      await putRelay(registry, keys, relay);
-    }
-    const listed = async () => (await client.listRelays('')).relays.length === addresses.length + 1;
-    await eventually(listed, 'relays');
-    // Each of them is tried, many times.
-    await Promise.allSettled(Array.from({ length: 200 }, update));
-  };
-  const end = async () => {
-    for (const i of addresses.keys()) {
-      await registry.kv.deleteRange({ key: keys.relay('default', `bad-${i}`) });
-    }
-    await eventually(async () => (await client.listRelays('')).relays.length === 1, 'one relay');
-  };
-  // A command tries as many relays as there is time for; most here are silent or dead.
-  await withstand(t, process, attack, { goodClient: update, end, tolerated: 1, served: 'after' });
+  const { etcd, replica, update } = await scene(t);
+  await withstandUnusableRelays(t, etcd.endpoint, replica, { kind: 'rtpproxy', addresses, call: update });
 });
 
 /** Commands of one source, as fast as it can. */
@@ -103,17 +84,21 @@ async function floodCommands(port: number): Promise<void> {
 }
 
 testWith.serial(['etcd'], 'a flood of commands of one source', async (t) => {
-  const { process, port, update } = await scene(t);
+  const { replica, port, update } = await scene(t);
   // What the socket cannot hold meanwhile, the kernel drops, of whoever it is.
-  const options = { tolerated: 1, served: 'after', growthMib: 96 } as const;
-  await withstand(t, process, () => floodCommands(port), { goodClient: update, end: () => {}, ...options });
+  const options = { tolerated: 1, served: 'after', growthMib: 224 } as const;
+  await withstand(t, replica.process, () => floodCommands(port), {
+    goodClient: update,
+    end: () => {},
+    ...options,
+  });
 });
 
 testWith.serial(
   ['etcd'],
   'where timeouts are told: silent connections, lines without end, and floods',
   async (t) => {
-    const { process, notices, update } = await scene(t);
+    const { replica, notices, update } = await scene(t);
     const attacker = new Attacker(t, notices);
     const attack = async () => {
       const from = (i: number) => ({ from: `127.0.1.${1 + (i % 250)}` });
@@ -130,6 +115,10 @@ testWith.serial(
         await Promise.all(Array.from({ length: 20 }, again));
       }
     };
-    await withstand(t, process, attack, { goodClient: update, end: () => attacker.leave(), growthMib: 96 });
+    await withstand(t, replica.process, attack, {
+      goodClient: update,
+      end: () => attacker.leave(),
+      growthMib: 192,
+    });
   },
 );

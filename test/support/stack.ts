@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { HoldfastClient } from '../../services/client/index.js';
 import { type Exit, type ProcessOptions, type Scope, startProcess, type TestProcess } from './process.js';
@@ -6,6 +7,9 @@ import type { Rtpproxy } from './rtpproxy.js';
 
 /** Holdfast's processes as operators start them: the compiled `holdfast` command with HOLDFAST_ variables. */
 export const holdfast = fileURLToPath(new URL('../../services/cli/main.js', import.meta.url));
+/** The flags of node in the first line of the command: processes of tests have the memory of those that users run. */
+export const nodeArguments: readonly string[] =
+  /^#!.* node (.*)$/m.exec(readFileSync(holdfast, 'utf8'))?.[1]?.split(' ') ?? [];
 
 type Environment = Readonly<Record<string, string>>;
 
@@ -30,7 +34,7 @@ export async function startHoldfast(
       throw new Error(`holdfast ${args.join(' ')} crashed, or has a defect; its output:\n${output}`);
     }
   });
-  started = await startProcess(scope, process.execPath, [holdfast, ...args], {
+  started = await startProcess(scope, process.execPath, [...nodeArguments, holdfast, ...args], {
     ...options,
     env: { ...anyHttpPort, ...env },
   });

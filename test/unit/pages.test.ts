@@ -120,6 +120,25 @@ test('a gateway without a free relay answers in the words that pages tell', (t) 
   t.true(pageAt('services/README.md').codeSpans.includes(words), words);
 });
 
+test('every limit names the test that goes beyond it', (t) => {
+  const [, limits = ''] = pageAt('services/README.md').text.split('## Limits');
+  const told = [...limits.matchAll(/^\| ((?!what |---)[^|]+) \|/gm)].map(([, limit]) => limit);
+  const folder = 'test/hostile';
+  const { text } = pageAt(`${folder}/README.md`);
+  const tested = [...(text.split('## What goes beyond each limit')[1]?.matchAll(beyond) ?? [])];
+  t.deepEqual(
+    tested.map(([, limit]) => limit),
+    told,
+  );
+  for (const [, limit, path = '', title = ''] of tested.filter(([, , path]) => path)) {
+    const tests = readFileSync(join(repository, folder, path), 'utf8');
+    t.true(tests.includes(`'${title}'`), `${limit}: ${title}`);
+  }
+});
+
+/** A row of that table: the limit, and unless there is none the test's file and title. */
+const beyond = /^\| ((?!limit |---)[^|]+) \| (?:none|\[[^\]]+\]\(([^)]+)\): `([^`]+)`) \|$/gm;
+
 test('log lines that operators look for are logged', (t) => {
   const lines = [...operating.prose.matchAll(/\blog (`[^`]+`)/g)].map(([, line = '']) => line.slice(1, -1));
   t.true(lines.length > 10);

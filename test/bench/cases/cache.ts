@@ -1,9 +1,9 @@
 import { fileURLToPath } from 'node:url';
 import { startProcess } from '../../support/process.js';
+import { nodeArguments } from '../../support/stack.js';
 import type { BenchCase, Context, Row, Unit } from '../bench-case.js';
 import { inTurn } from '../rounds.js';
 import type { CacheFigures } from '../servers/cache.js';
-import { nodeArguments } from '../stage/replica.js';
 import { median } from '../statistics.js';
 import { figure } from '../table.js';
 

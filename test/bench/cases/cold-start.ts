@@ -2,6 +2,7 @@ import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { promisify } from 'node:util';
 import { freeTcpPorts } from '../../support/ports.js';
+import { holdfast, nodeArguments } from '../../support/stack.js';
 import type { BenchCase, Row } from '../bench-case.js';
 import { LoadGenerator } from '../load/generator.js';
 import { inTurn } from '../rounds.js';
@@ -9,7 +10,6 @@ import { freshCalls } from '../stage/bindings.js';
 import { threadsCpuMs } from '../stage/cpu.js';
 import { type Etcd, startEtcd } from '../stage/etcd.js';
 import { RegisteredRelays } from '../stage/relays.js';
-import { holdfast, nodeArguments } from '../stage/replica.js';
 import { selectTarget } from './speed-stage.js';
 
 const againAfterMs = 2;

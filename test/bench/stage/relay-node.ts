@@ -1,7 +1,7 @@
 import { freeUdpBlock, freeUdpPort } from '../../support/ports.js';
 import { type Scope, startProcess, type TestProcess } from '../../support/process.js';
+import { holdfast } from '../../support/stack.js';
 import type { Etcd } from './etcd.js';
-import { holdfast } from './replica.js';
 
 const mediaPorts = 40;
 

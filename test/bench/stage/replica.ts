@@ -1,15 +1,11 @@
-import { mkdirSync, readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { mkdirSync } from 'node:fs';
 import type { ProtocolName } from '../../../services/control/protocol.js';
 import { freeTcpPorts, freeUdpPort } from '../../support/ports.js';
 import { type Scope, startProcess, type TestProcess } from '../../support/process.js';
+import { holdfast, nodeArguments } from '../../support/stack.js';
 import type { Etcd } from './etcd.js';
 import { scrape } from './prometheus.js';
 
-export const holdfast = fileURLToPath(new URL('../../../services/cli/main.js', import.meta.url));
-/** The flags of node in the first line of the command. */
-export const nodeArguments: readonly string[] =
-  /^#!.* node (.*)$/m.exec(readFileSync(holdfast, 'utf8'))?.[1]?.split(' ') ?? [];
 const hook = (measure: Measure) => new URL(`${measure}-hook.js`, import.meta.url).href;
 
 /** Heap and buffers in use after a garbage collection, or what was allocated on the heap since the start. */
