@@ -89,6 +89,13 @@ good('another replica that has not heard of the move', () =>
   movedCall().restore().ask('select', { request: 'q3', replica: 's2' }, existing),
 );
 
+good(
+  'one that writes what it was before, until those that have heard put the call above all that it was',
+  () =>
+    back(movedCall().wipe())
+      .bind({ request: 'q1' })
+      .bind({ relay: 'r1', instance: 'i1', generation: 3, state: 'answered', request: 'q4' }),
+);
 bad('a call in progress that is bound elsewhere after a wipe', 'call stays', () =>
   back(talking().wipe()).bind({ relay: 'r2', instance: 'i2', request: 'q9', createdAtMs: 9, begun: 'q9' }),
 );

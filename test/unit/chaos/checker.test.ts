@@ -218,6 +218,15 @@ bad('a move that is refused because of its own write', 'retries converge', () =>
     .pass(1)
     .ask('move', { ...move, replica: 's2' }, refused),
 );
+good('a move that is refused once the call has ended and begun again', () =>
+  bound()
+    .ask('move', move, { outcome: 'unknown' })
+    .bind({ ...second, request: 'm1', state: 'released' })
+    .ask('select', { request: 'q9' }, { outcome: 'unknown' })
+    .bind({ ...second, request: 'q9', begun: 'q9' })
+    .pass(1)
+    .ask('move', { ...move, replica: 's2' }, refused),
+);
 bad('a move that is refused although it names the current generation', 'retries converge', () =>
   bound().pass(1).ask('move', move, refused),
 );

@@ -159,7 +159,9 @@ function checkRefused(operation: Operation, spans: readonly Span[], say: Say): V
   if (standing.binding.generation === generation) {
     return [say('retries converge', `refused, although generation ${generation} was in force all the time`)];
   }
-  if (standing.binding.request === requestId && standing.binding.generation === generation + 1) {
+  // Once the call has ended and begun again, its binding names the request that did that.
+  const isItsOwn = standing.binding.request === requestId && standing.requests.size === 1;
+  if (isItsOwn && standing.binding.generation === generation + 1) {
     return [say('retries converge', 'refused because of its own earlier write')];
   }
   return [];
