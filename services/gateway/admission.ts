@@ -1,6 +1,7 @@
 import { BlockList, isIPv6 } from 'node:net';
 import type { Clock } from '../runtime/clock.js';
 import type { Network } from '../runtime/network.js';
+import { TokenBucket } from '../runtime/token-bucket.js';
 
 export interface AdmissionSettings {
   /** Networks that may ask. */
@@ -12,18 +13,13 @@ export interface AdmissionSettings {
 /** Sources that are counted at once; beyond it the one that was quiet longest is forgotten. */
 const maxSources = 4096;
 
-interface Bucket {
-  tokens: number;
-  atMs: number;
-}
-
 /** Who may ask, and how often. UDP sources can be forged, so this keeps out mistakes and floods, not spies. */
 export class Admission {
   readonly #allowed = new BlockList();
   readonly #rate: number;
   readonly #clock: Clock;
   /** By source, the one that was quiet longest first. */
-  readonly #buckets = new Map<string, Bucket>();
+  readonly #buckets = new Map<string, TokenBucket>();
   readonly counters = { notAllowed: 0, tooMany: 0 };
 
   constructor({ allowed, perSourcePerSecond }: AdmissionSettings, clock: Clock) {
@@ -43,26 +39,15 @@ export class Admission {
     }
     this.#buckets.delete(source);
     this.#buckets.set(source, bucket);
-    if (this.#rate === 0 || this.#takeToken(bucket)) {
+    if (this.#rate === 0 || bucket.take()) {
       return true;
     }
     this.counters.tooMany++;
     return false;
   }
 
-  #takeToken(bucket: Bucket): boolean {
-    const nowMs = this.#clock.monotonicMs();
-    bucket.tokens = Math.min(this.#rate * 2, bucket.tokens + ((nowMs - bucket.atMs) / 1000) * this.#rate);
-    bucket.atMs = nowMs;
-    if (bucket.tokens < 1) {
-      return false;
-    }
-    bucket.tokens--;
-    return true;
-  }
-
   /** Undefined for a source that is not allowed: it leaves nothing behind. */
-  #begin(source: string): Bucket | undefined {
+  #begin(source: string): TokenBucket | undefined {
     if (!this.#allowed.check(source, isIPv6(source) ? 'ipv6' : 'ipv4')) {
       return undefined;
     }
@@ -70,6 +55,6 @@ export class Admission {
       const [quietest = ''] = this.#buckets.keys();
       this.#buckets.delete(quietest);
     }
-    return { tokens: this.#rate * 2, atMs: this.#clock.monotonicMs() };
+    return new TokenBucket(this.#clock, this.#rate);
   }
 }
