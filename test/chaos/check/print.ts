@@ -6,7 +6,7 @@ const maxLines = 60;
 /** What follows a violation tells whether, and when, it was put right. */
 const afterMs = 2000;
 
-/** The same of the call that has the fewest records. */
+/** What `failures` tells of the call that has the fewest records. */
 export function shortestFailure(verdict: Verdict): string {
   const [shortest = ''] = failures(verdict);
   return shortest;

@@ -185,43 +185,35 @@ test('a call that begins again is not answered with its end', (t) => {
   t.deepEqual(namesOf(historyOf({ answer: answer('r1', 1, 'RELEASED') })), ['released']);
 });
 
+const outage = {
+  kind: 'etcd-outage',
+  touches: ['etcd'],
+  beginMs: 30_000,
+  endMs: 80_000,
+  promised: 'answered',
+  graceMs: 5000,
+  excusesMoves: false,
+} as const;
+
 test('a refusal while nothing is wrong is found, and no promise while etcd is away', (t) => {
   const refused = { outcome: 'refused', reason: 'no', invokeMs: 50_000, returnMs: 50_001 } as const;
   t.deepEqual(namesOf(historyOf(refused)), ['service']);
-  const outage = {
-    kind: 'etcd-outage',
-    touches: ['etcd'],
-    beginMs: 30_000,
-    endMs: 80_000,
-    promised: 'answered',
-    graceMs: 5000,
-    excusesMoves: false,
-  } as const;
   t.deepEqual(namesOf({ ...historyOf(refused), faults: [outage] }), ['service']);
   t.deepEqual(namesOf({ ...historyOf(refused), faults: [{ ...outage, beginMs: 49_000 }] }), []);
   t.deepEqual(namesOf({ ...historyOf(refused), withoutQuorum: 'strict', faults: [outage] }), []);
 });
 
 test('a promise of another relay for a call that was answered just before is found', (t) => {
-  const fault = {
-    kind: 'etcd-outage',
-    touches: ['etcd'],
-    beginMs: 30_000,
-    endMs: 80_000,
-    promised: 'answered',
-    graceMs: 5000,
-    excusesMoves: false,
-  } as const;
   const elsewhere = { ...answer('r2', 0), freshness: 'provisional' } as const;
   const known = (seconds: number) =>
     historyOf(
       { answer: answer('r1', 1), invokeMs: seconds * 1000, returnMs: seconds * 1000 + 1 },
       { answer: elsewhere, inDialog: true, invokeMs: 50_000, returnMs: 50_001 },
     );
-  t.deepEqual(namesOf({ ...known(25), faults: [fault] }), ['remembered']);
+  t.deepEqual(namesOf({ ...known(25), faults: [outage] }), ['remembered']);
   // Its time may have run out between.
-  const other = { ...fault, kind: 'relay-freeze', touches: ['r3'], beginMs: 10_000 };
-  t.deepEqual(namesOf({ ...known(5), faults: [other, fault] }), []);
+  const other = { ...outage, kind: 'relay-freeze', touches: ['r3'], beginMs: 10_000 };
+  t.deepEqual(namesOf({ ...known(5), faults: [other, outage] }), []);
 });
 
 test('in the end every living relay is listed, and every call in progress is found', (t) => {
