@@ -272,8 +272,12 @@ export class Selector {
   async release(call: Call, version?: BindingVersion): Promise<boolean> {
     this.#used.forget(call);
     try {
-      const answer = await this.#updated(call, version, ({ binding }) =>
-        binding.state === 'released' ? undefined : (stored) => this.#writer.release(stored),
+      const answer = await this.#updated(
+        call,
+        version,
+        ({ binding }) =>
+          binding.state === 'released' ? undefined : (stored) => this.#writer.release(stored),
+        (outdated, generation) => this.#writer.releaseAt(outdated, generation),
       );
       return answer !== undefined;
     } catch (error) {
@@ -350,11 +354,15 @@ export class Selector {
     this.#cachedStore.beginHistory(loss);
   }
 
-  /** What is found of the call, after a write where `writeOf` has one for the binding. */
+  /**
+   * What is found of the call, after a write where `writeOf` has one for the binding.
+   * @param writeOutdated for a state that the call has left behind, with a generation that it has not; else that is none
+   */
   async #updated(
     call: Call,
     version: BindingVersion | undefined,
     writeOf: (stored: StoredBinding) => ((stored: StoredBinding) => Promise<WriteOutcome>) | undefined,
+    writeOutdated?: (outdated: StoredBinding, generation: number) => Promise<WriteOutcome>,
   ): Promise<Answer | undefined> {
     this.#fallback.assertNotSuspect(call);
     await this.#reconciler.reconcile(call);
@@ -364,10 +372,14 @@ export class Selector {
     const found = await this.#retry.run<Found | StoredBinding>(begin && foundOf(begin), async (seen) => {
       const found = seen ?? (await this.repair.read(call));
       const stored = bound(found);
-      if (!stored || (version && !isVersionOf(stored.binding, version))) {
-        return { ...found, binding: undefined };
+      if (stored && (!version || isVersionOf(stored.binding, version))) {
+        return writeOf(stored)?.(stored) ?? found;
       }
-      return writeOf(stored)?.(stored) ?? found;
+      const { outdated, revision } = found;
+      const isThatCall = outdated && (!version || outdated.beginning === version.beginning);
+      return isThatCall && writeOutdated
+        ? writeOutdated({ binding: outdated, revision }, this.#cachedStore.nextGeneration(found))
+        : { ...found, binding: undefined };
     });
     return found.binding && this.#answer(found.binding, '');
   }

@@ -59,7 +59,9 @@ export class BindingRepair {
     }
     await this.forgetIfEnded(call);
     const survivor = cachedStore.survivor(call);
-    return survivor && (await this.reassert(survivor)) ? cachedStore.read(call) : found;
+    // An older state is no longer behind anything once the later one is forgotten.
+    const isOther = survivor ? await this.reassert(survivor) : found.outdated !== undefined;
+    return isOther ? cachedStore.read(call) : found;
   }
 
   /**

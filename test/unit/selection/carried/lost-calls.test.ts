@@ -234,3 +234,25 @@ test('and is looked for where its relay says that it does not know it', async (t
     ...{ relayId: 'r2', state: 'answered', generation: 2 },
   });
 });
+
+test('a release ends an older state of the call that another replica has written again', async (t) => {
+  const { replace, selector, store } = rebuildScene(t);
+  const { binding } = await selector.select(ask(call, { constraints: { target: 'r2' } }));
+  await selector.answered(call, binding);
+  store.bindings.clear();
+  replace();
+  store.put(binding);
+  t.true(await selector.release(call));
+  t.is(store.bindings.get(call.key)?.binding.state, 'released');
+});
+
+test('a release ends what a restored etcd has of a call that has moved since, past the generation of the move', async (t) => {
+  const { cache, replace, selector, store } = rebuildScene(t);
+  const { binding } = await selector.select(ask(call, { constraints: { target: 'r2' } }));
+  const { revision } = store;
+  cache.hearMove(call.key, { revision: revision + 1, generation: 4, relayId: 'r3' });
+  replace(revision);
+  t.false(await selector.release(call, { beginning: 'another' }));
+  t.true(await selector.release(call, { beginning: binding.beginning }));
+  t.like(store.bindings.get(call.key)?.binding, { state: 'released', generation: 5 });
+});
