@@ -125,6 +125,14 @@ const isBound = { state: 'answered' } as const;
 bad('a call that was released, and is in progress again after a wipe', 'ended stays ended', () =>
   back(talking().ask('delete', {}).bind({ state: 'released' }).wipe()).bind(isBound),
 );
+good('a call that nobody but Holdfast ended, whose next request goes on with it', () =>
+  back(bound().bind({ state: 'released' }).wipe())
+    .bind({ ...second, request: 'q2', state: 'answered' })
+    .ask('select', { request: 'q2' }, { answer: { ...second, origin: 'moved' } }),
+);
+bad('the same without such a request', 'ended stays ended', () =>
+  back(bound().bind({ state: 'released' }).wipe()).bind({ ...second, request: 'q2', state: 'answered' }),
+);
 good('a relay that could not say that the call has ended', () =>
   back(talking().ask('delete', {}).bind({ state: 'released' }).wipe())
     .fault('relay-stop', 'r1', 3)

@@ -175,6 +175,11 @@ function checkRevived(evidence: Evidence, { callId, story, operations }: CallEvi
     if (isOpen || wasHurt(evidence, binding.relay, lostMs - unheardMs, byMs + unheardMs)) {
       return;
     }
+    // Holdfast itself took it for ended, because its relay did not know it: a request that knows better goes on with it.
+    const isUsed = operations.some(({ requestId }) => requestId === binding.request);
+    if (isUsed && !operations.some((each) => isEnd(each) && each.invokeMs < byMs)) {
+      return;
+    }
     const before = states[i - 1]?.binding;
     // Who did not hear of the release goes on with what was restored, until one that did corrects it.
     const isRestored = isLoss || (before?.begun === binding.begun && before.state !== 'released');
@@ -226,6 +231,10 @@ function checkDeleted(evidence: Evidence, { callId, operations, story }: CallEvi
   const lateMs = Math.round(found.askedAtMs - done.returnMs);
   const message = `operation ${done.op}: ${found.relay} carries the call ${lateMs} ms after its end was acknowledged`;
   return [violation('ended stays ended', callId, found.atMs, message)];
+}
+
+function isEnd({ method }: Operation): boolean {
+  return method === 'release' || method === 'delete';
 }
 
 /** It may have reached a relay after the deletion, as far as relays tell, which is in whole seconds. */
