@@ -20,6 +20,8 @@ export interface MediaEndpoint {
   /** What names the party in checks of ICE (RFC 8839); undefined if it does not speak it. */
   readonly iceUfrag?: string | undefined;
   readonly direction: Direction;
+  /** It sends from other addresses than those above. */
+  readonly isAsymmetric?: boolean;
   /** Which datagrams are let through. */
   readonly payload: Payload;
   /** Payload types, as far as they are numbers: the preferred one first. */

@@ -64,7 +64,8 @@ export interface Outlet {
 /**
  * One party at one port: it sends to the port, and what it is to hear leaves from there (symmetric RTP, RFC 4961).
  * Behind a NAT the party's signaled address is wrong, so the source of its first packet after each offer or answer is
- * believed instead, and from then on no other source.
+ * believed instead, and from then on no other source. An asymmetric party sends from elsewhere than it receives: it hears where
+ * it has signaled, and its source is learned for what comes from it alone.
  */
 export class Leg {
   packets = 0;
@@ -84,6 +85,9 @@ export class Leg {
   /** Where packets to the party go; empty until it is known. */
   remoteAddress = '';
   remotePort = 0;
+  /** Where its packets come from; what is here counts once that is learned. */
+  #source: TransportAddress = { address: '', port: 0 };
+  #isAsymmetric = false;
   #ice: IceCredentials | undefined;
   /** When the last check of ICE came. */
   #checkedAtMs = Number.NEGATIVE_INFINITY;
@@ -106,6 +110,15 @@ export class Leg {
 
   get signaled(): TransportAddress | undefined {
     return this.#signaled;
+  }
+
+  get isAsymmetric(): boolean {
+    return this.#isAsymmetric;
+  }
+
+  /** Where its packets come from; undefined until one has come since it last signaled. */
+  get source(): TransportAddress | undefined {
+    return this.#learned ? this.#source : undefined;
   }
 
   /** A packet has come from the party since it last signaled. */
@@ -147,7 +160,7 @@ export class Leg {
       return undefined;
     }
     return {
-      from: { address: this.remoteAddress, port: this.remotePort },
+      from: this.#source,
       at: { address: this.outlet.address, port: this.outlet.port },
       leaving: { address: peer.outlet.address, port: peer.outlet.port },
       to: { address: peer.remoteAddress, port: peer.remotePort },
@@ -174,15 +187,17 @@ export class Leg {
   /**
    * Where the party says it receives; undefined if it does not say, or must not be sent to. The same address again does
    * not unlearn a party behind a NAT: its real address stays in use until the next packet confirms or corrects it.
+   * @param isAsymmetric it sends from another address
    */
-  signal(remote: TransportAddress | undefined): void {
+  signal(remote: TransportAddress | undefined, isAsymmetric = false): void {
     this.takeBack();
     const changed = remote?.address !== this.#signaled?.address || remote?.port !== this.#signaled?.port;
     this.#signaled = remote;
+    this.#isAsymmetric = isAsymmetric;
     // Where it is follows from its checks.
     this.#learned &&= this.#ice !== undefined;
     this.#onHold = remote !== undefined && isUnspecified(remote.address);
-    if (!changed || this.#learned) {
+    if ((!changed && !isAsymmetric) || this.#learned) {
       return;
     }
     const usable =
@@ -193,7 +208,7 @@ export class Leg {
 
   /** Whether this source is known to be the party. */
   isFrom(remote: RemoteInfo): boolean {
-    return this.#learned && remote.port === this.remotePort && remote.address === this.remoteAddress;
+    return this.#learned && remote.port === this.#source.port && remote.address === this.#source.address;
   }
 
   /**
@@ -240,11 +255,15 @@ export class Leg {
     return this.#ice === undefined || this.listener.nowMs - this.#checkedAtMs < consentMs;
   }
 
-  learn(remote: RemoteInfo): void {
+  learn({ address, port }: TransportAddress): void {
     this.takeBack();
     this.#learned = true;
-    this.remoteAddress = remote.address;
-    this.remotePort = remote.port;
+    this.#source = { address, port };
+    // A party that speaks ICE is where its checks come from.
+    if (!this.#isAsymmetric || this.#ice) {
+      this.remoteAddress = address;
+      this.remotePort = port;
+    }
     this.listener.stateChanged();
   }
 
@@ -254,6 +273,7 @@ export class Leg {
       signaled: this.#signaled,
       remote: { address: this.remoteAddress, port: this.remotePort },
       learned: this.#learned,
+      ...(this.#isAsymmetric && { source: this.#source }),
       onHold: this.#onHold,
       packets: this.packets - counted.packets,
       bytes: this.bytes - counted.bytes,
@@ -266,8 +286,10 @@ export class Leg {
     this.#checkedAtMs = this.listener.nowMs;
   }
 
-  restore({ signaled, remote, learned, onHold, packets, bytes }: LegState): void {
+  restore({ signaled, remote, source, learned, onHold, packets, bytes }: LegState): void {
     this.#signaled = signaled;
+    this.#isAsymmetric = source !== undefined;
+    this.#source = source ?? remote;
     this.remoteAddress = remote.address;
     this.remotePort = remote.port;
     this.#learned = learned;
@@ -284,10 +306,9 @@ export class Leg {
     const { recorder } = this.listener;
     if (recorder) {
       const { address, port } = this.outlet;
-      const from = { address: this.remoteAddress, port: this.remotePort };
       recorder.record(packet, {
         ...{ side: this.side, isEncrypted: this.isEncrypted },
-        ...{ from, to: { address, port } },
+        ...{ from: this.#source, to: { address, port } },
       });
     }
     const isReport = isRtcp(packet);

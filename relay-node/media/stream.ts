@@ -69,7 +69,7 @@ export class Stream {
       rtp.onEvent = (packet) => {
         const event = events.read(packet, this.#events.flat());
         if (event) {
-          listener.keyPressed(side, event, rtp.remoteAddress);
+          listener.keyPressed(side, event, rtp.source?.address ?? '');
         }
       };
     }
@@ -105,8 +105,8 @@ export class Stream {
       throw new RefusedError('The call has ended');
     }
     const stream = new Stream([pair, answerer.pair], this.sockets, this, listener);
-    stream.sides[0].rtp.signal(offerer.rtp.signaled);
-    stream.sides[0].rtcp.signal(offerer.rtcp.signaled);
+    stream.sides[0].rtp.signal(offerer.rtp.signaled, offerer.rtp.isAsymmetric);
+    stream.sides[0].rtcp.signal(offerer.rtcp.signaled, offerer.rtcp.isAsymmetric);
     stream.#quiet[0] = this.#quiet[0];
     stream.#formats[0] = this.#formats[0];
     stream.#expectEvents(0, this.#events[0]);
@@ -185,8 +185,8 @@ export class Stream {
     this.#noteKeys();
     this.#expect(media);
     const { rtp, rtcp } = this.sides[side];
-    rtp.signal(this.#reachable(media.rtp));
-    rtcp.signal(this.#reachable(media.rtcp));
+    rtp.signal(this.#reachable(media.rtp), media.isAsymmetric);
+    rtcp.signal(this.#reachable(media.rtcp), media.isAsymmetric);
     this.#formats[side] = media.formats;
     this.#expectEvents(side, media.events ?? []);
     this.#clockRate = media.clockRate ?? defaultClockRate;

@@ -178,8 +178,9 @@ export class Commands {
     if (need) {
       throw new RefusedError(unsupportedOption(need.option));
     }
-    const { source, wanted, mediaAddress, rtcpMux, isRecorded, ice, ...rewrite } = mediaOptions(body);
-    const endpoints = endpointsOf(sdp, source);
+    const { source, isAsymmetric, wanted, mediaAddress, rtcpMux, isRecorded, ice, ...rewrite } =
+      mediaOptions(body);
+    const endpoints = endpointsOf(sdp, { source, isAsymmetric });
     const request = { ...parties, fromTag: from, media: endpoints, interfaces: wanted, rtcpMux, ice };
     const ports = await (kind === 'offer' ? media.sessions.offer(request) : media.sessions.answer(request));
     if (!ports) {

@@ -7,18 +7,22 @@ import { isUnspecified } from '../../../services/runtime/address.js';
 import type { MediaEndpoint } from '../../media/endpoint.js';
 import type { Payload } from '../../media/packet.js';
 
-/**
- * What an SDP says to the relay: one endpoint per media, undefined where nothing is relayed. The `source` address is
- * believed more than the SDP's, if there is one.
- */
-export function endpointsOf(
-  { media }: SessionDescription,
-  source: string | undefined,
-): (MediaEndpoint | undefined)[] {
-  return media.map((description) => endpoint(description, source));
+/** What a request says of the party that its SDP is of. */
+export interface Signaler {
+  /** An address that is believed more than the SDP's. */
+  readonly source: string | undefined;
+  readonly isAsymmetric: boolean;
 }
 
-function endpoint(media: MediaDescription, source: string | undefined): MediaEndpoint | undefined {
+/** What an SDP says to the relay: one endpoint per media, undefined where nothing is relayed. */
+export function endpointsOf(
+  { media }: SessionDescription,
+  signaler: Signaler,
+): (MediaEndpoint | undefined)[] {
+  return media.map((description) => endpoint(description, signaler));
+}
+
+function endpoint(media: MediaDescription, { source, isAsymmetric }: Signaler): MediaEndpoint | undefined {
   const { address, port, rtcp, rtcpMux, direction, type, protocol, formats, iceUfrag, clockRate, events } =
     media;
   if (port === 0 || address === undefined || !isRelayable(protocol)) {
@@ -32,6 +36,7 @@ function endpoint(media: MediaDescription, source: string | undefined): MediaEnd
     iceUfrag,
     rtcp: { address: believed(rtcp.address ?? address), port: rtcp.port },
     direction,
+    isAsymmetric,
     payload: payloadOf(protocol),
     formats,
     events,

@@ -16,6 +16,8 @@ export interface MediaOptions {
   readonly isRecorded: boolean;
   /** The address to believe more than the SDP's: where the SIP message came from. */
   readonly source: string | undefined;
+  /** The party that signals sends from other addresses than those of its SDP. */
+  readonly isAsymmetric: boolean;
   readonly wanted: WantedInterfaces;
   /** What the other party is told in place of the relay's address. */
   readonly mediaAddress: string | undefined;
@@ -48,6 +50,7 @@ export function mediaOptions(body: NgDictionary): MediaOptions {
     replaceOrigin: has('replace-origin'),
     rtcpAttribute: has('no-rtcp-attribute') ? 'none' : full,
     source: sourceOf(body, options),
+    isAsymmetric: has('asymmetric'),
   };
 }
 

@@ -35,6 +35,7 @@ export function readMedia(media: Media, interfaces: MediaInterfaces): MediaComma
       // As the parties agree.
       rtcpMux: false,
       direction: 'sendrecv',
+      isAsymmetric: modifiers.isAsymmetric,
       // Without payload types it may be anything, such as T.38 over UDPTL.
       payload: modifiers.isRtp ? 'dtls-srtp' : 'opaque',
       formats: modifiers.payloadTypes,

@@ -6,6 +6,8 @@ import { CommandError } from './command-error.js';
 export interface Modifiers {
   /** `w`: the session lives until both parties have ended it. */
   readonly isWeak: boolean;
+  /** `a`: the party sends from another address than it names. */
+  readonly isAsymmetric: boolean;
   /** `c0,8`: payload types are named, so it is RTP. */
   readonly isRtp: boolean;
   /** Those that are named. */
@@ -24,15 +26,21 @@ const ipAddress = /^(?:(?:\d{1,3}\.){3}\d{1,3}|[\da-f:.]+)/;
 
 /** @throws CommandError */
 export function readModifiers(text: string): Modifiers {
-  const read = { isWeak: false, isRtp: false, isIPv6: false, localAddress: '', addressTowards: '' };
+  const read = {
+    ...{ isWeak: false, isAsymmetric: false, isRtp: false, isIPv6: false },
+    ...{ localAddress: '', addressTowards: '' },
+  };
   const sides: ('i' | 'e')[] = [];
   let payloadTypes: number[] = [];
   for (let rest = text.toLowerCase(); rest !== ''; ) {
     const [letter, tail] = [rest.charAt(0), rest.slice(1)];
     let taken = '';
     switch (letter) {
-      // Whoever sends is answered where it sends from, in any case.
+      // The default.
       case 's':
+        break;
+      case 'a':
+        read.isAsymmetric = true;
         break;
       case 'w':
         read.isWeak = true;

@@ -6,6 +6,8 @@ const addressSchema = z.object({ address: z.string(), port: z.number() });
 const legSchema = z.object({
   signaled: addressSchema.optional(),
   remote: addressSchema,
+  /** Of a party that sends from elsewhere. */
+  source: addressSchema.optional(),
   learned: z.boolean(),
   onHold: z.boolean(),
   /** Without those that the kernel counts. */

@@ -111,6 +111,7 @@ const forwarding: Readonly<Record<string, Rule>> = {
   'sip-source-address': { because: 'done' },
   'trust-address': { because: 'done: the default' },
   symmetric: { because: 'done: the default' },
+  asymmetric: { because: 'done: it hears where it has signaled, wherever its packets come from' },
   'strict-source': { because: 'done: strangers are always dropped' },
   'port-latching': { because: 'done: ports never change during a call' },
   'no-port-latching': { because: 'concerns parties that speak ICE' },

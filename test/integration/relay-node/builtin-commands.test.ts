@@ -193,8 +193,8 @@ test('an option that the relay does not have is refused by name, and begins no c
   );
   t.is(relay.media.sessions.size, 0);
   t.is((await proxy.offer(call, sdp))['result'], 'ok');
-  const answer = await proxy.answer(call, sdp, { flags: ['asymmetric'] });
-  t.is(answer['error-reason'], 'Option "asymmetric" is not supported by this relay');
+  const answer = await proxy.answer(call, sdp, { flags: ['media handover'] });
+  t.is(answer['error-reason'], 'Option "media-handover" is not supported by this relay');
 });
 
 test('the relay says which version of IP its media have', async (t) => {

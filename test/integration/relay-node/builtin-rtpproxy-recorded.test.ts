@@ -33,7 +33,7 @@ function refusal(command: string): string | undefined {
   if (name === 'U' || name === 'L') {
     // A port that does not exist: the engine takes it for another one.
     const isWrong = Number(words[2]) > 65_535;
-    return foreign[modifiers] ?? (/^[AN]|^Z\d\d(?!\d)/.test(modifiers) ? 'E35' : isWrong ? 'E37' : undefined);
+    return foreign[modifiers] ?? (/^N|^A?Z\d\d(?!\d)/.test(modifiers) ? 'E35' : isWrong ? 'E37' : undefined);
   }
   if (name === 'G' && words.some((word) => /complete|duration|succd|errs|pps/.test(word))) {
     return 'E68';

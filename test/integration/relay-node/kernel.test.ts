@@ -111,6 +111,33 @@ testWith.serial(kernelPrograms, 'a re-INVITE moves a stream in the kernel to ano
 
 testWith.serial(
   kernelPrograms,
+  'the kernel forwards what an asymmetric party sends from elsewhere',
+  async (t) => {
+    const scene = await KernelScene.open(t);
+    await scene.startRelay();
+    const call = await scene.call();
+    await scene.near.setUp('near', '10.77.1.9/24');
+    const sender = new Phone(await scene.near.udp('10.77.1.9'));
+    sender.target = call.caller.target;
+    const extra = { ...untrusted, flags: ['asymmetric'] };
+    await scene.proxy.offer(call.tags, call.caller.sdp(2), { inDialog: true, extra });
+    await scene.proxy.answer(call.tags, call.callee.sdp(2), untrusted);
+    const [{ socket: caller }, { socket: callee }] = [call.caller, call.callee];
+    await scene.until(async () => {
+      const before = await scene.packetsInKernel();
+      const heard = [caller.heard.length, callee.heard.length];
+      await sender.talk();
+      await callee.hears((heard[1] ?? 0) + 1);
+      await call.callee.talk();
+      await caller.hears((heard[0] ?? 0) + 1);
+      return (await scene.packetsInKernel()) === before + 2;
+    });
+    t.is(sender.socket.heard.length, 0, 'it hears where it has signaled');
+  },
+);
+
+testWith.serial(
+  kernelPrograms,
   'media on hold come back to user space, and go again when they resume',
   async (t) => {
     const scene = await KernelScene.open(t);

@@ -69,7 +69,6 @@ const impossible: readonly (readonly [NgDictionary, string])[] = [
   [{ 'address-family': 'IP6' }, 'address-family'],
   [{ direction: ['pub', 'priv'] }, 'direction'],
   [{ flags: ['internal'] }, 'internal'],
-  [{ flags: ['asymmetric'] }, 'asymmetric'],
   [{ flags: ['media handover'] }, 'media-handover'],
   [{ flags: ['generate-mid'] }, 'generate-mid'],
   [{ codec: { transcode: ['PCMA'] } }, 'codec-transcode'],

@@ -27,7 +27,7 @@ const more = ['m=video 0 RTP/AVP 96', 'm=message 2855 TCP/MSRP *', 'm=image 6000
 
 test('one endpoint per media; none for what is rejected or not relayed', (t) => {
   const sdp = SessionDescription.parse(audioSdp({ address: '192.0.2.1', port: 4000, rtcpPort: 4009, more }));
-  t.deepEqual(endpointsOf(sdp, undefined), [
+  t.deepEqual(endpointsOf(sdp, { source: undefined, isAsymmetric: false }), [
     {
       rtp: { address: '192.0.2.1', port: 4000 },
       rtcpMux: false,
@@ -37,6 +37,7 @@ test('one endpoint per media; none for what is rejected or not relayed', (t) => 
       formats: [8, 0, 101],
       rtcp: { address: '192.0.2.1', port: 4009 },
       direction: 'sendrecv',
+      isAsymmetric: false,
       payload: 'rtp',
       type: 'audio',
       protocol: 'RTP/AVP',
@@ -52,6 +53,7 @@ test('one endpoint per media; none for what is rejected or not relayed', (t) => 
       formats: [],
       rtcp: { address: '192.0.2.1', port: 6001 },
       direction: 'sendonly',
+      isAsymmetric: false,
       payload: 'opaque',
       type: 'image',
       protocol: 'udptl',
@@ -61,7 +63,10 @@ test('one endpoint per media; none for what is rejected or not relayed', (t) => 
 
 test('the source address takes the place of the signaled one, but not on hold, and only if it is one', (t) => {
   const addressOf = (address: string, source: string) =>
-    endpointsOf(SessionDescription.parse(audioSdp({ address, port: 4000 })), source)[0]?.rtp.address;
+    endpointsOf(SessionDescription.parse(audioSdp({ address, port: 4000 })), {
+      source,
+      isAsymmetric: false,
+    })[0]?.rtp.address;
   t.is(addressOf('10.0.0.1', '192.0.2.7'), '192.0.2.7');
   t.is(addressOf('0.0.0.0', '192.0.2.7'), '0.0.0.0');
   t.is(addressOf('10.0.0.1', 'elsewhere'), '10.0.0.1');

@@ -7,6 +7,7 @@ test('options are read wherever they are written', (t) => {
   t.deepEqual(mediaOptions({ replace: ['origin'], flags: ['no rtcp attribute'], ...received }), {
     ice: 'default',
     isRecorded: false,
+    isAsymmetric: false,
     rtcpMux: noMuxPolicy,
     replaceOrigin: true,
     rtcpAttribute: 'none',
@@ -18,6 +19,7 @@ test('options are read wherever they are written', (t) => {
   t.deepEqual(mediaOptions({ 'rtpp-flags': words, ...received }), {
     ice: 'default',
     isRecorded: false,
+    isAsymmetric: false,
     rtcpMux: noMuxPolicy,
     replaceOrigin: true,
     rtcpAttribute: 'full',

@@ -4,6 +4,7 @@ import { readModifiers } from '../../../../../relay-node/control/rtpproxy/modifi
 
 const plain = {
   isWeak: false,
+  isAsymmetric: false,
   isRtp: false,
   isIPv6: false,
   localAddress: undefined,
@@ -28,6 +29,7 @@ test('modifiers are read one after the other, each with its value', (t) => {
     localAddress: '192.0.2.66',
     addressTowards: '127.0.0.9',
   });
+  t.deepEqual(readModifiers('A'), { ...plain, isAsymmetric: true });
   t.deepEqual(readModifiers('EI').sides, ['e', 'i']);
   t.is(readModifiers('R2001:db8::1').addressTowards, '2001:db8::1');
 });
@@ -46,7 +48,7 @@ test('the first that is wrong, or that the relay does not have, is the reason', 
     l: 15,
     'l1.2': 15,
   };
-  for (const [modifiers, code] of Object.entries({ ...codes, rx: 16, a: 35, n: 35, 'r300.0.0.1': 16 })) {
+  for (const [modifiers, code] of Object.entries({ ...codes, rx: 16, an: 35, n: 35, 'r300.0.0.1': 16 })) {
     t.is(
       t.throws<CommandError>(() => readModifiers(modifiers), { instanceOf: CommandError })?.code,
       code as never,
