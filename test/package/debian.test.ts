@@ -3,10 +3,12 @@ import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import type { ExecutionContext } from 'ava';
 import { fileScope, startEmbeddedEtcd } from '../support/etcd.js';
+import { KernelScene, kernelPrograms, networks } from '../support/kernel-scene.js';
 import { type Scope, startProcess, type TestProcess } from '../support/process.js';
 import { repository } from '../support/repository.js';
 import { testWith } from '../support/requirement.js';
 import { logged } from '../support/stack.js';
+import { System, systemdPrograms } from '../support/systemd.js';
 import { scratchDirectory } from './scratch.js';
 
 /** The Debian package, installed into a directory of its own as if that were the root of a system. */
@@ -192,3 +194,68 @@ testWith.serial(programs, 'systemd takes its units', async (t) => {
     [],
   );
 });
+
+testWith.serial(
+  [...programs, ...systemdPrograms, ...kernelPrograms],
+  'under systemd, media lose no packet when the package is upgraded, and its relay node restarted or killed',
+  async (t) => {
+    t.timeout(timeoutMs);
+    built ??= build();
+    const deb = await built;
+    const scene = await KernelScene.open(t);
+    const host = await System.start(t, scene.relay);
+    const unit = 'holdfast-relay-node@media-1.service';
+    // Units do not see the directories of users.
+    await host.exec('rm', '-f', '/usr/bin/node');
+    await host.copy(process.execPath, '/usr/bin/node');
+    await host.exec('chmod', '755', '/usr/bin/node');
+    const install = async (file: string) => {
+      await host.copy(file, '/holdfast.deb');
+      await host.exec('dpkg', '--install', '--force-depends', '/holdfast.deb');
+    };
+    await install(deb);
+    const { relay } = networks.IPv4;
+    const settings = `control = "${relay}:2223"\nmedia = "default=${relay}"\ndelete-delay = 0\ndrain-deadline = 0\n`;
+    await host.exec('sh', '-c', 'printf %s "$0" > /etc/holdfast/media-1.toml', settings);
+    t.teardown(async () => t.passed || t.log(await host.exec('journalctl', '--no-pager')));
+    const replica = 'holdfast-selection.service';
+    await host.exec('systemctl', 'start', unit, replica);
+    const isThere = async () => {
+      const reply = await scene.proxy.ping().catch(() => undefined);
+      return reply?.['result'] === 'pong';
+    };
+    await scene.until(isThere);
+
+    const call = await scene.call();
+    await call.talkUntilHandedOver();
+    const { socket, target } = call.caller;
+    const flow = { id: socket.id, port: target?.port ?? 0, address: target?.address ?? '' };
+    const next = await nextVersion(t, deb);
+    const shown = (property: string, of: string) =>
+      host.exec('systemctl', 'show', '--value', '-p', property, of);
+    const processOf = async () => Number(await shown('MainPID', unit));
+    const changes: Readonly<Record<string, () => Promise<unknown>>> = {
+      'an upgrade': async () => {
+        await install(next);
+        await host.exec('systemctl', 'restart', unit);
+      },
+      'a kill': () => host.exec('systemctl', 'kill', '--signal=KILL', unit),
+    };
+    for (const [name, change] of Object.entries(changes)) {
+      const [before, heard] = [await processOf(), call.callee.socket.heard.length];
+      const flood = scene.near.ask('flood', [flow], 100, 10);
+      await scene.until(async () => call.callee.socket.heard.length > heard + 100);
+      await change();
+      await scene.until(async () => ![before, 0].includes(await processOf()) && (await isThere()));
+      const { packets } = await flood;
+      await scene.until(async () => call.callee.socket.heard.length >= heard + packets);
+      t.is(call.callee.socket.heard.length, heard + packets, `${name}: none lost, none twice`);
+      t.is((await scene.forwarded()).userspace, 0, `${name}: none came to user space of the next process`);
+    }
+    t.deepEqual([await shown('NRestarts', unit), await shown('NRestarts', replica)], ['1\n', '0\n']);
+    await call.exchange();
+    await scene.proxy.delete(call.tags);
+    await host.exec('systemctl', 'stop', unit, replica);
+    t.is(await scene.ruleset(), '', 'nothing is left');
+  },
+);
