@@ -107,6 +107,8 @@ export interface ControlRequest {
   readonly needs: readonly string[];
   /** What its sender has asked to be told should the relay be lost, in words of the front; none, if it has not. */
   readonly notices: readonly string[];
+  /** Of a delete that says so: the relay carries on with the call for so long, s. */
+  readonly deleteDelaySeconds?: number | undefined;
   /** Goes to the relay as it came, byte for byte. */
   readonly body: Buffer;
 

@@ -23,9 +23,12 @@ import type { RetryQueue } from './retry-queue.js';
 const timeoutMs = 400;
 /**
  * rtpengine carries on with a deleted call for its `delete-delay`, 30 s unless configured, and until then answers `query` for
- * it as before: the end shows only afterwards.
+ * it as before: the end shows only afterwards. A call that is carried still is asked for once more after twice that time: its
+ * relay may be configured otherwise.
  */
 const deleteDelayMs = 32_000;
+/** A relay may be told to carry on longer: then the call is left to its TTL. */
+const mostDeleteDelayMs = 300_000;
 /** Relays end a session without media after a minute, unless configured otherwise. */
 const branchDelayMs = 90_000;
 /** Attempts to ask a relay that has answered the delete and is silent since, by then for about half a minute. */
@@ -113,7 +116,7 @@ export class DeleteHandler {
         this.#releaseOnceEnded(deletion.parties, found, 0);
       }
       if (kind === 'accepted' || former.length > 0) {
-        this.#releaseOnceEnded(deletion.parties, found, deleteDelayMs);
+        this.#releaseOnceEnded(deletion.parties, found, delayMsOf(request));
       }
       // Where it really is, etcd alone can say; if it is there, the call may have begun anew since it was deleted.
       if (freshness === 'provisional') {
@@ -208,6 +211,9 @@ export class DeleteHandler {
         }
         if (isCarried === false && (await router.release(binding.call, binding))) {
           this.#reopenIfCarried(found, parties);
+        }
+        if (isCarried && delayMs === deleteDelayMs) {
+          this.#releaseOnceEnded(parties, found, 2 * deleteDelayMs);
         }
         return 'done';
       },
@@ -383,4 +389,9 @@ export class DeleteHandler {
       },
     });
   }
+}
+
+/** When the end of the call shows, ms. */
+function delayMsOf({ deleteDelaySeconds: seconds }: ControlRequest): number {
+  return seconds === undefined ? deleteDelayMs : Math.min((seconds + 2) * 1000, mostDeleteDelayMs);
 }

@@ -6,6 +6,7 @@ import {
   text,
   toTag,
   viaBranch,
+  wholeNumber,
 } from '../../../services/control/ng/fields.js';
 import { errorReply, type NgDictionary, type NgMessage } from '../../../services/control/ng/message.js';
 import { needsOf } from '../../../services/control/ng/needs.js';
@@ -321,17 +322,6 @@ function listLimit(body: NgDictionary): number {
 function deleteDelayMs(body: NgDictionary): number | undefined {
   const seconds = wholeNumber(body, ['delete-delay', 'delete delay']);
   return seconds === undefined ? undefined : Math.min(seconds, maxDeleteDelaySeconds) * 1000;
-}
-
-function wholeNumber(body: NgDictionary, keys: readonly string[]): number | undefined {
-  for (const key of keys) {
-    const asked = text(body[key]) ?? body[key];
-    const value = typeof asked === 'object' || asked === undefined ? Number.NaN : Number(asked);
-    if (Number.isSafeInteger(value) && value >= 0) {
-      return value;
-    }
-  }
-  return undefined;
 }
 
 /** Undefined: all parties. */

@@ -64,6 +64,19 @@ export function hasFlag(body: NgDictionary, list: string, flag: string): boolean
   return flags.some((each) => typeof each === 'string' && each.replaceAll(' ', '-') === wanted);
 }
 
+/** The first of these fields that is a whole number, from 0: proxies write it as a number or as text. */
+export function wholeNumber(body: NgDictionary, keys: readonly string[]): number | undefined {
+  for (const key of keys) {
+    const asked = text(body[key]) ?? body[key];
+    const value =
+      typeof asked === 'object' || asked === undefined || asked === '' ? Number.NaN : Number(asked);
+    if (Number.isSafeInteger(value) && value >= 0) {
+      return value;
+    }
+  }
+  return undefined;
+}
+
 /** A string field as text. Bytes that are not UTF-8 become Latin-1, for logs and for comparing with known words. */
 export function text(value: NgValue | undefined): string | undefined {
   if (typeof value === 'string') {

@@ -3,7 +3,7 @@ import { bytes, text } from './fields.js';
 import { type NgDictionary, NgMessageError, parseMessage } from './message.js';
 import { isUnsupported } from './unsupported.js';
 
-/** As rtpengine says it of a delete: SIP proxies take it for done. */
+/** As rtpengine says it of a delete: a warning, which SIP proxies take for done, or an error where they want one. */
 export const deletedNothing = "Call-ID not found or tags didn't match";
 
 /** `load limit` comes where the sender knows it; the texts, and running out of ports, otherwise. */
@@ -22,6 +22,9 @@ export function judgeReply(reply: Buffer, { act, callId }: Pick<ControlRequest, 
   }
   if (result === 'error') {
     const reason = text(body['error-reason']) ?? 'error without a reason';
+    if (act === 'delete' && reason === deletedNothing) {
+      return { kind: 'unchanged' };
+    }
     return isUnsupported(body) ? { kind: 'unsupported', reason } : judgeError(reason);
   }
   if (act === 'delete' && text(body['warning']) === deletedNothing) {

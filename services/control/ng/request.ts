@@ -1,5 +1,5 @@
 import type { Act, CallParties, ControlRequest, Verdict } from '../protocol.js';
-import { bytes, command, field, hasFlag } from './fields.js';
+import { bytes, command, field, hasFlag, wholeNumber } from './fields.js';
 import { encodeBody, errorReply, type NgDictionary, type NgMessage, type NgValue } from './message.js';
 import { featuresFor } from './needs.js';
 import { deletedNothing, judgeReply } from './reply.js';
@@ -95,6 +95,12 @@ export class NgRequest implements ControlRequest {
     return this.act === 'begin' || this.act === 'unknown' ? featuresFor(this.message.body) : [];
   }
 
+  get deleteDelaySeconds(): number | undefined {
+    return this.act === 'delete'
+      ? wholeNumber(this.message.body, ['delete-delay', 'delete delay'])
+      : undefined;
+  }
+
   get body(): Buffer {
     return this.message.raw;
   }
@@ -115,9 +121,12 @@ export class NgRequest implements ControlRequest {
   }
 
   unknownCall(): Buffer {
-    return this.act === 'delete'
-      ? this.ok(deletedNothing)
-      : this.error(inDialog[this.command] ?? 'Unknown call-id');
+    if (this.act !== 'delete') {
+      return this.error(inDialog[this.command] ?? 'Unknown call-id');
+    }
+    return hasFlag(this.message.body, 'flags', 'fatal')
+      ? this.error(deletedNothing)
+      : this.ok(deletedNothing);
   }
 
   /** The mild form, where the sender knows it, is for rtpengine's clients a reason to try the next server. */

@@ -1,4 +1,5 @@
 import test, { type ExecutionContext } from 'ava';
+import type { NgDictionary } from '../../../services/control/ng/message.js';
 import type { RegisteredRelay } from '../../../services/domain/relay.js';
 import { turns } from '../../support/clock.js';
 import { deletion, knowsNone, offer, registered, scene, theCall } from './scene.js';
@@ -253,4 +254,31 @@ test('a delete that changes nothing is no end', async (t) => {
   await pass(40_000);
   t.deepEqual(clients.log, ['r1 offer', 'r1 delete', 'r1 query']);
   t.deepEqual(router.released, [], 'the relay carries it');
+});
+
+/** When a call whose relay carries on with it for so long after its delete is released, s. */
+async function releasedAfter(t: ExecutionContext, seconds: number, more: NgDictionary = {}): Promise<number> {
+  const { ask, clients, clock, pass, router } = scene(t);
+  await ask(offer);
+  const endsAtMs = clock.monotonicMs() + seconds * 1000;
+  clients.tells = (...asked) => (clock.monotonicMs() < endsAtMs ? { result: 'ok' } : knowsNone(...asked));
+  await ask({ ...deletion, ...more });
+  for (let passed = 0; passed <= 600; passed++) {
+    if (router.released.length > 0) {
+      return passed;
+    }
+    await pass(1000);
+  }
+  return Number.POSITIVE_INFINITY;
+}
+
+test('a call is released when its relay has carried on with it for as long as the delete says', async (t) => {
+  t.is(await releasedAfter(t, 1, { 'delete-delay': 1 }), 3);
+  t.is(await releasedAfter(t, 60, { 'delete-delay': '60' }), 62);
+});
+
+test('or as long as the relay is configured to, where the delete says nothing', async (t) => {
+  t.is(await releasedAfter(t, 30), 32);
+  t.is(await releasedAfter(t, 60), 96);
+  t.is(await releasedAfter(t, 300), Number.POSITIVE_INFINITY, 'its binding ends with its TTL');
 });
