@@ -13,6 +13,8 @@ export interface CallMemory {
    * @param parties names in a request at hand
    */
   queries(call: Call, parties?: CallParties): readonly ControlRequest[];
+  /** A relay that knows the call by none of the names in these queries does not carry it: it has no others there. */
+  isNamedBy(call: Call, parties: CallParties): boolean;
   /** A request names the call, which may be unknown here. */
   heard(call: Call, parties: CallParties): void;
   /** The relay has accepted the request. */
@@ -28,6 +30,7 @@ export function noMemory(protocol: ControlProtocol): CallMemory {
   return {
     protocol,
     queries: (call, parties) => [protocol.queryRequest({ callId: parties?.callId ?? bytesOf(call) })],
+    isNamedBy: () => true,
     heard: () => {},
     accepted: () => {},
     ended: () => {},

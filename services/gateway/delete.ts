@@ -93,7 +93,7 @@ export class DeleteHandler {
   }
 
   async #delete(deletion: PutOff, found: Answer): Promise<Buffer> {
-    const { clients, formerRelays, clock } = this.#deps;
+    const { clients, formerRelays, memory, clock } = this.#deps;
     const { request, call } = deletion;
     const { binding, relay, freshness } = found;
     // A moved call without a re-INVITE since is still on its former relay.
@@ -112,7 +112,8 @@ export class DeleteHandler {
         return this.#delete(deletion, elsewhere);
       }
       // Where nothing was deleted, the relay may have ended the call before.
-      if (kind === 'accepted' || kind === 'unchanged' || former.length > 0) {
+      const mayHaveEnded = kind === 'unchanged' && memory.isNamedBy(call, deletion.parties);
+      if (kind === 'accepted' || mayHaveEnded || former.length > 0) {
         this.#releaseOnceEnded(deletion.parties, found, 0);
       }
       if (kind === 'accepted' || former.length > 0) {

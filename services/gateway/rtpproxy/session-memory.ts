@@ -1,7 +1,7 @@
 import type { CallParties, ControlRequest } from '../../control/protocol.js';
 import { rtpproxy } from '../../control/rtpproxy/protocol.js';
 import { RtpproxyRequest } from '../../control/rtpproxy/request.js';
-import { parseTag } from '../../control/rtpproxy/tag.js';
+import { parseTag, tagOf } from '../../control/rtpproxy/tag.js';
 import type { Call } from '../../domain/call.js';
 import type { Relay } from '../../domain/relay.js';
 import type { Clock } from '../../runtime/clock.js';
@@ -75,6 +75,12 @@ export class SessionMemory implements CallMemory {
         fromTag: Buffer.from(tag, 'latin1'),
       }),
     );
+  }
+
+  /** A session has the tag of the one who began it: where it is not remembered, either of the two may be that one. */
+  isNamedBy(call: Call, { fromTag, toTag }: CallParties): boolean {
+    const isOfAll = (tag: Buffer | undefined) => tag && parseTag(tag.toString('latin1')).stream === undefined;
+    return this.#find(call) !== undefined || Boolean(isOfAll(fromTag) && isOfAll(toTag));
   }
 
   heard({ callId }: Call, parties: CallParties): void {
@@ -212,6 +218,6 @@ export class SessionMemory implements CallMemory {
 /** Which of its tags the session has, a delete does not say, nor whether the streams are numbered: from 1, if they are. */
 function guessed({ callId, fromTag, toTag }: CallParties): (readonly [sessionId: string, tag: string])[] {
   const words = [fromTag, toTag].flatMap((tag) => (tag ? [tag.toString('latin1')] : []));
-  const tags = words.flatMap((word) => (parseTag(word).stream === undefined ? [word, `${word};1`] : [word]));
-  return tags.map((tag) => [callId.toString('latin1'), tag]);
+  const tags = words.flatMap((word) => [tagOf(word), `${tagOf(word)};1`, word]);
+  return [...new Set(tags)].map((tag) => [callId.toString('latin1'), tag]);
 }

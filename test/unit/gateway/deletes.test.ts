@@ -2,7 +2,7 @@ import test, { type ExecutionContext } from 'ava';
 import type { NgDictionary } from '../../../services/control/ng/message.js';
 import type { RegisteredRelay } from '../../../services/domain/relay.js';
 import { turns } from '../../support/clock.js';
-import { deletion, knowsNone, offer, registered, scene, theCall } from './scene.js';
+import { deletion, type FakeRelays, knowsNone, offer, registered, scene, theCall } from './scene.js';
 
 test('a delete that the relay does not answer releases the call, and is tried again', async (t) => {
   const { ask, clients, pass, router, retries } = scene(t);
@@ -281,4 +281,22 @@ test('or as long as the relay is configured to, where the delete says nothing', 
   t.is(await releasedAfter(t, 30), 32);
   t.is(await releasedAfter(t, 60), 96);
   t.is(await releasedAfter(t, 300), Number.POSITIVE_INFINITY, 'its binding ends with its TTL');
+});
+
+test('that a relay knows none of the names in a delete is no end where the call may have others there', async (t) => {
+  const { ask, clients, memory, pass, router } = scene(t);
+  await ask(offer);
+  const isUnknown: FakeRelays['tells'] = (...asked) =>
+    asked[1].command === 'delete'
+      ? { result: 'ok', warning: "Call-ID not found or tags didn't match" }
+      : knowsNone(...asked);
+  clients.tells = isUnknown;
+  memory.isNamedBy = () => false;
+  await ask(deletion);
+  await pass(40_000);
+  t.deepEqual(router.released, []);
+  memory.isNamedBy = () => true;
+  await ask(deletion);
+  await turns();
+  t.deepEqual(router.released, ['call-1']);
 });

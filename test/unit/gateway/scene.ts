@@ -101,6 +101,12 @@ export class FakeRouter implements CallRouter, RelayList {
     return binding && this.#answer(binding, '');
   }
 
+  async located(call: Call): Promise<Answer | undefined> {
+    const relay = this.carrier;
+    const request = { requestId: '', beginning: '', state: 'answered' } as const;
+    return relay && { ...this.#answer(this.#made(call, relay, request), ''), freshness: 'provisional' };
+  }
+
   remembered(call: Call): Binding | undefined {
     return this.hasForgotten ? undefined : this.bindings.get(call.key);
   }
@@ -179,8 +185,12 @@ export class FakeRouter implements CallRouter, RelayList {
 
   /** Also as another replica would do it. */
   bind(call: Call, relay: RegisteredRelay, overrides: Partial<Binding> = {}): Binding {
+    return this.#put(this.#made(call, relay, overrides));
+  }
+
+  #made(call: Call, relay: RegisteredRelay, overrides: Partial<Binding>): Binding {
     const nowMs = this.clock.wallMs();
-    return this.#put({
+    return {
       call,
       ...carrierOf(relay),
       generation: 1,
@@ -193,7 +203,7 @@ export class FakeRouter implements CallRouter, RelayList {
       moves: [],
       notices: [],
       ...overrides,
-    });
+    };
   }
 
   #besideOf({ withCall }: SelectRequest): string | undefined {
@@ -333,6 +343,7 @@ export function scene(t: ExecutionContext, relays: readonly (string | Partial<Re
     clients,
     retries,
     offers,
+    memory,
     setNotReady: (reason: string | undefined) => {
       notReady = reason;
     },

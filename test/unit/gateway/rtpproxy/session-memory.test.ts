@@ -62,6 +62,23 @@ test('sessions are asked for by the names that they have; where those are unknow
   const parties = { callId: Buffer.from('d'), fromTag: Buffer.from('f'), toTag: Buffer.from('t') };
   memory.heard(unknown, parties);
   t.deepEqual(texts(memory.queries(unknown)), ['Q d f', 'Q d f;1', 'Q d t', 'Q d t;1']);
+  const ofStream = { callId: Buffer.from('d'), fromTag: Buffer.from('f;2') };
+  t.deepEqual(texts(memory.queries(unknown, ofStream)), ['Q d f', 'Q d f;1', 'Q d f;2']);
+});
+
+test('both tags name all that an unknown call may have; one of them, or those of a stream, do not', (t) => {
+  const memory = remembered('U c 192.0.2.1 4000 f;1');
+  const unknown = callOf(Buffer.from('d'), { set: undefined });
+  const isNamedBy = (...[fromTag, toTag]: readonly string[]) =>
+    memory.isNamedBy(unknown, {
+      callId: Buffer.from('d'),
+      fromTag: fromTag === undefined ? undefined : Buffer.from(fromTag),
+      toTag: toTag === undefined ? undefined : Buffer.from(toTag),
+    });
+  t.true(isNamedBy('f', 't'));
+  t.false(isNamedBy('f'));
+  t.false(isNamedBy('f;1', 't;1'));
+  t.true(memory.isNamedBy(call, { callId: Buffer.from('c') }), 'the names are remembered');
 });
 
 test('a delete ends what it names: one stream, or all of them', (t) => {
@@ -176,7 +193,7 @@ test('memory is bounded, whatever it is told', (t) => {
           memory.accepted(at, request, isFirst ? one : other);
         }
         t.true(memory.size <= limits.calls && memory.bytes <= limits.bytes && memory.bytes >= 0);
-        t.true(memory.queries(at).length <= Math.max(limits.sessions, 4));
+        t.true(memory.queries(at).length <= Math.max(limits.sessions, 6));
       }
       for (let id = 0; id <= 30; id++) {
         memory.ended(
