@@ -17,6 +17,7 @@ export type CallRouter = Pick<
   Selector,
   | 'select'
   | 'lookup'
+  | 'located'
   | 'remembered'
   | 'answered'
   | 'move'

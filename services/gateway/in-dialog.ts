@@ -10,6 +10,7 @@ import type { FormerRelays } from './former-relays.js';
 import { whyApart } from './joined-calls.js';
 import type { RelayAccess } from './relay-clients.js';
 import type { RetryQueue } from './retry-queue.js';
+import { orLocated } from './slow-registry.js';
 
 export interface InDialogDeps {
   readonly router: CallRouter;
@@ -40,7 +41,7 @@ export class InDialogHandler {
    * @throws HoldfastError `unavailable`, `overloaded`
    */
   async handle(inDialog: CallRequest): Promise<Buffer | undefined> {
-    const found = await this.#lookup(inDialog);
+    const found = await orLocated(this.#deps, inDialog.call, this.#lookup(inDialog));
     if (!found) {
       return undefined;
     }

@@ -17,6 +17,7 @@ import type { CallRouter } from './deps.js';
 import { type FormerRelays, mover } from './former-relays.js';
 import type { Asked, RelayAccess } from './relay-clients.js';
 import type { RetryQueue } from './retry-queue.js';
+import { orLocated } from './slow-registry.js';
 
 /** A relay that has not answered the offer of a call that is being set up by then loses it to the next, if there is one, ms. */
 export const setupTimeoutMs = 250;
@@ -173,15 +174,17 @@ export class OfferHandler {
   ): Answer | Promise<Answer> {
     const { router } = this.#deps;
     const [beside] = request.joinedCallIds;
-    return router.select({
+    // A dialog has a to-tag once the other side has answered: if the call is unknown, a relay may know it.
+    const maybeCarried = request.parties?.toTag !== undefined;
+    const selected = router.select({
       call,
       requestId,
-      // A dialog has a to-tag once the other side has answered: if the call is unknown, a relay may know it.
-      maybeCarried: request.parties?.toTag !== undefined,
+      maybeCarried,
       withCall: beside && callOf(beside, scope),
       notices: request.notices,
       constraints: this.#constraints(request, scope, failed),
     });
+    return maybeCarried && selected instanceof Promise ? orLocated(this.#deps, call, selected) : selected;
   }
 
   #constraints(

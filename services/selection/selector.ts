@@ -190,6 +190,12 @@ export class Selector {
     }
   }
 
+  /** The call on the relay that says that it carries it, while etcd says nothing; undefined if no relay says so. */
+  async located(call: Call): Promise<Answer | undefined> {
+    const carrier = await this.repair.find(call);
+    return carrier && this.#fallback.located(call, carrier);
+  }
+
   /** The binding as it was last seen or promised here. Another replica may have changed it since. */
   remembered(call: Call): Binding | undefined {
     return this.#provisional.get(call) ?? this.#cachedStore.lastKnown(call)?.binding;

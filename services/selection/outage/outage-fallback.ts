@@ -5,7 +5,7 @@ import {
   leaseSeconds,
   noticesOf,
 } from '../../domain/binding.js';
-import type { Call } from '../../domain/call.js';
+import { type Call, inSet } from '../../domain/call.js';
 import type { RegisteredRelay } from '../../domain/relay.js';
 import type { Placement } from '../../placement/placement.js';
 import type { RelayConstraints } from '../../placement/pool.js';
@@ -133,6 +133,14 @@ export class OutageFallback {
       provisional.put(binding);
     }
     return answerOf(binding, relay, '', 'provisional');
+  }
+
+  /** The answer by the word of the relay that says that it carries the call. Promises nothing. */
+  located(call: Call, carrier: RegisteredRelay): Answer {
+    const own = inSet(call, carrier.relay.set);
+    const { callTtlSeconds } = this.#deps.ttlPolicy.settings;
+    const request = { call: own, requestId: newRequestId(), inDialog: true };
+    return answerOf(this.#binding(request, carrier, callTtlSeconds), carrier, '', 'provisional');
   }
 
   /** @returns true if there was anything to release @throws `error` where etcd alone knows */
