@@ -50,6 +50,8 @@ export interface Found {
   readonly hasOthers: boolean;
   /** What a restored etcd has, but the call has left behind: `binding` is undefined then. Set by who knows that. */
   readonly outdated?: Binding;
+  /** What etcd ought to have, and has not: nobody has released it, as far as is known, and its time has not run out. Set alike. */
+  readonly missing?: Binding;
 }
 
 export type WriteOutcome =

@@ -159,6 +159,13 @@ export class CachedBindingStore {
     return elsewhere;
   }
 
+  /** Another replica may have released it, long ago; or somebody has deleted its key, or revoked its lease. */
+  #missing(call: Call): Binding | undefined {
+    const { cache } = this.#deps;
+    const known = cache.survivor(call) ? undefined : cache.lastKnown(call)?.binding;
+    return known?.state === 'released' ? undefined : known;
+  }
+
   /**
    * What etcd said, as far as it is so. A restored etcd may have a binding that the call has left behind: that counts as
    * none. Or it has one of a call that has ended since: that counts as released.
@@ -167,10 +174,11 @@ export class CachedBindingStore {
     const { cache, restored } = this.#deps;
     const { binding, revision } = found;
     if (!binding) {
-      if (!cache.survivor(found.call)) {
+      const missing = this.#missing(found.call);
+      if (!missing && !cache.survivor(found.call)) {
         cache.forget(found.call);
       }
-      return found;
+      return missing ? { ...found, missing } : found;
     }
     if ((this.isReplaced || restored.any) && cache.isOutdated(binding)) {
       return { ...found, binding: undefined, outdated: binding };

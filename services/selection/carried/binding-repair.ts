@@ -97,10 +97,10 @@ export class BindingRepair {
    * @throws HoldfastError `relay-awaited` just after etcd has lost calls, where this may be one that a relay has not told of
    */
   async carrierOf(request: SelectRequest, found: Found): Promise<RegisteredRelay | undefined> {
-    const { binding } = found;
-    const successor = binding && (await this.successorOf(binding));
-    if (successor) {
-      return successor;
+    const { binding, missing } = found;
+    const last = binding ? await this.successorOf(binding) : missing && (await this.#stillOn(missing));
+    if (last) {
+      return last;
     }
     const promised = this.#deps.provisional.get(request.call);
     const isLeft = binding !== undefined && this.#wasLeft(binding, request);
@@ -134,6 +134,12 @@ export class BindingRepair {
       return counts && carrier.relay.instance !== binding.instance ? carrier : undefined;
     }
     return carrier.relay.instance === promised?.instance ? undefined : carrier;
+  }
+
+  /** The relay of a binding that etcd ought to have, if it carries the call still. */
+  async #stillOn(missing: Binding): Promise<RegisteredRelay | undefined> {
+    const relay = this.#deps.ttlPolicy.relayOf(missing);
+    return relay && (await this.#deps.finder.on(relay, missing.call)) ? relay : undefined;
   }
 
   /**
@@ -246,7 +252,8 @@ export class BindingRepair {
         return known;
       }
       // etcd has lost it, or has an older state: the call is still the one that it was.
-      const survivor = known ? undefined : cachedStore.survivor(own);
+      const missing = found.missing && { binding: found.missing, revision: found.revision };
+      const survivor = known ? undefined : (cachedStore.survivor(own) ?? missing);
       const isThatOne =
         survivor?.binding.instance === relay.relay.instance && survivor.binding.state !== 'released';
       return isThatOne ? writer.reassert(survivor, found, relay) : writer.adopt(found, relay, requestId);

@@ -5,7 +5,7 @@ import type { Answer } from '../../../services/selection/requests.js';
 import { behaviors } from '../../support/etcd.js';
 import { FakeInquiry } from '../../support/fake-inquiry.js';
 import { aRelay, ask, deleteRelay, putRelay, type TestSelector, where } from '../../support/registry.js';
-import { known, scene } from './scene.js';
+import { aMove, known, scene } from './scene.js';
 
 /** Calls that a relay carries and etcd does not know, or knows elsewhere. */
 
@@ -52,6 +52,36 @@ behavior('a new call is placed without asking any relay', async (t, client, etcd
   t.like((await a.selector.select(ask('new'))).binding, { state: 'setup', generation: 1 });
   t.is(inquiry.asked, 0);
 });
+
+behavior(
+  'a call whose key somebody has deleted goes on where it is, at whoever remembers it',
+  async (t, client, etcd) => {
+    const inquiry = new FakeInquiry();
+    const { a, keys } = await scene(t, client, etcd, { inquiry, replicas: 1 });
+    const began = await a.selector.select(ask('deleted', { constraints: { target: 'r3' } }));
+    await a.selector.move(aMove({ call: began.binding.call, constraints: { target: 'r2' } }));
+    const { binding } = (await a.selector.answered(began.binding.call, {
+      beginning: began.binding.beginning,
+    })) as Answer;
+    inquiry.carry('r2', 'deleted');
+    const deleteKey = () => client.kv.deleteRange({ key: keys.call(binding.call) });
+    const uses = [
+      () => a.selector.select(ask('deleted')),
+      () => a.selector.lookup(binding.call, { adopts: true, current: true }),
+    ];
+    for (const use of uses) {
+      await deleteKey();
+      const answer = (await use()) as Answer;
+      t.is(where(answer), 'r2/life-of-r2/2');
+      t.like(answer.binding, { state: 'answered', beginning: binding.beginning });
+    }
+    inquiry.end('r2', 'deleted');
+    await deleteKey();
+    t.like((await a.selector.select(ask('deleted', { requestId: 'anew' }))).binding, {
+      ...{ state: 'setup', generation: 1, beginning: 'anew' },
+    });
+  },
+);
 
 behavior(
   'a call that no relay knows, or of which none speaks, is placed or unknown',
