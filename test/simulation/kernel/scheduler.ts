@@ -11,6 +11,8 @@ interface Entry {
 
 /** Real ones, whatever `ambient.ts` has put in their place. */
 const realSetImmediate = setImmediate;
+/** Events that happen in one round of Node's event loop, which costs as much as some of them. */
+const eventsPerRound = 100;
 
 /**
  * Virtual time, and all that happens in it, one event after the other. Before the next event begins, all promises that
@@ -49,43 +51,69 @@ export class Scheduler {
   /** Resolves when that time has come, or nothing is left to happen, or `isOver`. */
   run(untilMs: number, isOver: () => boolean = () => false): Promise<void> {
     return new Promise((resolve) => {
+      let hasEnded = false;
       const turn = () => {
-        const first = this.#heap[0];
-        if (!first || first.atMs > untilMs || isOver()) {
-          this.#nowMs = isOver() ? this.#nowMs : Math.max(this.#nowMs, untilMs);
-          return resolve();
+        this.#current = undefined;
+        if (hasEnded) {
+          return;
         }
-        // Both in one phase of the event loop: nothing from outside comes between them.
-        realSetImmediate(() => this.#happen(this.#pop()));
+        const isStopped = isOver();
+        const next = isStopped ? undefined : this.#next(untilMs);
+        if (next) {
+          this.#happen(next);
+        } else {
+          hasEnded = true;
+          this.#nowMs = isStopped ? this.#nowMs : Math.max(this.#nowMs, untilMs);
+          resolve();
+        }
+      };
+      // All in one phase of the event loop, with the turn of promises after each: nothing from outside comes between them.
+      const round = () => {
+        for (let turns = 0; turns < eventsPerRound; turns++) {
+          realSetImmediate(turn);
+        }
         realSetImmediate(() => {
           this.#current = undefined;
-          turn();
+          if (!hasEnded) {
+            round();
+          }
         });
       };
-      turn();
+      round();
     });
   }
 
-  #happen(entry: Entry): void {
-    const { process, task } = entry;
-    if (!task || process.isDead) {
-      return;
-    }
-    if (process.isFrozen) {
+  /** The next event until that time, past what is canceled or of the dead, and what a frozen process has to wait with. */
+  #next(untilMs: number): Entry | undefined {
+    for (;;) {
+      const first = this.#heap[0];
+      if (!first || first.atMs > untilMs) {
+        return undefined;
+      }
+      const entry = this.#pop();
+      const { process, task } = entry;
+      if (!task || process.isDead) {
+        continue;
+      }
+      if (!process.isFrozen) {
+        return entry;
+      }
       // The same one: what happens before it, when the process goes on, may cancel it.
       process.hold(() => {
         entry.atMs = this.#nowMs;
         entry.order = this.#count++;
         this.#push(entry);
       });
-      return;
     }
-    this.#nowMs = Math.max(this.#nowMs, entry.atMs);
+  }
+
+  #happen({ atMs, process, task }: Entry): void {
+    this.#nowMs = Math.max(this.#nowMs, atMs);
     this.#current = process;
     this.events++;
     this.onEvent(this.#nowMs, process);
     try {
-      task();
+      task?.();
     } catch (error) {
       this.onCrash(process, error);
     }
