@@ -89,7 +89,7 @@ export const bugs: readonly Bug[] = [
       },
       { file: 'services/gateway/delete.js', fixed: 'return !isBegunAgain;', broken: 'return true;' },
     ],
-    kinds: ['relay-freeze'],
+    kinds: ['relay-freeze', 'datagram-errno'],
     caughtBy: ['live calls', 'media', 'stickiness'],
   },
   {
@@ -97,9 +97,9 @@ export const bugs: readonly Bug[] = [
     title: 'a Select after Release is answered as a released binding',
     reverts: [
       {
-        file: 'services/selection/requests.js',
-        fixed: 'return !isInDialog && request.requestId !== requestId;',
-        broken: 'return isInDialog && false;',
+        file: 'services/selection/ttl-policy.js',
+        fixed: "return inDialog || requestId === beginning ? 'released' : 'setup';",
+        broken: "return 'released';",
       },
     ],
     kinds: ['leader-change'],

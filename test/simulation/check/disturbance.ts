@@ -53,6 +53,14 @@ export function isQuiet(faults: readonly FaultSpan[], fromMs: number, untilMs: n
   return !faults.some(({ beginMs, endMs, graceMs }) => beginMs <= untilMs && endMs + graceMs >= fromMs);
 }
 
+/** True if the wall clock of any replica was wrong at some time between: what it wrote then was dated wrongly. */
+export function isClockSet(faults: readonly FaultSpan[], fromMs: number, untilMs: number): boolean {
+  return faults.some(
+    ({ kind, beginMs, endMs }) =>
+      kind.startsWith('clock-step replica') && beginMs <= untilMs && endMs >= fromMs,
+  );
+}
+
 /**
  * True if that replica might have been without etcd at some time between, whatever the reason: then it knows only the calls that
  * it remembers.

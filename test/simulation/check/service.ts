@@ -1,5 +1,5 @@
-import { isQuiet, mayLoseCalls, promisedTo } from './disturbance.js';
-import { ends, isFresh, of, type Rule, violation, where } from './view.js';
+import { isClockSet, isQuiet, mayLoseCalls, promisedTo } from './disturbance.js';
+import { ends, isFresh, isUse, of, type Rule, violation, where } from './view.js';
 
 /** New calls, or those that are in progress: what is promised is kept. */
 export const service: Rule = ({ faults, withoutQuorum }, operations) => {
@@ -28,18 +28,17 @@ export const service: Rule = ({ faults, withoutQuorum }, operations) => {
   });
 };
 
-/** What was answered so long before etcd went away was in use: its time did not run out before. */
+/** What was used so long before etcd went away lives on: its time did not run out before. */
 const inUseMs = 8000;
 
-/** While etcd is away, a replica that knows a call does not promise it another relay. */
+/** While etcd is away, a replica that knows a call answers it as before: it neither forgets it nor promises another relay. */
 export const remembered: Rule = ({ faults }, operations) =>
   operations.flatMap((operation, at) => {
-    const { answer, replica, life, invokeMs, returnMs } = operation;
-    if (answer?.freshness !== 'provisional') {
-      return [];
-    }
-    const before = operations.slice(0, at);
-    const known = before.filter(isFresh).at(-1);
+    const { answer, replica, life, invokeMs, returnMs, inDialog, method } = operation;
+    const known = operations
+      .slice(0, at)
+      .filter(isFresh)
+      .findLast((each) => each.replica === replica && each.life === life && isUse(each));
     // Other faults that last as long say nothing of when etcd went away.
     const outage = faults.find(
       ({ touches, promised, beginMs, endMs }) =>
@@ -48,22 +47,32 @@ export const remembered: Rule = ({ faults }, operations) =>
         beginMs < invokeMs &&
         endMs > returnMs,
     );
-    const isKnown =
-      known &&
-      outage &&
-      known.replica === replica &&
-      known.life === life &&
-      known.returnMs > outage.beginMs - inUseMs;
-    // Where its memory had ended, by a clock that was set, it has asked the relays.
-    const isThere = known?.answer.relay === answer.relay && known.answer.instance === answer.instance;
-    const isOver = before.some(({ method }) => ends.has(method));
-    const mayBeGone = known && mayLoseCalls(faults, known.answer.relay, known.invokeMs, returnMs);
-    return isKnown && !isThere && !isOver && !mayBeGone
+    const isAsked = method === 'select' || method === 'lookup';
+    if (!isAsked || !known || !outage || known.returnMs < outage.beginMs - inUseMs) {
+      return [];
+    }
+    // Of what others did to the call it has heard, or has not.
+    const since = operations.filter((each) => each !== operation && each.returnMs > known.invokeMs);
+    const isChanged = since.some(({ method }) => method === 'move' || ends.has(method));
+    const mayBeGone = mayLoseCalls(faults, known.answer.relay, known.invokeMs, returnMs);
+    if (isChanged || mayBeGone) {
+      return [];
+    }
+    const isElsewhere =
+      answer?.freshness === 'provisional' &&
+      (answer.relay !== known.answer.relay || answer.instance !== known.answer.instance);
+    // Where its memory ends, by a clock that was set, it asks the relays.
+    const isOwed =
+      inDialog &&
+      promisedTo(faults, replica, invokeMs - 1000, returnMs) === 'answered' &&
+      !isClockSet(faults, operations[0]?.invokeMs ?? 0, returnMs);
+    const isForgotten = isOwed && (answer === undefined || answer.freshness === 'provisional');
+    return isElsewhere || isForgotten
       ? [
           violation(
             'remembered',
             operation,
-            `${of(known)} said ${where(known)}, and ${of(operation)} promises ${answer.relay}`,
+            `${of(known)} said ${where(known)}, and ${of(operation)} ${answer ? `promises ${answer.relay}` : `knows nothing of it: ${operation.reason}`}`,
           ),
         ]
       : [];

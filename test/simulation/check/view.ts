@@ -24,7 +24,7 @@ export const ends = new Set(['delete', 'release']);
 
 /** What a binding lives its TTL after. */
 const uses = new Set(['select', 'offer', 'reoffer', 'answer', 'move']);
-const isUse = ({ outcome, method }: Operation) => outcome === 'ok' && uses.has(method);
+export const isUse = ({ outcome, method }: Operation) => outcome === 'ok' && uses.has(method);
 
 /** The operations from one beginning of the call to its end. */
 export function beginnings({ settings }: History, operations: readonly Operation[]): Operation[][] {

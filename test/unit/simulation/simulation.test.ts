@@ -216,6 +216,54 @@ test('a promise of another relay for a call that was answered just before is fou
   t.deepEqual(namesOf({ ...known(5), faults: [other, outage] }), []);
 });
 
+test('a replica that has answered a call just before etcd went away, and knows nothing of it then, is found', (t) => {
+  const forgotten = {
+    method: 'lookup',
+    inDialog: true,
+    outcome: 'unknown',
+    reason: 'UNAVAILABLE',
+    invokeMs: 50_000,
+    returnMs: 50_001,
+  } as const;
+  const begun = { answer: answer('r1', 1), invokeMs: 25_000, returnMs: 25_001 };
+  const history = { ...historyOf(begun, forgotten), faults: [outage] };
+  t.deepEqual(namesOf(history), ['remembered']);
+  t.deepEqual(namesOf({ ...historyOf(begun, { ...forgotten, replica: 'replica2' }), faults: [outage] }), []);
+  // What it remembers was dated by a clock that is wrong.
+  const step = {
+    ...outage,
+    kind: 'clock-step replica2 by 300 s',
+    touches: ['replica2'],
+    promised: 'fresh',
+  } as const;
+  t.deepEqual(namesOf({ ...history, faults: [outage, { ...step, beginMs: 20_000, endMs: 26_000 }] }), []);
+  const ended = { method: 'release', inDialog: true, invokeMs: 26_000, returnMs: 26_001 } as const;
+  t.deepEqual(namesOf({ ...historyOf(begun, ended, forgotten), faults: [outage] }), []);
+});
+
+test('a relay that knows a call no more which it has just carried is found, whatever else was wrong', (t) => {
+  const at = { front: 'ng', media: 'r1.1', inDialog: true } as const;
+  const begun = { ...at, method: 'offer', inDialog: false } as const;
+  const answered = { ...at, method: 'answer' } as const;
+  const asked = { invokeMs: 30_000, returnMs: 30_001 };
+  const lost = { ...at, ...asked, method: 'query', outcome: 'refused', reason: 'Unknown call-id' } as const;
+  const hit = {
+    kind: 'datagram-errno',
+    touches: ['replica1', 'r1'],
+    beginMs: 0,
+    endMs: 100,
+    promised: 'nothing',
+    graceMs: 10_000,
+    excusesMoves: true,
+  } as const;
+  t.deepEqual(namesOf({ ...historyOf(begun, answered, lost), faults: [hit] }), ['media']);
+  // What nobody has answered may have moved it.
+  const unanswered = { ...at, method: 'reoffer', media: undefined, outcome: 'unknown' } as const;
+  t.deepEqual(namesOf({ ...historyOf(begun, answered, unanswered, lost), faults: [hit] }), []);
+  // Nor is another relay, or another life of the same one, expected to have it.
+  t.deepEqual(namesOf({ ...historyOf(begun, answered, { ...lost, media: 'r1.2' }), faults: [hit] }), []);
+});
+
 test('in the end every living relay is listed, and every call in progress is found', (t) => {
   const life = { name: 'r1.1', bornMs: 0, diedMs: Number.POSITIVE_INFINITY };
   const lives = new Map([['r1', [life]]]);
