@@ -160,8 +160,10 @@ export class NgRelayModel implements RelayModel {
     const nowMs = this.clock.monotonicMs();
     const isOver = ({ endsAtMs }: Party | ModelCall) => endsAtMs !== undefined && endsAtMs <= nowMs;
     for (const [callId, call] of this.#calls) {
-      for (const party of [...call.parties].filter(isOver)) {
-        call.parties.delete(party);
+      for (const party of call.parties) {
+        if (isOver(party)) {
+          call.parties.delete(party);
+        }
       }
       if (isOver(call) || call.parties.size === 0) {
         this.#calls.delete(callId);
