@@ -10,6 +10,7 @@ import type { Answer } from '../selection/requests.js';
 import type { CallMemory } from './call-memory.js';
 import type { CallRequest } from './call-request.js';
 import { carriedBy } from './control-inquiry.js';
+import { delayMsOf, deleteDelayMs } from './delete-delay.js';
 import type { CallRouter } from './deps.js';
 import type { FormerRelays } from './former-relays.js';
 import type { OrphanedSessions } from './orphaned-sessions.js';
@@ -21,14 +22,6 @@ import type { RetryQueue } from './retry-queue.js';
  * within 0.9 s.
  */
 const timeoutMs = 400;
-/**
- * rtpengine carries on with a deleted call for its `delete-delay`, 30 s unless configured, and until then answers `query` for
- * it as before: the end shows only afterwards. A call that is carried still is asked for once more after twice that time: its
- * relay may be configured otherwise.
- */
-const deleteDelayMs = 32_000;
-/** A relay may be told to carry on longer: then the call is left to its TTL. */
-const mostDeleteDelayMs = 300_000;
 /** Relays end a session without media after a minute, unless configured otherwise. */
 const branchDelayMs = 90_000;
 /** Attempts to ask a relay that has answered the delete and is silent since, by then for about half a minute. */
@@ -46,6 +39,9 @@ interface PutOff extends CallRequest {
   /** By the wall clock. */
   readonly receivedAtMs: number;
 }
+
+/** Whom a delete names. They are parts of its bytes. */
+type Told = Pick<CallRequest, 'request' | 'parties'>;
 
 export interface DeleteDeps {
   readonly router: CallRouter;
@@ -114,10 +110,10 @@ export class DeleteHandler {
       // Where nothing was deleted, the relay may have ended the call before.
       const mayHaveEnded = kind === 'unchanged' && memory.isNamedBy(call, deletion.parties);
       if (kind === 'accepted' || mayHaveEnded || former.length > 0) {
-        this.#releaseOnceEnded(deletion.parties, found, 0);
+        this.#releaseOnceEnded(deletion, found, 0);
       }
       if (kind === 'accepted' || former.length > 0) {
-        this.#releaseOnceEnded(deletion.parties, found, delayMsOf(request));
+        this.#releaseOnceEnded(deletion, found, delayMsOf(request));
       }
       // Where it really is, etcd alone can say; if it is there, the call may have begun anew since it was deleted.
       if (freshness === 'provisional') {
@@ -147,15 +143,17 @@ export class DeleteHandler {
    * One branch of a forked call has ended, and its relay is not told, for the sake of the others. If nobody is left, and the
    * proxy does not say so, the relay ends the call when no media have come for a while; then the binding ends.
    */
-  leave(call: Call, { parties }: ControlRequest): void {
+  leave(call: Call, request: ControlRequest): void {
     const { router, retries } = this.#deps;
+    const { parties } = request;
     retries.schedule({
       purpose: `ask whether call ${call.callId}, of which a branch has ended, is still carried`,
+      request,
       delayMs: branchDelayMs,
       attempt: async () => {
         const found = await router.lookup(call, { current: true });
         if (found && parties) {
-          this.#releaseOnceEnded(parties, found, 0);
+          this.#releaseOnceEnded({ request, parties }, found, 0);
         }
         return 'done';
       },
@@ -198,12 +196,13 @@ export class DeleteHandler {
     });
   }
 
-  #releaseOnceEnded(parties: CallParties, found: Answer, delayMs: number): void {
+  #releaseOnceEnded({ request, parties }: Told, found: Answer, delayMs: number): void {
     const { router, retries } = this.#deps;
     const { binding } = found;
     let silences = 0;
     retries.schedule({
       purpose: `ask relay ${binding.relayId} whether it still carries call ${binding.call.callId}`,
+      request,
       delayMs,
       attempt: async () => {
         const isCarried = await this.#isCarried(found, parties);
@@ -211,10 +210,10 @@ export class DeleteHandler {
           return 'again';
         }
         if (isCarried === false && (await router.release(binding.call, binding))) {
-          this.#reopenIfCarried(found, parties);
+          this.#reopenIfCarried(found, { request, parties });
         }
         if (isCarried && delayMs === deleteDelayMs) {
-          this.#releaseOnceEnded(parties, found, 2 * deleteDelayMs);
+          this.#releaseOnceEnded({ request, parties }, found, 2 * deleteDelayMs);
         }
         return 'done';
       },
@@ -222,10 +221,11 @@ export class DeleteHandler {
   }
 
   /** A proxy may have offered the call again before it was released, and the relay have begun it after it was asked. */
-  #reopenIfCarried(found: Answer, parties: CallParties): void {
+  #reopenIfCarried(found: Answer, { request, parties }: Told): void {
     const { binding } = found;
     this.#deps.retries.schedule({
       purpose: `ask relay ${binding.relayId} whether call ${binding.call.callId} has begun again`,
+      request,
       delayMs: offerTimeoutMs,
       attempt: async () => {
         if (await this.#isCarried(found, parties)) {
@@ -278,6 +278,7 @@ export class DeleteHandler {
     let isPromiseEnded = false;
     retries.schedule({
       purpose: `look call ${call.callId} up, which is to be deleted`,
+      request,
       attempt: async () => {
         const isLast = looks === mostLooks;
         const found = await router.lookup(call, { current: true, adopts: isLast });
@@ -295,7 +296,7 @@ export class DeleteHandler {
         if (found.freshness === 'provisional') {
           if (binding.instance === told && !isPromiseEnded) {
             isPromiseEnded = true;
-            this.#releaseUnlessCarried(deletion.parties, found);
+            this.#releaseUnlessCarried(deletion, found);
           }
           return 'again';
         }
@@ -303,7 +304,7 @@ export class DeleteHandler {
           binding.instance === told ||
           (relay && (await clients.ask(relay, request, timeoutMs)).kind === 'replied');
         if (isTold) {
-          this.#releaseUnlessCarried(deletion.parties, found);
+          this.#releaseUnlessCarried(deletion, found);
         } else {
           void this.#release(found);
           this.#endLater(deletion, found);
@@ -347,7 +348,7 @@ export class DeleteHandler {
 
   /** The relay of the call is silent or away. Without etcd the call may begin again in the same binding meanwhile. */
   #endLater(deletion: PutOff, found: Answer): void {
-    const { request, parties } = deletion;
+    const { request } = deletion;
     const { call, relayId, instance } = found.binding;
     this.#deps.orphans.end(
       {
@@ -361,22 +362,23 @@ export class DeleteHandler {
           const signaledAtMs = await this.#signaledAtMs({ ...found, relay }, deletion);
           const isBegunAgain = this.#isSince(signaledAtMs ?? 0, deletion.receivedAtMs);
           if (isBegunAgain) {
-            this.#releaseOnceEnded(parties, { ...found, relay }, deleteDelayMs);
+            this.#releaseOnceEnded(deletion, { ...found, relay }, deleteDelayMs);
           }
           return !isBegunAgain;
         },
-        ended: (relay) => this.#releaseUnlessCarried(parties, { ...found, relay }),
+        ended: (relay) => this.#releaseUnlessCarried(deletion, { ...found, relay }),
       },
       request,
     );
   }
 
   /** The relay has answered a delete late: now it can be known whether that was the end of the call. */
-  #releaseUnlessCarried(parties: CallParties, found: Answer): void {
+  #releaseUnlessCarried({ request, parties }: Told, found: Answer): void {
     const { router, retries } = this.#deps;
     const { binding } = found;
     retries.schedule({
       purpose: `ask relay ${binding.relayId} whether it still carries call ${binding.call.callId}`,
+      request,
       attempt: async () => {
         if (!(await this.#isCarried(found, parties))) {
           await router.release(binding.call, binding);
@@ -384,15 +386,10 @@ export class DeleteHandler {
         }
         const reopened = await this.#reopen(found);
         if (reopened) {
-          this.#releaseOnceEnded(parties, reopened, deleteDelayMs);
+          this.#releaseOnceEnded({ request, parties }, reopened, deleteDelayMs);
         }
         return 'done';
       },
     });
   }
-}
-
-/** When the end of the call shows, ms. */
-function delayMsOf({ deleteDelaySeconds: seconds }: ControlRequest): number {
-  return seconds === undefined ? deleteDelayMs : Math.min((seconds + 2) * 1000, mostDeleteDelayMs);
 }

@@ -44,6 +44,7 @@ export class OrphanedSessions {
     let absences = 0;
     retries.schedule({
       purpose: `delete call ${call.callId} on relay ${relayId}`,
+      request: deletion,
       attempt: async () => {
         const registered = directory.get(call.set, relayId);
         // One that is silent is not registered for as long, and has its sessions still when it is back.

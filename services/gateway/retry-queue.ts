@@ -5,6 +5,8 @@ import type { Logger } from '../runtime/log.js';
 import { RateLimitedWarning } from '../runtime/rate-limited-warning.js';
 
 export const maxRetryTasks = 10_000;
+/** Of the requests of all tasks, with their Call-IDs. As text it is there once more. */
+export const maxRetryBytes = 8 << 20;
 const pauses = { firstMs: 500, mostMs: 5000 };
 /** rtpengine ends a session without packets after 60 s on its own. */
 const deadlineMs = 120_000;
@@ -12,6 +14,8 @@ const deadlineMs = 120_000;
 export interface RetryTask {
   /** What it does, for logs: "delete call X on relay Y". */
   readonly purpose: string;
+  /** The request that it keeps, if any. */
+  readonly request?: { readonly body: Buffer };
   /** Before the first attempt, ms. */
   readonly delayMs?: number;
   /** `canceled`: the attempt found that it must not be made any more. A HoldfastError is as good as `again`. */
@@ -31,6 +35,7 @@ export class RetryQueue {
   readonly #all = new Set<Promise<void>>();
   /** End the pauses of tasks. One signal for all would look through as many listeners for each that leaves it. */
   readonly #wakers = new Set<() => void>();
+  #bytes = 0;
   #stopped = false;
   /** Since the start, for metrics. `abandoned`: given up, so that something is left on a relay or in the registry. */
   readonly counters = { retried: 0, canceled: 0, abandoned: 0 };
@@ -46,11 +51,14 @@ export class RetryQueue {
   }
 
   schedule(task: RetryTask): void {
-    if (this.#stopped || this.#all.size >= maxRetryTasks) {
+    const bytes = bytesOf(task);
+    if (this.#stopped || this.#all.size >= maxRetryTasks || this.#bytes + bytes > maxRetryBytes) {
       this.#abandon(task, this.#stopped ? 'this replica stops' : `${this.#all.size} others wait`);
       return;
     }
+    this.#bytes += bytes;
     const over = this.#run(task).then(() => {
+      this.#bytes -= bytes;
       this.#all.delete(over);
     });
     this.#all.add(over);
@@ -125,6 +133,11 @@ export class RetryQueue {
     this.counters.abandoned++;
     this.#warning.warn({ task: purpose, reason });
   }
+}
+
+/** The purpose names the call, in up to two bytes for a character. */
+function bytesOf({ purpose, request }: RetryTask): number {
+  return 2 * purpose.length + (request?.body.length ?? 0);
 }
 
 type Outcome = 'done' | 'again' | 'canceled' | 'failed';

@@ -5,6 +5,8 @@ import { goodClient } from './good-client.js';
 import { withstand } from './target.js';
 
 const most = 1000;
+/** As long as a Call-ID may be. */
+const longest = 'x'.repeat(16_000);
 
 testWith.serial(
   ['etcd'],
@@ -41,3 +43,34 @@ testWith.serial(
     t.true(dropped > 0, metrics);
   },
 );
+
+testWith.serial(['etcd'], 'without etcd, new calls with the longest Call-IDs', async (t) => {
+  const etcd = await startRealEtcd(t);
+  await startRelayNode(t, { id: 'r1', etcd: etcd.endpoint });
+  const { process, client, grpc } = await startReplica(t, etcd.endpoint);
+  let served = 0;
+  const attack = async () => {
+    await etcd.pause();
+    // That it is lost is noticed by those who wait for it.
+    await client.select({ callId: 'first' }).catch(() => undefined);
+    await logged(process, 'etcd lost: known calls are answered from memory');
+    let next = 0;
+    const worker = async () => {
+      for (let i = next++; i < 5000; i = next++) {
+        await client.select({ callId: `${i}-${longest}` }).then(
+          () => served++,
+          () => undefined,
+        );
+      }
+    };
+    await Promise.all(Array.from({ length: 64 }, worker));
+  };
+  await withstand(t, process, attack, {
+    goodClient: goodClient(grpc),
+    end: () => etcd.resume(),
+    tolerated: 1,
+    served: 'after',
+    growthMib: 160,
+  });
+  t.true(served > 4000, `${served} of 5000 were served`);
+});

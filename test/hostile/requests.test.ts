@@ -62,3 +62,27 @@ testWith.serial(['etcd'], 'requests with fields beyond their limits', async (t) 
   await withstand(t, process, attack, { goodClient: goodClient(grpc), end: () => client.close() });
   t.deepEqual([...unexpected], []);
 });
+
+testWith.serial(
+  ['etcd'],
+  'calls with the longest Call-IDs are remembered in the room of others',
+  async (t) => {
+    const etcd = await startRealEtcd(t);
+    const env = { HOLDFAST_RELAY_CAPACITY: '10000' };
+    await startRelayNode(t, { id: 'r1', etcd: etcd.endpoint, env });
+    // Of short ones these take 4 MiB.
+    const { process, client, grpc } = await startReplica(t, etcd.endpoint, {
+      HOLDFAST_CACHE_ENTRIES: '20000',
+    });
+    const attack = async () => {
+      let next = 0;
+      const worker = async () => {
+        for (let i = next++; i < 5000; i = next++) {
+          await client.select({ callId: `${i}-${x(16_000)}` });
+        }
+      };
+      await Promise.all(Array.from({ length: 64 }, worker));
+    };
+    await withstand(t, process, attack, { goodClient: goodClient(grpc), end: () => {}, growthMib: 128 });
+  },
+);

@@ -8,7 +8,8 @@ export interface ReplyCacheLimits {
 
 interface Entry {
   readonly key: string;
-  readonly datagram: Buffer;
+  /** A character for each byte: a small Buffer would keep 8 KiB of what Node has cut it from. */
+  readonly datagram: string;
   readonly expiresAtMs: number;
 }
 
@@ -47,7 +48,7 @@ export class ReplyCache {
       return undefined;
     }
     if (entry.expiresAtMs > this.#clock.monotonicMs()) {
-      return entry.datagram;
+      return Buffer.from(entry.datagram, 'latin1');
     }
     this.#remove(entry);
     return undefined;
@@ -64,7 +65,7 @@ export class ReplyCache {
       return;
     }
     this.#makeRoom(datagram.length, nowMs);
-    const entry = { key, datagram, expiresAtMs: nowMs + ttlMs };
+    const entry = { key, datagram: datagram.toString('latin1'), expiresAtMs: nowMs + ttlMs };
     this.#entries.set(key, entry);
     this.#queue.push(entry);
     this.#bytes += datagram.length;

@@ -36,8 +36,9 @@ export interface UdpServerOptions<Request> {
   readonly service: UdpService<Request>;
   /** Datagrams from other sources are counted and dropped without a reply. Default: everybody is served. */
   readonly accept?: (address: string) => boolean;
-  /** Requests being handled at the same time. Default 1024. */
+  /** Requests being handled at the same time, and their bytes. Defaults: 1024, 8 MiB. */
   readonly maxInFlight?: number;
+  readonly maxInFlightBytes?: number;
   /** Kept replies. Defaults: 30 s, 16,384 of them, 16 MiB. */
   readonly replyTtlMs?: number;
   readonly maxReplies?: number;
@@ -95,8 +96,10 @@ export class UdpServer<Request> {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #maxInFlight: number;
+  readonly #maxInFlightBytes: number;
   readonly #cache: ReplyCache;
   readonly #inFlight = new Map<string, Promise<void>>();
+  #inFlightBytes = 0;
   readonly #standstill: Standstill;
   #sockets: Socket[] = [];
   #addresses: Address[] = [];
@@ -108,6 +111,7 @@ export class UdpServer<Request> {
     this.#log = options.log ?? silentLogger;
     this.#standstill = new Standstill(this.#clock, standstillMs);
     this.#maxInFlight = options.maxInFlight ?? 1024;
+    this.#maxInFlightBytes = options.maxInFlightBytes ?? 8 << 20;
     this.#cache = new ReplyCache(this.#clock, {
       ttlMs: options.replyTtlMs ?? 30_000,
       maxEntries: options.maxReplies ?? 16_384,
@@ -215,7 +219,8 @@ export class UdpServer<Request> {
     if (!request) {
       return;
     }
-    if (this.#inFlight.size >= this.#maxInFlight) {
+    const isFull = this.#inFlight.size >= this.#maxInFlight;
+    if (isFull || this.#inFlightBytes + datagram.length > this.#maxInFlightBytes) {
       this.counters.overloaded++;
       const refusal = this.#options.service.refuse(request, 'Too many requests');
       this.#send(at, joinDatagram(cookie, refusal), remote);
@@ -223,10 +228,12 @@ export class UdpServer<Request> {
     }
     const handled = this.#handle(request, { cookie, at, remote }).then((reply) => {
       this.#inFlight.delete(key);
+      this.#inFlightBytes -= datagram.length;
       this.#cache.put(key, reply);
       this.#send(at, reply, remote);
     });
     this.#inFlight.set(key, handled);
+    this.#inFlightBytes += datagram.length;
   }
 
   #read(at: Listener, cookie: string, body: Buffer, remote: RemoteInfo): Request | undefined {

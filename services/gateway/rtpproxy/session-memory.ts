@@ -4,8 +4,8 @@ import { RtpproxyRequest } from '../../control/rtpproxy/request.js';
 import { parseTag, tagOf } from '../../control/rtpproxy/tag.js';
 import type { Call } from '../../domain/call.js';
 import type { Relay } from '../../domain/relay.js';
+import { BoundedMap } from '../../runtime/bounded-map.js';
 import type { Clock } from '../../runtime/clock.js';
-import { dropOldest } from '../../runtime/drop-oldest.js';
 import type { CallMemory } from '../call-memory.js';
 import { Session } from './session.js';
 
@@ -46,7 +46,7 @@ export class SessionMemory implements CallMemory {
   readonly #limits: SessionMemoryLimits;
   /** By Call-ID, the one that was used last at the end. */
   readonly #calls = new Map<string, Remembered[]>();
-  readonly #names = new Map<string, CallParties>();
+  readonly #names: BoundedMap<CallParties>;
   #bytes = 0;
 
   constructor(
@@ -54,6 +54,7 @@ export class SessionMemory implements CallMemory {
     limits = sessionMemoryLimits,
   ) {
     this.#limits = limits;
+    this.#names = new BoundedMap({ entries: limits.names });
   }
 
   /** Calls of which media is remembered. */
@@ -87,9 +88,7 @@ export class SessionMemory implements CallMemory {
     if (this.#calls.has(callId)) {
       return;
     }
-    this.#names.delete(callId);
     this.#names.set(callId, parties);
-    dropOldest(this.#names, this.#limits.names);
   }
 
   accepted(call: Call, request: ControlRequest, { instance, set }: Relay): void {

@@ -30,6 +30,8 @@ export interface BindingCacheDeps {
 export interface BindingCacheOptions {
   /** Most entries; the oldest written go first. */
   readonly capacity: number;
+  /** Most bytes of an entry on average, were there as many as that. Default 512. */
+  readonly bytesEach?: number;
   /** How long what etcd said may be answered as fresh, ms. */
   readonly trustMs: number;
 }
@@ -41,6 +43,8 @@ export type HistoryLoss =
   /** It was away for so long: what nobody could renew may have run out. */
   | { readonly kind: 'outage'; readonly lostForMs: number };
 
+/** Most entries have less than half of that, but a Call-ID may have thousands of bytes. */
+const defaultBytesEach = 512;
 /** Moves that are remembered, whatever happens: a set of relays that dies with a million calls moves them all. */
 const mostMoves = 100_000;
 /** The wall clock of another machine, or of this one before it was set, is believed within this. */
@@ -161,11 +165,9 @@ export class BindingCache {
       this.#drop(known);
     }
     this.#add(stored, hash, askedAtMs, deadlineMs);
-    if (this.size > this.#options.capacity) {
-      const oldest = this.#log.oldest();
-      if (oldest !== undefined) {
-        this.#drop(oldest);
-      }
+    for (let oldest = this.#log.oldest(); oldest !== undefined && this.#isTooFull(); ) {
+      this.#drop(oldest);
+      oldest = this.#log.oldest();
     }
   }
 
@@ -202,6 +204,12 @@ export class BindingCache {
     } else {
       this.#lostForMs += loss.lostForMs;
     }
+  }
+
+  /** One entry is kept, however long it is. */
+  #isTooFull(): boolean {
+    const { capacity, bytesEach = defaultBytesEach } = this.#options;
+    return this.size > capacity || (this.size > 1 && this.#log.liveBytes > capacity * bytesEach);
   }
 
   #find(callKey: string): number | undefined {

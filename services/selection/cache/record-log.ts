@@ -53,6 +53,7 @@ export class RecordLog {
   /** Kept for the next one that is needed. */
   #spare: LogChunk | undefined;
   #size = 0;
+  #live = 0;
 
   /** @param onMove a record with this tag stands at another place now */
   constructor(private readonly onMove: (tag: number, from: number, to: number) => void) {}
@@ -60,6 +61,11 @@ export class RecordLog {
   /** Records that were not dropped. */
   get size(): number {
     return this.#size;
+  }
+
+  /** Bytes of the records that were not dropped. */
+  get liveBytes(): number {
+    return this.#live * unitBytes;
   }
 
   /** Bytes of all buffers. */
@@ -87,6 +93,7 @@ export class RecordLog {
     chunk.words[2 * head + 1] = tag;
     chunk.used += headUnits + units;
     chunk.live += headUnits + units;
+    this.#live += headUnits + units;
     this.#size++;
     return placeOf(chunk, head);
   }
@@ -135,6 +142,7 @@ export class RecordLog {
     const head = unitOf(place) - headUnits;
     assert.ok(!isDropped(chunk, head), 'a record is dropped once');
     chunk.live -= lengthAt(chunk, head);
+    this.#live -= lengthAt(chunk, head);
     chunk.words[2 * head] = (chunk.words[2 * head] as number) | dropped;
     this.#size--;
     if (chunk !== this.#newest) {

@@ -1,6 +1,7 @@
 import type { Binding, StoredBinding } from '../../domain/binding.js';
 import type { Call } from '../../domain/call.js';
 import type { Events } from '../../domain/events.js';
+import { BoundedMap } from '../../runtime/bounded-map.js';
 import type { Clock } from '../../runtime/clock.js';
 
 export interface ProvisionalBindingsDeps {
@@ -14,14 +15,14 @@ interface Promised {
   readonly deadlineMs: number;
 }
 
+/** Most characters of a Call-ID on average: most have half of that, some have thousands. */
+const callIdEach = 128;
+
 /** Calls that were given a relay without quorum: generation 0, until they are bound in etcd. */
 export class ProvisionalBindings {
   readonly #events: Events;
   readonly #clock: Clock;
-  readonly #capacity: number;
-  readonly #bindings = new Map<string, Promised>();
-  /** Goes along with the oldest: a new iterator would walk over all that were deleted before it. */
-  #oldest = this.#bindings.keys();
+  readonly #bindings: BoundedMap<Promised>;
   /** Since the start, for metrics. */
   readonly counters = { dropped: 0, kept: 0, conflicts: 0, relaysGone: 0 };
 
@@ -29,7 +30,11 @@ export class ProvisionalBindings {
   constructor({ events, clock }: ProvisionalBindingsDeps, capacity: number) {
     this.#events = events;
     this.#clock = clock;
-    this.#capacity = capacity;
+    this.#bindings = new BoundedMap({
+      entries: capacity,
+      weight: capacity * callIdEach,
+      weigh: ({ binding }) => binding.call.callId.length,
+    });
   }
 
   get size(): number {
@@ -50,21 +55,8 @@ export class ProvisionalBindings {
   }
 
   put(binding: Binding): void {
-    this.#bindings.delete(binding.call.key);
     const deadlineMs = this.#clock.monotonicMs() + binding.expiresAtMs - this.#clock.wallMs();
-    this.#bindings.set(binding.call.key, { binding, deadlineMs });
-    if (this.#bindings.size <= this.#capacity) {
-      return;
-    }
-    let { value: oldest } = this.#oldest.next();
-    if (oldest === undefined) {
-      this.#oldest = this.#bindings.keys();
-      ({ value: oldest } = this.#oldest.next());
-    }
-    if (oldest !== undefined) {
-      this.#bindings.delete(oldest);
-    }
-    this.counters.dropped++;
+    this.counters.dropped += this.#bindings.set(binding.call.key, { binding, deadlineMs });
   }
 
   delete({ key }: Call): boolean {
@@ -92,6 +84,6 @@ export class ProvisionalBindings {
 
   /** Oldest first, as they are now. */
   list(): Binding[] {
-    return Array.from(this.#bindings.values(), ({ binding }) => binding);
+    return this.#bindings.values().map(({ binding }) => binding);
   }
 }

@@ -1,6 +1,6 @@
 import type { Call } from '../../domain/call.js';
+import { BoundedMap } from '../../runtime/bounded-map.js';
 import { type Clock, sleep } from '../../runtime/clock.js';
-import { dropOldest } from '../../runtime/drop-oldest.js';
 import { each } from '../../runtime/each.js';
 import type { Binder } from '../binder.js';
 import type { CachedBindingStore } from '../cached-store.js';
@@ -9,8 +9,9 @@ import { newRequestId } from '../request-id.js';
 import type { SelectRequest } from '../requests.js';
 import { isOutage } from '../write-result.js';
 
-/** Most calls that are remembered as used; those that were used longest ago go first. */
+/** Most calls that are remembered as used, and characters of their Call-IDs; those that were used longest ago go first. */
 const capacity = 65_536;
+const mostCharacters = 8 << 20;
 /** Looked up at once. */
 const maxUnderWay = 64;
 /** One that etcd does not confirm, or whose relay is awaited, is selected again for so long; its next use may do it later. */
@@ -36,16 +37,18 @@ type Use = Pick<SelectRequest, 'call' | 'inDialog' | 'maybeCarried'>;
 export class UsedCalls {
   readonly #deps: UsedCallsDeps;
   /** By the key of the call, the one that was used last at the end. */
-  readonly #uses = new Map<string, Use>();
+  readonly #uses = new BoundedMap<Use>({
+    entries: capacity,
+    weight: mostCharacters,
+    weigh: ({ call }) => call.callId.length,
+  });
 
   constructor(deps: UsedCallsDeps) {
     this.#deps = deps;
   }
 
   note({ call, inDialog, maybeCarried }: Use): void {
-    this.#uses.delete(call.key);
     this.#uses.set(call.key, { call, ...(inDialog && { inDialog }), ...(maybeCarried && { maybeCarried }) });
-    dropOldest(this.#uses, capacity);
   }
 
   /** It has ended. */
@@ -58,7 +61,7 @@ export class UsedCalls {
     const { cachedStore, clock, stopping } = this.#deps;
     const untilMs = clock.monotonicMs() + timeoutMs;
     for (;;) {
-      const uses = [...this.#uses.values()];
+      const uses = this.#uses.values();
       this.#uses.clear();
       await each(uses, maxUnderWay, (use) => this.#select(use), stopping);
       const isOver = this.#uses.size === 0 || cachedStore.lost || stopping.aborted;

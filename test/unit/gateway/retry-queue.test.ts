@@ -1,6 +1,11 @@
 import test, { type ExecutionContext } from 'ava';
 import { HoldfastError } from '../../../services/domain/error.js';
-import { maxRetryTasks, RetryQueue, type RetryTask } from '../../../services/gateway/retry-queue.js';
+import {
+  maxRetryBytes,
+  maxRetryTasks,
+  RetryQueue,
+  type RetryTask,
+} from '../../../services/gateway/retry-queue.js';
 import { ManualClock, turns } from '../../support/clock.js';
 import { openLog } from '../../support/replica.js';
 
@@ -88,6 +93,21 @@ test('it has a bound; what comes beyond, or after the stop, is abandoned', async
   t.is(queue.counters.abandoned, maxRetryTasks + 3);
   queue.schedule({ purpose: 'test', attempt: async () => 'done' });
   t.is(queue.counters.abandoned, maxRetryTasks + 4);
+});
+
+test('the requests that tasks keep have a bound together, which ends with them', async (t) => {
+  const { clock, queue } = opened(t);
+  const request = { body: Buffer.alloc(65_000) };
+  const most = Math.floor(maxRetryBytes / (65_000 + 8));
+  for (let i = 0; i < most + 3; i++) {
+    queue.schedule({ purpose: 'test', request, delayMs: 1000, attempt: async () => 'done' });
+  }
+  t.is(queue.size, most);
+  t.is(queue.counters.abandoned, 3);
+  await clock.pass(1000);
+  t.is(queue.size, 0);
+  queue.schedule({ purpose: 'test', request, attempt: async () => 'done' });
+  t.is(queue.counters.abandoned, 3);
 });
 
 test('a stop during an attempt waits for that, and for no pause after it', async (t) => {

@@ -84,3 +84,26 @@ test('what came while the process stood still is not taken for new', async (t) =
   t.is(server.counters.replied, 1);
   t.is(await answer(clients[0], 'after'), '0 after', 'it asks again, if need be');
 });
+
+test('long requests in progress are fewer than short ones', async (t) => {
+  let end = () => {};
+  const over = new Promise<void>((resolve) => (end = resolve));
+  const service = { ...words, handle: () => over.then(() => Buffer.from('done')) };
+  const listen = [{ host: '127.0.0.1', port: 0 }];
+  const server = new UdpServer({ listen, service, maxInFlightBytes: 10_000 });
+  await server.start();
+  t.teardown(() => server.stop());
+  const [address = { host: '', port: 0 }] = server.addresses();
+  const client = new UdpClient({ ...address, timeoutMs: 60_000 });
+  t.teardown(() => client.stop());
+  // With its cookie each has more than 1,000 bytes.
+  const long = Array.from({ length: 9 }, () => answer(client, 'x'.repeat(1000)));
+  while (server.inFlight < 9) {
+    await answer(client, '!');
+  }
+  t.is(await answer(client, 'x'.repeat(1000)), 'E0 Too many requests');
+  const short = answer(client, 'x');
+  end();
+  t.deepEqual(new Set(await Promise.all([...long, short])), new Set(['done']));
+  t.is(await answer(client, 'x'.repeat(1000)), 'done', 'there is room again');
+});

@@ -265,7 +265,8 @@ test('it answers as a map of objects would', (t) => {
       (capacity, actions) => {
         const clock = new ManualClock();
         const leaseClock = new LeaseClock(clock);
-        const cache = new BindingCache({ clock, leaseClock }, { capacity, trustMs });
+        const options = { capacity, trustMs, bytesEach: Number.POSITIVE_INFINITY };
+        const cache = new BindingCache({ clock, leaseClock }, options);
         const world = { clock, leaseClock, cache, model: new Model(clock, leaseClock, capacity) };
         const { model } = world;
         for (const act of actions) {

@@ -261,6 +261,27 @@ test('no more entries than its capacity: those written longest ago go first', (t
   t.is(cache.size, 3);
 });
 
+test('long Call-IDs take no more room than short ones: fewer are remembered', (t) => {
+  const { cache, remember, fresh } = open(100);
+  const long = (i: number) => `${'é'.repeat(8000)}${i}`;
+  for (let i = 0; i < 50; i++) {
+    remember(long(i), i + 1);
+  }
+  t.is(cache.size, 3, 'of 16 KB each');
+  t.truthy(fresh(long(49)));
+  for (let i = 0; i < 200; i++) {
+    remember(`short-${i}`, 100 + i);
+  }
+  t.is(cache.size, 100);
+});
+
+test('one that is longer than all may be together is remembered', (t) => {
+  const { cache, remember, fresh } = open(1);
+  remember('é'.repeat(8000), 1);
+  t.truthy(fresh('é'.repeat(8000)));
+  t.is(cache.size, 1);
+});
+
 test('capacity 0 remembers nothing', (t) => {
   const { cache, remember, fresh } = open(0);
   remember('a', 1);

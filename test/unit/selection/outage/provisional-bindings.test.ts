@@ -40,6 +40,16 @@ test('the oldest go first; one that is used again is young again', (t) => {
   t.is(bindings.size, 3);
 });
 
+test('long Call-IDs are fewer than short ones: these have 128 characters on average', (t) => {
+  const { bindings, put, ids } = open(10);
+  const long = (i: number) => `${i}${'x'.repeat(500)}`;
+  for (let i = 0; i < 4; i++) {
+    put(long(i));
+  }
+  t.deepEqual(ids(), [long(2), long(3)]);
+  t.is(bindings.counters.dropped, 2);
+});
+
 test('a promise is over when its time is, whatever the wall clock says', (t) => {
   const { clock, bindings, put } = open(3);
   put('short', 1000);

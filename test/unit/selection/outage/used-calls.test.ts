@@ -121,3 +121,14 @@ test('so many are kept, those that were used last', async (t) => {
   await used.goOn();
   t.deepEqual(done, ['selected last']);
 });
+
+test('of those with the longest Call-IDs fewer are kept', async (t) => {
+  const { used, done } = scene({ first: 'answered', last: 'answered' });
+  used.note({ call: call('first') });
+  for (let i = 0; i < 520; i++) {
+    used.note({ call: call(`${i}${'x'.repeat(16_380)}`) });
+  }
+  used.note({ call: call('last') });
+  await used.goOn();
+  t.deepEqual(done, ['selected last']);
+});
