@@ -16,8 +16,8 @@ const pauses = { firstMs: 40, mostMs: 700 };
 /** Tries again what was refused because this replica was behind, or what had no answer. */
 export class Retry {
   constructor(
-    private readonly cachedStore: CachedBindingStore,
-    private readonly directory: RelayDirectory,
+    private readonly cachedStore: Pick<CachedBindingStore, 'lost'>,
+    private readonly directory: Pick<RelayDirectory, 'refresh'>,
     private readonly clock: Clock,
   ) {}
 

@@ -1,12 +1,14 @@
 import { WatchRelaysRequest } from '../../proto/generated/holdfast/v1/relay.js';
+import { endOfPrefix } from '../../services/etcd/range.js';
+import { contenderCodec } from '../../services/registry/codecs/contender.js';
 import { Keyspace } from '../../services/registry/keyspace.js';
 import { connect, startRealEtcd } from '../support/etcd.js';
 import { RawStream } from '../support/raw-grpc.js';
 import { aRelay, deleteRelay, eventually, putRelay } from '../support/registry.js';
 import { testWith } from '../support/requirement.js';
-import { startRelayNode, startReplica } from '../support/stack.js';
+import { logOf, startRelayNode, startReplica } from '../support/stack.js';
 import { goodClient } from './good-client.js';
-import { withstand } from './target.js';
+import { wait, withstand } from './target.js';
 
 testWith.serial(
   ['etcd'],
@@ -36,5 +38,45 @@ testWith.serial(
       await eventually(async () => (await client.listRelays('')).relays.length === 1, 'one relay');
     };
     await withstand(t, process, attack, { goodClient: goodClient(grpc), end: () => {} });
+  },
+);
+
+testWith.serial(
+  ['etcd'],
+  'thousands of contenders for one registration, and values that none would write',
+  async (t) => {
+    const etcd = await startRealEtcd(t);
+    const node = await startRelayNode(t, { id: 'r1', etcd: etcd.endpoint });
+    const { client } = await startReplica(t, etcd.endpoint);
+    const registry = connect(t, etcd.endpoint);
+    const keys = new Keyspace('/holdfast/v1');
+    const contender = contenderCodec.encode({
+      controlUrl: 'udp:127.0.0.1:1',
+      holder: { set: 'default', id: 'r1' },
+    });
+    // Those that come first by name are read first.
+    const huge = Buffer.alloc(1_000_000, 'x');
+    const attack = async () => {
+      const { controlUrl } = (await client.listRelays('')).relays[0] ?? {};
+      for (let i = 0; i < 12; i++) {
+        await registry.kv.put({ key: keys.contender('a', `huge-${i}`), value: huge });
+        const address = Buffer.from(`${keys.addressOf(`${controlUrl}`)}a/huge-${i}`);
+        await registry.kv.put({ key: address, value: huge });
+      }
+      for (let i = 0; i < 2000; i++) {
+        await registry.kv.put({ key: keys.contender('default', `c${i}`), value: contender });
+      }
+      // Several load reports, and longer than a registration lives without one.
+      await wait(6000);
+      t.is((await client.listRelays('')).relays.length, 1);
+    };
+    let calls = 0;
+    const goodClient = async () => void (await client.select({ callId: `good-${calls++}` }));
+    const end = async () => {
+      const prefix = { key: Buffer.from(keys.contenders), range_end: endOfPrefix(keys.contenders) };
+      await registry.kv.deleteRange(prefix);
+    };
+    await withstand(t, node.process, attack, { goodClient, end });
+    t.is(logOf(node.process).filter(({ msg }) => msg === 'registered').length, 1, 'it kept its registration');
   },
 );

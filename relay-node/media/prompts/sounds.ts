@@ -16,9 +16,11 @@ interface Cached {
   readonly sounds: Readonly<Record<G711, Sound>>;
 }
 
-const maxFileBytes = 8 * 1024 * 1024;
-/** Four hours of sound. */
-const maxCachedBytes = 256 * 1024 * 1024;
+export const soundLimits = {
+  fileBytes: 8 << 20,
+  /** In memory, of all files: four hours of sound. */
+  cachedBytes: 256 << 20,
+};
 /** A request waits no longer for the directory. */
 const maxReadMs = 500;
 
@@ -30,13 +32,15 @@ const shipped = fileURLToPath(new URL(musicOnHold, import.meta.url));
 export class Sounds {
   readonly #directory: string;
   readonly #clock: Clock;
+  readonly #limits: typeof soundLimits;
   /** The one first that was played longest ago. */
   readonly #cache = new Map<string, Cached>();
   #cachedBytes = 0;
 
-  constructor(directory: string, clock: Clock) {
+  constructor(directory: string, clock: Clock, limits = soundLimits) {
     this.#directory = directory;
     this.#clock = clock;
+    this.#limits = limits;
   }
 
   /** @throws Error if nothing can be read there */
@@ -67,8 +71,9 @@ export class Sounds {
         this.#cache.set(path, cached);
         return cached;
       }
-      if (size > maxFileBytes) {
-        throw new Error(`more than ${maxFileBytes} bytes`);
+      const { fileBytes } = this.#limits;
+      if (size > fileBytes) {
+        throw new Error(`more than ${fileBytes} bytes`);
       }
       return this.#keep(path, { version, sounds: soundsOf(await file.readFile()) });
     } finally {
@@ -96,7 +101,7 @@ export class Sounds {
     this.#cache.set(path, cached);
     this.#cachedBytes += bytesOf(cached);
     for (const other of this.#cache.keys()) {
-      if (this.#cachedBytes <= maxCachedBytes) {
+      if (this.#cachedBytes <= this.#limits.cachedBytes) {
         break;
       }
       this.#forget(other);

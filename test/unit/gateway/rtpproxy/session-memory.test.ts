@@ -205,3 +205,17 @@ test('memory is bounded, whatever it is told', (t) => {
     { numRuns: 200 },
   );
 });
+
+test('tags of calls without media are remembered for so many calls, those that were heard of last', (t) => {
+  const memory = new SessionMemory(new ManualClock());
+  const { names } = sessionMemoryLimits;
+  const heard = (i: number) => callOf(Buffer.from(`heard-${i}`), { set: undefined });
+  for (let i = 0; i <= 2 * names; i++) {
+    const parties = { callId: Buffer.from(`heard-${i}`), fromTag: Buffer.from('f'), toTag: Buffer.from('t') };
+    memory.heard(heard(i), parties);
+  }
+  t.deepEqual(memory.queries(heard(names)), [], 'forgotten');
+  t.true(memory.queries(heard(names + 1)).length > 0);
+  t.true(memory.queries(heard(2 * names)).length > 0);
+  t.is(memory.size, 0);
+});

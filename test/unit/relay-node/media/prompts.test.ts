@@ -1,8 +1,13 @@
+import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import test from 'ava';
 import { musicOnHold } from '../../../../relay-node/media/prompts/music-on-hold.js';
 import { Prompt } from '../../../../relay-node/media/prompts/prompt.js';
+import { Sounds, soundLimits } from '../../../../relay-node/media/prompts/sounds.js';
 import { decode, encode, pcma, pcmu } from '../../../../relay-node/media/sound/g711.js';
 import { samplesOf } from '../../../../relay-node/media/sound/wav.js';
+import { systemClock } from '../../../../services/runtime/clock.js';
 import { ManualClock } from '../../../support/clock.js';
 import { wavFile } from '../../../support/wav.js';
 
@@ -107,4 +112,24 @@ test('a prompt that is late leaves out what is too late, and one without end is 
   const before = packets;
   clock.advance(1000);
   t.deepEqual([packets, ended], [before, 1]);
+});
+
+test('a wav file that is too long is refused, and those played longest ago are forgotten', async (t) => {
+  const directory = await mkdtemp(join(tmpdir(), 'holdfast-prompts-'));
+  t.teardown(() => rm(directory, { recursive: true }));
+  const samples = Array.from({ length: 8000 }, (_, i) => i);
+  for (const name of ['a', 'b', 'c', 'd', 'long']) {
+    await writeFile(join(directory, name), wavFile({ samples }));
+  }
+  await truncate(join(directory, 'long'), soundLimits.fileBytes + 1);
+  // A byte for each sample, in both laws: three fit.
+  const sounds = new Sounds(directory, systemClock, { ...soundLimits, cachedBytes: 3 * 2 * 8000 });
+  const play = (name: string) => sounds.find(name, pcma);
+  await t.throwsAsync(play('long'), { message: 'more than 8388608 bytes' });
+  const [a, b, c] = [await play('a'), await play('b'), await play('c')];
+  t.is(await play('a'), a, 'in memory');
+  await play('d');
+  t.is(await play('a'), a);
+  t.is(await play('c'), c);
+  t.not(await play('b'), b, 'read again');
 });
