@@ -39,4 +39,4 @@ USER 65532:65532
 # Node is process 1, without tini: the processes handle SIGTERM and SIGINT, and start no children to reap.
 # There is no HEALTHCHECK: Kubernetes has its own probes, and most commands have nothing to check.
 # main.ts explains the flag in its first lines; a test keeps both the same.
-ENTRYPOINT ["node", "--max-semi-space-size=64", "/app/dist/services/cli/main.js"]
+ENTRYPOINT ["node", "--max-semi-space-size=16", "/app/dist/services/cli/main.js"]

@@ -21,6 +21,7 @@ import { placement } from './cases/placement.js';
 import { relayLost } from './cases/relay-lost.js';
 import { rtpproxy } from './cases/rtpproxy.js';
 import { sip } from './cases/sip.js';
+import { youngGeneration } from './cases/young-generation.js';
 
 /** In the order in which they run. */
 export const cases: readonly BenchCase[] = [
@@ -42,6 +43,7 @@ export const cases: readonly BenchCase[] = [
   detection,
   gateway,
   allocation,
+  youngGeneration,
   sip,
   rtpproxy,
   forwarding,

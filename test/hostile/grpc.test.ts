@@ -94,7 +94,7 @@ testWith.serial(
         // 10 s after the last one was accepted.
         await eventually(() => attacker.open === 0, 'end of all of them');
       },
-      { goodClient: goodClient(replica.grpc, secure), end: () => attacker.leave(), growthMib: 128 },
+      { goodClient: goodClient(replica.grpc, secure), end: () => attacker.leave(), growthMib: 112 },
     );
   },
 );
@@ -108,7 +108,7 @@ testWith.serial(['etcd'], '10,000 connections that greet and then ask nothing', 
       await attacker.connectMany(10_000, (socket) => socket.write(hello));
       await wait(2000);
     },
-    { goodClient: goodClient(replica.grpc), end: () => attacker.leave(), growthMib: 128 },
+    { goodClient: goodClient(replica.grpc), end: () => attacker.leave(), growthMib: 144 },
   );
 });
 
@@ -129,7 +129,7 @@ testWith.serial(['etcd'], 'replies that nobody reads', async (t) => {
         12_000,
       );
     },
-    { goodClient: goodClient(replica.grpc), end: () => attacker.leave(), growthMib: 160 },
+    { goodClient: goodClient(replica.grpc), end: () => attacker.leave(), growthMib: 128 },
   );
 });
 
@@ -179,7 +179,7 @@ testWith.serial(['etcd'], 'half a request of 60 KiB on every stream', async (t) 
         8000,
       );
     },
-    { goodClient: goodClient(replica.grpc), end: () => attacker.leave(), growthMib: 128 },
+    { goodClient: goodClient(replica.grpc), end: () => attacker.leave(), growthMib: 96 },
   );
 });
 
@@ -211,7 +211,7 @@ testWith.serial(['etcd'], 'streams whose answers nobody reads', async (t) => {
         8000,
       );
     },
-    { goodClient: goodClient(replica.grpc), end: () => attacker.leave(), growthMib: 192 },
+    { goodClient: goodClient(replica.grpc), end: () => attacker.leave(), growthMib: 128 },
   );
 });
 
@@ -320,7 +320,7 @@ for (const [name, next] of [
       {
         goodClient: goodClient(replica.grpc),
         end: () => attacker.leave(),
-        ...(name === 'requests that are reset at once' && { growthMib: 192 }),
+        ...(name === 'requests that are reset at once' && { growthMib: 144 }),
       },
     );
   });

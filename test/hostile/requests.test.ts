@@ -77,12 +77,12 @@ testWith.serial(
     const attack = async () => {
       let next = 0;
       const worker = async () => {
-        for (let i = next++; i < 5000; i = next++) {
+        for (let i = next++; i < 4000; i = next++) {
           await client.select({ callId: `${i}-${x(16_000)}` });
         }
       };
       await Promise.all(Array.from({ length: 64 }, worker));
     };
-    await withstand(t, process, attack, { goodClient: goodClient(grpc), end: () => {}, growthMib: 128 });
+    await withstand(t, process, attack, { goodClient: goodClient(grpc), end: () => {}, growthMib: 176 });
   },
 );

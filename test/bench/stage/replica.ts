@@ -18,6 +18,8 @@ export interface ReplicaOptions {
   readonly gateway?: ProtocolName;
   /** What `usedBytes` tells; by default nothing. */
   readonly measures?: Measure;
+  /** Arguments of node; by default those of the command. */
+  readonly node?: readonly string[];
 }
 
 export interface Replica {
@@ -42,7 +44,7 @@ export function profileReplicas(directory: string): void {
 export async function startReplica(
   scope: Scope,
   etcd: Etcd,
-  { settings = {}, gateway, measures }: ReplicaOptions = {},
+  { settings = {}, gateway, measures, node = nodeArguments }: ReplicaOptions = {},
 ): Promise<Replica> {
   const [grpcPort = 0, httpPort = 0] = await freeTcpPorts(2);
   const gatewayPort = gateway ? await freeUdpPort() : 0;
@@ -50,7 +52,7 @@ export async function startReplica(
     scope,
     process.execPath,
     [
-      ...nodeArguments,
+      ...node,
       ...(measures ? ['--expose-gc', '--import', hook(measures)] : []),
       ...(profiles ? ['--cpu-prof', `--cpu-prof-dir=${profiles}`] : []),
       holdfast,
