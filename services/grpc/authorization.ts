@@ -11,9 +11,9 @@ import {
 import type { Clock } from '../runtime/clock.js';
 import type { Logger } from '../runtime/log.js';
 import { RateLimitedWarning } from '../runtime/rate-limited-warning.js';
+import { peerOf } from '../runtime/tls-acceptor.js';
 import type { FrontMetrics } from '../selection/front-metrics.js';
 import { isNamed, namesOf } from './certificate-names.js';
-import { peerOf } from './listener.js';
 import { resultOf } from './observe.js';
 import { type StatusWithDetails, statusOf } from './status.js';
 

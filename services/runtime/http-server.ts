@@ -13,10 +13,16 @@ import { type Address, formatAddress } from './address.js';
 import { ConnectionTable } from './connection-table.js';
 import { type ListenDeps, listen } from './listen.js';
 import { RateLimitedWarning } from './rate-limited-warning.js';
+import { TlsAcceptor, type TlsClients } from './tls-acceptor.js';
+import type { TlsFiles } from './tls-files.js';
 import { UnpipelinedConnection } from './unpipelined-connection.js';
 
 export interface HttpServerDeps extends ListenDeps {
   readonly listen: Address;
+  /** The setting that has this address. */
+  readonly listenSetting?: string;
+  /** Serves HTTPS, to clients with a certificate. */
+  readonly tls?: { readonly files: TlsFiles; readonly clients: TlsClients } | undefined;
   readonly metrics: Registry;
   /** Why the process is not ready, or undefined if it is. */
   readonly notReady: () => string | undefined;
@@ -77,7 +83,9 @@ export class HttpServer {
   readonly #server: Server;
   readonly #deps: HttpServerDeps;
   readonly #failed: RateLimitedWarning;
+  /** By the TCP connections. */
   readonly #connections = new ConnectionTable(limits);
+  readonly #tls: TlsAcceptor | undefined;
   /** One for all that ask at the same time. */
   #metrics: Promise<string> | undefined;
 
@@ -86,7 +94,7 @@ export class HttpServer {
     this.#failed = new RateLimitedWarning('an HTTP request failed', deps.clock, deps.log);
     const server = createServer({ connectionsCheckingInterval: checkPeriodMs }, (request, response) => {
       const socket = request.socket as Duplex as UnpipelinedConnection;
-      this.#connections.busy(socket);
+      this.#connections.busy(socket.raw);
       response.once('close', () => socket.answered());
       void this.#answerOrFailure(request).then(({ status, body, headers, stream }) => {
         response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8', ...headers });
@@ -97,15 +105,29 @@ export class HttpServer {
         }
         response.end(body);
         // The oldest makes room: one that was answered has no claim to stay, whether it reads the answer or not.
-        this.#connections.greeted(socket);
+        this.#connections.greeted(socket.raw);
       });
     });
-    const [serve] = server.listeners('connection');
+    const [listener] = server.listeners('connection');
+    const serve = (socket: Socket, raw: Socket) =>
+      listener?.call(server, new UnpipelinedConnection(socket, raw));
+    const { tls, clock, log } = deps;
+    if (tls) {
+      const { files, clients } = tls;
+      this.#tls = new TlsAcceptor({ tls: files, clients, protocol: 'http/1.1', clock, log }, serve);
+    }
     server.removeAllListeners('connection');
-    server.on('connection', (socket: Socket) => {
-      const connection = new UnpipelinedConnection(socket);
-      if (this.#connections.admit(connection)) {
-        serve?.call(server, connection);
+    server.on('connection', (raw: Socket) => {
+      // Without this listener an error would end the process; 'close' follows it.
+      raw.on('error', () => {});
+      if (!this.#connections.admit(raw)) {
+        return;
+      }
+      if (this.#tls) {
+        raw.once('close', this.#boundSilence(raw));
+        this.#tls.accept(raw);
+      } else {
+        serve(raw, raw);
       }
     });
     server.requestTimeout = requestTimeoutMs;
@@ -122,14 +144,27 @@ export class HttpServer {
 
   /** @throws Error naming the address, if it cannot be listened on */
   start(): Promise<void> {
-    return listen(this.#server, this.#deps.listen, 'HTTP (HOLDFAST_HTTP_LISTEN)', this.#deps);
+    this.#tls?.start();
+    const { listenSetting = 'HOLDFAST_HTTP_LISTEN' } = this.#deps;
+    return listen(this.#server, this.#deps.listen, `HTTP (${listenSetting})`, this.#deps);
   }
 
   stop(): Promise<void> {
+    this.#tls?.stop();
     return new Promise((resolve) => {
       // Its only error is that the server was not running.
       this.#server.close(() => resolve());
       this.#server.closeAllConnections();
+      this.#connections.closeSilent();
+    });
+  }
+
+  /** The time of a first request begins before the handshake. @returns how to end it */
+  #boundSilence(raw: Socket): () => void {
+    return this.#deps.clock.after(requestTimeoutMs, () => {
+      if (this.#connections.isSilent(raw)) {
+        raw.destroy();
+      }
     });
   }
 

@@ -18,7 +18,11 @@ export class UnpipelinedConnection extends Duplex {
   #answering = false;
   #pipelined = false;
 
-  constructor(socket: Socket) {
+  /** @param raw the TCP connection below it, if it is another one */
+  constructor(
+    socket: Socket,
+    readonly raw: Socket = socket,
+  ) {
     super();
     this.#socket = socket;
     this.remoteAddress = socket.remoteAddress;
