@@ -189,3 +189,25 @@ export function fillChange(
   }
   return wasFull && (capacity === 0 || (load?.calls ?? 0) < capacity * roomShare) ? false : undefined;
 }
+
+/**
+ * How many relays of each set the calls of the set fill: the calls of each relay over its capacity, summed. It does not change with
+ * the number of relays, and so can say how many there should be. That is why calls of a relay whose node was told to stop count
+ * like others: the next ones come to those that stay. A relay that operators keep from new calls counts as full, for its place is
+ * taken; one without a limit as empty.
+ */
+export function relaysInUse(relays: Iterable<RegisteredRelay>): Map<string, number> {
+  const inUse = new Map<string, number>();
+  for (const each of relays) {
+    inUse.set(each.relay.set, (inUse.get(each.relay.set) ?? 0) + fillOf(each));
+  }
+  return inUse;
+}
+
+/** Calls over capacity of one relay. */
+function fillOf(registered: RegisteredRelay): number {
+  const { relay, load } = registered;
+  const fill = relay.capacity > 0 ? (load?.calls ?? 0) / relay.capacity : 0;
+  const isKept = effectiveState(registered) !== 'active' || effectiveWeight(registered) === 0;
+  return isKept && relay.state === 'active' ? Math.max(1, fill) : fill;
+}

@@ -1,5 +1,11 @@
 import { Gauge, type Registry } from 'prom-client';
-import { effectiveState, effectiveWeight, type RegisteredRelay, relayKey } from '../domain/relay.js';
+import {
+  effectiveState,
+  effectiveWeight,
+  type RegisteredRelay,
+  relayKey,
+  relaysInUse,
+} from '../domain/relay.js';
 
 export interface RelayMetricsDeps {
   readonly directory: { list(): readonly RegisteredRelay[] };
@@ -67,6 +73,18 @@ export function reportRelays(registry: Registry, { directory, gone, bindings }: 
       }
       for (const each of gone().filter((relay) => effectiveState(relay) === 'active')) {
         this.set({ set: each.relay.set, relay: each.relay.id }, 0);
+      }
+    },
+  });
+  new Gauge({
+    name: 'holdfast_relays_in_use',
+    help: 'How many relays of the set its calls fill: calls over capacity, summed',
+    labelNames: ['set'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const [set, relays] of relaysInUse(directory.list())) {
+        this.set({ set }, relays);
       }
     },
   });

@@ -91,3 +91,14 @@ test('of relays that come under ever new names a bounded number is told', async 
   t.is(metrics.value('holdfast_registered_relay_up', { relay: 'r1499' }), 0);
   t.is(metrics.value('holdfast_registered_relay_up', { relay: 'r499' }), undefined);
 });
+
+test('how many relays calls fill is one series for each set', async (t) => {
+  const { join, scrape } = scene();
+  const load = { calls: 4, cpu: 0, packetRate: 0, atMs: 0 };
+  join('r1', { load });
+  join('r2', { load });
+  join('r3', { load, relay: aRelay({ id: 'r3', set: 'edge', capacity: 10 }) });
+  const metrics = await scrape();
+  const of = (set: string) => metrics.value('holdfast_relays_in_use', { set });
+  t.deepEqual([of('default'), of('edge')], [0.8, 0.4]);
+});
