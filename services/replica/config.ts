@@ -21,6 +21,7 @@ import {
 import { ConfigError } from '../runtime/config-error.js';
 import { parseNetwork } from '../runtime/network.js';
 import { withoutQuorumModes } from '../selection/outage/outage-fallback.js';
+import { externalMetricsProblems, externalMetricsSettings } from './external-metrics-settings.js';
 
 const maxNames = 64;
 const namesRule = `1-${maxNames} names, *.DOMAIN for all one label below it, separated by commas`;
@@ -275,6 +276,7 @@ export const selectionSettings = {
     fallback: 'off',
     schema: z.enum(hepNgModes) as z.ZodType<(typeof hepNgModes)[number], string>,
   },
+  ...externalMetricsSettings,
   ...commonSettings,
   httpListen: { ...commonSettings.httpListen, fallback: '127.0.0.1:7480' },
   page: {
@@ -298,7 +300,7 @@ export function readSelectionConfig(environment: NodeJS.ProcessEnv): SelectionCo
     ...etcdProblems(config),
     ...pairProblems([grpcTlsCert, config.grpcTlsCert], [grpcTlsKey, config.grpcTlsKey]),
   ];
-  problems.push(...notificationProblems(config));
+  problems.push(...notificationProblems(config), ...externalMetricsProblems(config));
   if (config.grpcTlsClientCa !== undefined && config.grpcTlsCert === undefined) {
     problems.push(`${grpcTlsCert.name} is not set; ${grpcTlsClientCa.name} needs it`);
   }

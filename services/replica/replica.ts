@@ -14,7 +14,6 @@ import { NgFront } from '../gateway/ng/front.js';
 import { RelayClients } from '../gateway/relay-clients.js';
 import { RtpproxyFront } from '../gateway/rtpproxy/front.js';
 import { SessionMemory } from '../gateway/rtpproxy/session-memory.js';
-import { Authorization } from '../grpc/authorization.js';
 import { relayService } from '../grpc/relay-service.js';
 import { selectionService } from '../grpc/selection-service.js';
 import { GrpcServer } from '../grpc/server.js';
@@ -29,18 +28,18 @@ import { Keyspace } from '../registry/keyspace.js';
 import { RelayDirectory } from '../registry/relay-directory.js';
 import { formatAddress, isLoopback } from '../runtime/address.js';
 import { reportCertificates } from '../runtime/certificate-metric.js';
-import { type Clock, sleep, systemClock } from '../runtime/clock.js';
+import { sleep, systemClock } from '../runtime/clock.js';
 import { HttpServer } from '../runtime/http-server.js';
 import type { Component } from '../runtime/lifecycle.js';
 import type { Logger } from '../runtime/log.js';
-import { etcdTls, type TlsFiles, tlsFiles } from '../runtime/tls-files.js';
-import { tlsFile } from '../runtime/tls-material.js';
+import { etcdTls, type TlsFiles } from '../runtime/tls-files.js';
 import { Engine } from '../selection/engine.js';
-import type { FrontMetrics } from '../selection/front-metrics.js';
 import { retryTimeoutMs } from '../selection/retry.js';
 import type { Selector } from '../selection/selector.js';
-import { type SelectionConfig, selectionSettings } from './config.js';
+import type { SelectionConfig } from './config.js';
 import { logEvents } from './event-log.js';
+import { externalMetricsTls, openExternalMetrics } from './external-metrics.js';
+import { grpcAuthorization, grpcTls } from './grpc-access.js';
 import { openHep } from './hep.js';
 import { Metrics } from './metrics.js';
 import { reportRelays } from './relay-metrics.js';
@@ -59,6 +58,7 @@ export class Replica implements Component {
   readonly #clients: RelayClients;
   readonly #grpc: GrpcServer;
   readonly #http: HttpServer;
+  readonly #externalMetrics: HttpServer | undefined;
   readonly #gone: GoneRelays;
   readonly #history: EventHistory;
   readonly #hep: ReturnType<typeof openHep>;
@@ -84,7 +84,6 @@ export class Replica implements Component {
     const events = new Events();
     const etcdCertificates = etcdTls(config, { clock, log, events });
     const grpcCertificates = grpcTls(config, { clock, log, events });
-    this.#certificates = [etcdCertificates, grpcCertificates].filter((each) => each !== undefined);
     const connection = configuredConnection(config, etcdCertificates);
     this.#connection = connection;
     this.#follower = new MemberFollower({ connection, clock, log });
@@ -138,9 +137,26 @@ export class Replica implements Component {
     directory.subscribe((change) => this.#gone.hear(change));
     const gone = (set?: string) => this.#gone.list(set);
     reportRelays(metrics.registry, { directory, gone, bindings: () => cache.countsByRelay() });
-    reportCertificates(metrics.registry, { grpc: grpcCertificates, etcd: etcdCertificates });
     const notReady = () =>
       this.#ready ? undefined : 'this replica has not read from etcd yet what relays there are';
+    const externalMetricsCertificates = externalMetricsTls(config, { clock, log, events });
+    this.#externalMetrics = openExternalMetrics(config, {
+      certificates: externalMetricsCertificates,
+      relays: () => directory.list(),
+      outdated: () =>
+        notReady() ??
+        quorum.lost?.message ??
+        (engine.live ? undefined : 'this replica gets no updates from etcd'),
+      metrics: metrics.registry,
+      ...{ clock, log },
+    });
+    const certificates = {
+      grpc: grpcCertificates,
+      etcd: etcdCertificates,
+      'external metrics': externalMetricsCertificates,
+    };
+    reportCertificates(metrics.registry, certificates);
+    this.#certificates = Object.values(certificates).filter((each) => each !== undefined);
     const traffic = new Traffic(clock);
     const frontMetrics = (name: 'grpc' | ProtocolName) =>
       watched(metrics.front(name), { front: name, events, traffic });
@@ -156,7 +172,7 @@ export class Replica implements Component {
       listen: config.grpcListen,
       tls: grpcCertificates,
       asksClients: config.grpcTlsClientCa !== undefined,
-      authorization: authorization(config, { metrics: front, clock, log }),
+      authorization: grpcAuthorization(config, { metrics: front, clock, log }),
       maxConnectionAgeMs: config.grpcMaxConnectionAgeSeconds * 1000,
       clock,
       log,
@@ -284,6 +300,11 @@ export class Replica implements Component {
     return this.#http.address;
   }
 
+  /** Where Kubernetes reads metrics for its autoscalers; undefined if that is not served. */
+  get externalMetricsAddress(): string | undefined {
+    return this.#externalMetrics?.address;
+  }
+
   /** Where SIP proxies reach the gateway of a protocol; empty if there is none. */
   gatewayAddresses(protocol: ProtocolName): string[] {
     return (this.#gateways[protocol]?.addresses ?? []).map(formatAddress);
@@ -300,6 +321,7 @@ export class Replica implements Component {
       await files.start();
     }
     await this.#http.start();
+    await this.#externalMetrics?.start();
     await this.#grpc.start();
     for (const gateway of Object.values(this.#gateways)) {
       await gateway.start();
@@ -353,6 +375,7 @@ export class Replica implements Component {
     await Promise.all([this.#grpc.stop(this.#stopGraceMs), ...gateways]);
     await this.#engine.stop();
     await this.#clients.stop();
+    await this.#externalMetrics?.stop();
     await this.#http.stop();
     this.#hep?.sender.stop();
     await this.#follower.stop();
@@ -366,30 +389,4 @@ export class Replica implements Component {
 /** Whoever can connect sees relays and calls: beyond loopback only where that is asked for. */
 function servesPage({ page, httpListen }: SelectionConfig): boolean {
   return page === 'on' || (page === 'auto' && isLoopback(httpListen.host));
-}
-
-interface Shared {
-  readonly clock: Clock;
-  readonly log: Logger;
-  readonly events?: Events;
-}
-
-/** What gRPC is served with over TLS, if it is. */
-export function grpcTls(config: SelectionConfig, shared: Shared): TlsFiles | undefined {
-  const { grpcTlsCert, grpcTlsKey, grpcTlsClientCa } = selectionSettings;
-  const paths = {
-    cert: tlsFile(grpcTlsCert, config.grpcTlsCert),
-    key: tlsFile(grpcTlsKey, config.grpcTlsKey),
-    ca: tlsFile(grpcTlsClientCa, config.grpcTlsClientCa),
-  };
-  return tlsFiles(paths, { ...shared, purpose: 'grpc' });
-}
-
-/** Who may ask what, if that is told. */
-function authorization(
-  config: SelectionConfig,
-  shared: Shared & { readonly metrics: FrontMetrics },
-): Authorization | undefined {
-  const names = { select: config.grpcSelectNames, administer: config.grpcAdminNames };
-  return names.select || names.administer ? new Authorization({ names, ...shared }) : undefined;
 }

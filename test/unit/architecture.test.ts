@@ -98,6 +98,7 @@ test('the registry serves selection and knows neither it nor placement', (t) => 
 for (const [front, ...protocol] of [
   ['services/gateway', 'services/control'],
   ['services/page'],
+  ['services/external-metrics'],
   ['services/grpc', 'proto/generated/holdfast', 'proto/generated/google', 'proto/generated/grpc'],
 ] as const) {
   test(`${front} knows the selector, and nothing of the registry, etcd or other fronts`, (t) => {

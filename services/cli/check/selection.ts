@@ -1,6 +1,7 @@
 import { Keyspace } from '../../registry/keyspace.js';
 import { readSelectionConfig } from '../../replica/config.js';
-import { grpcTls } from '../../replica/replica.js';
+import { externalMetricsTls } from '../../replica/external-metrics.js';
+import { grpcTls } from '../../replica/grpc-access.js';
 import { systemClock } from '../../runtime/clock.js';
 import { silentLogger } from '../../runtime/log.js';
 import { certificateCheck } from './certificate.js';
@@ -12,12 +13,18 @@ import { tcpCheck, udpCheck } from './listening.js';
 export function selectionChecks(environment: NodeJS.ProcessEnv): Check[] {
   const config = readSelectionConfig(environment);
   const keys = new Keyspace(config.etcdPrefix);
-  const tls = grpcTls(config, { clock: systemClock, log: silentLogger });
+  const shared = { clock: systemClock, log: silentLogger };
+  const certificates = [
+    ['gRPC certificate', grpcTls(config, shared)],
+    ['external metrics certificate', externalMetricsTls(config, shared)],
+  ] as const;
+  const { externalMetricsListen } = config;
   return [
     ...etcdChecks(config, { reads: keys.relays, writes: keys.calls }),
-    ...(tls ? [certificateCheck('gRPC certificate', tls)] : []),
+    ...certificates.flatMap(([name, files]) => (files ? [certificateCheck(name, files)] : [])),
     tcpCheck('gRPC', config.grpcListen),
     tcpCheck('HTTP', config.httpListen),
+    ...(externalMetricsListen ? [tcpCheck('external metrics', externalMetricsListen)] : []),
     ...(config.ngListen ?? []).map(({ address }) => udpCheck('ng gateway', address)),
     ...(config.rtpproxyListen ?? []).map(({ address }) => udpCheck('rtpproxy gateway', address)),
   ];

@@ -10,6 +10,7 @@ const address = {
   bad: ['7400', ':7400', 'host:65536', 'host:-1', '::1:7400', 'host:1x'],
 };
 const name = { good: ['a', 'rtp-1'], bad: ['A', '-a', 'a.b', 'a'.repeat(64), ' '] };
+const label = { good: ['sip', 'Team_1.holdfast-2'], bad: ['two words', 'a,b', 'a/b', 'a'.repeat(64)] };
 const whole = (least: number, most: number) => ({
   good: [`${least}`, `${most}`],
   bad: [`${least - 1}`, `${most + 1}`, '1.5', '1e3', 'ten', ' 10', '0x10', 'Infinity'],
@@ -50,6 +51,16 @@ const networks = {
 };
 
 const values: Record<string, { good: readonly string[]; bad: readonly string[] }> = {
+  HOLDFAST_EXTERNAL_METRICS_LISTEN: address,
+  HOLDFAST_EXTERNAL_METRICS_TLS_CERT: file,
+  HOLDFAST_EXTERNAL_METRICS_TLS_KEY: file,
+  HOLDFAST_EXTERNAL_METRICS_TLS_CLIENT_CA: file,
+  HOLDFAST_EXTERNAL_METRICS_CLIENT_NAMES: {
+    good: ['front-proxy-client', 'one,other'],
+    bad: ['two words', 'a,,b', 'a'.repeat(254), new Array(17).fill('a').join(',')],
+  },
+  HOLDFAST_EXTERNAL_METRICS_NAMESPACE: label,
+  HOLDFAST_EXTERNAL_METRICS_RELEASE: label,
   HOLDFAST_GRPC_LISTEN: address,
   HOLDFAST_HTTP_LISTEN: address,
   HOLDFAST_GRPC_TLS_CERT: file,
