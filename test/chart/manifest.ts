@@ -9,7 +9,8 @@ export interface Manifest {
 
 export interface Metadata {
   readonly name: string;
-  readonly namespace: string;
+  /** None of what belongs to the cluster. */
+  readonly namespace?: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations?: Readonly<Record<string, string>>;
 }

@@ -236,6 +236,52 @@ const refused: Readonly<Record<string, readonly [Values, RegExp]>> = {
     { relay: { ports: { rtpproxy: 2223 } } },
     /relay\.ports\.control and relay\.ports\.rtpproxy are both 2223/,
   ],
+  'autoscaling of relays that are on every node': [
+    { relay: { workload: 'DaemonSet', autoscaling: { enabled: true } } },
+    /relay\.autoscaling\.enabled scales a StatefulSet/,
+  ],
+  'autoscaling of relays that run elsewhere': [
+    { relay: { enabled: false, autoscaling: { enabled: true } } },
+    /relay\.autoscaling\.enabled scales a StatefulSet: set relay\.enabled=true/,
+  ],
+  'fewer relays at most than at least': [
+    { relay: { autoscaling: { enabled: true, minReplicas: 5, maxReplicas: 4 } } },
+    /relay\.autoscaling\.maxReplicas \(4\) is below minReplicas \(5\)/,
+  ],
+  'a share of no capacity': [
+    {
+      relay: {
+        kind: 'rtpengine',
+        rtpengine: { image: { repository: 'r', tag: 't' } },
+        autoscaling: { enabled: true },
+      },
+    },
+    /relay\.autoscaling\.enabled needs relay\.capacity/,
+  ],
+  'autoscaling of relays that take no calls': [
+    { relay: { weight: 0, autoscaling: { enabled: true } } },
+    /relay\.weight is 0/,
+  ],
+  'a metric for nobody': [
+    { relay: { autoscaling: { metricsApi: { enabled: true } } } },
+    /metricsApi\.enabled is true and relay\.autoscaling\.enabled is false/,
+  ],
+  'a metric whose readers are not known': [
+    { relay: { autoscaling: { enabled: true, metricsApi: { enabled: true } } } },
+    /relay\.autoscaling\.metricsApi\.clientCa is empty/,
+  ],
+  'names without their authority': [
+    { relay: { autoscaling: { enabled: true, metricsApi: { clientNames: ['a'] } } } },
+    /clientNames is set and clientCa is empty/,
+  ],
+  'the API of metrics where gRPC listens': [
+    { relay: { autoscaling: { enabled: true, metricsApi: { enabled: true, port: 7400 } } } },
+    /relay\.autoscaling\.metricsApi\.port is 7400/,
+  ],
+  'a budget that lets all relays go': [
+    { relay: { autoscaling: { enabled: true }, podDisruptionBudget: { maxUnavailable: 2 } } },
+    /relay\.podDisruptionBudget\.maxUnavailable \(2\) would let all 2 relays go/,
+  ],
   'the same port twice': [{ relay: { ports: { http: 2223 } } }, /are both 2223/],
 };
 

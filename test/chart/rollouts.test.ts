@@ -3,17 +3,14 @@ import { join } from 'node:path';
 import { channelOptions } from '../../services/client/channel.js';
 import { repository } from '../support/repository.js';
 import { testWith } from '../support/requirement.js';
-import { namespace, type Rendered, render } from './chart.js';
-import { kubernetesApi } from './kubernetes-api.js';
+import { type Rendered, render } from './chart.js';
+import { kubernetesApi, type LiveObject } from './kubernetes-api.js';
 import { renderTools } from './tools.js';
 
 /** CoreDNS lets a Service's name be remembered for this long. */
 const dnsTtlMs = 5000;
 /** gRPC resolves a name again after this long at the earliest, unless the client says otherwise. */
 const grpcDefaultMs = 30_000;
-
-const replicasOf = (rendered: Rendered) =>
-  rendered.find('Deployment', 'holdfast-selection').spec?.['replicas'];
 
 testWith(renderTools, 'a replica leaves after the shipped clients have heard of its successor', async (t) => {
   const { spec } = (await render()).find('Deployment', 'holdfast-selection');
@@ -76,23 +73,31 @@ testWith(renderTools, 'members of etcd know each other by certificate, and not b
   t.deepEqual(argsOf(await render(), 'holdfast-etcd'), [], 'without TLS there is nothing to verify');
 });
 
-testWith(renderTools, 'autoscaling that is turned on keeps the replicas that run', async (t) => {
-  const on = { selection: { autoscaling: { enabled: true, minReplicas: 3, maxReplicas: 9 } } };
-  const running = async (replicas: number) => {
-    const cluster = await kubernetesApi(t, `${namespace}/holdfast-selection`, { replicas });
-    return replicasOf(await render('defaults', on, cluster));
-  };
-  t.is(await running(6), 6, 'as many as run');
-  t.is(await running(1), 3, 'at least the minimum');
-});
+/** What scales, with the values that turn it on. */
+const scaled = [
+  ['Deployment', 'selection'],
+  ['StatefulSet', 'relay'],
+] as const;
 
-testWith(renderTools, 'without a live Deployment, autoscaling alone sets the replicas', async (t) => {
-  const empty = await kubernetesApi(t, `${namespace}/holdfast-selection`);
-  t.is(replicasOf(await render('autoscaling', {}, empty)), undefined, 'the first install');
-  t.is(replicasOf(await render('autoscaling')), undefined, 'helm template, as GitOps tools call it');
-});
+for (const [kind, component] of scaled) {
+  const name = `holdfast-${component}`;
+  const running = (replicas: number): LiveObject => ({ kind, metadata: { name }, spec: { replicas } });
+  const replicas = async (values: object, cluster?: string) =>
+    (await render('defaults', { [component]: values }, cluster)).find(kind, name).spec?.['replicas'];
+  const on = { autoscaling: { enabled: true, minReplicas: 3, maxReplicas: 9 } };
 
-testWith(renderTools, 'without autoscaling the value counts, whatever runs', async (t) => {
-  const cluster = await kubernetesApi(t, `${namespace}/holdfast-selection`, { replicas: 6 });
-  t.is(replicasOf(await render('defaults', { selection: { replicas: 4 } }, cluster)), 4);
-});
+  testWith(renderTools, `autoscaling of ${component} that is turned on keeps what runs`, async (t) => {
+    const beside = async (count: number) => replicas(on, await kubernetesApi(t, running(count)));
+    t.is(await beside(6), 6, 'as many as run');
+    t.is(await beside(1), 3, 'at least the minimum');
+  });
+
+  testWith(renderTools, `where no ${component} runs, autoscaling alone sets how many`, async (t) => {
+    t.is(await replicas(on, await kubernetesApi(t)), undefined, 'the first install');
+    t.is(await replicas(on), undefined, 'helm template, as GitOps tools call it');
+  });
+
+  testWith(renderTools, `without autoscaling of ${component} the value counts, whatever runs`, async (t) => {
+    t.is(await replicas({ replicas: 4 }, await kubernetesApi(t, running(6))), 4);
+  });
+}

@@ -60,22 +60,29 @@
 {{ default (printf "%s-etcd-client" (include "holdfast.fullname" .)) .Values.etcd.tls.clientSecret }}
 {{- end }}
 
+{{/* The one of the external metrics API is made by the chart, or by cert-manager. */}}
+{{- define "holdfast.secret.externalMetrics" -}}
+{{ include "holdfast.fullname" . }}-external-metrics
+{{- end }}
+
 {{- define "holdfast.secret.test" -}}
 {{ default (printf "%s-test" (include "holdfast.fullname" .)) .Values.tests.clientSecret }}
 {{- end }}
 
 {{/*
-Replicas of the selection service, empty for none in the manifest. With autoscaling it is the number that runs now: a manifest
-without it would take the number of the last one away, and Kubernetes makes 1 of nothing. Helm finds it where it speaks to a
-cluster. `helm template` does not, and a number in what it renders would undo the autoscaler's work each time it is applied.
+Replicas of a workload, empty for none in the manifest; takes (list $ "kind" "component" values). With autoscaling it is the number
+that runs now: a manifest without it would take the number of the last one away, and Kubernetes makes 1 of nothing. Helm finds it
+where it speaks to a cluster. `helm template` does not, and a number in what it renders would undo the autoscaler's work each time
+it is applied.
 */}}
-{{- define "holdfast.selection.replicas" -}}
-{{- $values := .Values.selection -}}
+{{- define "holdfast.replicas" -}}
+{{- $root := index . 0 -}}
+{{- $values := index . 3 -}}
 {{- if not $values.autoscaling.enabled -}}
 {{ $values.replicas }}
 {{- else -}}
-{{- $name := printf "%s-selection" (include "holdfast.fullname" .) -}}
-{{- with lookup "apps/v1" "Deployment" .Release.Namespace $name -}}
+{{- $name := printf "%s-%s" (include "holdfast.fullname" $root) (index . 2) -}}
+{{- with lookup "apps/v1" (index . 1) $root.Release.Namespace $name -}}
 {{ max (int $values.autoscaling.minReplicas) (int .spec.replicas) }}
 {{- end -}}
 {{- end -}}

@@ -9,6 +9,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/kube-aggregator/pkg/apis/apiregistration"
+	apiregistrationinstall "k8s.io/kube-aggregator/pkg/apis/apiregistration/install"
+	apiregistrationvalidation "k8s.io/kube-aggregator/pkg/apis/apiregistration/validation"
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
 	"k8s.io/kubernetes/pkg/apis/apps"
 	_ "k8s.io/kubernetes/pkg/apis/apps/install"
@@ -30,6 +33,10 @@ import (
 
 var strict = serializer.NewCodecFactory(legacyscheme.Scheme, serializer.EnableStrict).UniversalDecoder()
 
+func init() {
+	apiregistrationinstall.Install(legacyscheme.Scheme)
+}
+
 // Custom resources are checked for unknown fields; their operators validate the values.
 var custom = map[string]func() any{
 	"cert-manager.io/v1/Certificate":          func() any { return &certmanager.Certificate{} },
@@ -50,7 +57,7 @@ func validate(apiVersion, kind string, text []byte) []string {
 	if err != nil {
 		return messageOf(err)
 	}
-	if accessor.GetNamespace() == "" {
+	if _, isOfCluster := object.(*apiregistration.APIService); accessor.GetNamespace() == "" && !isOfCluster {
 		accessor.SetNamespace("default") // the API server takes it from the request
 	}
 	var messages []string
@@ -64,10 +71,14 @@ func validateTyped(object runtime.Object) field.ErrorList {
 	pods := corevalidation.PodValidationOptions{}
 	scaling := autoscalingvalidation.HorizontalPodAutoscalerSpecValidationOptions{MinReplicasLowerBound: 1}
 	switch typed := object.(type) {
+	case *apiregistration.APIService:
+		return apiregistrationvalidation.ValidateAPIService(typed)
 	case *core.ConfigMap:
 		return corevalidation.ValidateConfigMap(typed)
 	case *core.Pod:
 		return corevalidation.ValidatePodCreate(typed, pods)
+	case *core.Secret:
+		return corevalidation.ValidateSecret(typed)
 	case *core.Service:
 		allocate(&typed.Spec)
 		return corevalidation.ValidateServiceCreate(typed)
