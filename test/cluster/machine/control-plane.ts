@@ -4,7 +4,15 @@ import { adminConfig, bin, chartTools, inside } from '../paths.js';
 import { controlPlane, services } from './addresses.js';
 import type { Daemons } from './daemons.js';
 import type { KubernetesApi } from './kubernetes-api.js';
-import { accountKeys, authority, certificate, config, key } from './pki.js';
+import {
+  accountKeys,
+  authority,
+  certificate,
+  config,
+  frontProxyAuthority,
+  frontProxyName,
+  key,
+} from './pki.js';
 import { until } from './until.js';
 
 const etcdUrl = 'http://127.0.0.1:2379';
@@ -35,6 +43,14 @@ export async function startControlPlane(daemons: Daemons, api: KubernetesApi): P
     `--kubelet-client-certificate=${certificate('admin')}`,
     `--kubelet-client-key=${key('admin')}`,
     '--kubelet-preferred-address-types=InternalIP',
+    // Other APIs, to which it hands requests on.
+    `--requestheader-client-ca-file=${frontProxyAuthority}`,
+    `--requestheader-allowed-names=${frontProxyName}`,
+    '--requestheader-username-headers=X-Remote-User',
+    '--requestheader-group-headers=X-Remote-Group',
+    '--requestheader-extra-headers-prefix=X-Remote-Extra-',
+    `--proxy-client-cert-file=${certificate('front-proxy')}`,
+    `--proxy-client-key-file=${key('front-proxy')}`,
     '--service-account-issuer=https://kubernetes.default.svc',
     `--service-account-key-file=${accountKeys.public}`,
     `--service-account-signing-key-file=${accountKeys.private}`,

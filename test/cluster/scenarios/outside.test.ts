@@ -27,7 +27,7 @@ test.serial('media flows both ways, also while all relays are replaced', async (
   const [pod] = await release.pods('selection');
   const jsonpath = '-o=jsonpath={.spec.ports[0].nodePort}';
   const port = Number(await release.kubectl('get', 'service', 'holdfast-ng', jsonpath));
-  const load = await MediaLoad.start(t, pod?.status.hostIP ?? '', port);
+  const load = await MediaLoad.start(t, pod?.status.hostIP ?? '', { port });
   await release.upgrade(['relay.podAnnotations.revision=one']);
   const report = await load.finish();
   t.log(`${report}`);

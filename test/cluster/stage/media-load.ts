@@ -10,11 +10,17 @@ import type { Scope } from '../../support/process.js';
 import { RtpParty } from '../../support/rtp.js';
 import { controlPlane } from '../machine/addresses.js';
 
-const callsAtOnce = 8;
-const newCallMs = 1000;
-const packetMs = 40;
-const packetsBeforeReinvite = 100;
-const callPackets = 200;
+export interface MediaLoadOptions {
+  /** Of the gateway. */
+  readonly port: number;
+  readonly callsAtOnce: number;
+  readonly newCallMs: number;
+  readonly packetMs: number;
+  /** That each party sends in a call, half of them after a re-INVITE. */
+  readonly packets: number;
+}
+
+const usual: MediaLoadOptions = { port: 2223, callsAtOnce: 8, newCallMs: 1000, packetMs: 40, packets: 200 };
 /** A packet that is under way when a call ends. */
 const settleMs = 500;
 
@@ -31,18 +37,35 @@ export class MediaLoad {
   #lost = 0;
   #slowestMs = 0;
 
-  private constructor(private readonly proxy: ProxyClient) {}
+  #callsAtOnce: number;
 
-  static async start(scope: Scope, gateway: string, port = 2223): Promise<MediaLoad> {
-    const proxy = new ProxyClient(gateway, port);
+  private constructor(
+    private readonly proxy: ProxyClient,
+    private readonly options: MediaLoadOptions,
+  ) {
+    this.#callsAtOnce = options.callsAtOnce;
+  }
+
+  static async start(
+    scope: Scope,
+    gateway: string,
+    options: Partial<MediaLoadOptions> = {},
+  ): Promise<MediaLoad> {
+    const all = { ...usual, ...options };
+    const proxy = new ProxyClient(gateway, all.port);
     await proxy.start();
-    const load = new MediaLoad(proxy);
+    const load = new MediaLoad(proxy, all);
     scope.teardown(async () => {
       clearInterval(load.#timer);
       await proxy.stop();
     });
-    load.#timer = setInterval(() => load.#begin(), newCallMs);
+    load.#timer = setInterval(() => load.#begin(), all.newCallMs);
     return load;
+  }
+
+  /** Begins calls only while there are fewer than this; those that there are go on. */
+  ebb(callsAtOnce: number): void {
+    this.#callsAtOnce = callsAtOnce;
   }
 
   /** Begins no more calls. @returns what there was, when the last one has ended */
@@ -62,7 +85,7 @@ export class MediaLoad {
   }
 
   #begin(): void {
-    if (this.#pending.size >= callsAtOnce) {
+    if (this.#pending.size >= this.#callsAtOnce) {
       return;
     }
     this.#calls++;
@@ -75,14 +98,16 @@ export class MediaLoad {
   }
 
   async #play(call: CallTags): Promise<void> {
+    const { packets } = this.options;
+    const beforeReinvite = Math.floor(packets / 2);
     const caller = await RtpParty.open(controlPlane);
     const callee = await RtpParty.open(controlPlane);
     try {
       const [toCallee, toCaller] = await this.#negotiate(call, caller, callee, false);
-      await this.#talk(caller, toCaller, callee, toCallee, packetsBeforeReinvite);
+      await this.#talk(caller, toCaller, callee, toCallee, beforeReinvite);
       const [again, back] = await this.#negotiate(call, caller, callee, true);
       this.#moved += again.address === toCallee.address && back.address === toCaller.address ? 0 : 1;
-      await this.#talk(caller, back, callee, again, callPackets - packetsBeforeReinvite);
+      await this.#talk(caller, back, callee, again, packets - beforeReinvite);
       await new Promise((resolve) => setTimeout(resolve, settleMs));
       await this.#timed(() => this.proxy.delete(call));
     } finally {
@@ -116,7 +141,7 @@ export class MediaLoad {
     const before = caller.rtp.heard.length + callee.rtp.heard.length;
     for (let sent = 0; sent < packets; sent++) {
       await Promise.all([caller.sendRtp(toCaller), callee.sendRtp(toCallee)]);
-      await new Promise((resolve) => setTimeout(resolve, packetMs));
+      await new Promise((resolve) => setTimeout(resolve, this.options.packetMs));
     }
     await new Promise((resolve) => setTimeout(resolve, settleMs));
     const heard = caller.rtp.heard.length + callee.rtp.heard.length - before;
