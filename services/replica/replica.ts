@@ -327,7 +327,11 @@ export class Replica implements Component {
       await gateway.start();
     }
     const [ng, rtpproxy] = [this.gatewayAddresses('ng'), this.gatewayAddresses('rtpproxy')];
-    const listening = { grpc: this.grpcAddress, http: this.httpAddress, ng, rtpproxy, etcd: this.#etcd };
+    const listening = {
+      ...{ grpc: this.grpcAddress, http: this.httpAddress, ng, rtpproxy },
+      externalMetrics: this.externalMetricsAddress,
+      etcd: this.#etcd,
+    };
     this.#log.info(listening, 'listening; reading etcd');
     this.#follower.start();
     this.#hep?.sender.start();
