@@ -238,11 +238,19 @@ const refused: Readonly<Record<string, readonly [Values, RegExp]>> = {
   ],
   'autoscaling of relays that are on every node': [
     { relay: { workload: 'DaemonSet', autoscaling: { enabled: true } } },
-    /relay\.autoscaling\.enabled scales a StatefulSet/,
+    /relay\.autoscaling\.enabled scales a StatefulSet or a Deployment/,
   ],
   'autoscaling of relays that run elsewhere': [
     { relay: { enabled: false, autoscaling: { enabled: true } } },
-    /relay\.autoscaling\.enabled scales a StatefulSet: set relay\.enabled=true/,
+    /relay\.autoscaling\.enabled scales .*: set relay\.enabled=true/,
+  ],
+  'relays that wait for ports of their own node': [
+    { relay: { workload: 'Deployment', hostNetwork: true } },
+    /relay\.workload=Deployment and relay\.hostNetwork=true/,
+  ],
+  'an update strategy that a Deployment has not': [
+    { relay: { workload: 'Deployment', updateStrategy: 'OnDelete' } },
+    /relay\.updateStrategy=OnDelete .* relay\.workload is Deployment/,
   ],
   'fewer relays at most than at least': [
     { relay: { autoscaling: { enabled: true, minReplicas: 5, maxReplicas: 4 } } },

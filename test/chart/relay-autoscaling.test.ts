@@ -30,7 +30,7 @@ testWith(renderTools, 'the autoscaler of relays aims at a share of their capacit
   const rendered = await render('relay-autoscaling');
   const { metrics, ...spec } = rendered.find('HorizontalPodAutoscaler', 'holdfast-relay').spec ?? {};
   t.deepEqual(spec, {
-    scaleTargetRef: { apiVersion: 'apps/v1', kind: 'StatefulSet', name: 'holdfast-relay' },
+    scaleTargetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: 'holdfast-relay' },
     minReplicas: 1,
     maxReplicas: 20,
     behavior: {
@@ -50,8 +50,22 @@ testWith(renderTools, 'the autoscaler of relays aims at a share of their capacit
       },
     },
   ]);
-  t.is(rendered.pod('StatefulSet', 'holdfast-relay').spec.terminationGracePeriodSeconds, 14_415);
+  t.is(rendered.pod('Deployment', 'holdfast-relay').spec.terminationGracePeriodSeconds, 14_415);
   t.is(rendered.find('PodDisruptionBudget', 'holdfast-relay').spec?.['maxUnavailable'], 1);
+  const numbered = (await render('everything')).find('HorizontalPodAutoscaler', 'calls-relay');
+  t.like(numbered.spec, { scaleTargetRef: { kind: 'StatefulSet', name: 'calls-relay' } });
+});
+
+testWith(renderTools, 'a Deployment of relays starts the next one before one leaves', async (t) => {
+  const rendered = await render('defaults', { relay: { workload: 'Deployment', replicas: 5 } });
+  t.like(rendered.find('Deployment', 'holdfast-relay').spec, {
+    replicas: 5,
+    strategy: { rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
+  });
+  const numbered = (await render()).pod('StatefulSet', 'holdfast-relay');
+  t.deepEqual(rendered.pod('Deployment', 'holdfast-relay'), numbered, 'the same pods');
+  t.false(rendered.names.includes('StatefulSet/holdfast-relay'));
+  t.true(rendered.names.includes('PodDisruptionBudget/holdfast-relay'));
 });
 
 testWith(

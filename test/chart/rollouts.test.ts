@@ -73,31 +73,46 @@ testWith(renderTools, 'members of etcd know each other by certificate, and not b
   t.deepEqual(argsOf(await render(), 'holdfast-etcd'), [], 'without TLS there is nothing to verify');
 });
 
-/** What scales, with the values that turn it on. */
+/** What scales. */
 const scaled = [
-  ['Deployment', 'selection'],
-  ['StatefulSet', 'relay'],
+  ['Deployment', 'selection', {}],
+  ['StatefulSet', 'relay', {}],
+  ['Deployment', 'relay', { workload: 'Deployment' }],
 ] as const;
 
-for (const [kind, component] of scaled) {
+for (const [kind, component, common] of scaled) {
   const name = `holdfast-${component}`;
   const running = (replicas: number): LiveObject => ({ kind, metadata: { name }, spec: { replicas } });
-  const replicas = async (values: object, cluster?: string) =>
-    (await render('defaults', { [component]: values }, cluster)).find(kind, name).spec?.['replicas'];
+  const replicas = async (values: object, cluster?: string) => {
+    const rendered = await render('defaults', { [component]: { ...common, ...values } }, cluster);
+    return rendered.find(kind, name).spec?.['replicas'];
+  };
   const on = { autoscaling: { enabled: true, minReplicas: 3, maxReplicas: 9 } };
 
-  testWith(renderTools, `autoscaling of ${component} that is turned on keeps what runs`, async (t) => {
-    const beside = async (count: number) => replicas(on, await kubernetesApi(t, running(count)));
-    t.is(await beside(6), 6, 'as many as run');
-    t.is(await beside(1), 3, 'at least the minimum');
-  });
+  testWith(
+    renderTools,
+    `autoscaling of ${component}, a ${kind}, that is turned on keeps what runs`,
+    async (t) => {
+      const beside = async (count: number) => replicas(on, await kubernetesApi(t, running(count)));
+      t.is(await beside(6), 6, 'as many as run');
+      t.is(await beside(1), 3, 'at least the minimum');
+    },
+  );
 
-  testWith(renderTools, `where no ${component} runs, autoscaling alone sets how many`, async (t) => {
-    t.is(await replicas(on, await kubernetesApi(t)), undefined, 'the first install');
-    t.is(await replicas(on), undefined, 'helm template, as GitOps tools call it');
-  });
+  testWith(
+    renderTools,
+    `where no ${component}, a ${kind}, runs, autoscaling alone sets how many`,
+    async (t) => {
+      t.is(await replicas(on, await kubernetesApi(t)), undefined, 'the first install');
+      t.is(await replicas(on), undefined, 'helm template, as GitOps tools call it');
+    },
+  );
 
-  testWith(renderTools, `without autoscaling of ${component} the value counts, whatever runs`, async (t) => {
-    t.is(await replicas({ replicas: 4 }, await kubernetesApi(t, running(6))), 4);
-  });
+  testWith(
+    renderTools,
+    `without autoscaling of ${component}, a ${kind}, the value counts, whatever runs`,
+    async (t) => {
+      t.is(await replicas({ replicas: 4 }, await kubernetesApi(t, running(6))), 4);
+    },
+  );
 }

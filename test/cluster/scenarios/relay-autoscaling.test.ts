@@ -134,3 +134,38 @@ test.serial('one relay, five in a wave of calls, and one again', async (t) => {
     'none is called back while others drain',
   );
 });
+
+test.serial('a Deployment has the next relay at once, while the one before serves its calls', async (t) => {
+  await release.upgrade(['relay.workload=Deployment', 'relay.autoscaling.minReplicas=2']);
+  await until(
+    async () => (await release.pods('relay')).length === 2,
+    'relays of the StatefulSet gone',
+    deadlineMs,
+  );
+  const client = new HoldfastClient(release.target);
+  t.teardown(() => client.close());
+  const load = await MediaLoad.start(t, release.gateway, { ...wave, callsAtOnce: 8 });
+  const relays = async () => (await client.listRelays()).relays;
+  const busy = async () => (await relays()).find((each) => (each.load?.calls ?? 0) > 0);
+  await until(async () => (await busy()) !== undefined, 'call', deadlineMs);
+
+  const leaving = (await busy())?.id ?? '';
+  await release.kubectl('delete', 'pod', leaving, '--wait=false');
+  const beganMs = performance.now();
+  let left: number | undefined;
+  await until(
+    async () => {
+      const now = await relays();
+      left = now.find(({ id }) => id === leaving)?.load?.calls;
+      return now.filter(({ state }) => state === RelayState.ACTIVE).length === 2;
+    },
+    'next relay',
+    deadlineMs,
+  );
+  const nextMs = performance.now() - beganMs;
+  const report = await load.finish();
+  t.log(`${report}`);
+  t.log(`the next relay after ${(nextMs / 1000).toFixed(1)} s, when the one before had ${left} calls`);
+  t.true((left ?? 0) > 0, 'it drains still');
+  t.deepEqual([report.failed, report.moved, report.silent, report.lost], [0, 0, 0, 0]);
+});
