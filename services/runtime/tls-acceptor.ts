@@ -105,11 +105,10 @@ function rawSocket(socket: TLSSocket): Socket {
 
 /** Why a client must not speak, or undefined. */
 function refusal(socket: TLSSocket, { caSetting, commonNames }: TlsClients): string | undefined {
-  if (!socket.getPeerX509Certificate()) {
-    return 'it presents no certificate, and this replica requires one';
-  }
   if (!socket.authorized) {
-    return certificateReason(socket.authorizationError, caSetting);
+    return socket.getPeerX509Certificate()
+      ? certificateReason(socket.authorizationError, caSetting)
+      : 'it presents no certificate, and this replica requires one';
   }
   // A subject can have several common names; Node's types allow only one.
   const names = [socket.getPeerCertificate().subject.CN ?? []].flat();

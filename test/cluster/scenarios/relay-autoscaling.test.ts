@@ -169,3 +169,10 @@ test.serial('a Deployment has the next relay at once, while the one before serve
   t.true((left ?? 0) > 0, 'it drains still');
   t.deepEqual([report.failed, report.moved, report.silent, report.lost], [0, 0, 0, 0]);
 });
+
+test.serial('an uninstall takes the API away', async (t) => {
+  const registered = () => release.kubectl('get', 'apiservices', '-o', 'name');
+  t.regex(await registered(), /external\.metrics\.k8s\.io/);
+  await release.uninstall();
+  t.notRegex(await registered(), /external\.metrics\.k8s\.io/, 'discovery of all APIs would fail with it');
+});

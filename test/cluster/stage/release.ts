@@ -102,9 +102,9 @@ export class Release {
     return this.#helm('test', this.name, '--logs');
   }
 
-  /** Helm waits for what it removes, and not for the pods of that. */
+  /** Unless that has been done. Helm waits for what it removes, and not for the pods of that. */
   async uninstall(): Promise<void> {
-    await this.#helm('uninstall', this.name, '--wait');
+    await this.#helm('uninstall', this.name, '--wait', '--ignore-not-found');
     const selector = ['-l', `app.kubernetes.io/instance=${this.name}`];
     await this.kubectl('wait', '--for=delete', 'pods', ...selector, '--timeout=5m');
   }
