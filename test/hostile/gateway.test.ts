@@ -153,7 +153,7 @@ testWith.serial(
         await phone.request({ ...call, command: 'delete', pad });
       });
     // V8 takes its time with memory outside its heap, too: up to 64 MiB.
-    const options = { goodClient: offer, end: () => {}, tolerated: 0.5, growthMib: 144 };
+    const options = { goodClient: offer, end: () => {}, tolerated: 0.5, growthMib: 192 };
     await withstand(t, replica.process, attack, options);
   },
 );
