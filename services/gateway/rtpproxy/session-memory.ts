@@ -68,7 +68,7 @@ export class SessionMemory implements CallMemory {
 
   queries(call: Call, parties = this.#names.get(call.callId)): readonly ControlRequest[] {
     const known = this.#find(call)?.sessions ?? [];
-    const names = known.map(({ sessionId, tag }) => [sessionId, tag] as const);
+    const names = known.flatMap(({ sessionId, names }) => names.map((tag) => [sessionId, tag] as const));
     const guesses = names.length > 0 || !parties ? [] : guessed(parties);
     return [...names, ...guesses].map(([sessionId, tag]) =>
       rtpproxy.queryRequest({

@@ -6,6 +6,8 @@ import { parseTag, tagOf } from '../../control/rtpproxy/tag.js';
  * tag of the first; the tag of the other is in no key, so that all answers of a forked call come to one session.
  */
 export class Session {
+  /** Of the other one, if that may be the one who began it. */
+  readonly #otherName: string | undefined;
   /** The last media of the party that began it, and of the other one. */
   #own: Media;
   #other: Media | undefined;
@@ -30,6 +32,7 @@ export class Session {
     nowMs: number,
   ) {
     this.#own = own;
+    this.#otherName = own.to;
     this.#notify = own.notify;
     this.#offer(own, nowMs);
     this.#name(own.to);
@@ -44,6 +47,11 @@ export class Session {
     return request.name === 'U' && media?.of !== undefined
       ? new Session(sessionId, media.of, media, nowMs)
       : undefined;
+  }
+
+  /** Tags that its relay may know it by: a `U` with two is of the session of either, which may have begun elsewhere. */
+  get names(): readonly string[] {
+    return this.#otherName === undefined ? [this.tag] : [this.tag, this.#otherName];
   }
 
   /** What it takes in memory, about. */

@@ -27,3 +27,23 @@ testWith.serial(
     t.like(await bindingOf('two@h'), { relay: 'r1', released: false });
   },
 );
+
+testWith.serial(
+  rtpproxyPrograms,
+  "a session is found by the tag of whoever began it, after the other party's re-INVITE is all that was seen",
+  async (t) => {
+    const engine = await startRtpproxy(t);
+    const { ask, bindingOf } = await rtpproxyGateway(t, [{ id: 'r1', controlUrl: engine.controlUrl }]);
+    await engine.ask('U c@h 127.0.0.1 4000 f');
+    t.not(await ask('U c@h 127.0.0.1 4002 t f'), '0');
+    t.is(await ask('D c@h x y'), 'E50');
+    t.is(await ask('Dw c@h zz'), 'E50');
+    await engine.ask('U all@h 127.0.0.1 4006 f');
+    t.not(await ask('L all@h 127.0.0.1 4014 f t'), '0');
+    t.is(await ask('D all@h f t'), '0');
+    await eventually(async () => (await bindingOf('all@h'))?.released === true, 'end of the other call');
+    t.like(await bindingOf('c@h'), { relay: 'r1', released: false });
+    t.is(await ask('D c@h f t'), '0');
+    t.is(await engine.ask('Q c@h f'), 'E50');
+  },
+);
