@@ -43,6 +43,9 @@ function isForgotten({ faults, healedMs }: History, operations: readonly Operati
   return asked.every(({ replica, invokeMs }) => diedWithoutEtcd(faults, replica, invokeMs));
 }
 
+const hasUnansweredMove = (operations: readonly Operation[]) =>
+  operations.some(({ method, outcome }) => method === 'move' && outcome === 'unknown');
+
 /** Long after the last fault, calls in progress are found where their media are, by everybody. */
 export function liveCalls(history: History): Violation[] {
   const { operations, live, lives, healedMs, settledMs, faults } = history;
@@ -78,8 +81,10 @@ export function liveCalls(history: History): Violation[] {
           ),
         ];
       }
-      const isRight =
-        isFresh(look) && (isHarmed || (look.answer.relay === relay && look.carriers.includes(name)));
+      // What nobody answered may have been carried out later: then the call goes there with its next request.
+      const isMoved = isFresh(look) && look.answer.generation > before && hasUnansweredMove(current);
+      const isThere = isFresh(look) && look.answer.relay === relay && look.carriers.includes(name);
+      const isRight = isThere || isMoved || (isFresh(look) && isHarmed);
       // A lookup asks no relay; the request within the call that follows it does.
       const mayBeUnknown = isHarmed || isForgotten(history, current);
       const isLost = look.method === 'lookup' && mayBeUnknown && look.reason?.startsWith('NOT_FOUND');

@@ -282,6 +282,26 @@ test('in the end every living relay is listed, and every call in progress is fou
   t.deepEqual(namesOf(history), ['live calls']);
 });
 
+test('in the end a call may be where a move took it that nobody had answered, and nowhere else', (t) => {
+  const lives = new Map([['r1', [{ name: 'r1.1', bornMs: 0, diedMs: Number.POSITIVE_INFINITY }]]]);
+  const live = [{ callId: 'c', media: 'r1.1' }];
+  const carriers = ['r1.1'];
+  const begun = { answer: answer('r1', 1), carriers };
+  const move = { method: 'move', generation: 1, inDialog: true, outcome: 'unknown', carriers } as const;
+  const last = {
+    method: 'lookup',
+    inDialog: true,
+    invokeMs: 2_000_000,
+    returnMs: 2_000_001,
+    carriers,
+  } as const;
+  const moved = { ...last, answer: answer('r2', 2) };
+  const of = (...operations: Partial<Operation>[]) => namesOf({ ...historyOf(...operations), lives, live });
+  t.deepEqual(of(begun, move, moved), []);
+  t.deepEqual(of(begun, moved), ['live calls', 'media']);
+  t.deepEqual(of(begun, move, { ...last, answer: answer('r2', 1) }), ['live calls', 'agreement']);
+});
+
 test('a process that throws is found', (t) => {
   const crashes = [{ atMs: 1, process: 'replica1.1', error: new Error('unread') }];
   t.deepEqual(namesOf({ ...historyOf(), crashes }), ['no crash']);
