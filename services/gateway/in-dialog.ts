@@ -54,7 +54,7 @@ export class InDialogHandler {
 
   /** @param deniedBy instance of a relay that does not know the call */
   #lookup({ request, call }: CallRequest, deniedBy?: string): Promise<Answer | undefined> {
-    const options = { adopts: true, predicts: true, deniedBy };
+    const options = { adopts: true, isUse: true, predicts: true, deniedBy };
     const keepSeconds = this.#deps.callTtlSeconds;
     return this.#deps.router.lookup(call, request.act === 'answer' ? { ...options, keepSeconds } : options);
   }

@@ -1,6 +1,6 @@
 import type { Binding, BindingVersion, StoredBinding } from '../domain/binding.js';
 import { isCarriedPast, isVersionOf } from '../domain/binding.js';
-import type { Call } from '../domain/call.js';
+import { type Call, inSet } from '../domain/call.js';
 import { HoldfastError } from '../domain/error.js';
 import type { Events } from '../domain/events.js';
 import type { RegisteredRelay } from '../domain/relay.js';
@@ -14,7 +14,8 @@ import type { HistoryLoss } from './cache/binding-cache.js';
 import { CachedBindingStore, type CachedBindingStoreDeps } from './cached-store.js';
 import { type AdoptOptions, BindingRepair } from './carried/binding-repair.js';
 import type { CallFinder } from './carried/call-finder.js';
-import { OutageFallback, type Prediction, type WithoutQuorumMode } from './outage/outage-fallback.js';
+import type { LookupOptions } from './lookup-options.js';
+import { OutageFallback, type WithoutQuorumMode } from './outage/outage-fallback.js';
 import { ProvisionalBindings } from './outage/provisional-bindings.js';
 import { ProvisionalReconciler } from './outage/provisional-reconciler.js';
 import { UsedCalls } from './outage/used-calls.js';
@@ -42,18 +43,6 @@ export interface SelectorOptions extends SelectorSettings {
   readonly withoutQuorum: WithoutQuorumMode;
   /** Most provisional bindings. */
   readonly provisionalEntries: number;
-}
-
-/** How a call is looked up. */
-export interface LookupOptions extends Prediction {
-  /** A call that etcd does not know is looked for on the relays, and bound where it is found. */
-  readonly adopts?: boolean;
-  /** Without quorum a call of which nothing is known is answered where it would be placed. */
-  readonly predicts?: boolean;
-  /** etcd is read, if it can be: caches hear a little late that a call has begun again at another replica. */
-  readonly current?: boolean;
-  /** Instance of a relay that says that it does not know the call: one that is being set up there is looked for on the others. */
-  readonly deniedBy?: string | undefined;
 }
 
 /** The one algorithm: which relay carries a call. All fronts ask it; it alone writes bindings. */
@@ -186,6 +175,9 @@ export class Selector {
       return carrier && (await this.adopt(call, carrier));
     } catch (error) {
       const carrier = options.adopts ? await this.repair.carrierInOutage(call, error) : undefined;
+      if (carrier && options.isUse) {
+        this.#used.note({ call: inSet(call, carrier.relay.set), inDialog: true });
+      }
       return this.#fallback.find(call, error, options.predicts ? options : undefined, carrier);
     }
   }

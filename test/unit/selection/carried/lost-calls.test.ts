@@ -256,3 +256,16 @@ test('a release ends what a restored etcd has of a call that has moved since, pa
   t.true(await selector.release(call, { beginning: binding.beginning }));
   t.like(store.bindings.get(call.key)?.binding, { state: 'released', generation: 5 });
 });
+
+test('a call in use that is found on a relay while etcd is away is bound there once etcd is back', async (t) => {
+  for (const isUse of [true, false]) {
+    const { during, inquiry, selector, store } = rebuildScene(t);
+    inquiry.carry('r2', 'call-1');
+    await during(async () => {
+      const found = await selector.lookup(call, { adopts: true, predicts: true, isUse });
+      t.is(found?.binding.relayId, 'r2');
+    });
+    await selector.goOn();
+    t.is(store.bindings.get(call.key)?.binding.relayId, isUse ? 'r2' : undefined);
+  }
+});
