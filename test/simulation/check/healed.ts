@@ -34,11 +34,11 @@ function wasMisled(operations: readonly Operation[]): boolean {
   });
 }
 
-/** Whoever did something about the call lacked etcd, and was killed before it was back: relays alone know of it. */
+/** Whoever has answered for the call lacked etcd, and was killed before it was back: relays alone know of it. */
 function isForgotten({ faults, healedMs }: History, operations: readonly Operation[]): boolean {
   const asked = operations.filter(
     ({ outcome, method, invokeMs }) =>
-      outcome !== 'refused' && method !== 'query' && method !== 'lookup' && invokeMs < healedMs,
+      outcome === 'ok' && method !== 'query' && method !== 'lookup' && invokeMs < healedMs,
   );
   return asked.every(({ replica, invokeMs }) => diedWithoutEtcd(faults, replica, invokeMs));
 }

@@ -201,6 +201,11 @@ test('a refusal while nothing is wrong is found, and no promise while etcd is aw
   t.deepEqual(namesOf({ ...historyOf(refused), faults: [outage] }), ['service']);
   t.deepEqual(namesOf({ ...historyOf(refused), faults: [{ ...outage, beginMs: 49_000 }] }), []);
   t.deepEqual(namesOf({ ...historyOf(refused), withoutQuorum: 'strict', faults: [outage] }), []);
+  t.deepEqual(
+    namesOf(historyOf({ ...refused, invokeMs: 1100, returnMs: 1101 })),
+    [],
+    'no relay is registered yet',
+  );
 });
 
 test('a promise of another relay for a call that was answered just before is found', (t) => {
