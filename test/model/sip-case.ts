@@ -230,6 +230,9 @@ export class Case {
     for (let i = Math.max(1, this.#checked.get(front) ?? 0); i < steps.length; i++) {
       const [before, after] = [steps[i - 1]?.binding, steps[i]?.binding] as [Binding, Binding];
       const text = () => this.#text(`${front}: ${shown(steps.slice(i - 1, i + 1)).join(' → ')}`);
+      if (steps[i]?.isAnew) {
+        continue;
+      }
       assert.ok(after.generation >= before.generation, text());
       const hasMoved = after.instance !== before.instance;
       if (hasMoved && before.state === 'answered') {

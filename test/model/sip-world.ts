@@ -48,6 +48,8 @@ const allNetworks = [{ address: '127.0.0.0', prefixLength: 8 }];
 export interface Step {
   readonly revision: number;
   readonly binding: Binding;
+  /** There was none any more: its time had run out. */
+  readonly isAnew: boolean;
 }
 
 /** The relays that a front has: for rtpproxy's protocol, those that speak it are a set of their own. */
@@ -190,9 +192,9 @@ export class SipWorld {
   async historyOf(front: FrontName, callId: string): Promise<Step[]> {
     await this.history.catchUp();
     const { key } = parseCall(callId, '', setOf(front));
-    return this.history.of(key).flatMap(({ revision, kv }) => {
+    return this.history.of(key).flatMap(({ revision, kv }, i, versions) => {
       const binding = kv && valid(bindingCodec.decode(key, kv.value));
-      return binding ? [{ revision, binding }] : [];
+      return binding ? [{ revision, binding, isAnew: versions[i - 1]?.kv === undefined }] : [];
     });
   }
 

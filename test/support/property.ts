@@ -5,10 +5,13 @@ import fc from 'fast-check';
 import type { Scope } from './process.js';
 import { repository } from './repository.js';
 
+/** Of the cases that are drawn in `npm test`: what fails there is what has changed. */
+const defaultSeed = 1;
+
 /**
- * How properties over real sockets run: a few cases each in `npm test`, more with HOLDFAST_TEST_RUNS. A failure is
- * reported with its seed: HOLDFAST_TEST_SEED draws the same cases again, and HOLDFAST_TEST_PATH starts with the one that
- * failed.
+ * How properties over real sockets run: a few cases each in `npm test`, more with HOLDFAST_TEST_RUNS. HOLDFAST_TEST_SEED draws
+ * other cases, and new ones each time if it is empty. A failure is reported with its seed, which draws the same cases again;
+ * HOLDFAST_TEST_PATH starts with the one that failed.
  */
 export interface Runs {
   /** Number of cases unless HOLDFAST_TEST_RUNS is set. */
@@ -26,7 +29,8 @@ export async function holds<Case>(
   { runs, limitMs = 60_000, fixedSeed }: Runs,
 ): Promise<void> {
   const asked = numberFrom('HOLDFAST_TEST_RUNS');
-  const seed = fixedSeed ?? numberFrom('HOLDFAST_TEST_SEED');
+  const isDrawn = process.env['HOLDFAST_TEST_SEED'] === '';
+  const seed = fixedSeed ?? numberFrom('HOLDFAST_TEST_SEED') ?? (isDrawn ? undefined : defaultSeed);
   const path = process.env['HOLDFAST_TEST_PATH'];
   const mostMs = asked === undefined ? limitMs : 24 * 3_600_000;
   t.timeout(mostMs + 60_000);
