@@ -131,8 +131,15 @@ export function isAhead(one: Binding, other: Binding): boolean {
   if (one.generation !== other.generation) {
     return one.generation > other.generation;
   }
-  const isSameCall = one.beginning === other.beginning;
-  return isSameCall && bindingStates.indexOf(one.state) > bindingStates.indexOf(other.state);
+  if (one.beginning === other.beginning) {
+    return bindingStates.indexOf(one.state) > bindingStates.indexOf(other.state);
+  }
+  // What was released has begun again since. A wall clock that was wrong then must not make an end out of what goes on.
+  return other.state === 'released' && one.state !== 'released' && begunAtMs(one) > begunAtMs(other);
+}
+
+function begunAtMs({ createdAtMs, begunAgainAtMs = createdAtMs }: Binding): number {
+  return begunAgainAtMs;
 }
 
 /** One is the end of the call that the other has in progress: a beginning that was released does not go on. */

@@ -48,6 +48,16 @@ test('a higher generation is ahead; of the same beginning, an answered call of o
   t.false(isAhead(answered, { ...binding, state: 'released' }), 'what has ended stays ended');
 });
 
+test('a call that began again is ahead of its former end, and never the other way round', (t) => {
+  const ended: Binding = { ...binding, state: 'released' };
+  const again: Binding = { ...binding, beginning: 'again', begunAgainAtMs: binding.createdAtMs + 1 };
+  t.true(isAhead(again, ended));
+  t.true(isAhead({ ...again, state: 'answered' }, ended));
+  t.false(isAhead(ended, again));
+  t.false(isAhead({ ...again, state: 'released' }, ended));
+  t.false(isAhead(again, { ...ended, begunAgainAtMs: binding.createdAtMs + 2 }), 'that was later');
+});
+
 test('a call that began again, and left its relay then, is known to come after the one before', (t) => {
   const moves = [{ atMs: 2, from: binding.relayId, reason: '', by: '' }];
   const after: Binding = { ...binding, beginning: 'again', begunAgainAtMs: 1, generation: 2, moves };

@@ -1,4 +1,5 @@
 import test, { type ExecutionContext } from 'ava';
+import type { StoredBinding } from '../../../../services/domain/binding.js';
 import { parseCall } from '../../../../services/domain/call.js';
 import { ask } from '../../../support/registry.js';
 import { rebuildScene } from './scene.js';
@@ -183,4 +184,21 @@ test('a restored call that had ended ends again, though another replica has move
   replace();
   await pass(1000);
   t.like(store.bindings.get(call.key)?.binding, { relayId: 'r2', generation: 2, state: 'released' });
+});
+
+test('a call that has begun again goes on, though etcd is restored with its former end', async (t) => {
+  const { clock, inquiry, pass, replace, selector, store } = rebuildScene(t);
+  const { binding } = await selector.select(ask(call, { constraints: { target: 'r1' } }));
+  await selector.answered(call, binding);
+  await selector.release(call);
+  const { binding: ended, revision } = store.bindings.get(call.key) as StoredBinding;
+  clock.advance(1000);
+  const again = await selector.select(ask(call, { constraints: { target: 'r1' } }));
+  await selector.answered(call, again.binding);
+  inquiry.carry('r1', call);
+  store.bindings.set(call.key, { binding: ended, revision });
+  replace(revision);
+  await pass(1000);
+  const { beginning, generation } = again.binding;
+  t.like(store.bindings.get(call.key)?.binding, { state: 'answered', relayId: 'r1', beginning, generation });
 });
