@@ -268,8 +268,12 @@ export class BindingRepair {
    * @throws HoldfastError `unavailable`, `overloaded`
    */
   async reassert(remembered: StoredBinding, isCarried = false): Promise<boolean> {
-    const { cachedStore, writer, retry, ttlPolicy } = this.#deps;
+    const { cachedStore, writer, retry, ttlPolicy, provisional } = this.#deps;
     const { call } = remembered.binding;
+    // It has begun again here, without etcd.
+    if (remembered.binding.state === 'released' && provisional.get(call)) {
+      return true;
+    }
     const stored = await retry.run<StoredBinding | typeof missing>(undefined, async (seen) => {
       const found = seen ?? (await cachedStore.read(call));
       const stored = bound(found);

@@ -202,3 +202,18 @@ test('a call that has begun again goes on, though etcd is restored with its form
   const { beginning, generation } = again.binding;
   t.like(store.bindings.get(call.key)?.binding, { state: 'answered', relayId: 'r1', beginning, generation });
 });
+
+test('a call that has ended and begun again here without etcd is not ended where another replica goes on with it', async (t) => {
+  const { during, inquiry, pass, replace, selector, store } = rebuildScene(t);
+  const { binding } = await selector.select(ask(call, { constraints: { target: 'r1' } }));
+  await selector.answered(call, binding);
+  await selector.release(call);
+  await during(async () => {
+    t.is((await selector.select(ask(call))).binding.generation, 0);
+  });
+  store.put({ ...binding, state: 'answered' });
+  inquiry.carry('r1', call);
+  replace();
+  await pass(1000);
+  t.is(store.bindings.get(call.key)?.binding.state, 'answered');
+});
