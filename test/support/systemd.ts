@@ -2,9 +2,9 @@ import { existsSync } from 'node:fs';
 import { copyFile, mkdir, mkdtemp, readdir, readFile, rmdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { NetworkHost } from './network-host.js';
 import type { Scope } from './process.js';
+import { eventually } from './registry.js';
 
 const systemd = '/lib/systemd/systemd';
 /** What a test needs for a system with systemd. */
@@ -101,15 +101,13 @@ export class System {
 }
 
 /** What was in it may be on its way out. */
-async function removeGroup(group: string): Promise<void> {
-  for (let left = 500; left > 0; left--) {
-    try {
-      return await removeEmptyGroup(group);
-    } catch {
-      await delay(20);
-    }
-  }
-  await removeEmptyGroup(group);
+function removeGroup(group: string): Promise<void> {
+  const isRemoved = () =>
+    removeEmptyGroup(group).then(
+      () => true,
+      () => false,
+    );
+  return eventually(isRemoved, `removal of ${group}`, 10_000);
 }
 
 async function removeEmptyGroup(group: string): Promise<void> {

@@ -1,6 +1,3 @@
-import { copyFileSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { newCall, relayedTo } from '../../support/ng.js';
 import { testWith } from '../../support/requirement.js';
@@ -88,30 +85,4 @@ test('of an asymmetric party strangers are dropped as well, until it signals aga
   await proxy.offer(call, sdpOf(caller.hears, 2), { inDialog: true, extra: asymmetric });
   await stranger.sendRtp(forCaller);
   await callee.rtp.nth(3);
-});
-
-test('it is where it was for the next process', async (t) => {
-  const base = mkdtempSync(join(tmpdir(), 'holdfast-state-'));
-  t.teardown(() => rmSync(base, { recursive: true, force: true }));
-  const [first, second] = [mkdtempSync(join(base, 'a-')), mkdtempSync(join(base, 'b-'))];
-  const before = await scene(t, { stateDirectory: first });
-  const [caller, callee] = [await phone(t), await party(t)];
-  const call = newCall();
-  const forCallee = relayedTo(await before.proxy.offer(call, sdpOf(caller.hears), { extra: asymmetric }));
-  const forCaller = relayedTo(await before.proxy.answer(call, sdpOf(callee)));
-  await caller.sends.sendRtp(forCaller);
-  await callee.rtp.nth(1);
-  for (const name of readdirSync(first)) {
-    copyFileSync(join(first, name), join(second, name));
-  }
-  await before.proxy.stop();
-  await before.relay.stop();
-
-  const { portMin, portMax } = before;
-  await scene(t, { stateDirectory: second, portMin, portMax });
-  await callee.sendRtp(forCallee);
-  await caller.hears.rtp.nth(1);
-  await caller.sends.sendRtp(forCaller);
-  await callee.rtp.nth(2);
-  t.is(caller.sends.rtp.heard.length, 0);
 });

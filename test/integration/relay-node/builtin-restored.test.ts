@@ -84,6 +84,29 @@ test('a call that was put on hold, deleted or never answered goes on as that', a
   t.deepEqual(await after.proxy.list(), [call.callId], 'on hold: an hour of silence');
 });
 
+test('a party that sends from elsewhere is heard, and hears, as before', async (t) => {
+  const [first, second] = directories(t);
+  const before = await scene(t, { stateDirectory: first });
+  const [hears, sends, callee] = [await party(t), await party(t), await party(t)];
+  const call = newCall();
+  const offered = await before.proxy.offer(call, sdpOf(hears), { extra: { flags: ['asymmetric'] } });
+  const forCallee = relayedTo(offered);
+  const forCaller = relayedTo(await before.proxy.answer(call, sdpOf(callee)));
+  await sends.sendRtp(forCaller);
+  await callee.rtp.nth(1);
+  copyState(first, second);
+  await before.proxy.stop();
+  await before.relay.stop();
+
+  const { portMin, portMax } = before;
+  await scene(t, { stateDirectory: second, portMin, portMax });
+  await callee.sendRtp(forCallee);
+  await hears.rtp.nth(1);
+  await sends.sendRtp(forCaller);
+  await callee.rtp.nth(2);
+  t.is(sends.rtp.heard.length, 0);
+});
+
 test('a call whose ports are taken meanwhile is left out, with a line of the log', async (t) => {
   const [first, second] = directories(t);
   const before = await established(t, { stateDirectory: first });
